@@ -1,0 +1,1 @@
+"""Volumes: reading, writing, and the working grid that the network sees."""

@@ -1,0 +1,79 @@
+"""Reading volumes: NIfTI, NRRD, MHA and DICOM series in, with one sentence for whatever cannot be used.
+
+This is the door to files: label maps are read and written in :mod:`.labels` and :mod:`.write`, and offered here as
+well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .atomic import PathLike, check_writable
+from .dicom import read_series
+from .images import ENDINGS, check_readable, read_image
+from .labels import LabelMap, read_labels
+from .volume import Volume
+from .write import LABEL_ENDINGS, MAP_ENDINGS, write_labels, write_map, write_segments
+
+__all__ = [
+    "LABEL_ENDINGS",
+    "MAP_ENDINGS",
+    "LabelMap",
+    "check_writable",
+    "read_labels",
+    "read_volume",
+    "write_labels",
+    "write_map",
+    "write_segments",
+]
+
+
+def read_volume(path: PathLike) -> Volume:
+    """Read a CT: a NIfTI, NRRD or MHA file, or a folder with one DICOM series (``folder#SeriesInstanceUID`` picks one
+    of several).
+
+    Voxels are (K, J, I) in HU, int16 where the file holds whole numbers that fit, else float32; the grid is the file's,
+    bit for bit as SimpleITK reports it. Raises :class:`InputError` for anything that is not a finite, non-constant 3-D
+    image.
+    """
+    file, series = _split(path)
+    image = read_series(file, series) if file.is_dir() else read_image(file)
+    volume = Volume(_compact(image.array), image.grid, _name(file))
+    _ = volume.range_hu  # raises for a constant image and for values that are no numbers
+    return volume
+
+
+def _split(path: PathLike) -> tuple[Path, str]:
+    """A path and the series UID after ``#``, if any. A ``#`` in a real name is left alone."""
+    whole = Path(path).expanduser()
+    folder, mark, series = str(whole).rpartition("#")
+    try:
+        if mark and not whole.exists() and Path(folder).is_dir():
+            return Path(folder), series
+        whole.is_dir()
+    except PermissionError:
+        check_readable(whole)
+    return whole, ""
+
+
+def _name(path: Path) -> str:
+    name = path.resolve().name
+    for ending in ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)] or name
+    return name
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    """int16 for whole-number types whose values fit, else float32; a view where nothing changes."""
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise InputError("The volume holds complex numbers", "choose a CT volume")
+    if np.issubdtype(array.dtype, np.integer):
+        limits = np.iinfo(np.int16)
+        if np.can_cast(array.dtype, np.int16) or (array.min() >= limits.min and array.max() <= limits.max):
+            return array.astype(np.int16, copy=False)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused afterwards
+        return array.astype(np.float32, copy=False)

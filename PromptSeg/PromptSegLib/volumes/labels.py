@@ -1,0 +1,189 @@
+"""A label map: which voxel belongs to which structure, also where structures overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import GridError, InputError
+from ..prompts.structure import Structure
+from .atomic import PathLike
+from .images import Image, read_image
+from .segnrrd import Segment, is_fractional, is_segmentation, segments_in
+from .volume import Grid
+
+_RESAMPLE = (
+    "resample it to the image's grid, for instance with Resample Image (BRAINS), nearest neighbour, in 3D Slicer"
+)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """``array`` (K, J, I) uint8 or uint16 on ``grid``; ``names`` has the structures that the file names, by value.
+
+    Where segments overlap, ``array`` shows the last of them; :meth:`mask` has each of them whole.
+    """
+
+    array: np.ndarray
+    grid: Grid
+    names: Mapping[int, Structure] = field(default_factory=dict)
+    name: str = "labels"
+    layers: tuple[np.ndarray, ...] = ()
+    places: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # value: (layer, value in that layer)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The label values that are in the map, named or painted, in ascending order."""
+        return tuple(sorted({int(v) for plane in self.array for v in np.unique(plane)} - {0} | set(self.names)))
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether the file keeps its segments in several layers."""
+        return len(self.layers) > 1
+
+    def value_of(self, which: int | str) -> int:
+        """The value of a label given by value or by name; raises :class:`InputError` if there is none."""
+        if isinstance(which, str):
+            wanted = which.strip().casefold()
+            found = [value for value, one in self.names.items() if one.name.casefold() == wanted]
+        else:
+            found = [which] if which in self.values else []
+        if not found:
+            there = ", ".join(f"{v} ({self.names[v].name})" if v in self.names else str(v) for v in self.values)
+            raise InputError(
+                f"{self.name} has no label {which}", f"choose one of {there}" if there else "it has no labels at all"
+            )
+        return found[0]
+
+    def mask(self, which: int | str) -> np.ndarray:
+        """Bool (K, J, I) of one label, by value or name, whole also where others overlap it."""
+        value = self.value_of(which)
+        if value in self.places:
+            layer, inside = self.places[value]
+            return self.layers[layer] == inside
+        return self.array == value
+
+
+def read_labels(path: PathLike, like: Grid | None = None) -> LabelMap:
+    """Read a label map or a 3D Slicer segmentation (``.seg.nrrd``).
+
+    With ``like``, the result lies on that grid: a segmentation that Slicer cropped is put where it belongs, anything
+    else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. Raises :class:`InputError`
+    for values that are not whole numbers from 0 to 65535.
+    """
+    file = Path(path).expanduser()
+    image = read_image(file, components=True)
+    if image.array.ndim == 4 and not is_segmentation(image.fields):
+        raise InputError(
+            f"{file.name} has {image.array.shape[3]} values per voxel", "choose a label map with one number per voxel"
+        )
+    if is_fractional(image.fields):
+        raise InputError(
+            f"{file.name} holds shares of voxels instead of labels", "save it as a binary label map in 3D Slicer"
+        )
+    stack = image.array[..., np.newaxis] if image.array.ndim == 3 else image.array
+    layers = [_whole_numbers(stack[..., c], file.name) for c in range(stack.shape[3])]
+    segments = segments_in(image.fields) if is_segmentation(image.fields) else []
+    grid = image.grid
+    if like is not None:
+        if grid.matches(like):
+            grid = like
+        elif segments or is_segmentation(image.fields):
+            layers = _placed(layers, image, like, file.name)
+            grid = like
+        else:
+            raise GridError(f"{file.name} is on another grid than the image: {differences(grid, like)}", _RESAMPLE)
+    return _label_map(layers, grid, segments, file.name)
+
+
+def differences(grid: Grid, other: Grid) -> str:
+    """How two grids differ, for people: size, spacing, origin, direction, whichever is not the same."""
+    parts = []
+    if grid.size != other.size:
+        parts.append(f"size {_times(grid.size)} instead of {_times(other.size)} voxels")
+    if not np.allclose(grid.spacing, other.spacing, rtol=0, atol=1e-3):
+        parts.append(f"spacing {_times(grid.spacing)} instead of {_times(other.spacing)} mm")
+    if not np.allclose(grid.origin, other.origin, rtol=0, atol=1e-2):
+        parts.append(f"origin {_comma(grid.origin)} instead of {_comma(other.origin)} mm")
+    if not np.allclose(grid.direction, other.direction, rtol=0, atol=1e-4):
+        parts.append(f"direction {_comma(grid.direction)} instead of {_comma(other.direction)}")
+    return "; ".join(parts) or "small differences of origin, spacing and direction add up"
+
+
+def _label_map(layers: list[np.ndarray], grid: Grid, segments: list[Segment], name: str) -> LabelMap:
+    names: dict[int, Structure] = {}
+    places: dict[int, tuple[int, int]] = {}
+    if len(layers) == 1:
+        names = {one.value: one.structure for one in segments if one.layer == 0}
+        return LabelMap(layers[0], grid, names, name)
+    # Values may recur from layer to layer; then number the segments anew.
+    unique = len({one.value for one in segments}) == len(segments)
+    highest = max((one.value if unique else n for n, one in enumerate(segments, 1)), default=0)
+    flat = np.zeros(grid.shape, np.uint8 if highest <= 255 else np.uint16)
+    for number, one in enumerate(segments, 1):
+        if not 0 <= one.layer < len(layers):
+            raise InputError(
+                f"{name} is damaged: the segment {one.structure.name} is in no layer", "save it again in 3D Slicer"
+            )
+        value = one.value if unique else number
+        names[value], places[value] = one.structure, (one.layer, one.value)
+        for k, plane in enumerate(layers[one.layer]):
+            flat[k][plane == one.value] = value
+    return LabelMap(flat, grid, names, name, tuple(layers), places)
+
+
+def _placed(layers: list[np.ndarray], image: Image, like: Grid, name: str) -> list[np.ndarray]:
+    """The layers of a segmentation that covers only a part of ``like``, or sticks out of it, on ``like``."""
+    if image.grid.size == (1, 1, 1) and not any(layer.any() for layer in layers):
+        return [np.zeros(like.shape, layer.dtype) for layer in layers]  # Slicer's way to write an empty segmentation
+    change = np.linalg.inv(like.ijk_to_ras) @ image.grid.ijk_to_ras
+    corners = np.array([[0.0, 0, 0, 1], [*image.grid.size, 1]]).T
+    shift = (change @ corners - corners)[:3]
+    offset = np.round(shift[:, :1])
+    if np.abs(change[:3, :3] - np.eye(3)).max() > 1e-2 or np.abs(shift - offset).max() > 0.05:
+        raise GridError(f"{name} is on another grid than the image: {differences(image.grid, like)}", _RESAMPLE)
+    low = offset[::-1, 0].astype(int)  # (K, J, I)
+    shape, target = np.array(image.grid.shape), np.array(like.shape)
+    start, stop = np.clip(-low, 0, shape), np.clip(target - low, 0, shape)
+    inside = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    there = tuple(slice(int(a), int(b)) for a, b in zip(start + low, stop + low, strict=True))
+    placed = []
+    for layer in layers:
+        if np.count_nonzero(layer[inside]) < np.count_nonzero(layer):
+            raise GridError(f"{name} has labelled voxels outside the image", "choose the image that it was drawn on")
+        whole = np.zeros(like.shape, layer.dtype)
+        whole[there] = layer[inside]
+        placed.append(whole)
+    return placed
+
+
+def _whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
+    """The labels as uint8, or uint16 where values need it; checked slice by slice."""
+    highest = 0.0
+    for plane in array:
+        low, high = float(plane.min()), float(plane.max())
+        if not (np.isfinite(low) and np.isfinite(high)) or (
+            plane.dtype.kind == "f" and np.any(plane != np.round(plane))
+        ):
+            raise InputError(
+                f"{name} is no label map: its values are not whole numbers", "choose a label map, not an image"
+            )
+        if low < 0:
+            raise InputError(
+                f"{name} is no label map: it has the negative value {low:g}", "choose a label map, not an image"
+            )
+        if high > np.iinfo(np.uint16).max:
+            raise InputError(f"{name} has the label {high:g}", "number the labels from 1 to 65535")
+        highest = max(highest, high)
+    return np.ascontiguousarray(array).astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
+
+
+def _times(numbers: tuple[float, ...]) -> str:
+    return " x ".join(f"{n:.5g}" for n in numbers)
+
+
+def _comma(numbers: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{n:.5g}" for n in numbers) + ")"

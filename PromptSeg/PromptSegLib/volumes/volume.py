@@ -1,0 +1,124 @@
+"""A CT volume and the grid that it lies on.
+
+Arrays are (K, J, I). ITK's LPS numbers are kept as they were read, so that what is written back has the same grid bit
+for bit; everything that faces Slicer uses :attr:`Grid.ijk_to_ras`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import GridError, InputError
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie in the patient, in ITK's convention (LPS, mm).
+
+    ``size`` is (I, J, K) in voxels, ``origin`` the centre of voxel (0, 0, 0), ``spacing`` in mm along I, J, K, and
+    ``direction`` the nine cosines of the 3 x 3 matrix whose columns are the I, J and K axes, row by row.
+    """
+
+    size: tuple[int, int, int]
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @classmethod
+    def from_ijk_to_ras(cls, matrix: np.ndarray, shape: tuple[int, int, int]) -> Grid:
+        """The grid of an array of ``shape`` (K, J, I) under a (4, 4) IJK to RAS matrix in mm.
+
+        Raises :class:`GridError` if the matrix is singular.
+        """
+        lps = _LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64)
+        spacing = np.linalg.norm(lps[:3, :3], axis=0)
+        if not np.all(np.isfinite(lps)) or np.any(spacing <= 0) or abs(np.linalg.det(lps[:3, :3])) < 1e-9:
+            raise GridError(
+                "The volume's IJK to RAS matrix is singular", "check the spacing and orientation of the volume"
+            )
+        direction = lps[:3, :3] / spacing
+        k, j, i = (int(n) for n in shape)
+        return cls(
+            (i, j, k),
+            tuple(float(v) for v in lps[:3, 3]),
+            tuple(float(v) for v in spacing),
+            tuple(float(v) for v in direction.ravel()),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Array shape (K, J, I)."""
+        return self.size[2], self.size[1], self.size[0]
+
+    @cached_property
+    def ijk_to_ras(self) -> np.ndarray:
+        """(4, 4) float64 matrix from voxel indices (i, j, k, 1) to RAS mm."""
+        lps = np.eye(4)
+        lps[:3, :3] = np.asarray(self.direction).reshape(3, 3) * np.asarray(self.spacing)
+        lps[:3, 3] = self.origin
+        return _LPS_TO_RAS @ lps
+
+    @property
+    def digest(self) -> str:
+        """A short name for this grid: equal for grids that agree to a micrometre."""
+        text = repr((self.size, np.round(self.ijk_to_ras, 3).tolist()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def matches(self, other: Grid, tolerance_mm: float = 0.01) -> bool:
+        """Whether every corner voxel of both grids coincides within ``tolerance_mm``."""
+        if self.size != other.size:
+            return False
+        i, j, k = self.size
+        corners = np.array([[a, b, c, 1.0] for a in (0, i) for b in (0, j) for c in (0, k)]).T
+        return bool(np.abs((self.ijk_to_ras - other.ijk_to_ras) @ corners).max() <= tolerance_mm)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A scalar image: ``voxels`` (K, J, I) in HU, of the type that was read (int16 or float32), on ``grid``.
+
+    Slices are turned to float32 as they are needed, so that a large volume is never copied whole.
+    Raises :class:`InputError` for anything that is not a finite, non-constant 3-D image.
+    """
+
+    voxels: np.ndarray
+    grid: Grid
+    name: str = "volume"
+    modality: str = "CT"
+
+    def __post_init__(self) -> None:
+        if self.voxels.ndim != 3:
+            raise InputError(f"{self.name} has {self.voxels.ndim} dimensions, not 3", "choose a single 3-D volume")
+        if self.voxels.shape != self.grid.shape:
+            raise GridError(f"{self.name} has {self.voxels.shape} voxels on a grid of {self.grid.shape}")
+
+    @classmethod
+    def from_array(
+        cls, voxels: np.ndarray, ijk_to_ras: np.ndarray, name: str = "volume", modality: str = "CT"
+    ) -> Volume:
+        """From a (K, J, I) array in HU and its (4, 4) IJK to RAS matrix in mm."""
+        return cls(voxels, Grid.from_ijk_to_ras(ijk_to_ras, voxels.shape), name, modality)
+
+    @property
+    def ijk_to_ras(self) -> np.ndarray:
+        """(4, 4) float64 matrix from voxel indices (i, j, k, 1) to RAS mm."""
+        return self.grid.ijk_to_ras
+
+    @cached_property
+    def range_hu(self) -> tuple[float, float]:
+        """Least and greatest value; raises :class:`InputError` if a voxel is not finite or all are equal."""
+        low, high = float("inf"), float("-inf")
+        for plane in self.voxels:
+            a, b = float(plane.min()), float(plane.max())
+            if not (np.isfinite(a) and np.isfinite(b)):
+                raise InputError(f"{self.name} holds values that are not numbers (NaN or infinite)", "export it again")
+            low, high = min(low, a), max(high, b)
+        if low >= high:
+            raise InputError(f"{self.name} is constant: every voxel is {low:g}", "choose a volume with an image in it")
+        return low, high
