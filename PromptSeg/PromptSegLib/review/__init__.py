@@ -1,0 +1,1 @@
+"""Review: how good a segmentation is and where to look."""

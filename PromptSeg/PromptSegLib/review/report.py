@@ -1,0 +1,118 @@
+"""A report that a clinician can open, print and pass on: one HTML file with everything in it, and no script.
+
+What it says is put together from the small classes here; how it looks is in ``report.html.j2`` beside this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ..errors import InputError
+from ..volumes.atomic import PathLike, replacing
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number that matters: its ``value`` as text, what it is, and what to hold against it."""
+
+    value: str
+    label: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; the ``best`` of its column stands out."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first column names the rows, the others hold numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An ``<svg>`` element from :mod:`.figures`, which carries its own alternative text, with a line below it."""
+
+    svg: str
+    title: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side. ``legend`` lists (role, meaning), roles as in :mod:`.figures`; ``wide`` is for charts."""
+
+    title: str
+    pictures: Sequence[Picture]
+    legend: Sequence[tuple[str, str]] = ()
+    note: str = ""
+    wide: bool = False
+    kind: ClassVar[str] = "gallery"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms with what there is to say about them."""
+
+    title: str
+    rows: Sequence[tuple[str, str]]
+    kind: ClassVar[str] = "facts"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a short introduction and what follows it."""
+
+    title: str
+    blocks: Sequence[Table | Gallery | Facts] = ()
+    lead: Sequence[str] = ()
+
+    @property
+    def anchor(self) -> str:
+        """What the table of contents points to."""
+        return "".join(c if c.isalnum() else "-" for c in self.title.lower())
+
+
+@dataclass(frozen=True)
+class Report:
+    """``summary`` says in a sentence what was done; ``warning`` is printed above everything and on paper too."""
+
+    title: str
+    summary: str
+    key_figures: Sequence[KeyFigure]
+    sections: Sequence[Section]
+    warning: str = ""
+    footer: str = ""
+
+
+def render(report: Report) -> str:
+    """The report as one HTML page. Raises :class:`InputError` if the package jinja2 is not installed."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise InputError("The report needs the package jinja2, which is not installed", "run pip install jinja2") from error
+    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template).render(report=report)
+
+
+def write_report(path: PathLike, report: Report) -> None:
+    """Write the page, whole or not at all. Raises :class:`OutputError` if it cannot be written, and as :func:`render`."""
+    page = render(report).encode("utf-8")
+    with replacing(path) as file:
+        file.write(page)
