@@ -28,6 +28,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     temporary = _temporary(target)
     try:
+        _refuse_special(target)
         # O_EXCL: never write through a link that someone laid there; mode 0o666 leaves the rights to the user's umask.
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as handle:
@@ -54,6 +55,7 @@ def check_writable(path: PathLike, endings: Sequence[str] = ()) -> None:
     try:
         if target.is_dir():
             raise OutputError(f"{target} is a folder, not a file", "give the name of a file in it")
+        _refuse_special(target)
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"{target} is there already and may not be changed", "choose another name")
         temporary.touch(exist_ok=False)
@@ -74,6 +76,12 @@ def known_ending(path: PathLike, endings: Sequence[str]) -> str:
             f"The format of {Path(path).name} is not known from its name", f"use one of the endings {known}"
         )
     return max(fitting, key=len)
+
+
+def _refuse_special(target: Path) -> None:
+    """A device or a pipe must not be replaced by a file."""
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise OutputError(f"{target} is not an ordinary file", "choose another name")
 
 
 def _temporary(target: Path) -> Path:

@@ -43,36 +43,51 @@ def _check_nifti(path: Path, file: IO[bytes] | gzip.GzipFile) -> None:
         header = file.read(540)
     except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path) from error
-    expected = _nifti_bytes(path, header)
-    if expected is None:
+    found = _nifti_layout(path, header)
+    if found is None:
         return
-    count = len(header)
+    offset, length, kind = found
+    count, rest = len(header), header[offset:] if offset < len(header) else b""
     try:
         while chunk := file.read(_CHUNK):
+            if kind is not None:
+                rest = _check_finite(path, rest + chunk[max(0, offset - count) :], kind)
             count += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
         # Bytes after a complete stream are harmless; a checksum that does not fit is not.
-        if count < expected or "CRC" in str(error) or "length" in str(error):
+        if count < offset + length or "CRC" in str(error) or "length" in str(error):
             raise _damaged(path) from error
-    if count < expected:
+    if count < offset + length:
         raise _damaged(path)
+    if kind is not None:
+        _check_finite(path, rest, kind)
 
 
-def _nifti_bytes(path: Path, header: bytes) -> int | None:
-    """Length in bytes that a one-file NIfTI-1 or -2 header promises; None if this is no such header."""
+def _check_finite(path: Path, data: bytes, kind: np.dtype) -> bytes:
+    """Refuse NaN and infinity, which ITK quietly reads as zero; gives the bytes of an unfinished last value."""
+    whole = len(data) - len(data) % kind.itemsize
+    if not np.isfinite(np.frombuffer(data[:whole], kind)).all():
+        raise InputError(f"{path.name} holds values that are not numbers (NaN or infinite)", "export it again")
+    return data[whole:]
+
+
+def _nifti_layout(path: Path, header: bytes) -> tuple[int, int, np.dtype | None] | None:
+    """Where a one-file NIfTI-1 or -2 says its voxels begin, how many bytes they are, and their type if they are
+    floating point; None if this is no such header.
+    """
     if len(header) < 348:
         return None
     for order in "<>":
         (size,) = struct.unpack_from(order + "i", header)
         if size == 348 and header[344:347] == b"n+1":
             dim = struct.unpack_from(order + "8h", header, 40)
-            (bits,) = struct.unpack_from(order + "h", header, 72)
+            kind, bits = struct.unpack_from(order + "2h", header, 70)
             (offset,) = struct.unpack_from(order + "f", header, 108)
             (code,) = struct.unpack_from(order + "h", header, 254)
             sform = np.frombuffer(header, order + "f4", 12, 280)
         elif size == 540 and header[4:7] == b"n+2" and len(header) == 540:
             dim = struct.unpack_from(order + "8q", header, 16)
-            (bits,) = struct.unpack_from(order + "h", header, 14)
+            kind, bits = struct.unpack_from(order + "2h", header, 12)
             (offset,) = struct.unpack_from(order + "q", header, 168)
             (code,) = struct.unpack_from(order + "i", header, 348)
             sform = np.frombuffer(header, order + "f8", 12, 400)
@@ -82,7 +97,9 @@ def _nifti_bytes(path: Path, header: bytes) -> int | None:
             raise _damaged(path)
         if code > 0:
             _check_orthogonal(path, sform.astype(np.float64).reshape(3, 4)[:, :3])
-        return int(offset) + math.prod(dim[1 : dim[0] + 1]) * bits // 8
+        floating = {16: "f4", 64: "f8"}.get(kind)
+        length = math.prod(dim[1 : dim[0] + 1]) * bits // 8
+        return int(offset), length, np.dtype(order + floating) if floating else None
     return None
 
 

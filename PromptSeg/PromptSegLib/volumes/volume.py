@@ -44,12 +44,9 @@ class Grid:
             )
         direction = lps[:3, :3] / spacing
         k, j, i = (int(n) for n in shape)
-        return cls(
-            (i, j, k),
-            tuple(float(v) for v in lps[:3, 3]),
-            tuple(float(v) for v in spacing),
-            tuple(float(v) for v in direction.ravel()),
-        )
+        x, y, z = (float(v) for v in lps[:3, 3])
+        a, b, c = (float(v) for v in spacing)
+        return cls((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in direction.ravel()))
 
     @property
     def shape(self) -> tuple[int, int, int]:
