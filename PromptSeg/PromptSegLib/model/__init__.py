@@ -1,0 +1,1 @@
+"""PUNet, the promptable U-Net."""

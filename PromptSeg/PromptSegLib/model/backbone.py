@@ -1,0 +1,107 @@
+"""A backbone: a pre-trained PUNet in a file, frozen, with the card that says what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import BackboneError, InputError, OutputError
+from ..resources import resource
+from .config import PUNetConfig
+from .files import read_tensors, write_tensors
+from .precision import fast_dtype, pick_device
+from .punet import PUNet
+
+FORMAT = "promptseg-backbone-1"
+_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.int64}  # batch normalisation counts its batches
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """``net`` is frozen, in evaluation mode, on ``device`` and of ``dtype``; ``id`` is the SHA-256 of its weights as
+    stored."""
+
+    name: str
+    id: str
+    net: PUNet
+    device: torch.device
+    dtype: torch.dtype
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor of a prompt for this backbone."""
+        return self.net.prompt_shapes()
+
+
+def weights_id(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of the weights: what a prompt is bound to."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{t.dtype}|{tuple(t.shape)}|".encode())
+        digest.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def find_backbone(name: str | Path) -> Path:
+    """The file of a shipped backbone by name, or of any by path. Raises :class:`BackboneError` with what there is."""
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        if path.is_file():
+            return path
+        raise BackboneError(f"There is no backbone file {path}", "check the name")
+    shipped = resource("Models") / f"{name}.safetensors"
+    if not shipped.is_file():
+        known = ", ".join(sorted(p.stem for p in resource("Models").glob("*.safetensors"))) or "none"
+        raise BackboneError(f"There is no backbone called {name}", f"the ones installed are: {known}")
+    return shipped
+
+
+def load_backbone(name: str | Path = "punet-ct", device: str = "auto", dtype: torch.dtype | None = None) -> Backbone:
+    """Load and freeze a backbone; ``dtype`` None takes the fastest that the device multiplies.
+
+    Raises :class:`BackboneError` for a file that is missing, damaged or of another kind, :class:`DeviceError`.
+    """
+    place = pick_device(device)
+    path = find_backbone(name)
+    try:
+        tensors, meta = read_tensors(path)
+    except InputError as error:
+        raise BackboneError(error.problem, error.remedy) from error
+    if meta.get("format") != FORMAT:
+        raise BackboneError(f"{path.name} is not a PromptSeg backbone", "choose a file that promptseg pretrain wrote")
+    if any(t.dtype not in _DTYPES for t in tensors.values()):
+        raise BackboneError(f"{path.name} holds numbers of an unexpected type", "get the file again")
+    if not all(torch.isfinite(t).all() for t in tensors.values()):
+        raise BackboneError(f"{path.name} is damaged: it holds weights that are not numbers", "get the file again")
+    try:
+        net = PUNet(PUNetConfig.from_dict(json.loads(meta["config"])))
+        net.load_state_dict(tensors)
+        card = json.loads(meta.get("card", "{}"))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise BackboneError(
+            f"{path.name} does not fit this version of PromptSeg", "get the file again, or update"
+        ) from error
+    dtype = dtype or fast_dtype(place)
+    return Backbone(path.stem, weights_id(tensors), net.to(place, dtype).freeze(), place, dtype, card)
+
+
+def write_backbone(path: Path, net: PUNet, card: dict[str, Any]) -> str:
+    """Write ``net`` as fp16 with its card, and the card beside it as JSON for people. Gives the backbone's id."""
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+    identity = weights_id(tensors)
+    card = {"name": Path(path).stem, "id": identity, **card}
+    write_tensors(
+        path, tensors, {"format": FORMAT, "config": json.dumps(net.config.to_dict()), "card": json.dumps(card)}
+    )
+    try:
+        Path(path).with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"The card of {path} cannot be written", "check the folder") from error
+    return identity

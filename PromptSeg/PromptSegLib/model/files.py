@@ -1,0 +1,55 @@
+"""Tensors on disk: safetensors with a text header, written whole or not at all, and never a pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..volumes.atomic import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+    """Write ``tensors`` and ``meta`` (text to text) to ``path``: to a temporary file beside it, then renamed.
+
+    Raises :class:`OutputError` if that fails; what was at ``path`` before is then untouched.
+    """
+    from safetensors.torch import save
+
+    with replacing(path) as file:
+        file.write(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, meta))
+
+
+def read_header(path: Path, most: int = 4_000_000) -> dict[str, str]:
+    """The text header of a safetensors file, without its tensors. Raises :class:`InputError` for anything else."""
+    try:
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= most:
+                raise ValueError
+            header = json.loads(file.read(length))
+        meta = header.get("__metadata__", {})
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "check the name") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not a safetensors file", "it may be damaged or something else by that name"
+        ) from error
+    return {str(k): str(v) for k, v in meta.items()}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the header of a safetensors file. Raises :class:`InputError` if it is damaged or something
+    else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    meta = read_header(path)
+    try:
+        return load_file(str(path)), meta
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} is damaged or incomplete", "get the file again") from error
