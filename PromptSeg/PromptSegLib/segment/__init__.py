@@ -1,0 +1,1 @@
+"""Segment: prompts applied to a volume."""

@@ -1,0 +1,176 @@
+"""Prompts applied to a volume, slice batch by slice batch.
+
+Each batch is encoded once for all structures that see it in the same way (plane, spacing, window); a structure's logits
+are kept as int8 and only for slices that show a sign of it, so that memory stays small for long volumes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from ..errors import PromptError
+from ..model.backbone import Backbone
+from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..prompts.promptset import Prompt
+from ..tune.annotations import SliceAnnotations
+from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
+from ..volumes.volume import Volume
+from .postprocess import clean
+from .result import FILL, NO_SIGN, SCALE, LogitMap, Segmentation
+
+BATCH = 8
+
+
+class WorkingVolumes:
+    """The working grids of one volume, made once for each plane and spacing."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self._made: dict[tuple, WorkingVolume] = {}
+
+    def get(self, plane: str | int = "axial", spacing: float = 2.0) -> WorkingVolume:
+        """By plane ("axial", "coronal", "sagittal") or by array axis (0 = K, 1 = J, 2 = I)."""
+        from ..volumes.preprocess import axis_of_plane
+
+        axis = axis_of_plane(self.volume.grid, plane) if isinstance(plane, str) else plane
+        key = (axis, round(float(spacing), 3))
+        if key not in self._made:
+            self._made[key] = WorkingVolume(self.volume, axis=axis, spacing=spacing)
+        return self._made[key]
+
+
+def segment(
+    backbone: Backbone,
+    works: WorkingVolumes,
+    prompts: Sequence[Prompt],
+    *,
+    drawn: Mapping[str, SliceAnnotations] | None = None,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Segmentation:
+    """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`."""
+    drawn = drawn or {}
+    names = [p.structure.name for p in prompts]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise PromptError(f"{twice} was asked for twice", "name each structure once")
+    for prompt in prompts:
+        prompt.check(backbone.shapes(), backbone.id, backbone.name)
+
+    groups: dict[tuple, list[Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(_view(prompt), []).append(prompt)
+    seconds = {"prepare": 0.0, "network": 0.0, "clean": 0.0, "export": 0.0}
+    maps: dict[str, LogitMap] = {}
+    done, total = 0.0, float(sum(0.8 + len(g) for g in groups.values()))
+    for (plane, spacing, window), group in groups.items():
+        work = works.get(plane, spacing)
+        for prompt in group:
+            annotations = drawn.get(prompt.structure.name)
+            by_hand = annotations.native_slices(work.axis) if annotations else {}
+            maps[prompt.structure.name] = LogitMap(work, drawn=by_hand)
+        cost = 0.8 + len(group)
+
+        def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
+            on_progress(Progress("segment", 0.95 * (base + share * cost) / total, message))
+
+        _run(backbone, work, window, group, maps, seconds, report, should_stop)
+        done += cost
+
+    for prompt in prompts:
+        check(should_stop)
+        start = time.perf_counter()
+        _clean(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
+        seconds["clean"] += time.perf_counter() - start
+    start = time.perf_counter()
+    labels = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
+    seconds["export"] = time.perf_counter() - start
+    on_progress(Progress("segment", 1.0, "Done"))
+    return Segmentation(labels, works.volume.grid, tuple(p.structure for p in prompts), maps, seconds)
+
+
+def _view(prompt: Prompt) -> tuple:
+    """How a prompt was taught to see a volume."""
+    window = tuple(float(v) for v in prompt.card.get("window", FULL_WINDOW))
+    return str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)), window
+
+
+@torch.inference_mode()
+def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> None:
+    """Fill the logit maps of one group of prompts that share a view."""
+    net, place = backbone.net, backbone.device
+    tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
+    for first in range(0, work.count, BATCH):
+        check(should_stop)
+        indices = list(range(first, min(first + BATCH, work.count)))
+        start = time.perf_counter()
+        images = torch.from_numpy(work.inputs(indices, window)).to(place, backbone.dtype)
+        seconds["prepare"] += time.perf_counter() - start
+        start = time.perf_counter()
+        encoded = net.encode(images)
+        for n, (prompt, prompt_tensors) in enumerate(zip(group, tensors, strict=True)):
+            check(should_stop)
+            logits = net.decode(encoded, prompt_tensors)
+            quantised = (logits * SCALE).clamp(-127, 127).round().to(torch.int8).cpu().numpy()
+            kept = maps[prompt.structure.name].slices
+            for index, plane in zip(indices, quantised, strict=True):
+                if plane.max() > NO_SIGN * SCALE:
+                    kept[index] = plane
+            share = (first + len(indices) * (n + 1) / len(group)) / work.count
+            report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
+        seconds["network"] += time.perf_counter() - start
+
+
+def _clean(logits: LogitMap, components: str) -> None:
+    """Push what post-processing takes away below zero, so that masks, maps and probabilities agree."""
+    if not logits.slices:
+        return
+    low, high = min(logits.slices), max(logits.slices) + 1
+    empty = np.zeros(logits.work.size, bool)
+    found = np.stack([logits.slices[k] > 0 if k in logits.slices else empty for k in range(low, high)])
+    seeds = None
+    if logits.drawn:
+        seeds = np.zeros_like(found)
+        for k, mask in logits.drawn.items():
+            if low <= k < high:
+                seeds[k - low] = logits.work.mask_to_working(mask == 1) > 0.5
+        found |= seeds
+    kept = clean(found, components, seeds)
+    for k in range(low, high):
+        wrong = found[k - low] & ~kept[k - low]
+        if k in logits.slices and wrong.any():
+            logits.slices[k] = np.where(wrong, np.int8(FILL * SCALE), logits.slices[k])
+
+
+def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, should_stop: ShouldStop) -> np.ndarray:
+    """The label map on the native grid, streamed: slices of one axis are argmaxed together; other axes are merged
+    in."""
+    labels = np.zeros(volume.voxels.shape, np.uint8 if len(maps) < 256 else np.uint16)
+    axes = sorted({m.work.axis for m in maps})
+    best = np.zeros(volume.voxels.shape, np.int8) if len(axes) > 1 else None
+    for axis in axes:
+        own = [(n + 1, m) for n, m in enumerate(maps) if m.work.axis == axis]
+        out = np.moveaxis(labels, axis, 0)
+        surest = None if best is None else np.moveaxis(best, axis, 0)
+        for index in range(len(out)):
+            check(should_stop)
+            there = [(value, m) for value, m in own if index in m.slices or index in m.drawn]
+            if not there:
+                continue
+            top = np.zeros(out.shape[1:], np.float32) if surest is None else surest[index].astype(np.float32) / SCALE
+            for value, m in there:
+                found = m.native(index)
+                if found is not None:
+                    box, logits = found
+                    wins = logits > top[box]
+                    out[index][box][wins] = value
+                    top[box][wins] = logits[wins]
+            if surest is not None:
+                surest[index] = np.clip(top * SCALE, 0, 127).astype(np.int8)
+            if index % 16 == 0:
+                on_progress(Progress("export", 0.95 + 0.05 * index / len(out), "Writing masks to the volume's grid"))
+    return labels

@@ -1,0 +1,1 @@
+"""Tune: a prompt learned from a few drawn slices."""

@@ -1,0 +1,106 @@
+"""What tuning learns from: the drawn slices as the network sees them, with what is known about each pixel.
+
+Slices are encoded once, as they are and slightly varied; all tuning steps and all folds share those features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import AnnotationError
+from ..model.backbone import Backbone
+from ..model.punet import Encoded
+from ..progress import ShouldStop, check
+from ..volumes.preprocess import WorkingVolume
+from .annotations import IGNORE, SliceAnnotations
+
+
+@dataclass
+class Examples:
+    """``encoded[v]``: variant v of all slices (0 is unvaried); ``target`` and ``valid`` are (variants, slices, H, W)
+    float32.
+
+    ``indices`` are the native slices, ``shown`` tells which of them hold the structure.
+    """
+
+    indices: list[int]
+    shown: list[bool]
+    encoded: list[Encoded]
+    target: Tensor
+    valid: Tensor
+
+    def inside(self, chosen: Sequence[int]) -> Tensor:
+        """Share of each pixel drawn as the structure, (slices, H, W)."""
+        return (self.target[0] * self.valid[0])[list(chosen)]
+
+    def outside(self, chosen: Sequence[int]) -> Tensor:
+        """Share of each pixel drawn or known as background, (slices, H, W)."""
+        return ((1 - self.target[0]) * self.valid[0])[list(chosen)]
+
+
+@torch.no_grad()
+def make_examples(
+    backbone: Backbone,
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    window: tuple[float, float],
+    *,
+    variants: int,
+    seed: int,
+    should_stop: ShouldStop,
+) -> Examples:
+    """Encode the slices that say anything. Raises :class:`AnnotationError` if nothing of the structure is left in
+    them."""
+    indices = annotations.used()
+    targets, valids = [], []
+    for k in indices:
+        labelled = annotations.slices[k].labelled()
+        share = work.mask_to_working(labelled == 1)
+        known = work.mask_to_working(labelled != IGNORE)
+        targets.append(share / np.maximum(known, 1e-3))
+        valids.append(known > 0.5)
+    target = torch.from_numpy(np.stack(targets)).clamp(0, 1)
+    valid = torch.from_numpy(np.stack(valids)).float()
+    if float((target * valid).sum()) < 0.5:
+        raise AnnotationError(
+            "What is drawn is too small to learn from", "draw the structure in more slices, or larger"
+        )
+    images = torch.from_numpy(work.inputs(indices, window))
+    generator = torch.Generator().manual_seed(seed)
+    encoded, all_targets, all_valids = [], [], []
+    for v in range(1 + variants):
+        check(should_stop)
+        x, t, w = (images, target, valid) if v == 0 else _vary(images, target, valid, generator)
+        encoded.append(backbone.net.encode(x.to(backbone.device, backbone.dtype)))
+        all_targets.append(t)
+        all_valids.append(w)
+    shown = [bool((target[n] * valid[n]).sum() >= 0.5) for n in range(len(indices))]
+    place = backbone.device
+    return Examples(indices, shown, encoded, torch.stack(all_targets).to(place), torch.stack(all_valids).to(place))
+
+
+def _vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Small rotations, scalings and shifts, brightness, contrast and noise: one patient as several."""
+    n, height, width, _ = images.shape
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    angle, zoom = 0.1 * normal(n), torch.exp(0.08 * normal(n))
+    cos, sin, ratio = torch.cos(angle) * zoom, torch.sin(angle) * zoom, height / width
+    shift = 0.05 * normal(n, 2)
+    theta = torch.stack(
+        [torch.stack([cos, -sin * ratio, shift[:, 0]], 1), torch.stack([sin / ratio, cos, shift[:, 1]], 1)], 1
+    )
+    maps = torch.cat([images.permute(0, 3, 1, 2), target[:, None], valid[:, None]], 1)
+    grid = functional.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    moved = functional.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    x = moved[:, :3].permute(0, 2, 3, 1)
+    x = x * torch.exp(0.08 * normal(n, 1, 1, 1)) + 0.04 * normal(n, 1, 1, 1) + 0.03 * normal(*x.shape)
+    return x.clamp(-1, 1).contiguous(), moved[:, 3].clamp(0, 1), (moved[:, 4] > 0.5).float()
