@@ -1,0 +1,150 @@
+"""The command ``promptseg``: which commands there are, and how each of them ends.
+
+Exit status: 0 done; 2 a problem that the user can do something about; 130 stopped by Ctrl-C; 1 a defect of ours; 141 if
+nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from . import __version__
+from .commands import demo, evaluate, info, pretrain, prompts, segment, tune
+from .commands.console import Console
+from .commands.stopping import StopOnSignal
+from .errors import InputError, PromptSegError, Stopped
+
+DONE, DEFECT, PROBLEM, STOPPED, UNREAD = 0, 1, 2, 130, 141
+_SYSTEM_PROBLEMS = {
+    errno.ENOSPC: ("The disk is full", "free some space"),
+    errno.EDQUOT: ("The disk quota is used up", "free some space"),
+    errno.EACCES: ("A file or folder may not be used", "check its permissions"),
+    errno.EPERM: ("A file or folder may not be used", "check its permissions"),
+    errno.EROFS: ("The disk may only be read", "choose another folder"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status; ``arguments`` default to the process's own."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold what the screen's encoding does not have
+    console = Console(json_lines="--json" in words)
+    debug = "--debug" in words or os.environ.get("PROMPTSEG_DEBUG") == "1"
+    try:
+        status = _run(words, console, debug)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads on, as after `| head`; and nothing may be written to the pipe when Python ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    return status
+
+
+def _run(words: Sequence[str], console: Console, debug: bool) -> int:
+    try:
+        try:
+            args = build_parser().parse_args(words)
+            with StopOnSignal(announce=not console.json_lines) as stop:
+                return int(args.run(args, console, stop))
+        finally:
+            console.close()
+    except SystemExit as end:  # argparse after --help and --version
+        return int(end.code or DONE)
+    except BrokenPipeError:
+        raise
+    except Stopped as stopped:
+        console.stopped(str(stopped) or "Stopped; nothing was written.")
+        return STOPPED
+    except KeyboardInterrupt:
+        console.stopped("Ended at once.")
+        return STOPPED
+    except BaseException as error:
+        if debug:
+            traceback.print_exc()
+        problem = _as_problem(error)
+        if problem is not None:
+            console.error(str(problem))
+            return PROBLEM
+        what = f"{type(error).__name__}: {error}".rstrip(": .")
+        again = "" if debug else "; run the command again with --debug and report what it prints"
+        console.error(f"This is a defect in PromptSeg ({what}){again}.")
+        return DEFECT
+
+
+def _as_problem(error: BaseException) -> PromptSegError | None:
+    """What the user can do something about, as a sentence; None for a defect."""
+    if isinstance(error, PromptSegError):
+        return error
+    text = str(error).lower()
+    if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
+        if "cuda" in text or "mps" in text:
+            return PromptSegError("The GPU's memory is not enough", "close what else uses it, or take --device cpu")
+        error = MemoryError()
+    if isinstance(error, MemoryError):
+        return PromptSegError("This computer's memory is not enough", "close other programs or crop the image")
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(__package__ or "."):
+        package = error.name.partition(".")[0]
+        return PromptSegError(f"The Python package {package} is not installed", f"run pip install {package}")
+    if isinstance(error, OSError) and error.errno in _SYSTEM_PROBLEMS:
+        problem, remedy = _SYSTEM_PROBLEMS[error.errno]
+        return PromptSegError(f"{problem} ({error.filename})" if error.filename else problem, remedy)
+    return None
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as every other problem is said, not with a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message[:1].upper() + message[1:], f"see {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; each command's ``run`` is in the namespace that it gives."""
+    text = "Segment CT with a promptable U-Net, and teach it new structures from a few slices."
+    note = "Research software, not a medical device. `promptseg COMMAND --help` shows examples."
+    parser = _Parser("promptseg", description=text, epilog=note, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"promptseg {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, module in (("info", info), ("segment", segment), ("tune", tune), ("evaluate", evaluate)):
+        _declare(commands, name, module)
+    below = commands.add_parser("prompts", help=prompts.SUMMARY, description=prompts.SUMMARY, allow_abbrev=False)
+    prompts.add_commands(below, _add)
+    for name, module in (("pretrain", pretrain), ("demo", demo)):
+        _declare(commands, name, module)
+    return parser
+
+
+def _declare(commands: Any, name: str, module: Any) -> None:
+    module.add_arguments(_add(commands, name, module.SUMMARY, module.DESCRIPTION, module.EXAMPLES, module.run))
+
+
+def _add(
+    commands: Any, name: str, summary: str, text: str, examples: Sequence[str], run: Callable[..., int]
+) -> argparse.ArgumentParser:
+    """One command, with the options that all have and with examples that work at the end of its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        epilog="\n".join(("examples:", *(f"  {example}" for example in examples))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line: progress, then the result")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from (or PROMPTSEG_DEBUG=1)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What the command line says: a progress bar and tables for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..progress import OnProgress, Progress
+from .memory import peak_memory_mib
+
+_WIDE = 160  # columns of a table that goes into a file or a pipe
+
+
+class Console:
+    """The one place that writes to the screen.
+
+    With ``json_lines``, standard output carries one JSON object a line and nothing else. Otherwise it carries results,
+    and standard error the progress: a bar in a terminal, a plain line at each tenth elsewhere. Sentences about what
+    went wrong are on standard error in either case.
+    """
+
+    def __init__(self, json_lines: bool = False) -> None:
+        self.json_lines = json_lines
+        self.seconds: dict[str, float] = {}
+        self._bar: Any = None
+        self._task: Any = None
+        self._tenth = 0
+
+    def progress(self, report: Progress) -> None:
+        """Show where a run is; the listener to hand to what takes ``on_progress``."""
+        fraction = min(1.0, max(0.0, report.fraction)) if math.isfinite(report.fraction) else 0.0
+        message = _plain(report.message or report.stage)
+        if self.json_lines:
+            fields = {"stage": report.stage, "fraction": fraction, "message": report.message}
+            self._json({"event": "progress", **fields, "metrics": dict(report.metrics)})
+        elif sys.stderr.isatty():
+            self._show(fraction, message)
+        elif int(fraction * 10) > self._tenth:
+            self._tenth = int(fraction * 10)
+            sys.stderr.write(f"{fraction:4.0%}  {message}\n")
+
+    def part(self, start: float, stop: float) -> OnProgress:
+        """A listener for one part of the run, which lasts from ``start`` to ``stop`` (0..1) of the whole."""
+
+        def listen(report: Progress) -> None:
+            fraction = start + (stop - start) * report.fraction
+            self.progress(Progress(report.stage, fraction, report.message, report.metrics))
+
+        return listen
+
+    @contextlib.contextmanager
+    def timed(self, stage: str, message: str, fraction: float = 0.0) -> Iterator[None]:
+        """Say that a stage begins, and add what it took to :attr:`seconds`."""
+        self.progress(Progress(stage, fraction, message))
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def result(self, **fields: Any) -> None:
+        """The last JSON line: what came out, the seconds of each stage and the peak memory. For people: nothing."""
+        if self.json_lines:
+            seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
+            self._json({"event": "result", **fields, "seconds": seconds, "peak_memory_mib": peak_memory_mib()})
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A table for people; numbers to the right, ``None`` and NaN as a dash."""
+        if self.json_lines:
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console as Screen
+        from rich.table import Table
+        from rich.text import Text
+
+        self.close()
+        if title:
+            sys.stdout.write(_plain(title) + "\n")
+        if not rows:
+            sys.stdout.write("none\n")
+            return
+        cells = [[_cell(value) for value in row] for row in rows]
+        numeric = [all(isinstance(v, (int, float, type(None))) for v in column) for column in zip(*rows, strict=True)]
+        table = Table(box=SIMPLE_HEAD, show_header=any(columns))
+        for n, name in enumerate(columns):
+            table.add_column(name, justify="right" if numeric[n] else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell) for cell in row))
+        screen = Screen(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        screen.print(table)
+
+    def line(self, text: str) -> None:
+        """A sentence about the result, for people."""
+        if not self.json_lines:
+            self.close()
+            sys.stdout.write(_plain(text) + "\n")
+
+    def done(self, *paths: Path) -> None:
+        """Say which files were written, how long it took and how much memory."""
+        taken = f"{sum(self.seconds.values()):.1f} s, at most {peak_memory_mib():.0f} MiB of memory"
+        self.line(f"Written to {' and '.join(str(path) for path in paths)} ({taken}).")
+
+    def stopped(self, sentence: str) -> None:
+        """Say what became of a run that the user stopped."""
+        self._end("stopped", sentence)
+
+    def error(self, sentence: str) -> None:
+        """Say what went wrong."""
+        self._end("error", sentence)
+
+    def close(self) -> None:
+        """Take the progress bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _end(self, event: str, sentence: str) -> None:
+        self.close()
+        sys.stderr.write(_plain(sentence) + "\n")
+        if self.json_lines:
+            self._json({"event": event, "message": sentence})
+
+    def _json(self, fields: Mapping[str, Any]) -> None:
+        sys.stdout.write(json.dumps(_jsonable(fields), allow_nan=False) + "\n")
+        sys.stdout.flush()
+
+    def _show(self, fraction: float, message: str) -> None:
+        from rich.console import Console as Screen
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        if self._bar is None:
+            text = TextColumn("{task.description}", markup=False)
+            columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            screen = Screen(stderr=True, highlight=False)
+            self._bar = Bar(*columns, console=screen, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._task = self._bar.add_task(message, total=1.0)
+            self._bar.start()
+        self._bar.update(self._task, completed=fraction, description=message)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    """Names come from files: what would steer a terminal is shown as a question mark, lines as one line."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def _jsonable(value: Any) -> Any:
+    """Plain JSON types; numbers that JSON does not have become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):  # a number of numpy's or torch's
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
