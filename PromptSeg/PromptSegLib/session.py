@@ -65,17 +65,34 @@ class Session:
     ) -> Segmentation:
         """Segment the volume with ``prompts``, each structure for itself.
 
-        ``drawn`` gives, by structure name, annotations of this volume that come back exactly as drawn. Raises
+        ``drawn`` gives, by structure name, annotations of this volume: they come back exactly as drawn, and between
+        them what their outlines say counts beside the network, with the weight that tuning found. Raises
         ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
         from .segment.segmenter import segment
+        from .tune.fusion import prior_of
 
         works, prompts = self._ready(), list(prompts)
         if not prompts:
             raise PromptError("No structure was asked for", "name at least one prompt")
-        for slices in (drawn or {}).values():
+        drawn = drawn or {}
+        for slices in drawn.values():
             self._same_grid(slices)
-        return segment(self.backbone, works, prompts, drawn=drawn, on_progress=on_progress, should_stop=should_stop)
+        priors = {}
+        for prompt in prompts:
+            by_hand = drawn.get(prompt.structure.name)
+            if by_hand is not None:
+                work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
+                priors[prompt.structure.name] = prior_of(work, by_hand, float(prompt.card.get("outline_weight", 0.0)))
+        return segment(
+            self.backbone,
+            works,
+            prompts,
+            drawn=drawn,
+            priors=priors,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
 
     def tune(
         self,

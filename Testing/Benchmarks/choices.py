@@ -86,12 +86,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     dtype = fast_dtype(torch.device("cpu"))
-    print(
-        f"{options.size} x {options.size}, batch 8, {dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
-    print(
-        "| configuration | M parameters | prompt % | GFLOP | encode ms | decode ms | step ms |\n|---|---|---|---|---|---|---|"
-    )
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{options.size} x {options.size}, batch 8, {dtype}, {threads}\n")
+    columns = ("configuration", "M parameters", "prompt %", "GFLOP", "encode ms", "decode ms", "step ms")
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for name, config in CHOICES.items():
         row = measure(config, options.size, options.repeats, dtype)
         print(f"| {name} | {row[0]:.2f} | {row[1]:.2f} | " + " | ".join(f"{v:.1f}" for v in row[2:]) + " |", flush=True)

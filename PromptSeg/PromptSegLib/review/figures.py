@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Plane:
 
 def frame(mask: np.ndarray, plane: Plane, margin_mm: float = 25.0, least_mm: float = 120.0) -> tuple[slice, slice]:
     """Rows and columns, as shown, of a square around all of a structure's mask (K, J, I), as far as the slice goes."""
-    flat = plane.turn(mask.any(axis=plane.axis))
+    flat = plane.turn(np.any(mask, axis=plane.axis, keepdims=True).squeeze(plane.axis))
     if not flat.any():
         return slice(0, flat.shape[0]), slice(0, flat.shape[1])
     spans = [np.flatnonzero(flat.any(axis=1 - n)) for n in (0, 1)]
@@ -81,13 +82,20 @@ def frame(mask: np.ndarray, plane: Plane, margin_mm: float = 25.0, least_mm: flo
     return box[0], box[1]
 
 
+def window_for(values: np.ndarray) -> tuple[float, float]:
+    """HU of black and white in which a structure with such values is usually looked at: lung, bone or soft tissue."""
+    middle = float(np.median(values)) if values.size else 0.0
+    centre, width = (-600.0, 1500.0) if middle < -400 else (350.0, 1300.0) if middle > 150 else (40.0, 400.0)
+    return centre - width / 2, centre + width / 2
+
+
 def slice_picture(
     image: np.ndarray,
     contours: Sequence[tuple[str, np.ndarray]],
     plane: Plane,
     box: tuple[slice, slice],
     alt: str,
-    window: tuple[float, float] = (-1000.0, 400.0),
+    window: tuple[float, float],
 ) -> str:
     """One CT slice (rows, cols, in HU, as shown) with outlines: (role, mask) from the lowest to the topmost.
 
@@ -101,17 +109,16 @@ def slice_picture(
     stream = io.BytesIO()
     grey = np.round(np.clip((part - window[0]) / (window[1] - window[0]), 0, 1) * 255).astype(np.uint8)
     matplotlib.image.imsave(stream, np.repeat(grey[..., None], 3, axis=2), format="png")
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    paths = "".join(
-        f'<path class="halo" d="{d}"/><path class="line {role}" d="{d}"/>'
-        for role, mask in contours
-        if (d := _outline(mask[box], plane.spacing))
-    )
+    png = base64.b64encode(stream.getvalue()).decode("ascii")
+    outlines = [(role, _outline(mask[box], plane.spacing)) for role, mask in contours]
+    # All dark rims come first, so that none hides a line of another outline.
+    paths = "".join(f'<path class="halo" d="{data}"/>' for _, data in outlines if data)
+    paths += "".join(f'<path class="line {role}" d="{data}"/>' for role, data in outlines if data)
     size = 0.055 * width
     return (
         f'<svg class="slice" role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:.1f} {height:.1f}">'
         f'<image width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none"'
-        f' href="data:image/png;base64,{data}"/>{paths}'
+        f' href="data:image/png;base64,{png}"/>{paths}'
         f'<text x="{0.4 * size:.1f}" y="{height / 2:.1f}" font-size="{size:.1f}">{plane.left}</text></svg>'
     )
 
@@ -147,9 +154,9 @@ def chart(
     *,
     marks: Sequence[float] = (),
     y_range: tuple[float, float] | None = None,
-    width: float = 5.2,
+    width: float = 4.6,
 ) -> str:
-    """Curves over the same horizontal axis; ``labels`` name the axes, ``marks`` are upright lines, ``width`` is in inches.
+    """Curves over one horizontal axis; ``labels`` name the axes, ``marks`` are upright lines, ``width`` is in inches.
 
     Raises :class:`InputError` if matplotlib is not installed.
     """
@@ -162,15 +169,15 @@ def chart(
             "The pictures need the package matplotlib, which is not installed", "run pip install matplotlib"
         ) from error
 
-    style = {"svg.fonttype": "none", "svg.hashsalt": "promptseg", "font.size": 10, "axes.linewidth": 0.8}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "promptseg", "font.size": 10.5, "axes.linewidth": 0.8}
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(width, 2.9), layout="constrained")
+        figure = Figure(figsize=(width, 2.7), layout="constrained")
         axes = figure.subplots()
         ink, faint = _STAND_INS["ink"], _STAND_INS["faint"]
         for mark in marks:
             axes.axvline(mark, color=_STAND_INS["drawn"], linewidth=5, alpha=0.35, zorder=0.5)
         for curve in series:
-            line = {"color": _STAND_INS[curve.role], "linewidth": 1.8 if curve.role == "ours" else 1.4}
+            line: dict[str, Any] = {"color": _STAND_INS[curve.role], "linewidth": 1.8 if curve.role == "ours" else 1.4}
             line |= {"linestyle": _DASHES.get(curve.role, "-"), "zorder": 3 if curve.role == "ours" else 2}
             if curve.points:
                 line |= {"marker": _MARKERS[curve.role], "markersize": 4, "markeredgewidth": 0}

@@ -103,7 +103,9 @@ def render(report: Report) -> str:
     try:
         import jinja2
     except ImportError as error:
-        raise InputError("The report needs the package jinja2, which is not installed", "run pip install jinja2") from error
+        raise InputError(
+            "The report needs the package jinja2, which is not installed", "run pip install jinja2"
+        ) from error
     template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -112,7 +114,7 @@ def render(report: Report) -> str:
 
 
 def write_report(path: PathLike, report: Report) -> None:
-    """Write the page, whole or not at all. Raises :class:`OutputError` if it cannot be written, and as :func:`render`."""
+    """Write the page, whole or not at all. Raises :class:`OutputError` if it cannot be, and as :func:`render`."""
     page = render(report).encode("utf-8")
     with replacing(path) as file:
         file.write(page)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..prompts.structure import Structure
 from ..volumes.volume import Volume
-from .figures import Plane, Series, chart, frame, slice_picture
+from .figures import Plane, Series, chart, frame, slice_picture, window_for
 from .metrics import ScoreRow, dice_per_slice, score
-from .report import Cell, Gallery, Picture, Section, Table
+from .report import Cell, Facts, Gallery, Picture, Section, Table
 
 _PICTURES = 4
 _DECIMALS = {"dice": 3, "hd95_mm": 1, "assd_mm": 2, "nsd_2mm": 3}
@@ -32,7 +32,13 @@ class Method:
 
     @classmethod
     def of(
-        cls, role: str, name: str, mask: np.ndarray, reference: np.ndarray, spacing: Sequence[float], shown: Sequence[int]
+        cls,
+        role: str,
+        name: str,
+        mask: np.ndarray,
+        reference: np.ndarray,
+        spacing: Sequence[float],
+        shown: Sequence[int],
     ) -> Method:
         """Compare a mask with the reference on the slices along K that were not shown."""
         return cls(role, name, mask, score(mask, reference, spacing, shown), dice_per_slice(mask, reference))
@@ -59,6 +65,11 @@ class Taught:
         """What PromptSeg made."""
         return self.methods[0]
 
+    @property
+    def interpolation(self) -> Method:
+        """The other method that comes nearest to the reference."""
+        return max(self.methods[1:], key=lambda m: m.score.dice)
+
     def unshown(self) -> list[int]:
         """The slices that count: not shown, and with something in the reference or in PromptSeg's mask."""
         return [int(k) for k in np.flatnonzero(np.isfinite(self.ours.per_slice)) if k not in self.shown]
@@ -76,15 +87,14 @@ class Taught:
 
 def verdict(taught: Taught) -> str:
     """One sentence: who is nearer to the reference."""
-    ours, name = taught.ours.score.dice, _upper(taught.structure.name)
-    best = max(taught.methods[1:], key=lambda m: m.score.dice)
+    ours, best, name = taught.ours.score.dice, taught.interpolation, _upper(taught.structure.name)
     theirs = best.score.dice
-    numbers = f"Dice {ours:.3f} against {theirs:.3f}"
+    numbers = f"Dice {_number(ours, 3)} against {_number(theirs, 3)}"
     if abs(ours - theirs) < 0.005:
         return f"{name}: PromptSeg and {best.name} are level ({numbers})."
     if ours > theirs:
-        return f"{name}: PromptSeg is nearer to the reference than the better interpolation, {best.name} ({numbers})."
-    return f"{name}: here interpolation is the better choice; {best.name} beats PromptSeg ({numbers})."
+        return f"{name}: PromptSeg is nearer to the reference than {best.name} ({numbers})."
+    return f"{name}: here interpolation is the better choice; {best.name} is nearer than PromptSeg ({numbers})."
 
 
 def comparison(lessons: Sequence[Taught], note: str) -> Section:
@@ -103,16 +113,16 @@ def _table(taught: Taught) -> Table:
     }
     rows = []
     for m in taught.methods:
-        cells = [Cell(m.name)]
+        cells = [Cell(_upper(m.name))]
         for field, decimals in _DECIMALS.items():
             value = getattr(m.score, field)
             cells.append(Cell(_number(value, decimals), round(value, decimals) == best[field]))
         rows.append([*cells, Cell(_number(m.score.prediction_ml, 0))])
     rows.append([Cell("Reference"), *[Cell("")] * len(_DECIMALS), Cell(_number(taught.ours.score.reference_ml, 0))])
-    shown = ", ".join(map(str, taught.shown))
+    shown, others = ", ".join(map(str, taught.shown)), len(taught.unshown())
     note = (
-        f"Taught from {len(taught.shown)} slices (K = {shown}). Compared on the other {len(taught.unshown())} slices that hold "
-        "the structure; the volume is that of the whole mask. The best value of each column is in bold."
+        f"Taught from {len(taught.shown)} slices (K = {shown}), compared on the {others} others in which the reference "
+        "or PromptSeg has the structure. The volume is that of the whole mask. Bold: the best of a column."
     )
     return Table(_upper(taught.structure.name), columns, rows, note)
 
@@ -125,14 +135,18 @@ def shown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
         pictures = [
             artist.picture(k, [("drawn", taught.reference)], "as it was shown", "", f"Slice {k}") for k in taught.shown
         ]
-        blocks.append(Gallery(_upper(taught.structure.name), pictures, [("drawn", "drawn outline, shown to PromptSeg")]))
+        blocks.append(
+            Gallery(_upper(taught.structure.name), pictures, [("drawn", "drawn outline, shown to PromptSeg")])
+        )
     lead = "These slices, and nothing else of the reference, were shown to PromptSeg and to the interpolations."
     return Section("What was shown", blocks, [lead])
 
 
 def unshown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
     """What came out half-way between the shown slices."""
-    lead = "Slices that were not shown, as far from the shown ones as there are: the hardest place for any interpolation."
+    lead = (
+        "Slices that were not shown, as far from the shown ones as there are: the hardest place for any interpolation."
+    )
     return Section("What came out", [_overlays(volume, t, t.between()) for t in lessons], [lead])
 
 
@@ -146,11 +160,11 @@ def _overlays(volume: Volume, taught: Taught, slices: Sequence[int], ranked: boo
     artist = _Artist(volume, taught)
     pictures = []
     for n, k in enumerate(slices, 1):
-        outlines = [("reference", taught.reference), ("ours", taught.ours.mask)]
-        values = " · ".join(f"{_short(m)} {_number(float(m.per_slice[k]), 2)}" for m in taught.methods)
-        what = f"PromptSeg's outline over the reference, Dice {_number(float(taught.ours.per_slice[k]), 2)}"
+        outlines = [("ours", taught.ours.mask), ("reference", taught.reference)]
+        dice, others = (_number(float(v), 2) for v in (taught.ours.per_slice[k], taught.interpolation.per_slice[k]))
+        what = f"PromptSeg's outline over the reference, Dice {dice}"
         title = f"{n}. Slice {k}" if ranked else f"Slice {k}"
-        pictures.append(artist.picture(k, outlines, what, f"Dice: {values}", title))
+        pictures.append(artist.picture(k, outlines, what, f"Dice {dice} (interpolation {others})", title))
     legend = [("ours", "PromptSeg"), ("reference", "reference")]
     return Gallery(_upper(taught.structure.name), pictures, legend)
 
@@ -168,7 +182,7 @@ def slice_by_slice(lessons: Sequence[Taught]) -> Section:
         alt = f"Dice of each slice for {name}: " + "; ".join(_range(m, taught) for m in taught.methods)
         svg = chart(curves, ("Slice (K)", "Dice"), alt, marks=taught.shown, y_range=(-0.03, 1.03))
         pictures.append(Picture(svg, _upper(name)))
-    legend = [*((m.role, m.name) for m in lessons[0].methods), ("mark", "slice that was shown")]
+    legend = [*((m.role, _upper(m.name)) for m in lessons[0].methods), ("mark", "slice that was shown")]
     lead = "Dice of every slice that was not shown. A gap means that neither side has the structure there."
     return Section("Slice by slice", [Gallery("", pictures, legend, wide=True)], [lead])
 
@@ -198,7 +212,35 @@ def learning(lessons: Sequence[Taught]) -> Section:
             pictures.append(Picture(svg, "Leave-one-slice-out Dice", f"mean over the slices left out{told}"))
         if pictures:
             blocks.append(Gallery(_upper(name), pictures, wide=True))
-    return Section("How it was learned", blocks, ["PromptSeg takes the number of steps at which left-out slices come out best."])
+    return Section(
+        "How it was learned", blocks, ["PromptSeg takes the number of steps at which left-out slices come out best."]
+    )
+
+
+def how_to_read() -> Section:
+    """What the measures mean."""
+    return Section("How to read this", [Facts("", _MEASURES)])
+
+
+_MEASURES = (
+    (
+        "Dice",
+        "How much of two masks overlaps: twice what they share over the sum of both, 1 for equal masks and 0 for masks "
+        "that do not touch. Large structures reach high values easily; in small ones a rim of one voxel costs much. "
+        "Read it beside the distances.",
+    ),
+    (
+        "Leave-one-slice-out Dice",
+        "PromptSeg learns from all shown slices but one and is measured on that one; then the next is left out. It "
+        "needs nothing but what was drawn, so you get it for your own structures too. It is an estimate from few "
+        "slices, and each of its runs had one slice less to learn from.",
+    ),
+    (
+        "HD95, ASSD, NSD",
+        "Distances between the two surfaces, in mm: of either surface, 95 % lies within HD95 of the other; ASSD is the "
+        "mean distance. NSD 2 mm is the share of both surfaces that lies within 2 mm of the other, from 0 to 1.",
+    ),
+)
 
 
 class _Artist:
@@ -208,32 +250,26 @@ class _Artist:
         self._volume, self._name = volume, taught.structure.name
         self._plane = Plane.of(volume.grid)
         self._box = frame(taught.reference | taught.ours.mask, self._plane)
+        self._window = window_for(volume.voxels[taught.reference])
 
     def picture(self, k: int, outlines: Sequence[tuple[str, np.ndarray]], what: str, note: str, title: str) -> Picture:
         flat = [(role, self._plane.cut(mask, k)) for role, mask in outlines]
         image = self._plane.cut(self._volume.voxels, k)
         alt = f"CT slice {k}: {self._name}, {what}"
-        return Picture(slice_picture(image, flat, self._plane, self._box, alt), title, note)
+        return Picture(slice_picture(image, flat, self._plane, self._box, alt, self._window), title, note)
 
 
 def headlines(lessons: Sequence[Taught]) -> Iterator[tuple[str, str, str]]:
     """For each structure: its mean Dice on slices not shown, what that is, and the better interpolation's."""
     for taught in lessons:
-        best = max(taught.methods[1:], key=lambda m: m.score.dice)
-        yield (
-            _number(taught.ours.score.dice, 2),
-            f"Dice, {taught.structure.name}",
-            f"{best.name}: {_number(best.score.dice, 2)}",
-        )
-
-
-def _short(method: Method) -> str:
-    return {"ours": "PromptSeg", "fill": "Fill", "blend": "signed distance"}[method.role]
+        theirs = _number(taught.interpolation.score.dice, 2)
+        label = f"Dice, {taught.structure.name}"
+        yield _number(taught.ours.score.dice, 2), label, f"Interpolation, same slices: {theirs}"
 
 
 def _number(value: float, decimals: int) -> str:
     if math.isnan(value):
-        return "–"
+        return "-"
     return "∞" if math.isinf(value) else f"{value:,.{decimals}f}".replace(",", "\u202f")
 
 

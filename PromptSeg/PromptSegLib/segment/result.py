@@ -17,6 +17,13 @@ FILL = -15.0
 """Logit of what is surely not the structure."""
 NO_SIGN = -3.0
 """Logits up to this (probability 5 %) are no sign of a structure: a slice with nothing above it is not kept."""
+NETWORK_LIMIT = 6.0
+"""What the network's logits are held within where a prior is added to them."""
+
+
+def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The network's logits, held within a limit, plus what is known from elsewhere."""
+    return np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + prior
 
 
 @dataclass
@@ -27,6 +34,8 @@ class LogitMap:
     slices: dict[int, np.ndarray] = field(default_factory=dict)
     drawn: Mapping[int, np.ndarray] = field(default_factory=dict)
     """Native slices 0 / 1 / 255 (undecided) that override the network."""
+    prior: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """Working slices (float32) to be added to the network's logits."""
 
     def native(self, index: int) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """The box of one native slice along ``work.axis`` that may hold the structure, and its logits (float32); None

@@ -20,7 +20,7 @@ from ..tune.annotations import SliceAnnotations
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from ..volumes.volume import Volume
 from .postprocess import clean
-from .result import FILL, NO_SIGN, SCALE, LogitMap, Segmentation
+from .result import FILL, NO_SIGN, SCALE, LogitMap, Segmentation, add_prior
 
 BATCH = 8
 
@@ -49,11 +49,15 @@ def segment(
     prompts: Sequence[Prompt],
     *,
     drawn: Mapping[str, SliceAnnotations] | None = None,
+    priors: Mapping[str, Mapping[int, np.ndarray]] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
-    """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`."""
-    drawn = drawn or {}
+    """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`.
+
+    ``priors`` gives, by structure name, working slices that are added to the network's logits.
+    """
+    drawn, priors = drawn or {}, priors or {}
     names = [p.structure.name for p in prompts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -72,7 +76,7 @@ def segment(
         for prompt in group:
             annotations = drawn.get(prompt.structure.name)
             by_hand = annotations.native_slices(work.axis) if annotations else {}
-            maps[prompt.structure.name] = LogitMap(work, drawn=by_hand)
+            maps[prompt.structure.name] = LogitMap(work, drawn=by_hand, prior=priors.get(prompt.structure.name, {}))
         cost = 0.8 + len(group)
 
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
@@ -115,11 +119,14 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> N
         for n, (prompt, prompt_tensors) in enumerate(zip(group, tensors, strict=True)):
             check(should_stop)
             logits = net.decode(encoded, prompt_tensors)
-            quantised = (logits * SCALE).clamp(-127, 127).round().to(torch.int8).cpu().numpy()
-            kept = maps[prompt.structure.name].slices
-            for index, plane in zip(indices, quantised, strict=True):
+            found = maps[prompt.structure.name]
+            values = logits.float().cpu().numpy()
+            for index, plane in zip(indices, values, strict=True):
+                if index in found.prior:
+                    plane = add_prior(plane, found.prior[index])
+                plane = np.clip(plane * SCALE, -127, 127).round().astype(np.int8)
                 if plane.max() > NO_SIGN * SCALE:
-                    kept[index] = plane
+                    found.slices[index] = plane
             share = (first + len(indices) * (n + 1) / len(group)) / work.count
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
@@ -152,7 +159,7 @@ def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, s
     labels = np.zeros(volume.voxels.shape, np.uint8 if len(maps) < 256 else np.uint16)
     axes = sorted({m.work.axis for m in maps})
     best = np.zeros(volume.voxels.shape, np.int8) if len(axes) > 1 else None
-    for axis in axes:
+    for turn, axis in enumerate(axes):
         own = [(n + 1, m) for n, m in enumerate(maps) if m.work.axis == axis]
         out = np.moveaxis(labels, axis, 0)
         surest = None if best is None else np.moveaxis(best, axis, 0)
@@ -172,5 +179,6 @@ def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, s
             if surest is not None:
                 surest[index] = np.clip(top * SCALE, 0, 127).astype(np.int8)
             if index % 16 == 0:
-                on_progress(Progress("export", 0.95 + 0.05 * index / len(out), "Writing masks to the volume's grid"))
+                share = (turn + index / len(out)) / len(axes)
+                on_progress(Progress("export", 0.95 + 0.05 * share, "Writing masks to the volume's grid"))
     return labels

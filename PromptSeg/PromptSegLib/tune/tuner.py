@@ -7,23 +7,26 @@ honest figure that is shown to the user. Then the prompt is learned from all dra
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import AnnotationError, Stopped
 from ..model.backbone import Backbone
-from ..model.losses import dice_of, mask_loss
-from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..model.losses import dice_of
+from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from .annotations import SliceAnnotations
+from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
 from .examples import Examples, make_examples
+from .fusion import contour_prior, drawn_masks
 from .initialise import propose
 
 
@@ -33,7 +36,8 @@ class TuningRecipe:
 
     steps: int = 30
     """Most steps; leave-one-slice-out may choose fewer."""
-    lr: float = 1e-2
+    lr: float = 0.2
+    """Of Adam; tokens are of the order of 1, and few steps must be enough."""
     variants: int = 4
     """Varied copies of the drawn slices that are learned from beside the slices themselves."""
     folds: int = 5
@@ -103,60 +107,61 @@ def tune(
     )
 
     best = Best(first)
-    folds = _folds(examples, recipe.folds)
+    folds = folds_of(examples, recipe.folds)
+    masks = drawn_masks(work, annotations)
+    left_out = LeftOut(marks_of(most, recipe.check_every))
     work_units = (len(folds) + 1) * max(1, most)
-    left_out: dict[int, list[float]] = {}
+    chosen_steps, weight = left_out.choice()
     stopped = False
-    chosen_steps = most
+
+    def go(start_tensors: dict[str, Tensor], learn_from: Sequence[int], steps: int) -> Iterator:
+        return descend(backbone, examples, start_tensors, learn_from, steps, recipe.lr, seed, should_stop)
+
     try:
-        marks = _marks(most, recipe.check_every)
         for number, fold in enumerate(folds):
             learn_from = [n for n in everything if n != fold]
+            index = examples.indices[fold]
+            others = {k: m for k, m in masks.items() if k != index}
+            prior = contour_prior(others, work.slice_mm, work.spacing, [index]).get(index)
             curve = []
-            for step, tensors, loss in descend(
-                backbone, examples, start(learn_from), learn_from, most, recipe.lr, seed, should_stop
-            ):
-                if step in marks:
-                    curve.append(_dice(backbone, examples, tensors, [fold]))
-                share = (number * most + step) / work_units
+            for step, tensors, loss in go(start(learn_from), learn_from, most):
                 report = {"step": step, "loss": loss, "fold": number + 1}
-                if step in marks:
-                    report["left_out_dice"] = curve[-1]
-                on_progress(
-                    Progress("leave one out", 0.02 + 0.96 * share, f"Without slice {examples.indices[fold]}", report)
-                )
-            left_out[examples.indices[fold]] = curve
+                if step in left_out.marks:
+                    logits = logits_of(backbone, examples, tensors, [fold])[0]
+                    curve.append(fused_dice(logits, prior, examples.target[0, fold], examples.valid[0, fold]))
+                    report["left_out_dice"] = float(curve[-1][0])
+                share = 0.02 + 0.96 * (number * most + step) / work_units
+                on_progress(Progress("leave one out", share, f"Without slice {index}", report))
+            left_out.curves[index] = np.stack(curve)
         seconds["leave one out"] = time.perf_counter() - began - seconds["first mask"]
-        if left_out:
-            mean = torch.tensor(list(left_out.values())).nanmean(0)
-            if float(mean.nan_to_num().max()) > 0:
-                chosen_steps = marks[int(mean.nan_to_num().argmax())]
-        for step, tensors, loss in descend(
-            backbone, examples, first, everything, chosen_steps, recipe.lr, seed, should_stop
-        ):
+        chosen_steps, weight = left_out.choice()
+        for step, tensors, loss in go(first, everything, chosen_steps):
             best.tensors, best.steps = tensors, step
             entry: dict[str, float] = {"step": step, "loss": loss}
-            if step in marks or step == chosen_steps:
+            if step in left_out.marks:
                 entry["dice"] = _dice(backbone, examples, tensors, everything)
                 history.append(entry)
-            share = (len(folds) * most + step * most / max(1, chosen_steps)) / work_units
-            on_progress(Progress("tune", 0.02 + 0.96 * share, f"Step {step} of {chosen_steps}", entry))
+            share = 0.02 + 0.96 * (len(folds) * most + step * most / max(1, chosen_steps)) / work_units
+            on_progress(Progress("tune", share, f"Step {step} of {chosen_steps}", entry))
     except Stopped:
         stopped = True
     seconds["all"] = time.perf_counter() - began
 
-    at = (
-        _marks(most, recipe.check_every).index(chosen_steps) if chosen_steps in _marks(most, recipe.check_every) else -1
-    )
-    scores = {k: v[at] for k, v in left_out.items()}
+    scores = left_out.scores(chosen_steps, weight)
     known = [v for v in scores.values() if v == v]
     mean_dice = sum(known) / len(known) if len(known) > 1 else None
     card = _card(annotations, work, window, mean_dice, start_from, best.steps, seed)
+    card["outline_weight"] = weight
     tensors = {k: v.detach().cpu() for k, v in best.tensors.items()}
     on_progress(Progress("tune", 1.0, "Stopped, best so far kept" if stopped else "Done"))
-    return TuningResult(
-        Prompt(structure, backbone.id, tensors, card), scores, mean_dice, tuple(history), seconds, stopped
-    )
+    prompt = Prompt(structure, backbone.id, tensors, card)
+    return TuningResult(prompt, scores, mean_dice, tuple(history), seconds, stopped)
+
+
+def _dice(backbone: Backbone, examples: Examples, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> float:
+    """The network's Dice on the unvaried slices ``chosen`` on the working grid, where they are labelled."""
+    logits = logits_of(backbone, examples, tensors, chosen)
+    return float(dice_of(logits, examples.target[0, list(chosen)], examples.valid[0, list(chosen)]))
 
 
 @dataclass
@@ -165,54 +170,6 @@ class Best:
 
     tensors: dict[str, Tensor]
     steps: int = 0
-
-
-def descend(backbone, examples, start, chosen, steps, lr, seed, should_stop):
-    """Yield (step, tensors, loss) from ``start`` (step 0) on, learning from the slices ``chosen`` of ``examples``.
-
-    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns.
-    """
-    tensors = {k: v.detach().clone().requires_grad_(True) for k, v in start.items()}
-    optimiser = torch.optim.Adam(tensors.values(), lr=lr, betas=(0.9, 0.95))
-    index = torch.tensor(list(chosen))
-    picked = [e.select(index) for e in examples.encoded]
-    generator = torch.Generator().manual_seed(seed)
-    yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
-    for step in range(1, steps + 1):
-        check(should_stop)
-        for group in optimiser.param_groups:
-            group["lr"] = lr * (0.55 + 0.45 * float(torch.cos(torch.tensor(torch.pi * (step - 1) / steps))))
-        v = 0 if step % 2 or len(picked) == 1 else 1 + int(torch.randint(len(picked) - 1, (1,), generator=generator))
-        logits = backbone.net.decode(picked[v], {k: t.to(backbone.dtype) for k, t in tensors.items()})
-        check(should_stop)
-        loss = mask_loss(logits, examples.target[v, index], examples.valid[v, index]).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        yield step, {k: t.detach().clone() for k, t in tensors.items()}, float(loss.detach())
-
-
-@torch.inference_mode()
-def _dice(backbone: Backbone, examples: Examples, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> float:
-    """Dice on the unvaried slices ``chosen`` on the working grid, where they are labelled."""
-    encoded = examples.encoded[0].select(list(chosen))
-    logits = backbone.net.decode(encoded, {k: v.to(backbone.dtype) for k, v in tensors.items()})
-    return float(dice_of(logits, examples.target[0, list(chosen)], examples.valid[0, list(chosen)]))
-
-
-def _folds(examples: Examples, most: int) -> list[int]:
-    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``most``."""
-    shown = [n for n, there in enumerate(examples.shown) if there]
-    if len(shown) < 2:
-        return []
-    if len(shown) <= most:
-        return shown
-    return [shown[round(i * (len(shown) - 1) / (most - 1))] for i in range(most)]
-
-
-def _marks(steps: int, every: int) -> list[int]:
-    """The steps at which Dice is measured: 0, every few, and the last."""
-    return sorted({0, *range(every, steps + 1, every), steps})
 
 
 def _card(annotations, work, window, dice, start_from, steps, seed) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Pre-training: how a backbone comes to be."""

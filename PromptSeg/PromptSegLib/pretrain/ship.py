@@ -1,0 +1,115 @@
+"""From a checkpoint to what ships: the averaged weights as a backbone, and the structures' prompts as sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import BackboneError, InputError
+from ..model.backbone import write_backbone
+from ..model.config import PUNetConfig
+from ..model.files import read_tensors
+from ..prompts.promptset import Prompt, PromptSet
+from ..prompts.structure import Structure
+from ..prompts.terminology import find
+from ..volumes.preprocess import FULL_WINDOW
+from .checkpoint import read_validation
+from .data import RECIPE, Part
+from .trainee import Trainee
+
+LICENCE = "research use: see the licences of the data that it was made from"
+
+
+def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> str:
+    """Write the backbone ``folder/NAME.safetensors`` and a prompt set for each data set; their cards say from which
+    data they were made, how, and how well they did on held-out volumes. Gives the backbone's id."""
+    validation = read_validation(folder)
+    today = date.today().isoformat()
+    card = {
+        "licence": LICENCE,
+        "date": today,
+        "data": [
+            {
+                "name": p.dataset.name,
+                "licence": p.dataset.licence,
+                "training": p.training_names,
+                "validation": p.validation_names,
+            }
+            for p in parts
+        ],
+        "validation": validation,
+    }
+    sets: dict[Path, list[str]] = {}
+    prompt_cards: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        slices = {n: [len(s.where[n]) for s in part.training if n in s.where] for n in part.dataset.labels.values()}
+        # A structure that no training volume shows has learned nothing.
+        sets[folder / f"{part.dataset.file_name}.promptset"] = learned = [n for n, found in slices.items() if found]
+        for n in learned:
+            before = prompt_cards.get(n, {"volumes": 0, "slices": 0, "data": []})
+            prompt_cards[n] = {
+                "plane": "axial",
+                "spacing": RECIPE["spacing"],
+                "window": list(FULL_WINDOW),
+                "components": "substantial",
+                "volumes": before["volumes"] + len(slices[n]),
+                "slices": before["slices"] + sum(slices[n]),
+                "data": [*before["data"], part.dataset.name],
+                "leave_one_slice_out_dice": None,
+                "validation_dice": validation.get("dice", {}).get(n, {}).get("prompt"),
+                "licence": LICENCE,
+                "date": today,
+                "author": "",
+                "note": "",
+            }
+    return export(checkpoint, folder / f"{name}.safetensors", sets, card, prompt_cards)
+
+
+def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:
+    """The averaged (EMA) weights of a checkpoint, its structures and its recipe with the step it is at."""
+    tensors, meta = read_tensors(checkpoint)
+    try:
+        names = list(json.loads(meta["names"]))
+        trainee = Trainee(PUNetConfig.from_dict(json.loads(meta["config"])), names)
+        trainee.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+        recipe = {**json.loads(meta["recipe"]), "step": int(meta["step"])}
+    except (KeyError, ValueError, RuntimeError, BackboneError) as error:
+        raise InputError(
+            f"{checkpoint} is not a checkpoint of promptseg pretrain", "choose its last.safetensors"
+        ) from error
+    return trainee.eval(), names, recipe
+
+
+def export(
+    checkpoint: Path,
+    backbone: Path,
+    sets: Mapping[Path, Sequence[str]],
+    card: Mapping[str, Any],
+    prompt_cards: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """Write the backbone and, for each path of ``sets``, a prompt set of the structures named there.
+
+    ``card`` goes into the backbone's card, ``prompt_cards`` (by structure) into the prompts'. Gives the backbone's id.
+    """
+    trainee, names, recipe = load_trainee(checkpoint)
+    identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe})
+    shapes = trainee.net.prompt_shapes()
+    for path, structures in sets.items():
+        prompts, taken = [], set()
+        for name in structures:
+            if name not in names:
+                raise InputError(f"The checkpoint has no prompt for {name}", f"it has: {', '.join(names)}")
+            own = trainee.bank(torch.tensor([names.index(name)]))
+            tensors = {k: own[k][0].detach() if k in own else torch.zeros(s) for k, s in shapes.items()}
+            structure = find(name)
+            if structure is None or structure.name in taken:
+                structure = Structure(name)
+            taken.add(structure.name)
+            prompts.append(Prompt(structure, identity, tensors, dict(prompt_cards.get(name, {}))))
+        PromptSet.of(path.stem, prompts, {"backbone": backbone.stem, "licence": card.get("licence", "")}).write(path)
+    return identity

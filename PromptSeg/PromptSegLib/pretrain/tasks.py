@@ -1,0 +1,202 @@
+"""What one training step sees: groups of slices of one volume, augmented together, and the masks to be found in them.
+
+A *learned* task asks for a structure by its own prompt; a *shown* task asks for whatever is drawn in the group's other
+slices, through the proposer, so that the network learns to take up structures it has no prompt for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..volumes.preprocess import grey_from_hu
+from .data import Sample
+
+SIZES = ((128, 160), (160, 160), (160, 192), (192, 192))
+GROUP = 3
+
+
+@dataclass
+class Batch:
+    """``images`` (B, H, W, 3) -1..1, slices of one group next to each other; ``labels`` (B, H, W) global structure
+    number + 1.
+
+    A learned task is (slice, structure number, mask); a shown task is (slice, support slices, their masks, mask).
+    """
+
+    images: Tensor
+    labels: Tensor
+    annotated: Tensor
+    learned: list[tuple[int, int]]
+    learned_masks: Tensor
+    shown: list[int]
+    shown_masks: Tensor
+    support: Tensor
+    support_inside: Tensor
+    support_outside: Tensor
+
+
+class TaskSampler:
+    """Draws batches. Structures are drawn evenly, so that small ones count as much as the liver."""
+
+    def __init__(
+        self, sets: Sequence[Sequence[Sample]], weights: Sequence[float], names: Sequence[str], seed: int
+    ) -> None:
+        self.sets, self.names = [list(s) for s in sets], list(names)
+        self.weights = np.asarray(weights, float) / np.sum(weights)
+        self.number = {n: i for i, n in enumerate(names)}
+        self.random = np.random.default_rng(seed)
+
+    def draw(self, groups: int, learned_per_slice: int = 1) -> Batch:
+        """One batch of ``groups`` x ``GROUP`` slices, each with learned tasks and one shown task."""
+        rng = self.random
+        size = SIZES[rng.integers(len(SIZES))]
+        images, labels, samples = [], [], []
+        for _ in range(groups):
+            pool = self.sets[rng.choice(len(self.sets), p=self.weights)]
+            sample = pool[rng.integers(len(pool))]
+            x, y = self._group(sample, size)
+            images.append(x)
+            labels.append(y)
+            samples += [sample] * GROUP
+        x, y = torch.cat(images), torch.cat(labels)
+        learned, learned_masks, shown, shown_masks, support, inside, outside = [], [], [], [], [], [], []
+        annotated = torch.zeros(len(samples), len(self.names) + 1, dtype=torch.bool)
+        for n, sample in enumerate(samples):
+            annotated[n, [self.number[s] + 1 for s in sample.where]] = True
+            present = torch.bincount(y[n].flatten(), minlength=len(self.names) + 1) > 4
+            for _ in range(learned_per_slice):
+                options = [self.number[s] for s in sample.where]
+                here = [o for o in options if present[o + 1]]
+                pick = here if here and rng.random() < 0.75 else options
+                structure = int(pick[rng.integers(len(pick))])
+                learned.append((n, structure))
+                learned_masks.append(y[n] == structure + 1)
+            if n % GROUP == GROUP - 1:  # two shown tasks a group are enough
+                continue
+            others = [m for m in range(n - n % GROUP, n - n % GROUP + GROUP) if m != n]
+            masks = self._shown_structure(x, y, n, others, sample)
+            shown.append(n)
+            shown_masks.append(masks[0])
+            support.append(torch.tensor(others))
+            shown_in = torch.stack(masks[1:])
+            drawn = torch.ones_like(shown_in)
+            if rng.random() < 0.3:  # one drawn slice only
+                drawn[rng.integers(len(others))] = False
+                if not (shown_in & drawn).any():
+                    drawn[:] = True
+            inside.append(shown_in & drawn)
+            outside.append(~shown_in & drawn)
+        return Batch(
+            x, y, annotated, learned, torch.stack(learned_masks).float(), shown, torch.stack(shown_masks).float(),
+            torch.stack(support), torch.stack(inside).float(), torch.stack(outside).float(),
+        )  # fmt: skip
+
+    def _shown_structure(self, x: Tensor, y: Tensor, n: int, others: list[int], sample: Sample) -> list[Tensor]:
+        """A structure that the group's other slices show: annotated, a union of two, or everything of one
+        brightness."""
+        rng = self.random
+        there = torch.bincount(y[others].flatten(), minlength=len(self.names) + 1)[1:] > 8
+        options = [i for i in range(len(self.names)) if there[i]]
+        indices = [n, *others]
+        if options and rng.random() < 0.8:
+            # Half of the time one that the asked-for slice shows as well.
+            here = [o for o in options if (y[n] == o + 1).sum() > 4]
+            options = here if here and rng.random() < 0.8 else options
+            chosen = {int(options[rng.integers(len(options))])}
+            if rng.random() < 0.15:
+                chosen.add(int(options[rng.integers(len(options))]))
+            return [torch.isin(y[i], torch.tensor([c + 1 for c in chosen])) for i in indices]
+        smooth = functional.avg_pool2d(x[indices, ..., 1][:, None], 5, 1, 2)[:, 0]
+        body = smooth[1:][smooth[1:] > -0.6]
+        centre = float(body[rng.integers(len(body))]) if len(body) else 0.0
+        half = float(rng.uniform(0.06, 0.2))
+        return [(s - centre).abs() < half for s in smooth]
+
+    def _group(self, sample: Sample, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Augmented slices (GROUP, H, W, 3) and global labels (GROUP, H, W) of one volume, some of one structure."""
+        rng = self.random
+        count = len(sample.grey)
+        name = list(sample.where)[rng.integers(len(sample.where))]
+        slices = sample.where[name]
+        anchor = int(slices[rng.integers(len(slices))]) + (int(rng.integers(-3, 4)) if rng.random() < 0.2 else 0)
+        reach = rng.uniform(4, 60) / sample.slice_mm
+        chosen = [anchor]
+        near = slices[np.abs(slices - anchor) <= max(1, reach)]
+        while len(chosen) < GROUP:
+            if len(near) and rng.random() < 0.75:
+                chosen.append(int(near[rng.integers(len(near))]))
+            else:
+                chosen.append(anchor + round(rng.uniform(-reach, reach)))
+        chosen = [min(max(k, 0), count - 1) for k in chosen]
+        stride = max(1, round(3.0 / sample.slice_mm * rng.choice([0.7, 1.0, 1.0, 1.6])))
+        if rng.random() < 0.1:
+            stride = 0  # very thick slices: neighbours tell nothing
+        around = [[min(max(k + d, 0), count - 1) for d in (-stride, 0, stride)] for k in chosen]
+        grey = torch.from_numpy(np.stack([sample.grey[a] for a in around])).float()
+        label = torch.from_numpy(np.stack([sample.labels[k] for k in chosen])).long()
+        table = torch.tensor([0, *(self.number[s] + 1 for s in sample.structures)])
+        inputs, target = self._affine(
+            grey, table[label].float()[:, None], label == sample.structures.index(name) + 1, size
+        )
+        return self._intensity(inputs).permute(0, 2, 3, 1).contiguous(), target[:, 0].round().long()
+
+    def _affine(self, grey: Tensor, label: Tensor, focus: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Rotation, scaling, shear and shift, nearly the same for the whole group; no flips (left is not right)."""
+        rng = self.random
+        height, width = grey.shape[-2:]
+        angle, zoom, shear = rng.normal(0, 0.12), np.exp(rng.normal(0.05, 0.18)), rng.normal(0, 0.03)
+        aspect = np.exp(rng.normal(0, 0.05))
+        slack = np.maximum(0, np.array([height, width]) - np.array(size) * zoom) / 2 + 12
+        shift = rng.uniform(-1, 1, 2) * slack
+        if focus.any() and rng.random() < 0.5:  # keep the anchor's structure in view
+            centre = np.argwhere(focus.numpy()).mean(0)[1:] - np.array([height, width]) / 2
+            limit = np.array(size) * zoom * 0.4
+            shift = np.clip(shift, centre - limit, centre + limit)
+        thetas = []
+        for _ in range(len(grey)):
+            a = angle + rng.normal(0, 0.02)
+            s = zoom * np.exp(rng.normal(0, 0.02))
+            matrix = (
+                np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+                @ np.array([[aspect, shear], [0, 1 / aspect]])
+                * s
+            )
+            # In normalised (x, y) coordinates of grid_sample, corners not aligned.
+            scale = np.array([[size[1] / width, size[0] / width], [size[1] / height, size[0] / height]])
+            t = (shift[::-1] + rng.normal(0, 1.0, 2)) * 2 / np.array([width, height])
+            thetas.append(np.concatenate([matrix * scale, t[:, None]], 1))
+        theta = torch.from_numpy(np.stack(thetas)).float()
+        field = functional.affine_grid(theta, [len(grey), 1, *size], align_corners=False)
+        x = functional.grid_sample(grey, field, mode="bilinear", padding_mode="border", align_corners=False)
+        y = functional.grid_sample(label, field, mode="nearest", padding_mode="zeros", align_corners=False)
+        return x, y
+
+    def _intensity(self, x: Tensor) -> Tensor:
+        """Brightness, contrast, gamma, noise, blur and windows, the same for the group; grey 0..255 in, -1..1 out."""
+        rng = self.random
+        low, high = float(x.min()), float(x.max())
+        floor = float(grey_from_hu(np.array(-125.0)))
+        if low > floor - 3:  # clipped to a soft-tissue window: sometimes give it air and bone, as a full volume has
+            if rng.random() < 0.5:
+                x = torch.where(x <= low + 1.5, torch.full_like(x, float(rng.uniform(0, 20))), x)
+            if rng.random() < 0.3:
+                x = torch.where(x >= high - 1.5, x + float(rng.uniform(0, 20)), x)
+        elif rng.random() < 0.4:
+            bounds = grey_from_hu(np.array([rng.uniform(-200, -80), rng.uniform(200, 400)]))
+            x = x.clamp(float(bounds[0]), float(bounds[1]))
+        if rng.random() < 0.7:
+            x = (x - 127.5) * float(np.exp(rng.normal(0, 0.12))) + 127.5 + float(rng.normal(0, 7))
+        if rng.random() < 0.25:
+            x = 255 * (x.clamp(0, 255) / 255) ** float(np.exp(rng.normal(0, 0.2)))
+        if rng.random() < 0.2:
+            x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        if rng.random() < 0.5:
+            noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
+            x = x + noise * float(rng.uniform(0, 10))
+        return x.clamp(0, 255) / 127.5 - 1

@@ -1,0 +1,116 @@
+"""Gradient steps on a prompt, and what they are worth on slices that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..model.backbone import Backbone
+from ..model.losses import mask_loss
+from ..progress import ShouldStop, check
+from ..segment.result import add_prior
+from .examples import Examples
+from .fusion import WEIGHTS, weighted
+
+Tensors = Mapping[str, Tensor]
+
+
+def descend(
+    backbone: Backbone,
+    examples: Examples,
+    start: Tensors,
+    chosen: Sequence[int],
+    steps: int,
+    lr: float,
+    seed: int,
+    should_stop: ShouldStop,
+) -> Iterator[tuple[int, dict[str, Tensor], float]]:
+    """Yield (step, tensors, loss) from ``start`` (step 0) on, learning from the slices ``chosen`` of ``examples``.
+
+    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns.
+    """
+    tensors = {k: v.detach().clone().requires_grad_(True) for k, v in start.items()}
+    optimiser = torch.optim.Adam(tensors.values(), lr=lr, betas=(0.9, 0.95))
+    index = torch.tensor(list(chosen))
+    picked = [e.select(index) for e in examples.encoded]
+    generator = torch.Generator().manual_seed(seed)
+    yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
+    for step in range(1, steps + 1):
+        check(should_stop)
+        for group in optimiser.param_groups:
+            group["lr"] = lr * (0.55 + 0.45 * float(torch.cos(torch.tensor(torch.pi * (step - 1) / steps))))
+        v = 0 if step % 2 or len(picked) == 1 else 1 + int(torch.randint(len(picked) - 1, (1,), generator=generator))
+        logits = backbone.net.decode(picked[v], {k: t.to(backbone.dtype) for k, t in tensors.items()})
+        check(should_stop)
+        loss = mask_loss(logits, examples.target[v, index], examples.valid[v, index]).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        yield step, {k: t.detach().clone() for k, t in tensors.items()}, float(loss.detach())
+
+
+@torch.inference_mode()
+def logits_of(backbone: Backbone, examples: Examples, tensors: Tensors, chosen: Sequence[int]) -> Tensor:
+    """Logits (slices, H, W) of the unvaried slices ``chosen`` on the working grid."""
+    encoded = examples.encoded[0].select(list(chosen))
+    return backbone.net.decode(encoded, {k: v.to(backbone.dtype) for k, v in tensors.items()})
+
+
+def marks_of(steps: int, every: int) -> list[int]:
+    """The steps at which Dice is measured: 0, every few, and the last."""
+    return sorted({0, *range(every, steps + 1, every), steps})
+
+
+def folds_of(examples: Examples, most: int) -> list[int]:
+    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``most``."""
+    shown = [n for n, there in enumerate(examples.shown) if there]
+    if len(shown) < 2:
+        return []
+    if len(shown) <= most:
+        return shown
+    return [shown[round(i * (len(shown) - 1) / max(1, most - 1))] for i in range(most)]
+
+
+@dataclass
+class LeftOut:
+    """Dice of each slice that was left out, by step and by weight of the outlines: ``curves[slice]`` is (marks,
+    weights)."""
+
+    marks: list[int]
+    curves: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def choice(self) -> tuple[int, float]:
+        """The number of steps and the weight with the best mean; the usual weight unless another is clearly better."""
+        if not self.curves:
+            return self.marks[-1], WEIGHTS[0]
+        mean = np.nan_to_num(np.nanmean(np.stack(list(self.curves.values())), 0))
+        if mean.max() <= 0:
+            return self.marks[-1], WEIGHTS[0]
+        clear = mean - np.where(np.arange(len(WEIGHTS)) > 0, 0.02, 0.0)
+        step, weight = np.unravel_index(int(clear.argmax()), mean.shape)
+        return self.marks[int(step)], WEIGHTS[int(weight)]
+
+    def scores(self, steps: int, weight: float) -> dict[int, float]:
+        """Dice of each left-out slice at that choice."""
+        at = self.marks.index(steps), WEIGHTS.index(weight)
+        return {k: float(v[at]) for k, v in self.curves.items()}
+
+
+def fused_dice(logits: Tensor, prior: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
+    """Dice of one slice's logits (H, W) with the outlines' prior, for each weight; NaN where nothing is and is
+    found."""
+    known = (valid > 0).cpu().numpy()
+    there = (target > 0.5).cpu().numpy() & known
+    plain = logits.float().cpu().numpy()
+    out = np.full(len(WEIGHTS), np.nan)
+    for n, weight in enumerate(WEIGHTS):
+        fused = plain if prior is None or weight == 0 else add_prior(plain, weighted(prior, weight))
+        found = (fused > 0) & known
+        total = found.sum() + there.sum()
+        if total:
+            out[n] = 2 * (found & there).sum() / total
+    return out

@@ -1,0 +1,84 @@
+"""How good the shipped prompt sets are: every structure on the validation subjects of the data it was trained on.
+
+    python Testing/Benchmarks/quality.py DATASET/dataset.json --prompts abdomen-ct --json quality.json
+
+The split is the one that pre-training used (``--validation``, ``--seed``): none of these subjects was trained on.
+Masks are compared on the volumes' own grids. A structure that a reference does not hold is left out of that subject.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from PromptSegLib.pretrain.data import read_dataset, split_cases
+from PromptSegLib.prompts.library import resolve
+from PromptSegLib.review.metrics import score
+from PromptSegLib.session import Session
+from PromptSegLib.volumes.io import read_labels, read_volume
+
+
+def main() -> None:
+    """Segment, compare, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--prompts", required=True, help="a prompt set, by name or file")
+    parser.add_argument("--backbone", default="punet-ct")
+    parser.add_argument("--validation", type=float, default=0.25)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--most", type=int, help="only the first N subjects")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", type=Path, help="write the rows there as well")
+    options = parser.parse_args()
+
+    dataset = read_dataset(options.dataset)
+    _, cases = split_cases(dataset.cases, options.validation, options.seed)
+    cases = cases[: options.most]
+    prompts = resolve(options.prompts)
+    session = Session(options.backbone, threads=options.threads)
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in prompts}
+    for case in cases:
+        volume = read_volume(case.image)
+        reference = read_labels(case.label, volume.grid)
+        start = time.perf_counter()
+        session.set_volume(volume)
+        result = session.segment(prompts.values())
+        seconds = time.perf_counter() - start
+        line = []
+        for value, name in dataset.labels.items():
+            there = reference.array == value
+            if name not in prompts or not there.any():
+                continue
+            row = score(result.mask(name), there, volume.grid.spacing[::-1])
+            rows[name].append({"dice": row.dice, "hd95": row.hd95_mm, "nsd2": row.nsd_2mm})
+            line.append(f"{name} {row.dice:.2f}")
+        print(f"{case.name}: {seconds:.1f} s; " + ", ".join(line), flush=True)
+
+    print(f"\n{dataset.name}, {len(cases)} validation subjects: {', '.join(c.name for c in cases)}\n")
+    print("| structure | subjects | Dice | least | HD95 mm | NSD 2 mm |\n|---|---|---|---|---|---|")
+    for name, found in rows.items():
+        if found:
+            dice = [r["dice"] for r in found]
+            hd95 = [r["hd95"] for r in found if np.isfinite(r["hd95"])]
+            nsd = np.mean([r["nsd2"] for r in found])
+            median = f"{np.median(hd95):.1f}" if hd95 else "-"
+            print(f"| {name} | {len(found)} | {np.mean(dice):.3f} | {min(dice):.3f} | {median} | {nsd:.3f} |")
+    means = [np.mean([r["dice"] for r in found]) for found in rows.values() if found]
+    print(f"| **mean of {len(means)} structures** | | **{np.mean(means):.3f}** | | | |")
+    if options.json:
+        table = {n: round(float(np.mean([r["dice"] for r in f])), 4) for n, f in rows.items() if f}
+        record = {
+            "dataset": dataset.name,
+            "validation": [c.name for c in cases],
+            "dice": table,
+            "backbone": session.backbone.id,
+        }
+        options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

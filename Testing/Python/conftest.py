@@ -1,0 +1,179 @@
+"""A small synthetic CT, and a tiny backbone that is really trained on such CTs, for all tests that need a network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from PromptSegLib.volumes.volume import Grid, Volume
+
+if TYPE_CHECKING:
+    from PromptSegLib.pretrain.train import Recipe
+    from PromptSegLib.prompts.promptset import PromptSet
+    from PromptSegLib.session import Session
+
+ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
+NEW = 4
+"""The value of a structure that the tiny backbone is never taught."""
+SPACING = (2.5, 2.5, 4.0)
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """``labels`` (K, J, I) uint8: ``ORGANS`` and ``NEW``."""
+
+    volume: Volume
+    labels: np.ndarray
+
+
+def make_phantom(seed: int, shape: tuple[int, int, int] = (24, 48, 48), values: tuple[int, ...] = (1, 2, 3)) -> Phantom:
+    """A body with an ellipsoid for each value, a little different for each seed, on an oblique grid (8 degrees)."""
+    random = np.random.default_rng(seed)
+    k, j, i = (c / n * 2 - 1 for c, n in zip(np.indices(shape), shape, strict=True))
+
+    def ellipsoid(centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
+        c, r = np.add(centre, random.normal(0, 0.03, 3)), np.multiply(radii, np.exp(random.normal(0, 0.06, 3)))
+        return sum(((x - m) / s) ** 2 for x, m, s in zip((k, j, i), c, r, strict=True)) < 1
+
+    body = (j / 0.8) ** 2 + (i / 0.88) ** 2 < 1
+    shapes = {
+        1: (ellipsoid((0.1, -0.1, -0.4), (0.75, 0.45, 0.35)), 95),
+        2: (ellipsoid((0.2, 0.1, 0.5), (0.5, 0.34, 0.26)), -100),
+        3: (ellipsoid((0.0, 0.5, 0.05), (3.0, 0.16, 0.16)), 900),
+        NEW: (ellipsoid((-0.2, -0.35, 0.35), (0.6, 0.28, 0.28)), 600),
+    }
+    hu, labels = np.where(body, 30.0, -1000.0), np.zeros(shape, np.uint8)
+    for value in values:
+        mask, hounsfield = shapes[value]
+        hu[mask & body], labels[mask & body] = hounsfield, value
+    hu += random.normal(0, 12, shape)
+    turn = np.deg2rad(8)
+    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1.0]])
+    grid = Grid(shape[::-1], (-71.3, -83.25, 412.7), SPACING, tuple(rotation.ravel().tolist()))
+    return Phantom(Volume(np.rint(hu).astype(np.int16), grid, f"phantom_{seed}"), labels)
+
+
+def turn(array: np.ndarray, grid: Grid, order: tuple[int, int, int], flips: tuple[int, ...]) -> tuple[np.ndarray, Grid]:
+    """The same voxels stored in another order of axes, some reversed: (array, grid) of the same patient."""
+    turned = array.transpose(order)
+    matrix = grid.ijk_to_ras[:, [*(2 - a for a in reversed(order)), 3]]
+    for axis in flips:
+        turned = np.flip(turned, axis)
+        column = 2 - axis
+        matrix[:3, 3] += matrix[:3, column] * (turned.shape[axis] - 1)
+        matrix[:3, column] *= -1
+    turned = np.ascontiguousarray(turned)
+    return turned, Grid.from_ijk_to_ras(matrix, turned.shape)
+
+
+def save_image(path: Path, array: np.ndarray, grid: Grid) -> None:
+    """Write an array (K, J, I) on a grid."""
+    image = sitk.GetImageFromArray(array)
+    image.SetOrigin(grid.origin)
+    image.SetSpacing(grid.spacing)
+    image.SetDirection(grid.direction)
+    sitk.WriteImage(image, str(path))
+
+
+def write_dataset(
+    folder: Path, seeds: tuple[int, ...], name: str = "phantoms", without: dict[int, int] | None = None
+) -> Path:
+    """A data set in the Decathlon layout; ``without`` gives by seed the organ that is not annotated there."""
+    folder.mkdir(parents=True)
+    entries = []
+    for seed in seeds:
+        one = make_phantom(seed)
+        labels = one.labels.copy()
+        labels[labels == (without or {}).get(seed, 255)] = 0
+        save_image(folder / f"case_{seed}.nii.gz", one.volume.voxels, one.volume.grid)
+        save_image(folder / f"case_{seed}_labels.nii.gz", labels, one.volume.grid)
+        entries.append({"image": f"./case_{seed}.nii.gz", "label": f"./case_{seed}_labels.nii.gz"})
+    labels = {"0": "background", **{str(v): n for v, n in ORGANS.items()}}
+    path = folder / "dataset.json"
+    path.write_text(json.dumps({"name": name, "licence": "made for tests", "labels": labels, "training": entries}))
+    return path
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice of two masks."""
+    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+class Kit:
+    """What tests need to make data of their own."""
+
+    organs, new = ORGANS, NEW
+    make_phantom = staticmethod(make_phantom)
+    turn = staticmethod(turn)
+    save_image = staticmethod(save_image)
+    write_dataset = staticmethod(write_dataset)
+    dice = staticmethod(dice)
+
+    @staticmethod
+    def recipe(steps: int, **changes: Any) -> Recipe:
+        """A quick recipe for the tiny network."""
+        from PromptSegLib.pretrain.train import Recipe
+
+        quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
+        return Recipe(**{**quick, "steps": steps, "decay": steps // 2, "validate_every": steps, **changes})
+
+
+@pytest.fixture(scope="session")
+def kit() -> type[Kit]:
+    """See :class:`Kit`."""
+    return Kit
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    """A CT that the tiny backbone was not trained on."""
+    return make_phantom(11)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """A ``dataset.json`` of four volumes; one of them lacks the spleen."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "phantoms", (1, 2, 3, 4), without={3: 2})
+
+
+@pytest.fixture(scope="session")
+def trained(dataset, tmp_path_factory) -> Path:
+    """The folder of a finished run of pre-training on ``dataset``: tiny.safetensors and phantoms.promptset."""
+    import torch
+
+    from PromptSegLib.model.config import tiny
+    from PromptSegLib.pretrain import tasks
+    from PromptSegLib.pretrain.train import pretrain
+
+    folder = tmp_path_factory.mktemp("trained")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "SIZES", ((64, 64),))  # the phantoms are no larger
+        pretrain([dataset], folder, config=tiny(), recipe=Kit.recipe(300), name="tiny", device="cpu")
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prompts(trained) -> PromptSet:
+    """The prompts that ``trained`` learned: liver, spleen, aorta."""
+    from PromptSegLib.prompts.promptset import PromptSet
+
+    return PromptSet.read(trained / "phantoms.promptset")
+
+
+@pytest.fixture(scope="session")
+def session(trained, phantom) -> Session:
+    """The tiny backbone with the phantom open; tests must leave the volume as it is."""
+    from PromptSegLib.session import Session
+
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(phantom.volume)
+    return session

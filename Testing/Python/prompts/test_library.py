@@ -1,0 +1,98 @@
+"""Prompt sets are found by the short texts that users type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from PromptSegLib import resources
+from PromptSegLib.errors import PromptError
+from PromptSegLib.prompts.library import resolve, shipped
+from PromptSegLib.prompts.promptset import Prompt, PromptSet
+from PromptSegLib.prompts.terminology import find
+
+
+def write(path: Path, *names: str) -> None:
+    prompts = [Prompt(find(n), "ab" * 32, {"head": torch.ones(2) * k}, {"n": k}) for k, n in enumerate(names)]
+    PromptSet.of(path.stem, prompts, {"licence": "CC0"}).write(path)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch) -> Path:
+    """Two shipped sets, and a working folder with one of one's own."""
+    sets = tmp_path / "Resources" / "PromptSets"
+    sets.mkdir(parents=True)
+    write(sets / "abdomen-ct.promptset", "liver", "spleen", "left kidney")
+    write(sets / "thorax-ct.promptset", "aorta")
+    write(tmp_path / "own.promptset", "pancreas", "liver")
+    monkeypatch.setattr(resources, "_PLACES", (tmp_path / "Resources",))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_shipped_sets_are_listed_by_name() -> None:
+    assert [p.stem for p in shipped()] == ["abdomen-ct", "thorax-ct"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("abdomen-ct", ["liver", "spleen", "left kidney"]),
+        ("thorax-ct", ["aorta"]),
+        ("abdomen-ct:spleen", ["spleen"]),
+        ("abdomen-ct:spleen,liver", ["spleen", "liver"]),
+        ("abdomen-ct: Spleen , LIVER", ["spleen", "liver"]),
+        ("abdomen-ct:liver,liver", ["liver"]),
+        ("own.promptset", ["pancreas", "liver"]),
+        ("./own.promptset", ["pancreas", "liver"]),
+        ("own.promptset:liver", ["liver"]),
+        ("Resources/PromptSets/thorax-ct.promptset", ["aorta"]),
+    ],
+)
+def test_every_form_that_a_user_may_type(text, names) -> None:
+    found = resolve(text)
+    assert list(found) == names
+    assert found.card == {"licence": "CC0"}
+
+
+def test_a_synonym_names_a_structure() -> None:
+    kidney = find("left kidney")
+    for synonym in kidney.synonyms:
+        assert list(resolve(f"abdomen-ct:{synonym}")) == ["left kidney"]
+
+
+def test_a_path_may_hold_a_colon(place) -> None:
+    (place / "a:b").mkdir()
+    write(place / "a:b" / "c:d.promptset", "liver", "spleen")
+    assert list(resolve("a:b/c:d.promptset")) == ["liver", "spleen"]
+    assert list(resolve("a:b/c:d.promptset:spleen")) == ["spleen"]
+    assert list(resolve(str(place / "own.promptset"))) == ["pancreas", "liver"]
+
+
+def test_an_unknown_set_is_refused_with_what_there_is() -> None:
+    with pytest.raises(PromptError, match=r"no prompt set 'pelvis'; .*one of: abdomen-ct, thorax-ct\."):
+        resolve("pelvis")
+
+
+def test_an_unknown_structure_is_refused_with_what_there_is() -> None:
+    with pytest.raises(PromptError, match=r"no prompt for 'femur'; it has: liver, spleen, left kidney\."):
+        resolve("abdomen-ct:liver,femur")
+
+
+@pytest.mark.parametrize("text", ["abdomen-ct:", "abdomen-ct:liver,", "", ":", ":liver"])
+def test_an_unfinished_text_is_refused(text) -> None:
+    with pytest.raises(PromptError):
+        resolve(text)
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(PromptError, match=r"There is no prompt set .*none\.promptset"):
+        resolve("none.promptset:liver")
+
+
+def test_what_ships_can_be_read(monkeypatch) -> None:
+    monkeypatch.undo()
+    for path in shipped():
+        assert len(resolve(path.stem)) > 0

@@ -1,0 +1,283 @@
+"""The rules that the layout of the house rests on, read from the files themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "PromptSeg" / "PromptSegLib"
+
+# A module imports from its own level or below; the faces stand on top.
+LEVELS = (
+    ("errors",),
+    ("progress", "resources"),
+    ("volumes", "prompts", "model"),
+    ("segment", "tune", "review", "pretrain"),
+    ("session",),
+    ("worker", "mrml", "demo"),
+    ("cli", "commands", "desktop", "browser"),
+)
+PARTS = LEVELS[3]
+# What one part may know of another: what passes between them.
+BETWEEN_PARTS = {"segment.result", "tune.annotations"}
+
+# What Slicer has, or installs at run time.
+IN_SLICER = {"numpy", "SimpleITK", "scipy", "requests", "torch", "safetensors"}
+ONLY_THERE = {
+    "slicer": {"mrml", "desktop", "browser"},
+    "vtk": {"mrml", "desktop", "browser"},
+    "qt": {"desktop"},
+    "ctk": {"desktop"},
+    "trame": {"browser"},
+    "trame_slicer": {"browser"},
+}
+# Modules whose name is not that of the distribution that brings them.
+DISTRIBUTIONS = {
+    "itk": "itk-morphologicalcontourinterpolation",
+    "SimpleITK": "simpleitk",
+    "slicer": "slicer-core",
+    "vtk": "slicer-core",
+    "trame": "trame-slicer",
+    "tomli": "pytest",
+    "packaging": "pytest",
+}
+
+
+def sources() -> list[Path]:
+    return sorted(LIBRARY.rglob("*.py"))
+
+
+def short(path: Path) -> str:
+    """'tune.losses' for .../PromptSegLib/tune/losses.py."""
+    parts = path.relative_to(LIBRARY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, top_level_only: bool = False) -> tuple[set[str], set[str]]:
+    """What a file of the library imports: our modules, by short name, and the first names of all others."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    ours: set[str] = set()
+    others: set[str] = set()
+    package = ["PromptSegLib", *path.relative_to(LIBRARY).parent.parts]
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from ..prompts import library` names a module, `from ..errors import InputError` does not.
+            names = [
+                f"{module}.{alias.name}" if is_module(f"{module}.{alias.name}") else module for alias in node.names
+            ]
+        else:
+            continue
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == "PromptSegLib":
+                ours.add(rest)
+            elif first not in sys.stdlib_module_names:
+                others.add(first)
+    return ours, others
+
+
+def is_module(name: str) -> bool:
+    first, *rest = name.split(".")
+    path = LIBRARY.joinpath(*rest)
+    return first == "PromptSegLib" and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())
+
+
+def level(name: str) -> int:
+    first = name.partition(".")[0]
+    for number, names in enumerate(LEVELS):
+        if first in names:
+            return number
+    raise AssertionError(f"PromptSegLib.{first} has no level: give it one in LEVELS and in docs/architecture.md")
+
+
+@pytest.mark.parametrize("path", sources(), ids=short)
+def test_imports_go_down_only(path: Path) -> None:
+    name = short(path)
+    if not name:
+        assert imports(path) == (set(), set()), "PromptSegLib/__init__.py imports nothing"
+        return
+    for other in filter(None, imports(path)[0]):
+        assert level(other) <= level(name), f"{name} imports {other}, which stands above it"
+        same_part = other.partition(".")[0] == name.partition(".")[0]
+        if level(other) == level(name) == LEVELS.index(PARTS) and not same_part:
+            assert other in BETWEEN_PARTS, f"{name} imports {other}: parts do not know each other's insides"
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    graph = {short(path): imports(path, top_level_only=True)[0] for path in sources()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"imports go in a circle: {' > '.join((*way, name))}"
+        if name not in done:
+            for other in graph.get(name, ()):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", sources(), ids=short)
+def test_each_library_is_used_where_it_may_be(path: Path) -> None:
+    first = short(path).partition(".")[0]
+    for other in imports(path)[1]:
+        allowed = ONLY_THERE.get(other)
+        assert allowed is None or first in allowed, f"{short(path)} imports {other}"
+    if first and level(first) <= level("session") and first != "pretrain":
+        foreign = imports(path, top_level_only=True)[1] - IN_SLICER
+        assert not foreign, f"{short(path)} imports {foreign} at the top, which Slicer does not have"
+
+
+def test_importing_the_package_and_the_command_line_brings_nothing_heavy() -> None:
+    code = (
+        "import PromptSegLib, PromptSegLib.cli, PromptSegLib.errors, PromptSegLib.progress, PromptSegLib.resources\n"
+        "heavy = {'torch', 'SimpleITK', 'matplotlib', 'scipy', 'itk', 'vtk', 'slicerio'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
+    )
+    path = str(LIBRARY.parent)
+    answer = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def declared() -> list[Requirement]:
+    table = project()
+    extras = table["project"]["optional-dependencies"].values()
+    lists = [table["project"]["dependencies"], *extras, *table["dependency-groups"].values()]
+    return [Requirement(text) for some in lists for text in some]
+
+
+def pins() -> dict[str, list[Requirement]]:
+    found: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+@pytest.mark.parametrize("minor", [10, 11, 12, 13])
+def test_every_declared_dependency_is_pinned_once_on_each_python(minor: int) -> None:
+    version = {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.0"}
+    for requirement in declared():
+        chosen = [
+            pin
+            for pin in pins().get(canonicalize_name(requirement.name), [])
+            if pin.marker is None or pin.marker.evaluate(version)
+        ]
+        assert len(chosen) == 1, f"{requirement.name} has {len(chosen)} pins on Python 3.{minor}"
+        (pinned,) = chosen[0].specifier
+        assert pinned.operator == "=="
+        assert requirement.specifier.contains(pinned.version), f"{chosen[0]} is not within {requirement}"
+
+
+def test_what_the_dependencies_bring_is_pinned_too() -> None:
+    known = pins()
+    waiting = [(canonicalize_name(r.name), frozenset(r.extras)) for r in declared()]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    missing: set[str] = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        if name not in known:
+            missing.add(name)
+        try:
+            brought = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # an extra that is not installed here
+        for text in brought:
+            requirement = Requirement(text)
+            if requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in ("", *extras)):
+                waiting.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    assert not missing, f"constraints.txt lacks {sorted(missing)}"
+
+
+def test_everything_imported_is_declared() -> None:
+    names = {canonicalize_name(r.name) for r in declared()}
+    for path in sources():
+        for other in imports(path)[1] - {"qt", "ctk"}:  # these two are Slicer's own
+            distribution = canonicalize_name(DISTRIBUTIONS.get(other, other))
+            assert distribution in names, f"{short(path)} imports {other}, which pyproject.toml does not name"
+
+
+def test_constraints_name_no_host() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|file:|--(extra-)?index|--find-links|@", text)
+
+
+def test_the_page_on_the_house_names_every_module_and_every_dependency() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = {path.name for path in sources() if path.name != "__init__.py"}
+    packages = {path.parent.name + "/" for path in sources() if path.parent != LIBRARY}
+    names = modules | packages | {requirement.name for requirement in declared()}
+    missing = {name for name in names if not re.search(rf"(?<![\w/.-]){re.escape(name)}", page)}
+    assert not missing, f"docs/architecture.md does not mention {sorted(missing)}"
+
+
+def files(*endings: str) -> list[Path]:
+    """Every text file of the checkout with one of these endings."""
+    tops = [path for path in ROOT.iterdir() if path.is_file()]
+    folders = (".ci", "PromptSeg", "Testing", "docs", "Resources")
+    inside = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    return sorted(path for path in tops + inside if path.suffix in endings and "__pycache__" not in path.parts)
+
+
+def test_no_source_file_is_long() -> None:
+    longest = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files(".py")}
+    long = {str(path.relative_to(ROOT)): lines for path, lines in longest.items() if lines > 450}
+    assert not long
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    # Assembled from pieces, so that this file does not name them either.
+    signs = ["/" + "home/", "/" + "root/", "/" + "work/", "C:" + r"\\Users", "/" + "Users/", "/" + "opt/"]
+    signs += ["pypi" + r"\.org", "pythonhosted" + r"\.org", "download" + r"\.pytorch"]
+    pattern = re.compile("|".join(signs))
+    named = []
+    for path in files(".py", ".md", ".toml", ".txt", ".json", ".html", ".yml", ".yaml", ".csv", ""):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if pattern.search(line):
+                named.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")
+    assert not named, "\n".join(named)
+
+
+def test_the_tool_and_its_files_carry_one_version() -> None:
+    text = (LIBRARY / "__init__.py").read_text(encoding="utf-8")
+    version = re.search(r'__version__ = "([^"]+)"', text)
+    assert version
+    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_resource_finds_shipped_files_and_says_what_is_missing() -> None:
+    from PromptSegLib.errors import InputError
+    from PromptSegLib.resources import resource
+
+    assert resource("Models").is_dir()
+    with pytest.raises(InputError, match=r"Resources/Models/none is missing; .*install PromptSeg again\.$"):
+        resource("Models", "none")

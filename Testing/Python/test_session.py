@@ -1,0 +1,79 @@
+"""One session: a volume is set once, then it is segmented and taught; what does not belong together is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from PromptSegLib.errors import BackboneError, DeviceError, GridError, InputError, PromptError
+from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.session import Session
+from PromptSegLib.tune.annotations import SliceAnnotations
+from PromptSegLib.volumes.volume import Volume
+
+
+@pytest.fixture
+def fresh(trained) -> Session:
+    return Session(trained / "tiny.safetensors", "cpu", threads=1)
+
+
+def test_teach_write_read_and_use_in_the_next_patient(fresh, kit, tmp_path) -> None:
+    from PromptSegLib.prompts.library import resolve
+    from PromptSegLib.prompts.promptset import PromptSet
+
+    first, second = kit.make_phantom(21), kit.make_phantom(22)
+    fresh.set_volume(first.volume)
+    drawn = SliceAnnotations.from_labels(first.labels, first.volume.grid, 1, [7, 13, 18])
+    PromptSet.of("own", [fresh.tune(drawn, Structure("my liver")).prompt]).write(tmp_path / "own.promptset")
+    fresh.set_volume(second.volume)
+    found = fresh.segment(resolve(str(tmp_path / "own.promptset")).values())
+    assert kit.dice(found.mask("my liver"), second.labels == 1) > 0.6
+
+
+def test_setting_a_volume_drops_the_former_one(fresh, kit, prompts) -> None:
+    first, second = kit.make_phantom(21), kit.make_phantom(22)
+    fresh.set_volume(second.volume)
+    alone = fresh.segment([prompts["liver"]]).mask("liver")
+    fresh.set_volume(first.volume)
+    fresh.segment([prompts["liver"]])
+    fresh.set_volume(second.volume)
+    assert fresh.volume is second.volume
+    assert np.array_equal(fresh.segment([prompts["liver"]]).mask("liver"), alone)
+
+
+def test_a_volume_is_needed(fresh, prompts, phantom) -> None:
+    assert fresh.volume is None
+    with pytest.raises(InputError, match="There is no volume to work on"):
+        fresh.segment([prompts["liver"]])
+    with pytest.raises(InputError, match="There is no volume to work on"):
+        fresh.tune(SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [12]), Structure("x"))
+
+
+@pytest.mark.parametrize("kind", ["constant", "NaN"])
+def test_an_unusable_volume_is_refused_and_the_former_kept(session, phantom, kind) -> None:
+    voxels = phantom.volume.voxels.astype(np.float32)
+    voxels = np.zeros_like(voxels) if kind == "constant" else np.where(phantom.labels == 1, np.nan, voxels)
+    with pytest.raises(InputError, match="constant" if kind == "constant" else "not numbers"):
+        session.set_volume(Volume(voxels, phantom.volume.grid))
+    assert session.volume is phantom.volume
+
+
+def test_no_prompts(session) -> None:
+    with pytest.raises(PromptError, match="No structure was asked for"):
+        session.segment([])
+
+
+def test_slices_of_another_volume_are_refused(session, prompts, phantom, kit) -> None:
+    _, grid = kit.turn(phantom.labels, phantom.volume.grid, (0, 1, 2), (0,))
+    drawn = SliceAnnotations.from_labels(phantom.labels, grid, 1, [12])
+    with pytest.raises(GridError, match="belong to another volume"):
+        session.tune(drawn, Structure("x"))
+    with pytest.raises(GridError, match="belong to another volume"):
+        session.segment([prompts["liver"]], drawn={"liver": drawn})
+
+
+def test_backbones_and_devices_that_are_not_there(trained) -> None:
+    with pytest.raises(BackboneError, match="no backbone called nothing"):
+        Session("nothing", "cpu")
+    with pytest.raises(DeviceError):
+        Session(trained / "tiny.safetensors", "cuda:99")

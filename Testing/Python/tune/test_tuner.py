@@ -1,0 +1,252 @@
+"""A new structure is learned from a few drawn slices; only what was drawn counts, and the backbone stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from PromptSegLib.errors import AnnotationError, PromptError, Stopped
+from PromptSegLib.model.backbone import weights_id
+from PromptSegLib.model.config import PUNetConfig
+from PromptSegLib.model.punet import PUNet
+from PromptSegLib.prompts.promptset import Prompt
+from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.session import Session
+from PromptSegLib.tune import tuner
+from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
+
+CYST = Structure("cyst")
+
+
+@pytest.fixture(scope="module")
+def phantom(kit):
+    """A patient with something that the backbone was never taught."""
+    return kit.make_phantom(11, values=(1, 2, kit.new))
+
+
+@pytest.fixture(scope="module")
+def session(trained, phantom) -> Session:
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(phantom.volume)
+    return session
+
+
+@pytest.fixture(scope="module")
+def annotations(phantom, kit) -> SliceAnnotations:
+    return SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, kit.new, [6, 9, 12], absent=[21])
+
+
+@pytest.fixture(scope="module")
+def events() -> list:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(session, annotations, events):
+    return session.tune(annotations, CYST, on_progress=events.append)
+
+
+def learn(session, annotations: SliceAnnotations, steps: int, seed: int = 0) -> Prompt:
+    """Tune for exactly so many steps: nothing is left out to find how many are best."""
+    recipe = tuner.TuningRecipe(folds=0)
+    work = session._works.get(annotations.axis)
+    return tuner.tune(session.backbone, work, annotations, CYST, steps=steps, seed=seed, recipe=recipe).prompt
+
+
+def same(a: Prompt, b: Prompt) -> bool:
+    return set(a.tensors) == set(b.tensors) and all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
+
+
+def test_a_new_structure_is_learned_from_three_slices(session, result, phantom, kit) -> None:
+    mask = session.segment([result.prompt]).mask("cyst")
+    truth = phantom.labels == kit.new
+    rest = np.setdiff1d(np.arange(24), [6, 9, 12])
+    assert kit.dice(mask[rest], truth[rest]) > 0.6
+    assert result.leave_one_out_dice > 0.6
+
+
+def test_what_the_result_says(session, result, annotations) -> None:
+    assert set(result.leave_one_out) == {6, 9, 12}
+    assert result.leave_one_out_dice == pytest.approx(np.mean(list(result.leave_one_out.values())))
+    assert not result.stopped
+    assert result.prompt.structure == CYST
+    result.prompt.check(session.backbone.shapes(), session.backbone.id)
+    assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in result.prompt.tensors.values())
+    card = result.prompt.card
+    assert (card["plane"], card["slices"], card["volumes"], card["rounds"]) == ("axial", 4, 1, 1)
+    assert card["leave_one_slice_out_dice"] == pytest.approx(result.leave_one_out_dice, abs=1e-4)
+    assert 0 < result.seconds["first mask"] < result.seconds["all"]
+
+
+def test_the_first_mask_comes_before_any_gradient_step(events, result) -> None:
+    assert events[0].stage == "first mask"
+    assert events[0].metrics["dice"] == result.history[0]["dice"]
+    assert {"leave one out", "tune"} <= {e.stage for e in events[1:]}
+    assert result.history[0]["step"] == 0
+
+
+def test_the_first_mask_is_the_proposer_s(session, annotations, monkeypatch) -> None:
+    """Without a gradient step, the prompt is what the proposer makes of the drawn slices."""
+    first = session.tune(annotations, CYST, steps=0)
+    asked = []
+    original = type(session.backbone.net.proposer).forward
+
+    def listen(self, memory, inside, outside):
+        asked.append(inside.sum())
+        return original(self, memory, inside, outside)
+
+    monkeypatch.setattr(type(session.backbone.net.proposer), "forward", listen)
+    again = session.tune(annotations, CYST, steps=0)
+    assert same(first.prompt, again.prompt)
+    assert asked
+    assert asked[0] > 0
+
+
+def test_progress_never_falls_and_ends_at_one(events, result) -> None:
+    shares = [e.fraction for e in events]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_unlabelled_voxels_give_no_loss(session, phantom, kit) -> None:
+    """Whatever stands in the mask where nothing is decided, the prompt is the same bit for bit."""
+    truth = phantom.labels == kit.new
+    random = np.random.default_rng(0)
+    slices, scribbled = {}, {}
+    for index in (6, 9, 12):
+        mask = np.full(truth.shape[1:], IGNORE, np.uint8)
+        mask[4:30, 20:44] = truth[index, 4:30, 20:44]
+        slices[index] = Slice(SliceStatus.DRAFT, mask)
+    scribbled = dict(slices)
+    scribbled[15] = Slice(SliceStatus.UNTOUCHED, random.integers(0, 2, truth.shape[1:]).astype(np.uint8))
+    scribbled[16] = Slice(SliceStatus.DRAFT, np.full(truth.shape[1:], IGNORE, np.uint8))
+    grid = phantom.volume.grid
+    a = learn(session, SliceAnnotations(0, grid, slices), 3)
+    assert same(a, learn(session, SliceAnnotations(0, grid, scribbled), 3))
+    complete = {i: Slice(SliceStatus.COMPLETE, s.mask) for i, s in slices.items()}
+    c = learn(session, SliceAnnotations(0, grid, complete), 3)
+    assert not same(a, c)  # and it counts where it is decided
+
+
+def test_no_gradient_comes_from_unlabelled_pixels() -> None:
+    from PromptSegLib.model.losses import mask_loss
+
+    logits = torch.randn(2, 8, 8, requires_grad=True)
+    valid = (torch.rand(2, 8, 8) > 0.5).float()
+    mask_loss(logits, torch.rand(2, 8, 8).round(), valid).sum().backward()
+    assert (logits.grad[valid == 0] == 0).all()
+    assert (logits.grad[valid == 1] != 0).all()
+
+
+def test_the_same_seed_gives_the_same_prompt(session, annotations) -> None:
+    one = session.tune(annotations, CYST, steps=6, seed=3)
+    assert same(one.prompt, session.tune(annotations, CYST, steps=6, seed=3).prompt)
+    assert one.leave_one_out == session.tune(annotations, CYST, steps=6, seed=3).leave_one_out
+
+
+def test_another_seed_gives_other_examples(session, annotations) -> None:
+    one = learn(session, annotations, 6, seed=3)
+    assert same(one, learn(session, annotations, 6, seed=3))
+    assert not same(one, learn(session, annotations, 6, seed=4))
+
+
+def test_the_backbone_stays_as_it_is(session, annotations) -> None:
+    before = weights_id(session.backbone.net.state_dict())
+    learn(session, annotations, 2)
+    assert weights_id(session.backbone.net.state_dict()) == before
+    assert not any(p.requires_grad or p.grad is not None for p in session.backbone.net.parameters())
+
+
+def test_a_prompt_is_under_one_per_cent_of_the_network() -> None:
+    with torch.device("meta"):
+        net = PUNet(replace(PUNetConfig(), proposer_width=0))
+    own = sum(int(np.prod(shape)) for shape in net.prompt_shapes().values())
+    assert own < 0.01 * sum(p.numel() for p in net.parameters())
+
+
+def test_going_on_from_a_former_round(session, annotations, result) -> None:
+    events = []
+    kept = session.tune(annotations, CYST, start_from=result.prompt, steps=0, on_progress=events.append)
+    assert same(kept.prompt, result.prompt)
+    assert events[0].metrics["dice"] == pytest.approx(kept.history[0]["dice"])
+    more = session.tune(annotations, CYST, start_from=result.prompt)
+    assert more.prompt.card["rounds"] == 2
+    assert more.history[0]["dice"] == pytest.approx(kept.history[0]["dice"])
+    foreign = Prompt(CYST, "ff" * 32, result.prompt.tensors, result.prompt.card)
+    with pytest.raises(PromptError, match="was learned on backbone ffffff"):
+        session.tune(annotations, CYST, start_from=foreign)
+
+
+def test_stopping_before_the_first_mask_delivers_nothing(session, annotations) -> None:
+    with pytest.raises(Stopped):
+        session.tune(annotations, CYST, should_stop=lambda: True)
+
+
+def test_stopping_later_keeps_the_best_so_far(session, annotations) -> None:
+    events = []
+    first = session.tune(annotations, CYST, steps=0)
+    early = session.tune(annotations, CYST, on_progress=events.append, should_stop=lambda: bool(events))
+    assert early.stopped
+    assert same(early.prompt, first.prompt)
+    assert early.leave_one_out_dice is None
+    events.clear()
+
+    def tuning() -> bool:
+        return bool(events) and events[-1].stage == "tune" and events[-1].metrics["step"] >= 2
+
+    one = SliceAnnotations(0, annotations.grid, {9: annotations.slices[9]})
+    late = session.tune(one, CYST, on_progress=events.append, should_stop=tuning)
+    assert late.stopped
+    assert late.prompt.card["steps"] == 2
+    assert events[-1].fraction == 1.0
+    assert not same(late.prompt, session.tune(one, CYST, steps=0).prompt)
+
+
+def test_absent_slices_are_learned_from(session, phantom, kit, annotations) -> None:
+    """A slice where the structure is not, taken away, changes what is learned."""
+    shown = {i: s for i, s in annotations.slices.items() if s.status is not SliceStatus.ABSENT}
+    without = SliceAnnotations(0, annotations.grid, shown)
+    assert not same(learn(session, without, 3), learn(session, annotations, 3))
+    # Where the structure is said to be absent though it looks the same, it is found less.
+    denied = Slice(SliceStatus.ABSENT, annotations.slices[12].mask)
+    against = SliceAnnotations(0, annotations.grid, {**shown, 12: denied})
+    for_it, against_it = (session.segment([learn(session, a, 20)]).probability("cyst")[12] for a in (without, against))
+    there = phantom.labels[12] == kit.new
+    assert against_it[there].mean() < for_it[there].mean()
+
+
+def test_a_single_drawn_slice_has_no_honest_figure(session, annotations) -> None:
+    one = session.tune(SliceAnnotations(0, annotations.grid, {9: annotations.slices[9]}), CYST, steps=4)
+    assert one.leave_one_out == {}
+    assert one.leave_one_out_dice is None
+    assert one.prompt.card["leave_one_slice_out_dice"] is None
+    assert one.prompt.card["steps"] == 4
+
+
+def test_other_planes(session, phantom, kit) -> None:
+    drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, kit.new, [12, 16], axis=1)
+    found = session.tune(drawn, CYST, steps=2)
+    assert found.prompt.card["plane"] == "coronal"
+    assert session.segment([found.prompt]).labels.shape == phantom.labels.shape
+
+
+def test_five_voxels_are_learned_or_refused(session, phantom) -> None:
+    mask = np.zeros(phantom.labels.shape[1:], np.uint8)
+    mask[20, 20:25] = 1
+    few = session.tune(SliceAnnotations(0, phantom.volume.grid, {9: Slice(SliceStatus.COMPLETE, mask)}), CYST, steps=2)
+    assert all(torch.isfinite(t).all() for t in few.prompt.tensors.values())
+
+
+@pytest.mark.parametrize("status", [SliceStatus.ABSENT, SliceStatus.UNTOUCHED, SliceStatus.COMPLETE])
+def test_nothing_drawn_is_refused(session, phantom, status) -> None:
+    empty = Slice(status, np.zeros(phantom.labels.shape[1:], np.uint8))
+    with pytest.raises(AnnotationError, match="No drawn slice shows the structure"):
+        session.tune(SliceAnnotations(0, phantom.volume.grid, {9: empty}), CYST)
+
+
+def test_a_negative_number_of_steps_is_refused(session, annotations) -> None:
+    with pytest.raises(AnnotationError, match="must not be negative"):
+        session.tune(annotations, CYST, steps=-1)
