@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,16 +214,23 @@ class _Run:
                 return known
         return find(lesson.name) or Structure(lesson.name)
 
-    def segment(self, pupils: Sequence[Pupil]) -> dict[str, np.ndarray]:
-        """The volume's masks by structure; the shown slices come back as they were shown."""
+    def segment(self, pupils: Sequence[Pupil], *, outlines: bool = True) -> dict[str, np.ndarray]:
+        """The volume's masks by structure; the shown slices come back as they were shown.
+
+        Without ``outlines``, between them the network is alone.
+        """
 
         def listen(report: Progress) -> None:
             message = report.message or "Segmenting the volume"
-            self.on_progress(Progress(report.stage, 0.8 + 0.05 * report.fraction, message, report.metrics))
+            start = 0.8 if outlines else 0.84
+            self.on_progress(Progress(report.stage, start + 0.04 * report.fraction, message, report.metrics))
 
-        with self.clock.timed("segment"):
+        prompts = [pupil.result.prompt for pupil in pupils]
+        if not outlines:
+            prompts = [replace(prompt, card={**prompt.card, "outline_weight": 0.0}) for prompt in prompts]
+        with self.clock.timed("segment" if outlines else "segment by the network alone"):
             result = self.session.segment(
-                [pupil.result.prompt for pupil in pupils],
+                prompts,
                 drawn={pupil.structure.name: pupil.annotations for pupil in pupils},
                 on_progress=listen,
                 should_stop=self.should_stop,
@@ -234,7 +241,8 @@ class _Run:
         """All methods on the slices that were not shown, and sentences on what was left out."""
         from .review.teaching import Method, Taught
 
-        self.on_progress(Progress("compare", 0.86, "Comparing with interpolation"))
+        alone = self.segment(pupils, outlines=False)
+        self.on_progress(Progress("compare", 0.88, "Comparing with interpolation"))
         spacing = self.volume.grid.spacing[::-1]
         others, notes = self._interpolate(pupils)
         taught = []
@@ -245,7 +253,9 @@ class _Run:
                 every = [("ours", "PromptSeg", masks[pupil.structure.name]), *others[pupil.structure.name]]
                 methods = [Method.of(*method, pupil.reference, spacing, shown) for method in every]
                 curves = (pupil.losses, pupil.left_out, pupil.result.leave_one_out_dice)
-                taught.append(Taught(pupil.structure, shown, pupil.reference, methods, *curves))
+                by_network = alone[pupil.structure.name]
+                also = Method.of("ours", "PromptSeg, network alone", by_network, pupil.reference, spacing, shown)
+                taught.append(Taught(pupil.structure, shown, pupil.reference, methods, *curves, also=[also]))
         return taught, notes
 
     def _interpolate(self, pupils: Sequence[Pupil]) -> tuple[dict[str, list[tuple[str, str, np.ndarray]]], list[str]]:
@@ -285,7 +295,8 @@ class _Run:
         numbers.append(KeyFigure(f"{all_in:.0f} s", "to learn and segment all", machine.computer(device)))
         note = (
             "Every method was given the same slices. The first and the last slice of a structure are among them, which "
-            "suits interpolation. Nothing was tuned on the slices that count."
+            "suits interpolation. Nothing was tuned on the slices that count. PromptSeg is its network and the signed "
+            "distances together; the network alone is listed as well."
         )
         if not notes:
             note += f" {_FILL} is 3D Slicer's own way to do this, ITK's morphological contour interpolation."

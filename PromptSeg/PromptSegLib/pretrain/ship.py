@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..errors import BackboneError, InputError
@@ -17,7 +18,7 @@ from ..model.files import read_tensors
 from ..prompts.promptset import Prompt, PromptSet
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
-from ..volumes.preprocess import FULL_WINDOW
+from ..volumes.preprocess import FULL_WINDOW, hu_from_grey
 from .checkpoint import read_validation
 from .data import RECIPE, Part
 from .trainee import Trainee
@@ -44,22 +45,19 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> st
         ],
         "validation": validation,
     }
-    sets: dict[Path, list[str]] = {}
-    prompt_cards: dict[str, dict[str, Any]] = {}
+    sets: dict[Path, dict[str, dict[str, Any]]] = {}
     for part in parts:
         slices = {n: [len(s.where[n]) for s in part.training if n in s.where] for n in part.dataset.labels.values()}
-        # A structure that no training volume shows has learned nothing.
-        sets[folder / f"{part.dataset.file_name}.promptset"] = learned = [n for n, found in slices.items() if found]
-        for n in learned:
-            before = prompt_cards.get(n, {"volumes": 0, "slices": 0, "data": []})
-            prompt_cards[n] = {
+        window = _window(part)
+        sets[folder / f"{part.dataset.file_name}.promptset"] = {
+            n: {
                 "plane": "axial",
                 "spacing": RECIPE["spacing"],
-                "window": list(FULL_WINDOW),
+                "window": window,
                 "components": "substantial",
-                "volumes": before["volumes"] + len(slices[n]),
-                "slices": before["slices"] + sum(slices[n]),
-                "data": [*before["data"], part.dataset.name],
+                "volumes": len(found),
+                "slices": sum(found),
+                "data": [part.dataset.name],
                 "leave_one_slice_out_dice": None,
                 "validation_dice": validation.get("dice", {}).get(n, {}).get("prompt"),
                 "licence": LICENCE,
@@ -67,7 +65,19 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> st
                 "author": "",
                 "note": "",
             }
-    return export(checkpoint, folder / f"{name}.safetensors", sets, card, prompt_cards)
+            for n, found in slices.items()
+            if found  # a structure that no training volume shows has learned nothing
+        }
+    return export(checkpoint, folder / f"{name}.safetensors", sets, card)
+
+
+def _window(part: Part) -> list[float]:
+    """The HU range that the data set's volumes hold: prompts learned on clipped volumes are to see others clipped
+    too."""
+    low = min(int(s.grey.min()) for s in part.training[:8])
+    high = max(int(s.grey.max()) for s in part.training[:8])
+    low_hu, high_hu = (float(v) for v in hu_from_grey(np.array([low, high])).round())
+    return [low_hu, high_hu] if low_hu > -300 else list(FULL_WINDOW)
 
 
 def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:
@@ -88,20 +98,19 @@ def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:
 def export(
     checkpoint: Path,
     backbone: Path,
-    sets: Mapping[Path, Sequence[str]],
+    sets: Mapping[Path, Mapping[str, Mapping[str, Any]]],
     card: Mapping[str, Any],
-    prompt_cards: Mapping[str, Mapping[str, Any]],
 ) -> str:
-    """Write the backbone and, for each path of ``sets``, a prompt set of the structures named there.
+    """Write the backbone and, for each path of ``sets``, a prompt set of the structures named there with their cards.
 
-    ``card`` goes into the backbone's card, ``prompt_cards`` (by structure) into the prompts'. Gives the backbone's id.
+    ``card`` goes into the backbone's card. Gives the backbone's id.
     """
     trainee, names, recipe = load_trainee(checkpoint)
     identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe})
     shapes = trainee.net.prompt_shapes()
-    for path, structures in sets.items():
+    for path, cards in sets.items():
         prompts, taken = [], set()
-        for name in structures:
+        for name, own_card in cards.items():
             if name not in names:
                 raise InputError(f"The checkpoint has no prompt for {name}", f"it has: {', '.join(names)}")
             own = trainee.bank(torch.tensor([names.index(name)]))
@@ -110,6 +119,6 @@ def export(
             if structure is None or structure.name in taken:
                 structure = Structure(name)
             taken.add(structure.name)
-            prompts.append(Prompt(structure, identity, tensors, dict(prompt_cards.get(name, {}))))
+            prompts.append(Prompt(structure, identity, tensors, dict(own_card)))
         PromptSet.of(path.stem, prompts, {"backbone": backbone.stem, "licence": card.get("licence", "")}).write(path)
     return identity

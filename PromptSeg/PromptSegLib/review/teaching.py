@@ -59,6 +59,8 @@ class Taught:
     losses: Sequence[tuple[int, float]] = ()
     left_out: Mapping[int, Sequence[float]] | None = None
     left_out_dice: float | None = None
+    also: Sequence[Method] = ()
+    """Methods that only the table shows, under PromptSeg's own line."""
 
     @property
     def ours(self) -> Method:
@@ -73,6 +75,10 @@ class Taught:
     def unshown(self) -> list[int]:
         """The slices that count: not shown, and with something in the reference or in PromptSeg's mask."""
         return [int(k) for k in np.flatnonzero(np.isfinite(self.ours.per_slice)) if k not in self.shown]
+
+    def all(self) -> list[Method]:
+        """Every method, in the order of the table."""
+        return [self.ours, *self.also, *self.methods[1:]]
 
     def between(self) -> list[int]:
         """Unshown slices, as far from the shown ones as they come, spread over the structure."""
@@ -107,12 +113,12 @@ def _table(taught: Taught) -> Table:
     columns = ("Method", "Dice", "HD95 (mm)", "ASSD (mm)", "NSD 2 mm", "Volume (ml)")
     best = {
         field: (min if field.endswith("d_mm") or field == "hd95_mm" else max)(
-            round(getattr(m.score, field), decimals) for m in taught.methods
+            round(getattr(m.score, field), decimals) for m in taught.all()
         )
         for field, decimals in _DECIMALS.items()
     }
     rows = []
-    for m in taught.methods:
+    for m in taught.all():
         cells = [Cell(_upper(m.name))]
         for field, decimals in _DECIMALS.items():
             value = getattr(m.score, field)
@@ -192,6 +198,12 @@ def _range(method: Method, taught: Taught) -> str:
     return f"{method.name} from {min(values):.2f} to {max(values):.2f}" if values else f"{method.name} nowhere"
 
 
+_HOW_LEARNED = (
+    "PromptSeg takes the number of steps at which the network finds left-out slices best. Between the shown slices it "
+    "then adds what their outlines say, with the weight that is best for left-out slices."
+)
+
+
 def learning(lessons: Sequence[Taught]) -> Section:
     """The curves of tuning."""
     blocks = []
@@ -206,15 +218,15 @@ def learning(lessons: Sequence[Taught]) -> Section:
         if taught.left_out:
             steps, means = zip(*sorted((s, float(np.nanmean(v))) for s, v in taught.left_out.items()), strict=True)
             chosen = taught.left_out_dice
-            told = "" if chosen is None else f"; {chosen:.2f} at the step that was chosen"
+            told = "" if chosen is None else f"; {chosen:.2f} with the outlines, as it was chosen"
             alt = f"Leave-one-slice-out Dice while {name} was learned: from {means[0]:.2f} to {means[-1]:.2f}{told}"
             svg = chart([Series("ours", steps, means, points=True)], ("Step", "Dice"), alt, y_range=(-0.03, 1.03))
-            pictures.append(Picture(svg, "Leave-one-slice-out Dice", f"mean over the slices left out{told}"))
+            pictures.append(
+                Picture(svg, "Leave-one-slice-out Dice", f"of the network alone, mean over the slices left out{told}")
+            )
         if pictures:
             blocks.append(Gallery(_upper(name), pictures, wide=True))
-    return Section(
-        "How it was learned", blocks, ["PromptSeg takes the number of steps at which left-out slices come out best."]
-    )
+    return Section("How it was learned", blocks, [_HOW_LEARNED])
 
 
 def how_to_read() -> Section:

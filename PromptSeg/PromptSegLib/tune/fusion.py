@@ -17,9 +17,9 @@ from .interpolation import signed_distance
 
 PRIOR_LIMIT = 12.0
 """Twice what the network's logits are held within: close to a drawn slice the outline decides."""
-WEIGHTS = (6.0, 0.0, 2.0, 15.0, 1000.0)
-"""Weights that leaving out drawn slices chooses from; the first unless another is clearly better: 0 is the network
-alone, 1000 the outlines alone, for structures that the network cannot see."""
+WEIGHTS = (15.0, 1000.0, 6.0, 2.0, 0.0)
+"""Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
+that the network cannot see, 0 the network alone."""
 
 
 def drawn_masks(work: WorkingVolume, annotations: SliceAnnotations) -> dict[int, np.ndarray]:

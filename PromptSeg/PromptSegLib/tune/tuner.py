@@ -129,7 +129,7 @@ def tune(
                 if step in left_out.marks:
                     logits = logits_of(backbone, examples, tensors, [fold])[0]
                     curve.append(fused_dice(logits, prior, examples.target[0, fold], examples.valid[0, fold]))
-                    report["left_out_dice"] = float(curve[-1][0])
+                    report["left_out_dice"] = float(curve[-1][-1])
                 share = 0.02 + 0.96 * (number * most + step) / work_units
                 on_progress(Progress("leave one out", share, f"Without slice {index}", report))
             left_out.curves[index] = np.stack(curve)

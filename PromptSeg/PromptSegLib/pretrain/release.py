@@ -1,0 +1,76 @@
+r"""From a finished run to the files that come with PromptSeg: names for users, and what was measured, in the cards.
+
+    python -m PromptSegLib.pretrain.release RUN -o PromptSeg/Resources --set btcv=abdomen-ct \\
+        --quality abdomen.json --note "how it was made"
+
+``--quality`` takes the files that ``Testing/Benchmarks/quality.py --json`` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..model.backbone import load_backbone, write_backbone
+from ..prompts.promptset import PromptSet
+
+
+def release(
+    run: Path,
+    folder: Path,
+    sets: Mapping[str, str],
+    quality: Sequence[Mapping[str, Any]] = (),
+    note: str = "",
+    components: str = "substantial",
+    name: str = "punet-ct",
+) -> str:
+    """Write ``folder/Models/NAME.safetensors`` and ``folder/PromptSets/*.promptset`` from the folder of a run.
+
+    ``sets`` maps the run's prompt sets to the names that users see; ``quality`` are measured Dice by structure, with
+    the data set and the subjects that they were measured on. Gives the backbone's id. Raises :class:`InputError`.
+    """
+    import torch
+
+    backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
+    measured = {q["dataset"]: q for q in quality}
+    card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
+    card |= {"note": note, "quality": list(quality)}
+    (folder / "Models").mkdir(parents=True, exist_ok=True)
+    (folder / "PromptSets").mkdir(parents=True, exist_ok=True)
+    identity = write_backbone(folder / "Models" / f"{name}.safetensors", backbone.net, card)
+    if identity != backbone.id:
+        raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
+    for source, title in sets.items():
+        found = PromptSet.read(run / f"{source}.promptset")
+        dice = measured.get(source, {}).get("dice", {})
+        prompts = [
+            replace(p, card={**p.card, "components": components, "validation_dice": dice.get(n)})
+            for n, p in found.items()
+        ]
+        about = {**found.card, "data": source, "validation": measured.get(source, {}).get("validation", [])}
+        PromptSet.of(title, prompts, about).write(folder / "PromptSets" / f"{title}.promptset")
+    return identity
+
+
+def main() -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--set", action="append", required=True, metavar="DATASET=NAME")
+    parser.add_argument("--quality", action="append", default=[], type=Path)
+    parser.add_argument("--note", default="")
+    parser.add_argument("--components", default="substantial", choices=("largest", "substantial", "all"))
+    options = parser.parse_args()
+    sets = dict(text.split("=", 1) for text in options.set)
+    quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
+    release(options.run, options.output, sets, quality, options.note, options.components)
+
+
+if __name__ == "__main__":
+    main()
