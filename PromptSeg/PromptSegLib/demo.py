@@ -269,7 +269,9 @@ class _Run:
             try:
                 with ThreadPoolExecutor() as pool:  # each runs in a process of its own, which takes long to start
                     depth = len(self.volume.voxels)
-                    filled = list(pool.map(lambda slices: morphological(slices, depth), drawn.values()))
+                    filled = list(
+                        pool.map(lambda slices: morphological(slices, depth, self.should_stop), drawn.values())
+                    )
                 for name, mask in zip(drawn, filled, strict=True):
                     found[name].append(("fill", _FILL, mask))
             except PromptSegError as error:

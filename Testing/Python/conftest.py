@@ -14,7 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from PromptSegLib.volumes.volume import Grid, Volume
 
 if TYPE_CHECKING:
-    from PromptSegLib.pretrain.train import Recipe
+    from PromptSegLib.pretrain.recipe import Recipe
     from PromptSegLib.prompts.promptset import PromptSet
     from PromptSegLib.session import Session
 
@@ -118,7 +118,7 @@ class Kit:
     @staticmethod
     def recipe(steps: int, **changes: Any) -> Recipe:
         """A quick recipe for the tiny network."""
-        from PromptSegLib.pretrain.train import Recipe
+        from PromptSegLib.pretrain.recipe import Recipe
 
         quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
         return Recipe(**{**quick, "steps": steps, "decay": steps // 2, "validate_every": steps, **changes})

@@ -150,7 +150,7 @@ def test_without_itk_it_says_so_and_goes_on(made) -> None:
 
 
 def test_fill_between_slices_has_its_row(demo, monkeypatch, tmp_path) -> None:
-    def blend(masks, depth):
+    def blend(masks, depth, should_stop):
         return interpolation.signed_distance(masks, depth, (5.0, 2.5, 2.5)) > 1
 
     monkeypatch.setattr(interpolation, "morphological", blend)

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     for dataset in args.datasets:
         check_input(dataset)
     from ..model.config import PUNetConfig, paper, tiny
-    from ..pretrain.train import Recipe, pretrain
+    from ..pretrain.recipe import Recipe
+    from ..pretrain.train import pretrain
 
     config = {"punet-ct": PUNetConfig, "paper": paper, "tiny": tiny}[args.preset]()
     given = {name: getattr(args, name) for name in ("steps", "seed", "validation")}

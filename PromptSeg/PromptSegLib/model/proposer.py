@@ -9,16 +9,12 @@ pairs and then tuning that encoding is Iris' (arXiv 2503.19359); prototypes as p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import PUNetConfig
-
-if TYPE_CHECKING:
-    from .punet import Encoded
+from .encoded import Encoded
 
 
 class Proposer(nn.Module):

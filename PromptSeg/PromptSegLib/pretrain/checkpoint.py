@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +17,9 @@ from ..errors import BackboneError, InputError, OutputError
 from ..model.config import PUNetConfig
 from ..model.files import read_tensors, write_tensors
 from ..volumes.atomic import replacing
+from .recipe import Recipe
 from .tasks import TaskSampler
 from .trainee import Trainee
-
-if TYPE_CHECKING:
-    from .train import Recipe
 
 FORMAT = "promptseg-checkpoint-1"
 

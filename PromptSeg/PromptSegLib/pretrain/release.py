@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", required=True, metavar="DATASET=NAME")
     parser.add_argument("--quality", action="append", default=[], type=Path)
     parser.add_argument("--note", default="")
-    parser.add_argument("--components", default="substantial", choices=("largest", "substantial", "all"))
+    parser.add_argument("--components", default="substantial", choices=("largest", "main", "substantial", "all"))
     options = parser.parse_args()
     sets = dict(text.split("=", 1) for text in options.set)
     quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]

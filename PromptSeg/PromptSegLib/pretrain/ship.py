@@ -18,7 +18,7 @@ from ..model.files import read_tensors
 from ..prompts.promptset import Prompt, PromptSet
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
-from ..volumes.preprocess import FULL_WINDOW, hu_from_grey
+from ..volumes.preprocess import hu_from_grey, window_of
 from .checkpoint import read_validation
 from .data import RECIPE, Part
 from .trainee import Trainee
@@ -77,7 +77,7 @@ def _window(part: Part) -> list[float]:
     low = min(int(s.grey.min()) for s in part.training[:8])
     high = max(int(s.grey.max()) for s in part.training[:8])
     low_hu, high_hu = (float(v) for v in hu_from_grey(np.array([low, high])).round())
-    return [low_hu, high_hu] if low_hu > -300 else list(FULL_WINDOW)
+    return list(window_of(low_hu, high_hu))
 
 
 def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:

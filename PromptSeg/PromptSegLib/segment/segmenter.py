@@ -137,8 +137,9 @@ def _clean(logits: LogitMap, components: str) -> None:
     if not logits.slices:
         return
     low, high = min(logits.slices), max(logits.slices) + 1
-    empty = np.zeros(logits.work.size, bool)
-    found = np.stack([logits.slices[k] > 0 if k in logits.slices else empty for k in range(low, high)])
+    nothing = np.full(logits.work.size, NO_SIGN * SCALE, np.int8)
+    values = np.stack([logits.slices.get(k, nothing) for k in range(low, high)])
+    found = values > 0
     seeds = None
     if logits.drawn:
         seeds = np.zeros_like(found)
@@ -146,7 +147,7 @@ def _clean(logits: LogitMap, components: str) -> None:
             if low <= k < high:
                 seeds[k - low] = logits.work.mask_to_working(mask == 1) > 0.5
         found |= seeds
-    kept = clean(found, components, seeds)
+    kept = clean(found, components, seeds, values)
     for k in range(low, high):
         wrong = found[k - low] & ~kept[k - low]
         if k in logits.slices and wrong.any():

@@ -98,7 +98,7 @@ class LeftOut:
         between = between[~np.isnan(between).any(1)] if len(between) else between
         if not len(between):
             return self.marks[step], WEIGHTS[0]
-        handicap = np.where(np.array(WEIGHTS) < WEIGHTS[0], 0.05, 0.0)
+        handicap = np.array([0.1 if w == 0 else 0.05 if w < WEIGHTS[0] else 0.0 for w in WEIGHTS])
         return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:

@@ -17,7 +17,7 @@ from .interpolation import signed_distance
 
 PRIOR_LIMIT = 12.0
 """Twice what the network's logits are held within: close to a drawn slice the outline decides."""
-WEIGHTS = (15.0, 1000.0, 6.0, 2.0, 0.0)
+WEIGHTS = (6.0, 15.0, 1000.0, 2.0, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see, 0 the network alone."""
 
@@ -57,9 +57,30 @@ def weighted(prior: np.ndarray, weight: float) -> np.ndarray:
     return np.clip(weight * prior, -PRIOR_LIMIT, PRIOR_LIMIT)
 
 
-def prior_of(work: WorkingVolume, annotations: SliceAnnotations, weight: float) -> dict[int, np.ndarray]:
-    """The additions to the logits of all slices between the drawn ones, by index."""
-    if weight == 0 or annotations.axis != work.axis:
+def location_prior(annotations: SliceAnnotations, count: int) -> dict[int, float]:
+    """What the drawn slices say about the slices beyond them, by index: an addition to all logits of a slice.
+
+    A structure goes on a little beyond the outermost slices that show it, not far: the addition falls to its limit
+    within half of the usual gap between drawn slices. With one drawn slice nothing is known.
+    """
+    drawn = annotations.drawn()
+    if len(drawn) < 2:
         return {}
-    found = contour_prior(drawn_masks(work, annotations), work.slice_mm, work.spacing)
-    return {k: weighted(v, weight) for k, v in found.items()}
+    first, last = drawn[0], drawn[-1]
+    reach = max(1.0, 0.5 * (last - first) / (len(drawn) - 1))
+    beyond = {k: max(first - k, k - last) for k in range(count) if not first <= k <= last}
+    return {k: -PRIOR_LIMIT * min(1.0, d / reach) for k, d in beyond.items()}
+
+
+def prior_of(work: WorkingVolume, annotations: SliceAnnotations, weight: float) -> dict[int, np.ndarray]:
+    """The additions to the logits of all slices but the drawn ones, by index."""
+    if annotations.axis != work.axis:
+        return {}
+    prior: dict[int, np.ndarray] = {
+        k: np.full(work.size, v, np.float32) for k, v in location_prior(annotations, work.count).items()
+    }
+    if weight:
+        found = contour_prior(drawn_masks(work, annotations), work.slice_mm, work.spacing)
+        for k, v in found.items():
+            prior[k] = weighted(v, weight)
+    return prior

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -25,14 +26,15 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import AnnotationError, InputError, PromptSegError
+from ..errors import AnnotationError, InputError, PromptSegError, Stopped
+from ..progress import ShouldStop, never
 
 FLOOR_MM = -20.0  # signed distances are cut off here; also the value on slices where the structure cannot be
 _MAX_SLOPE = 2.0  # mm sideways per mm along the axis: parts that do not overlap and lie further apart are not the same
 _TOUCHING = np.ones((3, 3), dtype=bool)  # pixels that meet at a corner belong to one part
 
 
-def morphological(masks: Mapping[int, np.ndarray], depth: int) -> np.ndarray:
+def morphological(masks: Mapping[int, np.ndarray], depth: int, should_stop: ShouldStop = never) -> np.ndarray:
     """ITK's morphological contour interpolation (Zukić et al., Insight Journal 2016): (depth, rows, cols) bool.
 
     This is the algorithm behind 3D Slicer's "Fill between slices", with the settings that Slicer uses. Slices beyond
@@ -40,7 +42,7 @@ def morphological(masks: Mapping[int, np.ndarray], depth: int) -> np.ndarray:
     slice stays empty. It runs in a process of its own, whose start takes seconds.
 
     Raises :class:`InputError` if the package ``itk-morphologicalcontourinterpolation`` is not installed,
-    :class:`AnnotationError` for slices that cannot be used, :class:`PromptSegError` if the filter crashes.
+    :class:`AnnotationError` for slices that cannot be used, :class:`PromptSegError` if the filter crashes, ``Stopped``.
     """
     drawn = _checked(masks, depth)
     rows, cols = _region(drawn, (0, 0))
@@ -56,13 +58,13 @@ def morphological(masks: Mapping[int, np.ndarray], depth: int) -> np.ndarray:
             stack[1, 1:-1, 1:-1] = mask_a[rows, cols]
             stack[-2, 1:-1, 1:-1] = mask_b[rows, cols]
             stacks[str(a)] = stack
-    for first, stack in _filled(stacks).items():
+    for first, stack in _filled(stacks, should_stop).items():
         between = stack[2:-2, 1:-1, 1:-1] > 0
         result[int(first) + 1 : int(first) + 1 + len(between), rows, cols] = between
     return result
 
 
-def _filled(stacks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _filled(stacks: dict[str, np.ndarray], should_stop: ShouldStop) -> dict[str, np.ndarray]:
     """The stacks through :mod:`.fill_between_slices`."""
     try:
         version("itk-morphologicalcontourinterpolation")
@@ -76,7 +78,13 @@ def _filled(stacks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="promptseg-") as folder:
         np.savez(Path(folder) / "stacks.npz", *stacks.values())
         command = [sys.executable, str(Path(__file__).with_name("fill_between_slices.py")), folder]
-        child = subprocess.run(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}, capture_output=True, check=False)
+        quiet, nothing = os.environ | {"PYTHONWARNINGS": "ignore"}, subprocess.DEVNULL
+        with subprocess.Popen(command, env=quiet, stdout=nothing, stderr=nothing) as child:
+            while child.poll() is None:
+                if should_stop():
+                    child.kill()
+                    raise Stopped
+                time.sleep(0.05)
         if child.returncode:
             raise PromptSegError(
                 f"Fill between slices broke off with exit code {child.returncode}",

@@ -22,7 +22,7 @@ from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
-from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
+from ..volumes.preprocess import FULL_WINDOW, WorkingVolume, window_of
 from .annotations import SliceAnnotations
 from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
 from .examples import Examples, make_examples
@@ -87,7 +87,10 @@ def tune(
         raise AnnotationError("No drawn slice shows the structure", "draw it in at least one slice")
     began = time.perf_counter()
     seconds: dict[str, float] = {}
-    window = FULL_WINDOW if start_from is None else tuple(start_from.card.get("window", FULL_WINDOW))
+    window = window_of(*work.volume.range_hu)
+    if start_from is not None:
+        low, high = start_from.card.get("window", FULL_WINDOW)
+        window = float(low), float(high)
     examples = make_examples(
         backbone, work, annotations, window, variants=recipe.variants, seed=seed, should_stop=should_stop
     )

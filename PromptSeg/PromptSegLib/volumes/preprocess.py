@@ -45,6 +45,14 @@ def hu_from_grey(grey: np.ndarray) -> np.ndarray:
     return np.interp(grey, _KNOTS_GREY, _KNOTS_HU).astype(np.float32)
 
 
+def window_of(low_hu: float, high_hu: float) -> tuple[float, float]:
+    """The HU window that a prompt learned on values ``low_hu`` to ``high_hu`` should see.
+
+    Volumes that were clipped to a narrow window show neither air nor lung; others are then to be clipped alike.
+    """
+    return (float(low_hu), float(high_hu)) if low_hu > -300 else FULL_WINDOW
+
+
 def nearest_axes(grid: Grid) -> tuple[tuple[int, int], ...]:
     """For each array axis (K, J, I): the RAS axis that it runs along most nearly, and its sign there."""
     cosines = grid.ijk_to_ras[:3, :3] / np.asarray(grid.spacing)

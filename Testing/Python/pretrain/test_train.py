@@ -19,8 +19,9 @@ from PromptSegLib.model.config import tiny
 from PromptSegLib.pretrain import tasks, train
 from PromptSegLib.pretrain.checkpoint import read_validation
 from PromptSegLib.pretrain.data import load_part, read_dataset
+from PromptSegLib.pretrain.recipe import Recipe
 from PromptSegLib.pretrain.tasks import TaskSampler
-from PromptSegLib.pretrain.train import Recipe, pretrain
+from PromptSegLib.pretrain.train import pretrain
 from PromptSegLib.pretrain.trainee import Trainee
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.session import Session

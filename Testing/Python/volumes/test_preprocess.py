@@ -16,6 +16,7 @@ from PromptSegLib.volumes.preprocess import (
     grey_from_hu,
     hu_from_grey,
     plane_of_axis,
+    window_of,
 )
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -279,3 +280,8 @@ def test_a_long_volume_is_never_copied() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 128 * 2**20
+
+
+def test_a_narrow_volume_asks_others_to_be_clipped_alike() -> None:
+    assert window_of(-125, 275) == (-125.0, 275.0)
+    assert window_of(-1024, 3000) == FULL_WINDOW
