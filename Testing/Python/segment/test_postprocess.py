@@ -58,3 +58,23 @@ def test_parts_that_meet_at_an_edge_are_one() -> None:
 def test_nothing_and_everything(components) -> None:
     for mask in (np.zeros((2, 3, 4), bool), np.ones((2, 3, 4), bool)):
         assert np.array_equal(clean(mask, components), mask)
+
+
+def test_the_surest_component_is_the_largest() -> None:
+    found = np.zeros((3, 20, 20), bool)
+    found[:, 1:4, 1:4] = True
+    found[:, 8:18, 8:18] = True
+    sureness = np.where(found, 1, -20)
+    sureness[:, 1:4, 1:4] = 60
+    assert clean(found, "largest")[1, 10, 10]
+    kept = clean(found, "largest", sureness=sureness)
+    assert kept[1, 2, 2]
+    assert not kept[1, 10, 10]
+
+
+def test_main_components_are_fewer_than_substantial_ones() -> None:
+    found = np.zeros((1, 30, 30), bool)
+    found[:, 1:11, 1:11] = True
+    found[:, 20:24, 20:25] = True
+    assert clean(found, "substantial").sum() == 120
+    assert clean(found, "main").sum() == 100

@@ -1,0 +1,75 @@
+"""What drawn outlines add to the network's logits, and how its weight is chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
+from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.tune.descent import LeftOut
+from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, contour_prior, location_prior, weighted
+from PromptSegLib.volumes.volume import Grid
+
+
+def square() -> np.ndarray:
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    return mask
+
+
+def drawn(*indices: int) -> SliceAnnotations:
+    slices = {k: Slice(SliceStatus.COMPLETE, square().astype(np.uint8)) for k in indices}
+    return SliceAnnotations(0, Grid((20, 20, 30)), slices)
+
+
+def test_the_outline_is_surest_next_to_a_drawn_slice() -> None:
+    prior = contour_prior({4: square(), 12: square()}, 3.0, 2.0)
+    assert sorted(prior) == list(range(5, 12))
+    assert prior[5][10, 10] > prior[8][10, 10] > 0 > prior[8][0, 0] > prior[5][0, 0]
+    assert prior[5][10, 10] == pytest.approx(4 * prior[8][10, 10], rel=1e-4)  # 3 mm away, not 12
+
+
+def test_the_network_cannot_overrule_a_neighbouring_outline() -> None:
+    prior = contour_prior({4: square(), 6: square()}, 3.0, 2.0)[5]
+    fused = add_prior(np.full((20, 20), -100.0), weighted(prior, WEIGHTS[0]))
+    assert fused[10, 10] > 0
+    assert add_prior(np.full((20, 20), 100.0), np.zeros((20, 20))).max() == NETWORK_LIMIT
+
+
+def test_nothing_is_said_with_one_drawn_slice() -> None:
+    assert contour_prior({4: square()}, 3.0, 2.0) == {}
+    assert location_prior(drawn(4), 30) == {}
+
+
+def test_a_structure_ends_soon_beyond_the_outermost_drawn_slices() -> None:
+    prior = location_prior(drawn(8, 12, 16), 30)  # gap 4: nothing is left two slices further
+    assert set(prior) == {*range(8), *range(17, 30)}
+    assert prior[17] == prior[7] == -PRIOR_LIMIT / 2
+    assert prior[18] == prior[0] == -PRIOR_LIMIT
+
+
+def test_the_weight_is_chosen_at_the_networks_best_step() -> None:
+    at = {w: n for n, w in enumerate(WEIGHTS)}
+    curve = np.full((3, len(WEIGHTS)), 0.5)
+    curve[:, at[0.0]] = 0.3, 0.6, 0.4
+    curve[1, at[15.0]] = 0.9
+    left_out = LeftOut([0, 5, 10], {3: curve, 9: curve.copy()})
+    assert left_out.choice() == (5, 15.0)
+    assert left_out.scores(5, 15.0) == {3: 0.9, 9: 0.9}
+
+
+def test_the_network_alone_must_be_clearly_better() -> None:
+    curve = np.full((1, len(WEIGHTS)), 0.8)
+    curve[0, WEIGHTS.index(0.0)] = 0.85
+    assert LeftOut([0], {3: curve}).choice() == (0, WEIGHTS[0])
+    curve[0, WEIGHTS.index(0.0)] = 0.95
+    assert LeftOut([0], {3: curve}).choice() == (0, 0.0)
+
+
+def test_at_the_ends_the_network_is_measured_alone() -> None:
+    curve = np.full((1, len(WEIGHTS)), np.nan)
+    curve[0, WEIGHTS.index(0.0)] = 0.4
+    left_out = LeftOut([0], {3: curve})
+    assert left_out.choice() == (0, WEIGHTS[0])
+    assert left_out.scores(0, WEIGHTS[0]) == {3: 0.4}
