@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .precision import attend, attention_dtype
+from .precision import attend
 
 
 class RelativeBias(nn.Module):
@@ -104,7 +104,6 @@ class WindowAttention(nn.Module):
     ) -> Tensor:
         """Attention within each window and to the prompt: (B, windows, N, 3 C) to (B, windows, N, C)."""
         batch, windows, n, dim = qkv.shape[0], qkv.shape[1], qkv.shape[2], qkv.shape[3] // 3
-        wanted, qkv = qkv.dtype, qkv.to(attention_dtype(qkv, tokens))
         count = 0 if tokens is None else tokens.shape[1]
         bias = self._content_bias(geometry, count, qkv)  # (1 or windows, heads, N, N + I)
         d = dim // self.heads
@@ -112,7 +111,7 @@ class WindowAttention(nn.Module):
         q = q.unflatten(-1, (self.heads, d))
         extra = None
         if tokens is not None:
-            prompt = functional.linear(self.norm(tokens), self.qkv.weight[dim:]).to(kv.dtype)
+            prompt = functional.linear(self.norm(tokens), self.qkv.weight[dim:])
             kv = torch.cat([kv, prompt[:, None].expand(batch, windows, count, 2 * dim)], 2)
             if token_bias is not None:
                 extra = token_bias.to(kv.dtype).reshape(-1, self.heads, count)
@@ -132,7 +131,7 @@ class WindowAttention(nn.Module):
             y = attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), bias, d**-0.5).transpose(1, 2)
         else:  # slice by slice, so that nobody has to repeat the windows' masks
             y = torch.cat([attend(*part, bias, d**-0.5).transpose(1, 2) for part in zip(q, k, v, strict=True)])
-        return y[..., :d].reshape(batch, windows, n, dim).to(wanted)
+        return y[..., :d].reshape(batch, windows, n, dim)
 
     def _content_bias(self, geometry: tuple[int, ...], count: int, like: Tensor) -> Tensor:
         """Content bias and mask, and zeros for ``count`` prompt tokens: (1 or windows, heads, N, N + count).

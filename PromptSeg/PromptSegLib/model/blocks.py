@@ -5,6 +5,7 @@ Maps between parts are (B, H, W, C), contiguous: convolutions see them as channe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import WindowAttention
+from .cosine import cosine_score
 
 Prompts = Mapping[str, Tensor]
 
@@ -183,13 +185,21 @@ def similarity(features: Tensor, tokens: Tensor, temperature: float, against: Te
     """
     batch, height, width, dim = features.shape
     dtype = torch.promote_types(features.dtype, torch.float32)
-    f = features.reshape(batch, height * width, dim).to(dtype)
     both = tokens if against is None else torch.cat([tokens, against], 1)
     t = functional.normalize(both.to(dtype), dim=-1, eps=1e-4) / temperature
+    n = tokens.shape[1]
+    if torch.is_grad_enabled() and (features.requires_grad or t.requires_grad):
+        sizes = (n,) if against is None else (n, against.shape[1])
+        f = features.reshape(batch, height * width, dim)
+        sums = cosine_score(f, t.expand(batch, -1, -1), sizes).to(dtype)
+        score = sums.log()[..., 0] - math.log(n)
+        if against is not None:
+            score = score - sums.log()[..., 1] + math.log(against.shape[1])
+        return score.reshape(batch, height, width)
+    f = features.reshape(batch, height * width, dim).to(dtype)
     # The products are scaled to cosines, not the features: that is one map less, and half the backward pass.
     inverse_length = f.square().sum(-1, keepdim=True).clamp_min(1e-8).rsqrt()
     s = (torch.matmul(f, t.transpose(1, 2)) * inverse_length).exp_()
-    n = tokens.shape[1]
     if against is None:
         score = s.mean(-1).log_()
     else:

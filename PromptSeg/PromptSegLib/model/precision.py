@@ -64,12 +64,6 @@ def default_threads() -> int:
     return max(1, min(16, count))
 
 
-def attention_dtype(x: Tensor, tokens: Tensor | None = None) -> torch.dtype:
-    """The type to attend in: on CPU the backward pass of bf16 attention is several times slower than float32's."""
-    learns = torch.is_grad_enabled() and (x.requires_grad or (tokens is not None and tokens.requires_grad))
-    return torch.float32 if learns and x.dtype == torch.bfloat16 and x.device.type == "cpu" else x.dtype
-
-
 def keep_freed_memory() -> None:
     """Let this process reuse freed memory instead of giving it back: on Linux, large maps are otherwise paged in
     anew for every operation. Changes nothing elsewhere.
@@ -84,5 +78,14 @@ def keep_freed_memory() -> None:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float | None = None) -> Tensor:
-    """Fused softmax(scale q k^T + bias) v over (B, heads, N, d); ``scale`` is 1 / sqrt(d) unless given."""
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), scale=scale)
+    """softmax(scale q k^T + bias) v over (B, heads, N, d); ``scale`` is 1 / sqrt(d) unless given.
+
+    Fused, but for bf16 on CPU while something learns: there the fused backward pass is several times slower than two
+    products and a softmax.
+    """
+    bias = bias.to(q.dtype)
+    learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    if learns and q.dtype == torch.bfloat16 and q.device.type == "cpu":
+        scores = torch.matmul(q * (q.shape[-1] ** -0.5 if scale is None else scale), k.transpose(-2, -1)) + bias
+        return torch.matmul(scores.softmax(-1), v)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)

@@ -70,14 +70,15 @@ class TaskSampler:
         for n, sample in enumerate(samples):
             annotated[n, [self.number[s] + 1 for s in sample.where]] = True
             present = torch.bincount(y[n].flatten(), minlength=len(self.names) + 1) > 4
-            for _ in range(learned_per_slice):
+            last = n % GROUP == GROUP - 1  # two tasks of each kind in a group are enough
+            for _ in range(0 if last else learned_per_slice):
                 options = [self.number[s] for s in sample.where]
                 here = [o for o in options if present[o + 1]]
                 pick = here if here and rng.random() < 0.75 else options
                 structure = int(pick[rng.integers(len(pick))])
                 learned.append((n, structure))
                 learned_masks.append(y[n] == structure + 1)
-            if n % GROUP == GROUP - 1:  # two shown tasks a group are enough
+            if last:
                 continue
             others = [m for m in range(n - n % GROUP, n - n % GROUP + GROUP) if m != n]
             masks = self._shown_structure(x, y, n, others, sample)
@@ -125,6 +126,8 @@ class TaskSampler:
         name = list(sample.where)[rng.integers(len(sample.where))]
         slices = sample.where[name]
         anchor = int(slices[rng.integers(len(slices))]) + (int(rng.integers(-3, 4)) if rng.random() < 0.2 else 0)
+        if rng.random() < 0.1:  # anywhere: what is far from every structure has to be known as such
+            anchor = int(rng.integers(count))
         reach = rng.uniform(4, 60) / sample.slice_mm
         chosen = [anchor]
         near = slices[np.abs(slices - anchor) <= max(1, reach)]

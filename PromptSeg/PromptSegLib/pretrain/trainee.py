@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..model.config import PUNetConfig
+from ..model.cosine import cosine_score
 from ..model.losses import mask_loss
 from ..model.punet import Encoded, PUNet
 from .tasks import Batch
@@ -113,23 +115,22 @@ class Trainee(nn.Module):
         return result
 
     def _dense(self, features: Tensor, batch: Batch) -> Tensor:
-        """The loss of every annotated structure's head on one pixel in four (or all, at half resolution)."""
+        """The loss of every annotated structure's head on one pixel in nine (or all, at half resolution)."""
         labels = batch.labels
         if features.shape[1] == labels.shape[1]:
-            offset = torch.randint(2, (2,))
-            features = features[:, offset[0] :: 2, offset[1] :: 2]
-            labels = labels[:, offset[0] :: 2, offset[1] :: 2]
+            row, column = torch.randint(3, (2,)).tolist()
+            features, labels = features[:, row::3, column::3], labels[:, row::3, column::3]
         else:
             labels = labels[:, ::2, ::2]
         slices, height, width, dim = features.shape
-        f = functional.normalize(features.float(), dim=-1, eps=1e-4).reshape(-1, dim)
-        score = []
-        for name in ("head.foreground", "head.background"):
-            tokens = self.bank.tensors[_safe(name)]
-            t = functional.normalize(tokens.float(), dim=-1, eps=1e-4) / self.net.config.temperature
-            s = (f @ t.reshape(-1, dim).T).reshape(-1, *t.shape[:2])
-            score.append(s.exp().mean(-1).log())
-        logits = (score[0] - score[1]).reshape(slices, height * width, -1).transpose(1, 2)
+        count = len(self.bank.names)
+        tokens = [self.bank.tensors[_safe(f"head.{k}")] for k in ("foreground", "background")]
+        t = torch.cat([functional.normalize(x.float(), dim=-1, eps=1e-4).flatten(0, 1) for x in tokens])
+        sizes = tuple(x.shape[1] for x in tokens for _ in range(count))
+        f = features.reshape(1, -1, dim)
+        sums = cosine_score(f, t[None] / self.net.config.temperature, sizes)[0].float().log()
+        shift = math.log(tokens[1].shape[1] / tokens[0].shape[1])
+        logits = (sums[:, :count] - sums[:, count:] + shift).reshape(slices, height * width, -1).transpose(1, 2)
         numbers = torch.arange(1, logits.shape[1] + 1, device=labels.device)
         target = (labels.reshape(slices, 1, -1) == numbers[None, :, None]).float()
         known = batch.annotated[:, 1:]

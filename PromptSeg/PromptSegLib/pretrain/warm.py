@@ -1,0 +1,62 @@
+"""Start a run from a backbone and prompt sets that exist, instead of from random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from ..errors import BackboneError, InputError
+from ..model.backbone import load_backbone
+from ..prompts.promptset import PromptSet
+from ..prompts.terminology import find
+from .trainee import PromptBank, Trainee
+
+
+@torch.no_grad()
+def warm_start(trainee: Trainee, backbone: Path | str, prompt_sets: Sequence[Path]) -> list[str]:
+    """Fill ``trainee`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
+
+    What all prompts share is taken as their mean. Gives the structures that were found; others, and the encoder's
+    classifiers, stay as they were. Raises :class:`InputError` for sets of another backbone or a backbone of another
+    configuration.
+    """
+    source = load_backbone(backbone, "cpu", torch.float32)
+    if source.net.config != trainee.net.config:
+        raise InputError(
+            f"The backbone {source.name} has another configuration than this run",
+            "choose its --preset, or leave it out",
+        )
+    try:
+        trainee.net.load_state_dict(source.net.state_dict())
+    except RuntimeError as error:  # the configuration says what there is, so this is a damaged file
+        raise BackboneError(f"The backbone {source.name} does not fit", "get the file again") from error
+    known = {}
+    for path in prompt_sets:
+        found = PromptSet.read(path)
+        for name, prompt in found.items():
+            if prompt.backbone_id != source.id:
+                raise InputError(f"{Path(path).name} was made for another backbone", f"choose sets of {source.name}")
+            known[name] = prompt.tensors
+    bank, taken = trainee.bank, {}
+    for n, name in enumerate(bank.names):
+        structure = find(name)
+        tensors = known.get(name) or known.get(structure.name if structure else name)
+        if tensors is not None:
+            taken[n] = tensors
+    if taken:
+        _fill(bank, taken)
+    return [bank.names[n] for n in taken]
+
+
+def _fill(bank: PromptBank, taken: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
+    """Put prompts into the bank: deep tokens as their mean and each one's difference from it."""
+    for key in bank.keys:
+        stacked = torch.stack([t[key].float() for t in taken.values()])
+        own = bank.tensors[key.replace(".", "_")]
+        if key in bank.deep:
+            mean = stacked.mean(0)
+            bank.shared[key.replace(".", "_")].copy_(mean)
+            stacked = stacked - mean
+        own[list(taken)] = stacked.to(own.dtype)
