@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import os
 import sys
 import traceback
@@ -16,19 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import __version__
-from .commands import demo, evaluate, info, pretrain, prompts, segment, tune
+from .commands import demo, evaluate, info, pretrain, prompts, review, segment, suggest, tune, worker
 from .commands.console import Console
 from .commands.stopping import StopOnSignal
-from .errors import InputError, PromptSegError, Stopped
+from .errors import InputError, Stopped, as_problem
 
 DONE, DEFECT, PROBLEM, STOPPED, UNREAD = 0, 1, 2, 130, 141
-_SYSTEM_PROBLEMS = {
-    errno.ENOSPC: ("The disk is full", "free some space"),
-    errno.EDQUOT: ("The disk quota is used up", "free some space"),
-    errno.EACCES: ("A file or folder may not be used", "check its permissions"),
-    errno.EPERM: ("A file or folder may not be used", "check its permissions"),
-    errno.EROFS: ("The disk may only be read", "choose another folder"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +63,7 @@ def _run(words: Sequence[str], console: Console, debug: bool) -> int:
     except BaseException as error:
         if debug:
             traceback.print_exc()
-        problem = _as_problem(error)
+        problem = as_problem(error)
         if problem is not None:
             console.error(str(problem))
             return PROBLEM
@@ -79,26 +71,6 @@ def _run(words: Sequence[str], console: Console, debug: bool) -> int:
         again = "" if debug else "; run the command again with --debug and report what it prints"
         console.error(f"This is a defect in PromptSeg ({what}){again}.")
         return DEFECT
-
-
-def _as_problem(error: BaseException) -> PromptSegError | None:
-    """What the user can do something about, as a sentence; None for a defect."""
-    if isinstance(error, PromptSegError):
-        return error
-    text = str(error).lower()
-    if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
-        if "cuda" in text or "mps" in text:
-            return PromptSegError("The GPU's memory is not enough", "close what else uses it, or take --device cpu")
-        error = MemoryError()
-    if isinstance(error, MemoryError):
-        return PromptSegError("This computer's memory is not enough", "close other programs or crop the image")
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(__package__ or "."):
-        package = error.name.partition(".")[0]
-        return PromptSegError(f"The Python package {package} is not installed", f"run pip install {package}")
-    if isinstance(error, OSError) and error.errno in _SYSTEM_PROBLEMS:
-        problem, remedy = _SYSTEM_PROBLEMS[error.errno]
-        return PromptSegError(f"{problem} ({error.filename})" if error.filename else problem, remedy)
-    return None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,11 +87,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser("promptseg", description=text, epilog=note, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"promptseg {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, module in (("info", info), ("segment", segment), ("tune", tune), ("evaluate", evaluate)):
+    for name, module in (
+        ("info", info),
+        ("segment", segment),
+        ("tune", tune),
+        ("suggest", suggest),
+        ("review", review),
+        ("evaluate", evaluate),
+    ):
         _declare(commands, name, module)
     below = commands.add_parser("prompts", help=prompts.SUMMARY, description=prompts.SUMMARY, allow_abbrev=False)
     prompts.add_commands(below, _add)
-    for name, module in (("pretrain", pretrain), ("demo", demo)):
+    for name, module in (("pretrain", pretrain), ("worker", worker), ("demo", demo)):
         _declare(commands, name, module)
     return parser
 

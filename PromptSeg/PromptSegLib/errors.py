@@ -6,6 +6,8 @@ Anything else that escapes is a defect of ours.
 
 from __future__ import annotations
 
+import errno
+
 
 class PromptSegError(Exception):
     """A problem that the user can do something about.
@@ -50,3 +52,34 @@ class OutputError(PromptSegError):
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
     """Raised inside the computing parts when ``should_stop()`` says so; nothing is half-delivered."""
+
+
+_SYSTEM_PROBLEMS = {
+    errno.ENOSPC: ("The disk is full", "free some space"),
+    errno.EDQUOT: ("The disk quota is used up", "free some space"),
+    errno.EACCES: ("A file or folder may not be used", "check its permissions"),
+    errno.EPERM: ("A file or folder may not be used", "check its permissions"),
+    errno.EROFS: ("The disk may only be read", "choose another folder"),
+}
+
+
+def as_problem(error: BaseException) -> PromptSegError | None:
+    """What the user can do something about, as a sentence; None for a defect."""
+    if isinstance(error, PromptSegError):
+        return error
+    text = str(error).lower()
+    if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
+        if "cuda" in text or "mps" in text:
+            return PromptSegError(
+                "The GPU's memory is not enough", "close what else uses it, or compute on the CPU (--device cpu)"
+            )
+        error = MemoryError()
+    if isinstance(error, MemoryError):
+        return PromptSegError("This computer's memory is not enough", "close other programs or crop the image")
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(__package__ or "."):
+        package = error.name.partition(".")[0]
+        return PromptSegError(f"The Python package {package} is not installed", f"run pip install {package}")
+    if isinstance(error, OSError) and error.errno in _SYSTEM_PROBLEMS:
+        problem, remedy = _SYSTEM_PROBLEMS[error.errno]
+        return PromptSegError(f"{problem} ({error.filename})" if error.filename else problem, remedy)
+    return None

@@ -7,22 +7,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import GridError, InputError, PromptError
 from .progress import OnProgress, ShouldStop, ignore, never
 from .volumes.volume import Volume
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .model.backbone import Backbone
     from .prompts.promptset import Prompt
     from .prompts.structure import Structure
+    from .review.findings import Review
     from .segment.result import Segmentation
     from .segment.segmenter import WorkingVolumes
     from .tune.annotations import SliceAnnotations
-    from .tune.tuner import TuningResult
+    from .tune.estimate import Estimate
+    from .tune.suggest import Suggestion
+    from .tune.tuner import TuningRecipe, TuningResult
+
+T = TypeVar("T")
+
+
+class OnDemand(Mapping[str, T]):
+    """What is made when it is asked for: masks of all structures of a large volume may not fit into memory together."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], T]) -> None:
+        self._names, self._make = names, make
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class Session:
@@ -70,7 +95,7 @@ class Session:
         ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
         from .segment.segmenter import segment
-        from .tune.fusion import prior_of
+        from .tune.fusion import prior_of, weight_for
 
         works, prompts = self._ready(), list(prompts)
         if not prompts:
@@ -83,7 +108,7 @@ class Session:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
-                priors[prompt.structure.name] = prior_of(work, by_hand, float(prompt.card.get("outline_weight", 0.0)))
+                priors[prompt.structure.name] = prior_of(work, by_hand, weight_for(prompt.card, works.volume.grid))
         return segment(
             self.backbone,
             works,
@@ -96,29 +121,119 @@ class Session:
 
     def tune(
         self,
-        annotations: SliceAnnotations,
+        annotations: SliceAnnotations | Sequence[tuple[Volume, SliceAnnotations]],
         structure: Structure,
         *,
         start_from: Prompt | None = None,
         steps: int | None = None,
         seed: int = 0,
+        recipe: TuningRecipe | None = None,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> TuningResult:
-        """Learn ``structure`` from drawn slices of the volume; the backbone stays as it is.
+        """Learn ``structure`` from drawn slices; the backbone stays as it is.
+
+        ``annotations`` are those of the volume at hand, or a list of (volume, annotations): then one prompt is learned
+        from all of them, and the volume at hand stays what it is. All must be drawn in one plane.
 
         ``start_from`` goes on from a former round. When stopped after the first mask, the best prompt so far comes
         back with ``stopped`` set; before it, ``Stopped`` is raised. Raises ``AnnotationError``, ``GridError``,
         ``PromptError``.
         """
+        from .segment.segmenter import WorkingVolumes
+        from .tune.annotations import SliceAnnotations
+        from .tune.examples import Drawing
         from .tune.tuner import tune
 
-        works = self._ready()
-        self._same_grid(annotations)
-        work = works.get(annotations.axis, 2.0 if start_from is None else float(start_from.card.get("spacing", 2.0)))
+        pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations
+        spacing = 2.0 if start_from is None else float(start_from.card.get("spacing", 2.0))
+        drawings = []
+        for volume, drawn in pairs:
+            if not drawn.grid.matches(volume.grid):
+                raise GridError("The drawn slices belong to another volume", "draw on the volume that they go with")
+            works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
+            drawings.append(Drawing(works.get(drawn.axis, spacing), drawn))
         return tune(
-            self.backbone, work, annotations, structure,
-            start_from=start_from, steps=steps, seed=seed, on_progress=on_progress, should_stop=should_stop,
+            self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
+            on_progress=on_progress, should_stop=should_stop,
+        )  # fmt: skip
+
+    def suggest(
+        self,
+        annotations: SliceAnnotations,
+        prompt: Prompt,
+        *,
+        segmentation: Segmentation | None = None,
+        most: int = 1,
+        on_progress: OnProgress = ignore,
+        should_stop: ShouldStop = never,
+    ) -> list[Suggestion]:
+        """The undrawn slices of the volume at hand whose drawing should help most, the best first, with reasons.
+
+        ``segmentation`` is the one that ``prompt`` and ``annotations`` gave; without it, it is made first. An empty
+        list says that nothing is in doubt. Raises as :meth:`segment`.
+        """
+        from .tune.suggest import suggest
+
+        self._same_grid(annotations)
+        name = prompt.structure.name
+        if segmentation is None:
+            segmentation = self.segment(
+                [prompt], drawn={name: annotations}, on_progress=on_progress, should_stop=should_stop
+            )
+        return suggest(segmentation.maps[name], annotations, most, should_stop)
+
+    def estimate(self, segmentation: Segmentation, annotations: SliceAnnotations, prompt: Prompt) -> Estimate | None:
+        """The Dice to be expected of the slices that were not drawn, with a range; None if nothing tells.
+
+        ``segmentation`` is what ``prompt`` and ``annotations`` gave. How far it can be believed was measured, see
+        :mod:`PromptSegLib.tune.estimate`.
+        """
+        from .tune.estimate import estimate, signs
+
+        here = segmentation.grid.digest
+        taught_here = here in prompt.card.get("taught_on", (here,))
+        left_out = prompt.card.get("leave_one_slice_out_dice") if taught_here else None
+        return estimate(signs(segmentation.maps[prompt.structure.name], annotations, left_out))
+
+    def review(
+        self,
+        segmentation: Segmentation,
+        *,
+        reference: Mapping[str, np.ndarray] | None = None,
+        drawn: Mapping[str, SliceAnnotations] | None = None,
+        prompts: Iterable[Prompt] = (),
+        axis: int = 0,
+        most: int = 4,
+        on_progress: OnProgress = ignore,
+        should_stop: ShouldStop = never,
+    ) -> Review:
+        """What a segmentation of the volume at hand is worth, and where to look.
+
+        ``reference`` has masks (K, J, I) bool by structure; ``drawn`` what was drawn, and ``prompts`` what was learned
+        from it: together they give an estimated Dice of the undrawn slices. ``axis`` is what slices count along.
+        Raises ``GridError`` and ``Stopped``.
+        """
+        from .review.findings import Evidence, review
+
+        drawn, learned = drawn or {}, {p.structure.name: p for p in prompts}
+
+        def evidence(name: str) -> Evidence:
+            by_hand, expected = drawn.get(name), None
+            if by_hand is not None and name in learned:
+                expected = self.estimate(segmentation, by_hand, learned[name])
+            known = by_hand.used() if by_hand is not None and by_hand.axis == axis else ()
+            return Evidence(
+                segmentation.uncertainty(name),
+                None if reference is None else reference.get(name),
+                known,
+                None if expected is None else expected.dice,
+            )
+
+        names = [s.name for s in segmentation.structures]
+        return review(
+            OnDemand(names, segmentation.mask), segmentation.grid, OnDemand(names, evidence),
+            axis=axis, most=most, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
 
     def _ready(self) -> WorkingVolumes:

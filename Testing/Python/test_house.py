@@ -101,6 +101,8 @@ def is_module(name: str) -> bool:
 
 
 def level(name: str) -> int:
+    if name.endswith(".__main__"):
+        return len(LEVELS) - 1  # what `python -m` starts is a face, wherever it lies
     first = name.partition(".")[0]
     for number, names in enumerate(LEVELS):
         if first in names:

@@ -30,6 +30,11 @@ def slices(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
+def no_slices(text: str) -> tuple[int, ...]:
+    """As :func:`slices`, or ``"none"``."""
+    return () if text.strip().lower() == "none" else slices(text)
+
+
 def label(text: str) -> int | str:
     """A label's value, or the name of a segment."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +38,13 @@ def run_show(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> 
 
     found = resolve(args.set)
     items = [_entry(prompt) for prompt in found.prompts.values()]
-    rows = [(one["structure"], one["code"], one["parameters"], one["backbone"][:12]) for one in items]
-    console.table(found.name, ("structure", "code", "parameters", "backbone"), rows)
-    facts = [(one["structure"], key, value) for one in items for key, value in _facts(one["card"])]
-    if facts:
-        console.table("Cards", ("structure", "", ""), facts)
-    console.result(name=found.name, prompts=items)
+    columns, facts = _columns([one["card"] for one in items])
+    about = [*_about(found.card, items), *facts]
+    console.line(f"{found.name}: {len(items)} prompt{'s' if len(items) > 1 else ''}")
+    console.table("", ("", ""), about)
+    rows = [(one["structure"], one["code"], *(values[n] for _, values in columns)) for n, one in enumerate(items)]
+    console.table("", ("structure", "code", *(title for title, _ in columns)), rows)
+    console.result(name=found.name, card=dict(found.card), prompts=items)
     return 0
 
 
@@ -84,16 +86,66 @@ def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
 
 
 def _entry(prompt: Any) -> dict[str, Any]:
-    code = prompt.structure.code
+    code, side = prompt.structure.code, prompt.structure.modifier
+    meaning = ", ".join(one.meaning for one in (code, side) if one)
     return {
         "structure": prompt.structure.name,
-        "code": f"{code.meaning} ({code.scheme} {code.value})" if code else None,
+        "code": f"{meaning} ({code.scheme} {code.value})" if code else None,
         "parameters": sum(tensor.numel() for tensor in prompt.tensors.values()),
         "backbone": prompt.backbone_id,
         "card": dict(prompt.card),
     }
 
 
-def _facts(card: dict[str, Any]) -> list[tuple[str, Any]]:
-    """What fits into a line of a table."""
-    return [(key.replace("_", " "), value) for key, value in card.items() if isinstance(value, (str, int, float))]
+# What a prompt's card says, and how it is called in a table.
+_CARD = {
+    "volumes": "volumes",
+    "slices": "slices",
+    "validation_dice": "Dice, held-out subjects",
+    "leave_one_slice_out_dice": "Dice, left-out slices",
+    "data": "data",
+    "author": "author",
+    "date": "date",
+    "licence": "licence",
+    "note": "note",
+}
+_MOST = 12  # names in a cell; --json has all
+_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice")
+
+
+def _columns(cards: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, str]]]:
+    """What differs between prompts, as (title, values), and what all have in common, as (title, text)."""
+    columns, facts = [], []
+    for key, title in _CARD.items():
+        values = [_text(card.get(key)) for card in cards]
+        if all(value is None for value in values):
+            continue
+        if key not in _NUMBERS and len(set(values)) == 1:
+            facts.append((title, str(values[0])))
+        else:
+            columns.append((title, values))
+    return columns, facts
+
+
+def _about(card: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What the whole set's card says, and the mean Dice: (title, text)."""
+    ids = sorted({one["backbone"][:12] for one in items})
+    lines = [("backbone", f"{card.get('backbone', '')} ({', '.join(ids)})".lstrip())]
+    for key, title in (("data_licence", "licence of the data"), ("training", "learned from")):
+        if text := _text(card.get(key)):
+            lines.append((title, str(text)))
+    dice = [one["card"].get("validation_dice") for one in items]
+    known = [value for value in dice if isinstance(value, (int, float))]
+    if known:
+        subjects = _text(card.get("validation"))
+        where = f" on subjects that were held out: {subjects}" if subjects else ""
+        lines.append(("mean Dice", f"{sum(known) / len(known):.3f} of {len(known)} structures{where}"))
+    return lines
+
+
+def _text(value: Any) -> str | int | float | None:
+    """What fits into a cell; None for nothing, and for what only programs read."""
+    if isinstance(value, (list, tuple)):
+        more = f" and {len(value) - _MOST} more" if len(value) > _MOST else ""
+        value = ", ".join(str(item) for item in value[:_MOST]) + more
+    return value if isinstance(value, (str, int, float)) and value != "" else None

@@ -103,13 +103,18 @@ def write_segmentation(path: Path, result: Segmentation) -> None:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
 
 
+def map_name(structure: str) -> str:
+    """The file name of a structure's map of probabilities."""
+    return (re.sub(r"[^\w-]+", "_", structure).strip("_") or "structure") + ".nii.gz"
+
+
 def _write_maps(folder: Path, result: Segmentation) -> dict[str, Path]:
     from ..volumes.io import write_map
 
     make_folder(folder)
     paths: dict[str, Path] = {}
     for structure in result.structures:
-        stem = re.sub(r"[^\w-]+", "_", structure.name).strip("_") or "structure"
+        stem = map_name(structure.name).removesuffix(".nii.gz")
         while folder / f"{stem}.nii.gz" in paths.values():
             stem += "_"
         paths[structure.name] = folder / f"{stem}.nii.gz"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from .arguments import (
     check_input,
     check_outputs,
     label,
+    no_slices,
     open_session,
     slices,
     structure_name,
@@ -25,10 +27,12 @@ from .segment import write_segmentation
 if TYPE_CHECKING:
     from ..prompts.promptset import Prompt
     from ..prompts.structure import Structure
+    from ..segment.result import Segmentation
     from ..session import Session
     from ..tune.annotations import SliceAnnotations
+    from ..tune.estimate import Estimate
     from ..tune.tuner import TuningResult
-    from ..volumes.volume import Grid
+    from ..volumes.volume import Volume
     from .console import Console
     from .stopping import StopOnSignal
 
@@ -36,9 +40,11 @@ SUMMARY = "teach a structure in a few slices of a CT"
 DESCRIPTION = """\
 Learn a prompt for one structure from slices of IMAGE in which it was drawn
 completely. LABELS is a label map on the grid of IMAGE, or a segmentation that
-3D Slicer saved. Slices are indices along the third axis (K) of the file, or
-along that of --axis, and count from 0. The leave-one-slice-out Dice says how
-well each drawn slice is found from the others.
+3D Slicer saved. Several pairs of IMAGE and LABELS teach one prompt; then --slices
+is given once for each pair, in their order, and --absent too, or not at all.
+Slices are indices along the third axis (K) of the file, or along that of --axis,
+and count from 0. The leave-one-slice-out Dice says how well each drawn slice is
+found from the others.
 
 Files that are there already are replaced. Ctrl-C stops within a second and keeps
 the best prompt so far, where there is one."""
@@ -46,28 +52,31 @@ EXAMPLES = (
     "promptseg tune ct.nii.gz labels.nii.gz --label 3 --slices 40,52,64 --name kidney \\\n      -o kidney.promptset",
     "promptseg tune ct.nii.gz labels.nii.gz --label 3 --slices 40,52,64 --absent 20,90 \\\n"
     '      --name "left kidney" -o kidney.promptset --segmentation kidney.seg.nrrd',
+    "promptseg tune ct.nii.gz labels.nii.gz ct2.nii.gz labels2.nii.gz --label 3 \\\n"
+    "      --slices 40,52,64 --slices 44,58 --name kidney -o kidney.promptset",
 )
 _TUNING = 0.8  # share of the run that tuning takes in the progress bar when a segmentation follows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="the CT")
-    parser.add_argument("labels", metavar="LABELS", help="a label map on the grid of IMAGE, or a .seg.nrrd")
-    which = "the structure's value in LABELS, or the name of a segment"
-    parser.add_argument("--label", metavar="N|NAME", type=label, required=True, help=which)
-    parser.add_argument(
-        "--slices", metavar="K,K,...", type=slices, required=True, help="the slices in which it is drawn completely"
-    )
-    absent = "slices that are known not to contain it"
-    parser.add_argument("--absent", metavar="K,K,...", type=slices, default=(), help=absent)
+    pairs = "a CT, and a label map on its grid or a .seg.nrrd; again for each further volume"
+    parser.add_argument("pairs", metavar="IMAGE LABELS", nargs="+", help=pairs)
+    which = "the structure's value in LABELS, or the name of a segment; once for all, or once for each pair"
+    parser.add_argument("--label", metavar="N|NAME", type=label, action="append", required=True, help=which)
+    drawn = "the slices in which it is drawn completely"
+    parser.add_argument("--slices", metavar="K,K,...", type=slices, action="append", required=True, help=drawn)
+    absent = "slices that are known not to contain it; none for a pair that has no such slice"
+    parser.add_argument("--absent", metavar="K,K,...", type=no_slices, action="append", default=[], help=absent)
     parser.add_argument(
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
     parser.add_argument("--name", type=structure_name, required=True, help="what the structure is called")
     output = "what was learned: a .promptset file"
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help=output)
-    result = "also segment IMAGE (.nii.gz, .nrrd, .mha or .seg.nrrd); drawn slices come back exactly as drawn"
+    result = (
+        "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha or .seg.nrrd); drawn slices come back exactly as drawn"
+    )
     parser.add_argument("--segmentation", metavar="OUT", type=Path, help=result)
     former = "go on from the prompt in this .promptset file instead of starting anew"
     parser.add_argument("--start-from", metavar="FILE", help=former)
@@ -79,28 +88,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
     from ..prompts.promptset import PromptSet
-    from ..volumes.io import LABEL_ENDINGS, read_volume
+    from ..volumes.io import LABEL_ENDINGS
 
+    lessons = _lessons(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, LABEL_ENDINGS)}
-    check_outputs(outputs, {"IMAGE": args.image, "LABELS": args.labels})
-    check_input(args.image)
-    check_input(args.labels)
+    inputs = [(lesson.image, lesson.labels) for lesson in lessons]
+    check_outputs(
+        outputs, {name: path for pair in inputs for name, path in zip(("IMAGE", "LABELS"), pair, strict=True)}
+    )
+    for path in (path for pair in inputs for path in pair):
+        check_input(path)
     former = _former(args.start_from, args.name) if args.start_from else None
     session = open_session(args, console)
     if former is not None:
         check_backbone(session, [former])
     stop.check()
-    with console.timed("read", f"Reading {args.image} and {args.labels}"):
-        volume = read_volume(args.image)
-        annotations = _annotations(args, volume.grid)
-        session.set_volume(volume)
-    stop.check()
+    drawn = []
+    for lesson in lessons:
+        with console.timed("read", f"Reading {lesson.image} and {lesson.labels}"):
+            drawn.append(lesson.read(AXES[args.axis]))
+        stop.check()
+    session.set_volume(drawn[0][0])
+    annotations = drawn[0][1]
 
     listen = console.part(0.0, _TUNING if args.segmentation else 1.0)
     structure = _structure(args.name)
     try:
         result = session.tune(
-            annotations,
+            drawn,
             structure,
             start_from=former,
             steps=args.steps,
@@ -113,10 +128,12 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.seconds.update(result.seconds)
     PromptSet.of(args.name, [result.prompt]).write(args.output)
 
-    stopped = result.stopped
+    stopped, expected = result.stopped, None
     if args.segmentation and not stopped:
-        stopped = not _segment(args, session, result.prompt, annotations, console, stop)
-    _report(args, console, result, stopped)
+        made = _segment(args, session, result.prompt, annotations, console, stop)
+        stopped = made is None
+        expected = None if made is None else session.estimate(made, annotations, result.prompt)
+    _report(args, console, result, stopped, expected)
     if not stopped:
         return 0
     kept = "the best prompt so far" if result.stopped else "the prompt"
@@ -132,8 +149,8 @@ def _segment(
     annotations: SliceAnnotations,
     console: Console,
     stop: StopOnSignal,
-) -> bool:
-    """Write the volume's mask; False if the user stopped first."""
+) -> Segmentation | None:
+    """Write the volume's mask and give it; None if the user stopped first."""
     try:
         with console.timed("segmentation", "Segmenting the volume", _TUNING):
             drawn = {args.name: annotations}
@@ -142,36 +159,91 @@ def _segment(
             stop.check()
             write_segmentation(args.segmentation, result)
     except Stopped:
-        return False
+        return None
     except PromptSegError as error:
         raise type(error)(f"The prompt was written to {args.output}, but: {error.problem}", error.remedy) from error
-    return True
+    return result
 
 
-def _report(args: argparse.Namespace, console: Console, result: TuningResult, stopped: bool) -> None:
+def _report(
+    args: argparse.Namespace, console: Console, result: TuningResult, stopped: bool, expected: Estimate | None
+) -> None:
     segmentation = None if stopped else args.segmentation
-    rows = [(f"slice {index}", dice) for index, dice in sorted(result.leave_one_out.items())]
+    several = len(args.pairs) > 2
+    rows = [
+        (f"volume {one.volume + 1}, slice {one.index}" if several else f"slice {one.index}", one.dice)
+        for one in sorted(result.left_out, key=lambda one: (one.volume, one.index))
+    ]
     mean = ("mean", result.leave_one_out_dice)
     console.table(f"{args.name}: leave-one-slice-out Dice", ("slice", "Dice"), [*rows, mean])
+    if expected is not None:
+        from ..tune.estimate import CALIBRATION
+
+        reach = f"{expected.low:.2f} to {expected.high:.2f}"
+        reach += " in four of five cases" if CALIBRATION.pairs else ", a rough guess that is not calibrated yet"
+        console.line(f"Dice to be expected of the slices that were not drawn: {expected.dice:.2f} ({reach}).")
+    for note in result.notes:
+        console.line(note)
     console.done(args.output, *([segmentation] if segmentation else []))
     console.result(
         structure=args.name,
         leave_one_slice_out_dice=result.leave_one_out_dice,
         per_slice=dict(sorted(result.leave_one_out.items())),
+        left_out=[vars(one) for one in result.left_out],
+        notes=result.notes,
+        expected_dice=None if expected is None else vars(expected),
         prompt=args.output,
         segmentation=segmentation,
         stopped=stopped,
     )
 
 
-def _annotations(args: argparse.Namespace, grid: Grid) -> SliceAnnotations:
-    from ..tune.annotations import SliceAnnotations
-    from ..volumes.io import read_labels
+@dataclass(frozen=True)
+class Lesson:
+    """One volume with what was drawn in it, as files and numbers."""
 
-    labels = read_labels(args.labels, like=grid)
-    value = labels.value_of(args.label)
-    array = labels.mask(value) * value if labels.overlapping else labels.array
-    return SliceAnnotations.from_labels(array, grid, value, args.slices, args.absent, AXES[args.axis])
+    image: str
+    labels: str
+    label: int | str
+    slices: Sequence[int]
+    absent: Sequence[int]
+
+    def read(self, axis: int) -> tuple[Volume, SliceAnnotations]:
+        """The volume and the drawn slices along ``axis``; raises :class:`PromptSegError`."""
+        from ..tune.annotations import SliceAnnotations
+        from ..volumes.io import read_labels, read_volume
+
+        volume = read_volume(self.image)
+        labels = read_labels(self.labels, like=volume.grid)
+        value = labels.value_of(self.label)
+        array = labels.mask(value) * value if labels.overlapping else labels.array
+        return volume, SliceAnnotations.from_labels(array, volume.grid, value, self.slices, self.absent, axis)
+
+
+def _lessons(args: argparse.Namespace) -> list[Lesson]:
+    """The pairs with their options; raises :class:`InputError` if numbers do not fit."""
+    if len(args.pairs) % 2:
+        raise InputError("An IMAGE has no LABELS", "name both for each volume: IMAGE LABELS IMAGE LABELS ...")
+    count = len(args.pairs) // 2
+    if len(args.slices) != count:
+        raise InputError(
+            f"There are {count} pairs of IMAGE and LABELS, and --slices was given {len(args.slices)} times",
+            "give it once for each pair",
+        )
+    if len(args.absent) not in (0, count):
+        raise InputError(
+            f"There are {count} pairs of IMAGE and LABELS, and --absent was given {len(args.absent)} times",
+            "give it once for each pair, with none where there is no such slice, or not at all",
+        )
+    if len(args.label) not in (1, count):
+        raise InputError(
+            f"There are {count} pairs of IMAGE and LABELS, and --label was given {len(args.label)} times",
+            "give it once, or once for each pair",
+        )
+    labels = args.label * count if len(args.label) == 1 else args.label
+    absent = args.absent or [()] * count
+    files = zip(args.pairs[::2], args.pairs[1::2], strict=True)
+    return [Lesson(*pair, *rest) for pair, *rest in zip(files, labels, args.slices, absent, strict=True)]
 
 
 def _structure(name: str) -> Structure:

@@ -3,7 +3,8 @@ r"""From a finished run to the files that come with PromptSeg: names for users, 
     python -m PromptSegLib.pretrain.release RUN -o PromptSeg/Resources --set btcv=abdomen-ct \\
         --quality abdomen.json --note "how it was made"
 
-``--quality`` takes the files that ``Testing/Benchmarks/quality.py --json`` writes.
+``RUN/best`` instead of ``RUN`` takes the step that was best on held-out volumes. ``--quality`` takes the files that
+``Testing/Benchmarks/quality.py --json`` writes.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def release(
             replace(p, card={**p.card, "components": components, "validation_dice": dice.get(n)})
             for n, p in found.items()
         ]
-        about = {**found.card, "data": source, "validation": measured.get(source, {}).get("validation", [])}
+        about = {**found.card, "data": source}
+        if source in measured:
+            about["validation"] = measured[source].get("validation", [])
         PromptSet.of(title, prompts, about).write(folder / "PromptSets" / f"{title}.promptset")
     return identity
 
@@ -66,10 +69,11 @@ def main() -> None:
     parser.add_argument("--quality", action="append", default=[], type=Path)
     parser.add_argument("--note", default="")
     parser.add_argument("--components", default="substantial", choices=("largest", "main", "substantial", "all"))
+    parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
     sets = dict(text.split("=", 1) for text in options.set)
     quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
-    release(options.run, options.output, sets, quality, options.note, options.components)
+    release(options.run, options.output, sets, quality, options.note, options.components, options.name)
 
 
 if __name__ == "__main__":

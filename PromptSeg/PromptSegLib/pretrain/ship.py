@@ -19,16 +19,19 @@ from ..prompts.promptset import Prompt, PromptSet
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
 from ..volumes.preprocess import hu_from_grey, window_of
-from .checkpoint import read_validation
 from .data import RECIPE, Part
 from .trainee import Trainee
+from .validate import read_validation
 
 LICENCE = "research use: see the licences of the data that it was made from"
 
 
-def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> str:
-    """Write the backbone ``folder/NAME.safetensors`` and a prompt set for each data set; their cards say from which
-    data they were made, how, and how well they did on held-out volumes. Gives the backbone's id."""
+def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, prompts: bool = True) -> str:
+    """Write the backbone ``folder/NAME.safetensors`` and, with ``prompts``, a prompt set for each data set.
+
+    Their cards say from which data they were made, how, and how well they did on held-out volumes, as
+    ``folder/validation.json`` has it. Gives the backbone's id.
+    """
     validation = read_validation(folder)
     today = date.today().isoformat()
     card = {
@@ -46,10 +49,18 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> st
         "validation": validation,
     }
     sets: dict[Path, dict[str, dict[str, Any]]] = {}
-    for part in parts:
+    about = {}
+    for part in parts if prompts else ():
         slices = {n: [len(s.where[n]) for s in part.training if n in s.where] for n in part.dataset.labels.values()}
         window = _window(part)
-        sets[folder / f"{part.dataset.file_name}.promptset"] = {
+        path = folder / f"{part.dataset.file_name}.promptset"
+        about[path] = {
+            "data": part.dataset.name,
+            "data_licence": part.dataset.licence,
+            "training": part.training_names,
+            "validation": part.validation_names,
+        }
+        sets[path] = {
             n: {
                 "plane": "axial",
                 "spacing": RECIPE["spacing"],
@@ -68,7 +79,7 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part]) -> st
             for n, found in slices.items()
             if found  # a structure that no training volume shows has learned nothing
         }
-    return export(checkpoint, folder / f"{name}.safetensors", sets, card)
+    return export(checkpoint, folder / f"{name}.safetensors", sets, card, about)
 
 
 def _window(part: Part) -> list[float]:
@@ -83,9 +94,11 @@ def _window(part: Part) -> list[float]:
 def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:
     """The averaged (EMA) weights of a checkpoint, its structures and its recipe with the step it is at."""
     tensors, meta = read_tensors(checkpoint)
+    tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}  # an average alone
     try:
         names = list(json.loads(meta["names"]))
-        trainee = Trainee(PUNetConfig.from_dict(json.loads(meta["config"])), names)
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn: a run that goes on must not notice
+            trainee = Trainee(PUNetConfig.from_dict(json.loads(meta["config"])), names)
         trainee.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
         recipe = {**json.loads(meta["recipe"]), "step": int(meta["step"])}
     except (KeyError, ValueError, RuntimeError, BackboneError) as error:
@@ -100,10 +113,11 @@ def export(
     backbone: Path,
     sets: Mapping[Path, Mapping[str, Mapping[str, Any]]],
     card: Mapping[str, Any],
+    about: Mapping[Path, Mapping[str, Any]] | None = None,
 ) -> str:
     """Write the backbone and, for each path of ``sets``, a prompt set of the structures named there with their cards.
 
-    ``card`` goes into the backbone's card. Gives the backbone's id.
+    ``card`` goes into the backbone's card, ``about`` into those of the sets. Gives the backbone's id.
     """
     trainee, names, recipe = load_trainee(checkpoint)
     identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe})
@@ -120,5 +134,6 @@ def export(
                 structure = Structure(name)
             taken.add(structure.name)
             prompts.append(Prompt(structure, identity, tensors, dict(own_card)))
-        PromptSet.of(path.stem, prompts, {"backbone": backbone.stem, "licence": card.get("licence", "")}).write(path)
+        set_card = {"backbone": backbone.stem, "licence": card.get("licence", ""), **(about or {}).get(path, {})}
+        PromptSet.of(path.stem, prompts, set_card).write(path)
     return identity

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..volumes.preprocess import grey_from_hu
+from .augment import window
 from .data import Sample
+from .views import Views, make_views
 
 SIZES = ((128, 160), (160, 160), (160, 192), (192, 192))
 GROUP = 3
@@ -27,6 +28,7 @@ class Batch:
     number + 1.
 
     A learned task is (slice, structure number, mask); a shown task is (slice, support slices, their masks, mask).
+    ``views`` are for contrastive prototype assignment, one slice of each group's volume.
     """
 
     images: Tensor
@@ -39,27 +41,73 @@ class Batch:
     support: Tensor
     support_inside: Tensor
     support_outside: Tensor
+    views: Views | None = None
 
 
 class TaskSampler:
-    """Draws batches. Structures are drawn evenly, so that small ones count as much as the liver."""
+    """Draws batches. Structures are drawn evenly, so that small ones count as much as the liver.
+
+    Views are made on ``device``; everything else on the host.
+    """
 
     def __init__(
-        self, sets: Sequence[Sequence[Sample]], weights: Sequence[float], names: Sequence[str], seed: int
+        self,
+        sets: Sequence[Sequence[Sample]],
+        weights: Sequence[float],
+        names: Sequence[str],
+        seed: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.sets, self.names = [list(s) for s in sets], list(names)
         self.weights = np.asarray(weights, float) / np.sum(weights)
         self.number = {n: i for i, n in enumerate(names)}
         self.random = np.random.default_rng(seed)
+        self.device = device
 
-    def draw(self, groups: int, learned_per_slice: int = 1) -> Batch:
-        """One batch of ``groups`` x ``GROUP`` slices, each with learned tasks and one shown task."""
+    def draw(self, groups: int, learned_per_slice: int = 1, views: bool = False, tasks: bool = True) -> Batch:
+        """One batch of ``groups`` x ``GROUP`` slices with learned and shown tasks.
+
+        With ``views``, also teacher's and students' views of ``groups`` slices, from the same volumes. Without
+        ``tasks``, nothing but these; then volumes need no annotation.
+        """
+        if tasks:
+            batch, samples = self._tasks(groups, learned_per_slice)
+        else:
+            batch, samples = self._no_tasks(), [self._sample() for _ in range(groups)]
+        if views:
+            batch.views = self._views(samples)
+        return batch
+
+    def _sample(self) -> Sample:
+        """A volume: first a data set by its weight, then any of it."""
+        pool = self.sets[self.random.choice(len(self.sets), p=self.weights)]
+        return pool[self.random.integers(len(pool))]
+
+    def _views(self, samples: Sequence[Sample]) -> Views:
+        """Views of one slice of each volume, most often one that shows a structure which is drawn evenly."""
+        rng = np.random.default_rng(int(self.random.integers(2**63 - 1)))
+        slices, structures = [], []
+        for sample in samples:
+            name, anchor = self._anchor(sample, rng)
+            around = self._neighbours(sample, [anchor], rng)
+            slices.append(torch.from_numpy(np.array(sample.grey[around[0]])).to(self.device).float())
+            structures.append(-1 if name is None else self.number[name])
+        return make_views(slices, structures, rng)
+
+    def _no_tasks(self) -> Batch:
+        """A batch of no slices."""
+        maps, none = torch.empty(0, 0, 0), torch.empty(0, GROUP - 1, dtype=torch.long)
+        pairs = torch.empty(0, GROUP - 1, 0, 0)
+        annotated = torch.zeros(0, len(self.names) + 1, dtype=torch.bool)
+        return Batch(maps[..., None], maps.long(), annotated, [], maps, [], maps, none, pairs, pairs)
+
+    def _tasks(self, groups: int, learned_per_slice: int) -> tuple[Batch, list[Sample]]:
+        """A batch without views, and the volume of each group."""
         rng = self.random
         size = SIZES[rng.integers(len(SIZES))]
         images, labels, samples = [], [], []
         for _ in range(groups):
-            pool = self.sets[rng.choice(len(self.sets), p=self.weights)]
-            sample = pool[rng.integers(len(pool))]
+            sample = self._sample()
             x, y = self._group(sample, size)
             images.append(x)
             labels.append(y)
@@ -68,11 +116,11 @@ class TaskSampler:
         learned, learned_masks, shown, shown_masks, support, inside, outside = [], [], [], [], [], [], []
         annotated = torch.zeros(len(samples), len(self.names) + 1, dtype=torch.bool)
         for n, sample in enumerate(samples):
-            annotated[n, [self.number[s] + 1 for s in sample.where]] = True
+            annotated[n, [self.number[s] + 1 for s in sample.annotated]] = True
             present = torch.bincount(y[n].flatten(), minlength=len(self.names) + 1) > 4
             last = n % GROUP == GROUP - 1  # two tasks of each kind in a group are enough
             for _ in range(0 if last else learned_per_slice):
-                options = [self.number[s] for s in sample.where]
+                options = [self.number[s] for s in sample.annotated]
                 here = [o for o in options if present[o + 1]]
                 pick = here if here and rng.random() < 0.75 else options
                 structure = int(pick[rng.integers(len(pick))])
@@ -93,10 +141,11 @@ class TaskSampler:
                     drawn[:] = True
             inside.append(shown_in & drawn)
             outside.append(~shown_in & drawn)
-        return Batch(
+        batch = Batch(
             x, y, annotated, learned, torch.stack(learned_masks).float(), shown, torch.stack(shown_masks).float(),
             torch.stack(support), torch.stack(inside).float(), torch.stack(outside).float(),
         )  # fmt: skip
+        return batch, samples[::GROUP]
 
     def _shown_structure(self, x: Tensor, y: Tensor, n: int, others: list[int], sample: Sample) -> list[Tensor]:
         """A structure that the group's other slices show: annotated, a union of two, or everything of one
@@ -123,11 +172,9 @@ class TaskSampler:
         """Augmented slices (GROUP, H, W, 3) and global labels (GROUP, H, W) of one volume, some of one structure."""
         rng = self.random
         count = len(sample.grey)
-        name = list(sample.where)[rng.integers(len(sample.where))]
+        name, anchor = self._anchor(sample, rng)
+        assert name is not None  # a volume without any annotation has no tasks
         slices = sample.where[name]
-        anchor = int(slices[rng.integers(len(slices))]) + (int(rng.integers(-3, 4)) if rng.random() < 0.2 else 0)
-        if rng.random() < 0.1:  # anywhere: what is far from every structure has to be known as such
-            anchor = int(rng.integers(count))
         reach = rng.uniform(4, 60) / sample.slice_mm
         chosen = [anchor]
         near = slices[np.abs(slices - anchor) <= max(1, reach)]
@@ -137,17 +184,36 @@ class TaskSampler:
             else:
                 chosen.append(anchor + round(rng.uniform(-reach, reach)))
         chosen = [min(max(k, 0), count - 1) for k in chosen]
-        stride = max(1, round(3.0 / sample.slice_mm * rng.choice([0.7, 1.0, 1.0, 1.6])))
-        if rng.random() < 0.1:
-            stride = 0  # very thick slices: neighbours tell nothing
-        around = [[min(max(k + d, 0), count - 1) for d in (-stride, 0, stride)] for k in chosen]
+        around = self._neighbours(sample, chosen, rng)
         grey = torch.from_numpy(np.stack([sample.grey[a] for a in around])).float()
         label = torch.from_numpy(np.stack([sample.labels[k] for k in chosen])).long()
-        table = torch.tensor([0, *(self.number[s] + 1 for s in sample.structures)])
+        # What is not annotated is not shown either: its few stray pixels would count as some structure's.
+        table = torch.tensor([0, *(self.number[s] + 1 if s in sample.where else 0 for s in sample.structures)])
         inputs, target = self._affine(
             grey, table[label].float()[:, None], label == sample.structures.index(name) + 1, size
         )
         return self._intensity(inputs).permute(0, 2, 3, 1).contiguous(), target[:, 0].round().long()
+
+    @staticmethod
+    def _anchor(sample: Sample, rng: np.random.Generator) -> tuple[str | None, int]:
+        """A structure, drawn evenly, and a slice that most often shows it; no structure where none is annotated."""
+        count = len(sample.grey)
+        if not sample.where:
+            return None, int(rng.integers(count))
+        name = list(sample.where)[rng.integers(len(sample.where))]
+        slices = sample.where[name]
+        anchor = int(slices[rng.integers(len(slices))]) + (int(rng.integers(-3, 4)) if rng.random() < 0.2 else 0)
+        if rng.random() < 0.1:  # anywhere: what is far from every structure has to be known as such
+            anchor = int(rng.integers(count))
+        return name, anchor
+
+    @staticmethod
+    def _neighbours(sample: Sample, chosen: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
+        """Each of the ``chosen`` slices between its neighbours about 3 mm away."""
+        stride = max(1, round(3.0 / sample.slice_mm * rng.choice([0.7, 1.0, 1.0, 1.6])))
+        if rng.random() < 0.1:
+            stride = 0  # very thick slices: neighbours tell nothing
+        return [[min(max(k + d, 0), len(sample.grey) - 1) for d in (-stride, 0, stride)] for k in chosen]
 
     def _affine(self, grey: Tensor, label: Tensor, focus: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Rotation, scaling, shear and shift, nearly the same for the whole group; no flips (left is not right)."""
@@ -183,16 +249,7 @@ class TaskSampler:
     def _intensity(self, x: Tensor) -> Tensor:
         """Brightness, contrast, gamma, noise, blur and windows, the same for the group; grey 0..255 in, -1..1 out."""
         rng = self.random
-        low, high = float(x.min()), float(x.max())
-        floor = float(grey_from_hu(np.array(-125.0)))
-        if low > floor - 3:  # clipped to a soft-tissue window: sometimes give it air and bone, as a full volume has
-            if rng.random() < 0.5:
-                x = torch.where(x <= low + 1.5, torch.full_like(x, float(rng.uniform(0, 20))), x)
-            if rng.random() < 0.3:
-                x = torch.where(x >= high - 1.5, x + float(rng.uniform(0, 20)), x)
-        elif rng.random() < 0.4:
-            bounds = grey_from_hu(np.array([rng.uniform(-200, -80), rng.uniform(200, 400)]))
-            x = x.clamp(float(bounds[0]), float(bounds[1]))
+        x = window(x, rng)
         if rng.random() < 0.7:
             x = (x - 127.5) * float(np.exp(rng.normal(0, 0.12))) + 127.5 + float(rng.normal(0, 7))
         if rng.random() < 0.25:

@@ -13,7 +13,9 @@ from ..model.config import PUNetConfig
 from ..model.cosine import cosine_score
 from ..model.losses import mask_loss
 from ..model.punet import Encoded, PUNet
+from .cpa import cpa_loss
 from .tasks import Batch
+from .views import Views
 
 BALANCE = 0.5
 """Small structures would hardly be heard in a plain cross-entropy: see :func:`~PromptSegLib.model.losses.mask_loss`."""
@@ -48,6 +50,14 @@ class PromptBank(nn.Module):
         """The shared deep tokens alone, ``count`` times: only for training, never shipped."""
         return {k: self.shared[_safe(k)][None].expand(count, -1, -1) for k in self.deep}
 
+    def deep_of(self, numbers: Tensor) -> dict[str, Tensor]:
+        """The deep tokens of structures ``numbers`` (P,); -1 has the shared ones alone."""
+        own = (numbers >= 0)[:, None, None]
+        return {
+            k: t + self.tensors[_safe(k)][numbers.clamp_min(0)].where(own, 0.0)
+            for k, t in self.everything(len(numbers)).items()
+        }
+
 
 class DenseAid(nn.Module):
     """Linear classifiers on the encoder's features: they teach it all structures of a slice in one pass."""
@@ -58,7 +68,7 @@ class DenseAid(nn.Module):
 
     def forward(self, features: Sequence[Tensor], labels: Tensor, annotated: Tensor) -> Tensor:
         """Cross-entropy in which "background" stands for every class that a volume has no annotation of."""
-        total = features[0].new_zeros((), dtype=torch.float32)
+        total = labels.new_zeros((), dtype=torch.float32)
         for layer, f in zip(self.layers, features, strict=True):
             stride = -(-labels.shape[1] // f.shape[1])
             target = labels[:, stride // 2 :: stride, stride // 2 :: stride]
@@ -67,7 +77,7 @@ class DenseAid(nn.Module):
             unknown = score.masked_fill(annotated[:, None, None, :], float("-inf")).logsumexp(-1)
             known = score.gather(-1, target[..., None])[..., 0]
             total = total - torch.where(target > 0, known, unknown).mean()
-        return total / len(self.layers)
+        return total / max(1, len(self.layers))  # none where prompts enter at once
 
 
 class Trainee(nn.Module):
@@ -79,12 +89,35 @@ class Trainee(nn.Module):
         self.bank = PromptBank(self.net.prompt_shapes(), names)
         self.aid = DenseAid(config.widths[1 : self.net.first_prompted], len(names))
 
-    def forward(self, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Batch, dtype: torch.dtype, teacher: Trainee | None = None, supervised: bool = True
+    ) -> dict[str, Tensor]:
         """The parts of the loss of ``batch``, each a scalar.
 
         "learned": tasks under a structure's own prompt; "shown": under a proposed one; "dense": all structures' heads
-        at once under the shared tokens; "aid": the encoder's classifiers.
+        at once under the shared tokens; "aid": the encoder's classifiers. Where the batch has views and there is a
+        ``teacher``, which may be of another precision, "cpa": contrastive prototype assignment, under the prompt of
+        one structure of each slice. Without ``supervised`` that part alone, under the shared tokens.
         """
+        result = self._supervised(batch, dtype) if supervised else {}
+        if batch.views is not None and teacher is not None:
+            result["cpa"] = self._cpa(batch.views, dtype, teacher, supervised)
+        return result
+
+    def _cpa(self, views: Views, dtype: torch.dtype, teacher: Trainee, supervised: bool) -> Tensor:
+        """Contrastive prototype assignment: no gradient to the teacher."""
+        structures = views.structures if supervised else torch.full_like(views.structures, -1)
+
+        def features(model: Trainee, images: Tensor) -> Tensor:
+            return model.net.pixel_features(model.net.encode(images), model.bank.deep_of(structures))
+
+        with torch.no_grad():
+            images = views.teacher.images.to(next(teacher.parameters()).dtype)
+            given = features(teacher, images)
+        students = [features(self, v.images.to(dtype)) for v in views.students]
+        return cpa_loss(views, given, students, stride=1 if self.net.config.head == "full" else 2)
+
+    def _supervised(self, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
         encoded = self.net.encode(batch.images.to(dtype))
         device, slices = batch.images.device, len(batch.images)
         own = self.bank(torch.tensor([s for _, s in batch.learned], device=device))

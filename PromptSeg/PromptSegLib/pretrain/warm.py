@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
 from ..errors import BackboneError, InputError
-from ..model.backbone import load_backbone
+from ..model.backbone import Backbone
 from ..prompts.promptset import PromptSet
 from ..prompts.terminology import find
 from .trainee import PromptBank, Trainee
 
 
 @torch.no_grad()
-def warm_start(trainee: Trainee, backbone: Path | str, prompt_sets: Sequence[Path]) -> list[str]:
+def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
     """Fill ``trainee`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
 
-    What all prompts share is taken as their mean. Gives the structures that were found; others, and the encoder's
-    classifiers, stay as they were. Raises :class:`InputError` for sets of another backbone or a backbone of another
-    configuration.
+    What all prompts share is taken as their mean; attention biases are left out, as they are tuning's alone. Gives the
+    structures that were found; others, and the encoder's classifiers, stay as they were. Raises :class:`InputError` for
+    sets of another backbone or a backbone of another configuration.
     """
-    source = load_backbone(backbone, "cpu", torch.float32)
     if source.net.config != trainee.net.config:
         raise InputError(
             f"The backbone {source.name} has another configuration than this run",
@@ -33,11 +31,13 @@ def warm_start(trainee: Trainee, backbone: Path | str, prompt_sets: Sequence[Pat
     except RuntimeError as error:  # the configuration says what there is, so this is a damaged file
         raise BackboneError(f"The backbone {source.name} does not fit", "get the file again") from error
     known = {}
-    for path in prompt_sets:
-        found = PromptSet.read(path)
+    for found in prompt_sets:
         for name, prompt in found.items():
             if prompt.backbone_id != source.id:
-                raise InputError(f"{Path(path).name} was made for another backbone", f"choose sets of {source.name}")
+                raise InputError(
+                    f"The prompts of {found.name} were made for another backbone", f"choose sets of {source.name}"
+                )
+            prompt.check(source.shapes(), source.id, source.name)
             known[name] = prompt.tensors
     bank, taken = trainee.bank, {}
     for n, name in enumerate(bank.names):

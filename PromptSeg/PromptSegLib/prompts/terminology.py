@@ -188,7 +188,14 @@ def find(name: str) -> Structure | None:
     Case, underscores, hyphens and the order of words do not matter, and a single l or r is a side: "Kidney_L" is the
     left kidney.
     """
-    return _index().get(_key(name))
+    return _index().get(key(name))
+
+
+def key(name: str) -> str:
+    """What is the same for all spellings of a name that :func:`find` takes for one, also of names it does not know."""
+    words = name.casefold().replace("_", " ").replace("-", " ").split()
+    sides = {"l": "left", "r": "right"}
+    return " ".join(sorted(sides.get(word, word) for word in words))
 
 
 def entry_string(structure: Structure) -> str:
@@ -213,19 +220,13 @@ def parse_entry(entry: str) -> tuple[Code | None, Code | None, Code | None]:
 
 @cache
 def _index() -> dict[str, Structure]:
-    return {_key(name): one for one in structures() for name in (one.name, *one.synonyms)}
+    return {key(name): one for one in structures() for name in (one.name, *one.synonyms)}
 
 
 @cache
 def _general_codes() -> frozenset[str]:
     listed = {row[1] for row in (*_SINGLE, *_PAIRED) if row[5]}
     return frozenset(listed | {row[1] for row in (*_LOBES, *_TISSUES)})
-
-
-def _key(name: str) -> str:
-    words = name.casefold().replace("_", " ").replace("-", " ").split()
-    sides = {"l": "left", "r": "right"}
-    return " ".join(sorted(sides.get(word, word) for word in words))
 
 
 def _unit(colour: tuple[int, int, int]) -> tuple[float, float, float]:

@@ -15,15 +15,64 @@ SCALE = 8.0
 """Logits are kept as int8 times this: steps of 0.125, up to 15.9."""
 FILL = -15.0
 """Logit of what is surely not the structure."""
+EVEN_WEIGHT = 6.0
+"""The outlines' weight at which network and outlines count alike."""
+UNDECIDED = 255
+"""In drawn slices: not labelled, so that the network decides."""
 NO_SIGN = -3.0
 """Logits up to this (probability 5 %) are no sign of a structure: a slice with nothing above it is not kept."""
 NETWORK_LIMIT = 6.0
 """What the network's logits are held within where a prior is added to them."""
+PRIOR_LIMIT = 12.0
+"""Twice what the network's logits are held within: close to a drawn slice the outline decides."""
 
 
 def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """The network's logits, held within a limit, plus what is known from elsewhere."""
     return np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + prior
+
+
+def weighted(outline: np.ndarray, weight: float) -> np.ndarray:
+    """The addition to the logits that an outline (see :class:`Prior`) gives with ``weight``."""
+    return np.clip(weight * outline.astype(np.float32), -PRIOR_LIMIT, PRIOR_LIMIT)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What drawn slices say about the others, on the working grid.
+
+    ``outlines`` are slices (rows, columns) between drawn ones: signed distance to the interpolated outline over the
+    distance to the nearest drawn slice, positive inside. ``weight`` is how much they count beside the network;
+    ``beyond`` is added to all logits of slices beyond the outermost drawn ones.
+    """
+
+    outlines: Mapping[int, np.ndarray] = field(default_factory=dict)
+    weight: float = 0.0
+    beyond: Mapping[int, float] = field(default_factory=dict)
+
+    def at(self, index: int) -> np.ndarray | None:
+        """The addition to the logits of one slice; None if nothing is known there."""
+        if index in self.beyond:
+            return np.array(self.beyond[index], np.float32)
+        if self.weight and index in self.outlines:
+            return weighted(self.outlines[index], self.weight)
+        return None
+
+
+def entropy(share: np.ndarray) -> np.ndarray:
+    """Entropy in bits of probabilities 0..1, the same shape."""
+    p = np.clip(share, 1e-6, 1 - 1e-6)
+    return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+
+
+def _scaled(logits: np.ndarray) -> np.ndarray:
+    """As they are kept: int8."""
+    return np.clip(logits * SCALE, -127, 127).round().astype(np.int8)
+
+
+def _share(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of scaled logits."""
+    return 1 / (1 + np.exp(-logits.astype(np.float32) / SCALE))
 
 
 @dataclass
@@ -34,8 +83,48 @@ class LogitMap:
     slices: dict[int, np.ndarray] = field(default_factory=dict)
     drawn: Mapping[int, np.ndarray] = field(default_factory=dict)
     """Native slices 0 / 1 / 255 (undecided) that override the network."""
-    prior: Mapping[int, np.ndarray] = field(default_factory=dict)
-    """Working slices (float32) to be added to the network's logits."""
+    prior: Prior = field(default_factory=Prior)
+    network: dict[int, np.ndarray] = field(default_factory=dict)
+    """The network's own logits, int8, of slices where a prior was added to them."""
+
+    def put(self, index: int, logits: np.ndarray) -> None:
+        """Take up the network's logits (rows, columns) of one slice, with what the prior adds to them."""
+        prior = self.prior.at(index)
+        if prior is not None and logits.max() > NO_SIGN:
+            self.network[index] = _scaled(logits)
+        final = _scaled(logits if prior is None else add_prior(logits, prior))
+        if final.max() > NO_SIGN * SCALE:
+            self.slices[index] = final
+
+    def doubt(self, index: int) -> np.ndarray | None:
+        """How unsure one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
+
+        Entropy in bits of :meth:`even`. Drawn slices are not in doubt.
+        """
+        share = self.even(index)
+        return None if share is None else entropy(share)
+
+    def expected_errors(self, index: int) -> float:
+        """How many working pixels of one slice are wrong if :meth:`even` is right; 0 for a drawn slice."""
+        share = self.even(index)
+        return 0.0 if share is None else float(np.minimum(share, 1 - share).sum())
+
+    def even(self, index: int) -> np.ndarray | None:
+        """Probabilities of one undrawn slice, with network and outlines weighed evenly; None where there is no sign.
+
+        With the weight that was chosen, one of them may decide alone and hide what the other says against it.
+        """
+        if index in self.drawn and not (self.drawn[index] == UNDECIDED).any():
+            return None
+        found, outline = self.slices.get(index), self.prior.outlines.get(index)
+        if outline is None or index in self.prior.beyond:
+            return None if found is None else _share(found)
+        network = self.network.get(index)
+        if network is None and found is None:
+            return None
+        own = np.full(self.work.size, -NETWORK_LIMIT, np.float32) if network is None else network / np.float32(SCALE)
+        share = _share(add_prior(own, weighted(outline, EVEN_WEIGHT)) * SCALE)
+        return share if found is None else np.where(found <= FILL * SCALE, 0, share).astype(np.float32)
 
     def native(self, index: int) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """The box of one native slice along ``work.axis`` that may hold the structure, and its logits (float32); None
@@ -70,6 +159,23 @@ class Segmentation:
     def probability(self, name: str) -> np.ndarray:
         """(K, J, I) float32, 0..1; 0 where the network saw no sign of the structure."""
         return self._stack(name, np.float32, lambda logits: 1 / (1 + np.exp(-logits)))
+
+    def uncertainty(self, name: str) -> np.ndarray:
+        """(K, J, I) float32, 0 (sure) to 1: where the mask of a structure is likely to be wrong; 0 where it was drawn.
+
+        See :meth:`LogitMap.doubt`.
+        """
+        logits = self.maps[name]
+        out = np.zeros(self.labels.shape, np.float32)
+        view = np.moveaxis(out, logits.work.axis, 0)
+        for index in {*logits.slices, *logits.network}:
+            doubt = logits.doubt(index)
+            found = None if doubt is None else logits.work.to_native(doubt, 0.02)
+            if found is not None:
+                view[index][found[0]] = np.clip(found[1], 0, 1)
+            if index in logits.drawn:
+                view[index][logits.drawn[index] != UNDECIDED] = 0
+        return out
 
     def _stack(self, name, dtype, function) -> np.ndarray:
         logits = self.maps[name]

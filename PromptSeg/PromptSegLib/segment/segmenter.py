@@ -20,7 +20,7 @@ from ..tune.annotations import SliceAnnotations
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from ..volumes.volume import Volume
 from .postprocess import clean
-from .result import FILL, NO_SIGN, SCALE, LogitMap, Segmentation, add_prior
+from .result import FILL, NO_SIGN, SCALE, LogitMap, Prior, Segmentation
 
 BATCH = 8
 
@@ -49,13 +49,13 @@ def segment(
     prompts: Sequence[Prompt],
     *,
     drawn: Mapping[str, SliceAnnotations] | None = None,
-    priors: Mapping[str, Mapping[int, np.ndarray]] | None = None,
+    priors: Mapping[str, Prior] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
     """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`.
 
-    ``priors`` gives, by structure name, working slices that are added to the network's logits.
+    ``priors`` gives, by structure name, what is added to the network's logits.
     """
     drawn, priors = drawn or {}, priors or {}
     names = [p.structure.name for p in prompts]
@@ -76,7 +76,9 @@ def segment(
         for prompt in group:
             annotations = drawn.get(prompt.structure.name)
             by_hand = annotations.native_slices(work.axis) if annotations else {}
-            maps[prompt.structure.name] = LogitMap(work, drawn=by_hand, prior=priors.get(prompt.structure.name, {}))
+            maps[prompt.structure.name] = LogitMap(
+                work, drawn=by_hand, prior=priors.get(prompt.structure.name, Prior())
+            )
         cost = 0.8 + len(group)
 
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
@@ -88,7 +90,7 @@ def segment(
     for prompt in prompts:
         check(should_stop)
         start = time.perf_counter()
-        _clean(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
+        clean_map(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()
     labels = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
@@ -122,17 +124,13 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> N
             found = maps[prompt.structure.name]
             values = logits.float().cpu().numpy()
             for index, plane in zip(indices, values, strict=True):
-                if index in found.prior:
-                    plane = add_prior(plane, found.prior[index])
-                plane = np.clip(plane * SCALE, -127, 127).round().astype(np.int8)
-                if plane.max() > NO_SIGN * SCALE:
-                    found.slices[index] = plane
+                found.put(index, plane)
             share = (first + len(indices) * (n + 1) / len(group)) / work.count
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
 
 
-def _clean(logits: LogitMap, components: str) -> None:
+def clean_map(logits: LogitMap, components: str) -> None:
     """Push what post-processing takes away below zero, so that masks, maps and probabilities agree."""
     if not logits.slices:
         return

@@ -12,11 +12,14 @@ from torch import Tensor
 from ..model.backbone import Backbone
 from ..model.losses import mask_loss
 from ..progress import ShouldStop, check
-from ..segment.result import add_prior
+from ..segment.result import add_prior, weighted
 from .examples import Examples
-from .fusion import WEIGHTS, weighted
+from .fusion import WEIGHTS
 
 Tensors = Mapping[str, Tensor]
+
+_USUAL = ((6.0, 0.5), (15.0, 0.35))
+"""The outlines' usual weight, by the least Dice of the network alone on left-out slices; below, outlines alone."""
 
 
 def descend(
@@ -28,16 +31,19 @@ def descend(
     lr: float,
     seed: int,
     should_stop: ShouldStop,
+    learn: Sequence[str] = ("",),
 ) -> Iterator[tuple[int, dict[str, Tensor], float]]:
     """Yield (step, tensors, loss) from ``start`` (step 0) on, learning from the slices ``chosen`` of ``examples``.
 
-    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns.
+    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns. ``learn`` are the
+    beginnings of the names of the tensors that change.
     """
-    tensors = {k: v.detach().clone().requires_grad_(True) for k, v in start.items()}
-    optimiser = torch.optim.Adam(tensors.values(), lr=lr, betas=(0.9, 0.95))
+    tensors = {k: v.detach().clone().requires_grad_(k.startswith(tuple(learn))) for k, v in start.items()}
     index = torch.tensor(list(chosen))
     picked = [e.select(index) for e in examples.encoded]
     generator = torch.Generator().manual_seed(seed)
+    learned = [k for k in tensors if k.startswith(tuple(learn))]
+    optimiser = torch.optim.Adam([tensors[k] for k in learned], lr=lr, betas=(0.9, 0.95))
     yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
     for step in range(1, steps + 1):
         check(should_stop)
@@ -77,8 +83,8 @@ def folds_of(examples: Examples, most: int) -> list[int]:
 
 @dataclass
 class LeftOut:
-    """Dice of each slice that was left out, by step and by weight of the outlines: ``curves[slice]`` is (marks,
-    weights)."""
+    """Dice of each slice that was left out, by step and by weight of the outlines: ``curves[n]`` is (marks,
+    weights) of example n."""
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
@@ -87,18 +93,20 @@ class LeftOut:
         """The number of steps at which the network is best, and then the best weight of the outlines.
 
         A slice that was left out leaves twice the usual gap, which hurts interpolation more than the network: a weight
-        below the usual one must be clearly better.
+        below the usual one must be clearly better. The usual one is greater where the network hardly finds left-out
+        slices.
         """
         if not self.curves:
             return self.marks[-1], WEIGHTS[0]
         alone = np.array([c[:, WEIGHTS.index(0.0)] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
+        usual = next((w for w, least in _USUAL if mean[step] >= least), 1000.0)
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).all()])
         between = between[~np.isnan(between).any(1)] if len(between) else between
         if not len(between):
-            return self.marks[step], WEIGHTS[0]
-        handicap = np.array([0.1 if w == 0 else 0.05 if w < WEIGHTS[0] else 0.0 for w in WEIGHTS])
+            return self.marks[step], usual
+        handicap = np.array([0.1 if w == 0 else 0.05 if w < usual else -1e-6 if w == usual else 0.0 for w in WEIGHTS])
         return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
@@ -107,17 +115,17 @@ class LeftOut:
         return {k: float(v[step, alone] if np.isnan(v[step, at]) else v[step, at]) for k, v in self.curves.items()}
 
 
-def fused_dice(logits: Tensor, prior: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
-    """Dice of one slice's logits (H, W) with the outlines' prior, for each weight; NaN where nothing is and is
+def fused_dice(logits: Tensor, outline: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
+    """Dice of one slice's logits (H, W) with its outline, for each weight; NaN where nothing is and is
     found."""
     known = (valid > 0).cpu().numpy()
     there = (target > 0.5).cpu().numpy() & known
     plain = logits.float().cpu().numpy()
     out = np.full(len(WEIGHTS), np.nan)
     for n, weight in enumerate(WEIGHTS):
-        if prior is None and weight:
+        if outline is None and weight:
             continue
-        fused = plain if prior is None or weight == 0 else add_prior(plain, weighted(prior, weight))
+        fused = plain if outline is None or weight == 0 else add_prior(plain, weighted(outline, weight))
         found = (fused > 0) & known
         total = found.sum() + there.sum()
         if total:

@@ -17,8 +17,16 @@ from ..errors import AnnotationError
 from ..model.backbone import Backbone
 from ..model.punet import Encoded
 from ..progress import ShouldStop, check
-from ..volumes.preprocess import WorkingVolume
+from ..volumes.preprocess import AIR_HU, WorkingVolume, grey_from_hu
 from .annotations import IGNORE, SliceAnnotations
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One volume as the network sees it, and what was drawn in it."""
+
+    work: WorkingVolume
+    annotations: SliceAnnotations
 
 
 @dataclass
@@ -26,10 +34,10 @@ class Examples:
     """``encoded[v]``: variant v of all slices (0 is unvaried); ``target`` and ``valid`` are (variants, slices, H, W)
     float32.
 
-    ``indices`` are the native slices, ``shown`` tells which of them hold the structure.
+    ``places`` are (number of the drawing, native slice), ``shown`` tells which of them hold the structure.
     """
 
-    indices: list[int]
+    places: list[tuple[int, int]]
     shown: list[bool]
     encoded: list[Encoded]
     target: Tensor
@@ -47,31 +55,41 @@ class Examples:
 @torch.no_grad()
 def make_examples(
     backbone: Backbone,
-    work: WorkingVolume,
-    annotations: SliceAnnotations,
+    drawings: Sequence[Drawing],
     window: tuple[float, float],
     *,
     variants: int,
     seed: int,
     should_stop: ShouldStop,
 ) -> Examples:
-    """Encode the slices that say anything. Raises :class:`AnnotationError` if nothing of the structure is left in
-    them."""
-    indices = annotations.used()
+    """Encode the slices that say anything, of all drawings; smaller ones are padded with air, which is not labelled.
+
+    Raises :class:`AnnotationError` if nothing of the structure is left in them.
+    """
+    size = (max(d.work.size[0] for d in drawings), max(d.work.size[1] for d in drawings))
+    air = float(grey_from_hu(np.array(max(window[0], AIR_HU)))) / 127.5 - 1
+    places: list[tuple[int, int]] = []
+    stacks: list[np.ndarray] = []
     targets, valids = [], []
-    for k in indices:
-        labelled = annotations.slices[k].labelled()
-        share = work.mask_to_working(labelled == 1)
-        known = work.mask_to_working(labelled != IGNORE)
-        targets.append(share / np.maximum(known, 1e-3))
-        valids.append(known > 0.5)
+    for number, drawing in enumerate(drawings):
+        work, used = drawing.work, drawing.annotations.used()
+        missing = [(0, whole - part) for whole, part in zip(size, work.size, strict=True)]
+        stacks.append(np.pad(work.inputs(used, window), [(0, 0), *missing, (0, 0)], constant_values=air))
+        for k in used:
+            check(should_stop)
+            labelled = drawing.annotations.slices[k].labelled()
+            share = work.mask_to_working(labelled == 1)
+            known = work.mask_to_working(labelled != IGNORE)
+            targets.append(np.pad(share / np.maximum(known, 1e-3), missing))
+            valids.append(np.pad(known > 0.5, missing))
+            places.append((number, k))
     target = torch.from_numpy(np.stack(targets)).clamp(0, 1)
     valid = torch.from_numpy(np.stack(valids)).float()
     if float((target * valid).sum()) < 0.5:
         raise AnnotationError(
             "What is drawn is too small to learn from", "draw the structure in more slices, or larger"
         )
-    images = torch.from_numpy(work.inputs(indices, window))
+    images = torch.from_numpy(np.concatenate(stacks))
     generator = torch.Generator().manual_seed(seed)
     encoded, all_targets, all_valids = [], [], []
     for v in range(1 + variants):
@@ -80,9 +98,9 @@ def make_examples(
         encoded.append(backbone.net.encode(x.to(backbone.device, backbone.dtype)))
         all_targets.append(t)
         all_valids.append(w)
-    shown = [bool((target[n] * valid[n]).sum() >= 0.5) for n in range(len(indices))]
+    shown = [bool((target[n] * valid[n]).sum() >= 0.5) for n in range(len(places))]
     place = backbone.device
-    return Examples(indices, shown, encoded, torch.stack(all_targets).to(place), torch.stack(all_valids).to(place))
+    return Examples(places, shown, encoded, torch.stack(all_targets).to(place), torch.stack(all_valids).to(place))
 
 
 def _vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,53 +8,84 @@ outline over distance to the nearest drawn slice: sure close to a drawn slice an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from ..segment.result import PRIOR_LIMIT, Prior, weighted
 from ..volumes.preprocess import WorkingVolume
+from ..volumes.volume import Grid
 from .annotations import SliceAnnotations, SliceStatus
-from .interpolation import signed_distance
+from .interpolation import FLOOR_MM, signed_distance
 
-PRIOR_LIMIT = 12.0
-"""Twice what the network's logits are held within: close to a drawn slice the outline decides."""
+__all__ = [
+    "PRIOR_LIMIT",
+    "WEIGHTS",
+    "drawn_masks",
+    "location_prior",
+    "outlines",
+    "outlines_of",
+    "prior_of",
+    "weight_for",
+    "weighted",
+]
+
 WEIGHTS = (6.0, 15.0, 1000.0, 2.0, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see, 0 the network alone."""
 
 
-def drawn_masks(work: WorkingVolume, annotations: SliceAnnotations) -> dict[int, np.ndarray]:
-    """The wholly labelled slices (complete or absent) on the working grid, (rows, columns) bool; drafts have no
-    outline."""
+def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
+    """The wholly labelled slices (complete or absent), native bool; drafts have no outline."""
     whole = (SliceStatus.COMPLETE, SliceStatus.ABSENT)
     return {
-        k: work.mask_to_working(annotations.slices[k].labelled() == 1) > 0.5
-        for k in annotations.used()
-        if annotations.slices[k].status in whole
+        k: annotations.slices[k].labelled() == 1 for k in annotations.used() if annotations.slices[k].status in whole
     }
 
 
-def contour_prior(
-    masks: Mapping[int, np.ndarray], slice_mm: float, pixel_mm: float, wanted: Sequence[int] | None = None
+def outlines(
+    masks: Mapping[int, np.ndarray], spacing: Sequence[float], wanted: Sequence[int] | None = None
 ) -> dict[int, np.ndarray]:
     """For slices between drawn ones: signed distance over distance to the nearest drawn slice, (rows, columns) float32.
 
-    ``masks`` are drawn slices by index, ``wanted`` the slices to give (None: all between). Slices beyond the outermost
-    drawn ones have no entry: there the network is alone.
+    ``masks`` are drawn slices by index, ``spacing`` is in mm along slices, rows and columns, ``wanted`` are the slices
+    to give (None: all between). Slices beyond the outermost drawn ones have no entry: there the network is alone.
     """
     drawn = sorted(masks)
     if len(drawn) < 2 or not any(m.any() for m in masks.values()):
         return {}
     first, last = drawn[0], drawn[-1]
-    moved = {k - first: masks[k] for k in drawn}
-    distance = signed_distance(moved, last - first + 1, (slice_mm, pixel_mm, pixel_mm))
-    nearest = np.abs(np.arange(first, last + 1)[:, None] - np.array(drawn)[None]).min(1) * slice_mm
-    chosen = range(first, last + 1) if wanted is None else wanted
-    return {k: distance[k - first] / nearest[k - first] for k in chosen if first < k < last and k not in masks}
+    chosen = [k for k in (range(first, last + 1) if wanted is None else wanted) if first < k < last and k not in masks]
+    if not chosen:
+        return {}
+    # Only the drawn slices that enclose what is wanted matter.
+    low, high = max(k for k in drawn if k < min(chosen)), min(k for k in drawn if k > max(chosen))
+    moved = {k - low: masks[k] for k in drawn if low <= k <= high}
+    if not any(m.any() for m in moved.values()):
+        return {k: np.full(masks[low].shape, FLOOR_MM / spacing[0], np.float32) for k in chosen}
+    distance = signed_distance(moved, high - low + 1, spacing, only={k - low for k in chosen})
+    return {k: distance[k - low] / (min(abs(k - d) for d in drawn) * spacing[0]) for k in chosen}
 
 
-def weighted(prior: np.ndarray, weight: float) -> np.ndarray:
-    """The addition to the logits that ``prior`` gives with ``weight``."""
-    return np.clip(weight * prior, -PRIOR_LIMIT, PRIOR_LIMIT)
+def outlines_of(
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    wanted: Sequence[int] | None = None,
+    without: int | None = None,
+) -> dict[int, np.ndarray]:
+    """:func:`outlines` of the drawn slices, on the working grid; ``without`` leaves one drawn slice out.
+
+    Distances are taken on the native slices, so that what is thinner than a working pixel keeps its outline.
+    """
+    if annotations.axis != work.axis:
+        return {}
+    masks = {k: m for k, m in drawn_masks(annotations).items() if k != without}
+    mm = work.volume.grid.spacing[::-1]
+    spacing = (work.slice_mm, *(mm[a] for a in range(3) if a != work.axis))
+    floor = FLOOR_MM / work.slice_mm
+    found = outlines(masks, spacing, wanted)
+    # What lies beside the native slice is surely not the structure.
+    return {k: work.mask_to_working(v - floor) + np.float32(floor) for k, v in found.items()}
 
 
 def location_prior(annotations: SliceAnnotations, count: int) -> dict[int, float]:
@@ -72,15 +103,17 @@ def location_prior(annotations: SliceAnnotations, count: int) -> dict[int, float
     return {k: -PRIOR_LIMIT * min(1.0, d / reach) for k, d in beyond.items()}
 
 
-def prior_of(work: WorkingVolume, annotations: SliceAnnotations, weight: float) -> dict[int, np.ndarray]:
-    """The additions to the logits of all slices but the drawn ones, by index."""
+def weight_for(card: Mapping[str, Any], grid: Grid) -> float:
+    """The outlines' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
+    one."""
+    weight = float(card.get("outline_weight", WEIGHTS[0]))
+    return weight if grid.digest in card.get("taught_on", (grid.digest,)) else WEIGHTS[0]
+
+
+def prior_of(work: WorkingVolume, annotations: SliceAnnotations, weight: float) -> Prior:
+    """The additions to the logits of all slices but the drawn ones."""
     if annotations.axis != work.axis:
-        return {}
-    prior: dict[int, np.ndarray] = {
-        k: np.full(work.size, v, np.float32) for k, v in location_prior(annotations, work.count).items()
-    }
-    if weight:
-        found = contour_prior(drawn_masks(work, annotations), work.slice_mm, work.spacing)
-        for k, v in found.items():
-            prior[k] = weighted(v, weight)
-    return prior
+        return Prior()
+    between = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations).items()}
+    beyond = {k: v for k, v in location_prior(annotations, work.count).items() if k not in annotations.used()}
+    return Prior(between, weight, {k: v for k, v in beyond.items() if not weight or k not in between})

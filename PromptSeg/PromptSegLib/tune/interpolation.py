@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
@@ -95,12 +95,17 @@ def _filled(stacks: dict[str, np.ndarray], should_stop: ShouldStop) -> dict[str,
 
 
 def signed_distance(
-    masks: Mapping[int, np.ndarray], depth: int, spacing: Sequence[float], *, beyond_mm: float = 0.0
+    masks: Mapping[int, np.ndarray],
+    depth: int,
+    spacing: Sequence[float],
+    *,
+    beyond_mm: float = 0.0,
+    only: Container[int] | None = None,
 ) -> np.ndarray:
     """Signed distance to the outline in its slice, in mm: (depth, rows, cols) float32, positive inside, >= FLOOR_MM.
 
     ``spacing`` is in mm along the three axes of the result: slices, rows, columns. Drawn slices come out exactly as
-    drawn (``> 0`` gives the mask back).
+    drawn (``> 0`` gives the mask back). With ``only``, slices between drawn ones that are not in it stay at FLOOR_MM.
 
     Between two neighbouring drawn slices, parts (connected regions) that overlap belong together, of the others those
     whose centroids are nearest. Each pair of parts is moved along the line between its centroids, if they then overlap
@@ -129,8 +134,11 @@ def signed_distance(
     for (a, mask_a), (b, mask_b) in pairwise(inner.items()):
         if b - a < 2 or not (mask_a.any() or mask_b.any()):
             continue
+        wanted = [k for k in range(a + 1, b) if only is None or k in only]
+        if not wanted:
+            continue
         blends = [_Blend(x, y, pixel) for x, y in _partners(mask_a, mask_b, (b - a) * step, pixel)]
-        for k in range(a + 1, b):
+        for k in wanted:
             put(k, np.max([blend.at((k - a) / (b - a)) for blend in blends], axis=0))
     if beyond_mm > 0:
         for end, ahead in ((min(inner), -1), (max(inner), 1)):

@@ -22,11 +22,11 @@ from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
-from ..volumes.preprocess import FULL_WINDOW, WorkingVolume, window_of
-from .annotations import SliceAnnotations
+from ..volumes.preprocess import FULL_WINDOW, window_of
+from .advice import advice
 from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
-from .examples import Examples, make_examples
-from .fusion import contour_prior, drawn_masks
+from .examples import Drawing, Examples, make_examples
+from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
 
 
@@ -43,29 +43,48 @@ class TuningRecipe:
     folds: int = 5
     """Most leave-one-slice-out runs."""
     check_every: int = 5
+    learn: tuple[str, ...] = ("",)
+    """What changes: the tensors whose names begin so, for example "head." or "decoder."; "" is all."""
+    weight: float | None = None
+    """The outlines' weight where it is not to be chosen by leaving slices out."""
+
+
+@dataclass(frozen=True)
+class LeftOutSlice:
+    """What a drawn slice got when it was not learned from: ``volume`` counts from 0, ``dice`` is NaN where neither the
+    drawing nor the network has anything."""
+
+    volume: int
+    index: int
+    dice: float
 
 
 @dataclass(frozen=True)
 class TuningResult:
     """The learned ``prompt`` and what is known about it.
 
-    ``leave_one_out`` maps drawn slices to the Dice that they got when they were not learned from, at the number of
-    steps that was chosen; ``leave_one_out_dice`` is their mean, None with fewer than two. ``history`` lists steps with
-    loss and Dice.
+    ``left_out`` lists the drawn slices that were left out, with their Dice at the number of steps and the weight that
+    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two. ``history`` lists steps with loss and
+    Dice, ``notes`` are sentences about what was drawn that deserve a second look.
     """
 
     prompt: Prompt
-    leave_one_out: Mapping[int, float]
+    left_out: tuple[LeftOutSlice, ...]
     leave_one_out_dice: float | None
     history: Sequence[Mapping[str, float]] = field(default_factory=tuple)
     seconds: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leave_one_out(self) -> dict[int, float]:
+        """Dice by slice, of the first volume."""
+        return {one.index: one.dice for one in self.left_out if one.volume == 0}
 
 
 def tune(
     backbone: Backbone,
-    work: WorkingVolume,
-    annotations: SliceAnnotations,
+    drawings: Sequence[Drawing],
     structure: Structure,
     *,
     start_from: Prompt | None = None,
@@ -75,7 +94,7 @@ def tune(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> TuningResult:
-    """Learn ``structure`` from ``annotations``; see :meth:`PromptSegLib.session.Session.tune`."""
+    """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`."""
     recipe = recipe or TuningRecipe()
     if steps is not None and steps < 0:
         raise AnnotationError(f"The number of steps must not be negative, and {steps} is")
@@ -83,18 +102,15 @@ def tune(
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
         most = most if steps is not None else max(1, most // 2)  # a later round has less to learn
-    if not annotations.drawn():
-        raise AnnotationError("No drawn slice shows the structure", "draw it in at least one slice")
+    check_drawings(drawings)
     began = time.perf_counter()
     seconds: dict[str, float] = {}
-    window = window_of(*work.volume.range_hu)
+    window = common_window(drawings)
     if start_from is not None:
         low, high = start_from.card.get("window", FULL_WINDOW)
         window = float(low), float(high)
-    examples = make_examples(
-        backbone, work, annotations, window, variants=recipe.variants, seed=seed, should_stop=should_stop
-    )
-    everything = list(range(len(examples.indices)))
+    examples = make_examples(backbone, drawings, window, variants=recipe.variants, seed=seed, should_stop=should_stop)
+    everything = list(range(len(examples.places)))
 
     def start(chosen: Sequence[int]) -> dict[str, Tensor]:
         if start_from is None:
@@ -111,31 +127,33 @@ def tune(
 
     best = Best(first)
     folds = folds_of(examples, recipe.folds)
-    masks = drawn_masks(work, annotations)
     left_out = LeftOut(marks_of(most, recipe.check_every))
     work_units = (len(folds) + 1) * max(1, most)
     chosen_steps, weight = left_out.choice()
     stopped = False
 
     def go(start_tensors: dict[str, Tensor], learn_from: Sequence[int], steps: int) -> Iterator:
-        return descend(backbone, examples, start_tensors, learn_from, steps, recipe.lr, seed, should_stop)
+        return descend(backbone, examples, start_tensors, learn_from, steps, recipe.lr, seed, should_stop, recipe.learn)
 
     try:
         for number, fold in enumerate(folds):
             learn_from = [n for n in everything if n != fold]
-            index = examples.indices[fold]
-            others = {k: m for k, m in masks.items() if k != index}
-            prior = contour_prior(others, work.slice_mm, work.spacing, [index]).get(index)
+            volume, index = examples.places[fold]
+            drawing = drawings[volume]
+            outline = outlines_of(drawing.work, drawing.annotations, [index], without=index).get(index)
             curve = []
             for step, tensors, loss in go(start(learn_from), learn_from, most):
                 report = {"step": step, "loss": loss, "fold": number + 1}
                 if step in left_out.marks:
-                    logits = logits_of(backbone, examples, tensors, [fold])[0]
-                    curve.append(fused_dice(logits, prior, examples.target[0, fold], examples.valid[0, fold]))
+                    rows, columns = drawing.work.size
+                    logits = logits_of(backbone, examples, tensors, [fold])[0][:rows, :columns]
+                    target, valid = (t[0, fold, :rows, :columns] for t in (examples.target, examples.valid))
+                    curve.append(fused_dice(logits, outline, target, valid))
                     report["left_out_dice"] = float(curve[-1][-1])
                 share = 0.02 + 0.96 * (number * most + step) / work_units
-                on_progress(Progress("leave one out", share, f"Without slice {index}", report))
-            left_out.curves[index] = np.stack(curve)
+                where = f"Without slice {index}" + (f" of volume {volume + 1}" if len(drawings) > 1 else "")
+                on_progress(Progress("leave one out", share, where, report))
+            left_out.curves[fold] = np.stack(curve)
         seconds["leave one out"] = time.perf_counter() - began - seconds["first mask"]
         chosen_steps, weight = left_out.choice()
         for step, tensors, loss in go(first, everything, chosen_steps):
@@ -150,15 +168,41 @@ def tune(
         stopped = True
     seconds["all"] = time.perf_counter() - began
 
-    scores = left_out.scores(chosen_steps, weight)
-    known = [v for v in scores.values() if v == v]
+    weight = weight if recipe.weight is None else recipe.weight
+    at = weight if weight in WEIGHTS else WEIGHTS[0]
+    scores = tuple(
+        LeftOutSlice(examples.places[n][0], examples.places[n][1], v)
+        for n, v in left_out.scores(chosen_steps, at).items()
+    )
+    known = [s.dice for s in scores if s.dice == s.dice]
     mean_dice = sum(known) / len(known) if len(known) > 1 else None
-    card = _card(annotations, work, window, mean_dice, start_from, best.steps, seed)
+    card = _card(drawings, window, mean_dice, start_from, best.steps, seed)
     card["outline_weight"] = weight
     tensors = {k: v.detach().cpu() for k, v in best.tensors.items()}
     on_progress(Progress("tune", 1.0, "Stopped, best so far kept" if stopped else "Done"))
     prompt = Prompt(structure, backbone.id, tensors, card)
-    return TuningResult(prompt, scores, mean_dice, tuple(history), seconds, stopped)
+    notes = advice([d.annotations for d in drawings], scores)
+    return TuningResult(prompt, scores, mean_dice, tuple(history), seconds, stopped, notes)
+
+
+def check_drawings(drawings: Sequence[Drawing]) -> None:
+    """Raise :class:`AnnotationError` for drawings that one prompt cannot be learned from."""
+    if not drawings:
+        raise AnnotationError("There is no volume to learn from", "name at least one with what was drawn in it")
+    if not any(d.annotations.drawn() for d in drawings):
+        raise AnnotationError("No drawn slice shows the structure", "draw it in at least one slice")
+    planes = sorted({d.work.plane for d in drawings})
+    if len(planes) > 1:
+        raise AnnotationError(
+            f"The volumes were drawn in {planes[0]} and in {planes[1]} slices", "draw in one plane in all of them"
+        )
+
+
+def common_window(drawings: Sequence[Drawing]) -> tuple[float, float]:
+    """The HU window that all volumes can show; that of the first if they have none in common."""
+    windows = [window_of(*d.work.volume.range_hu) for d in drawings]
+    low, high = max(w[0] for w in windows), min(w[1] for w in windows)
+    return (low, high) if low < high else windows[0]
 
 
 def _dice(backbone: Backbone, examples: Examples, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> float:
@@ -175,15 +219,25 @@ class Best:
     steps: int = 0
 
 
-def _card(annotations, work, window, dice, start_from, steps, seed) -> dict[str, Any]:
+def _card(
+    drawings: Sequence[Drawing],
+    window: tuple[float, float],
+    dice: float | None,
+    start_from: Prompt | None,
+    steps: int,
+    seed: int,
+) -> dict[str, Any]:
     former = dict(start_from.card) if start_from is not None else {}
+    seen = [*former.get("taught_on", ()), *(d.work.volume.grid.digest for d in drawings)]
     return {
-        "plane": work.plane,
-        "spacing": work.spacing,
+        "plane": drawings[0].work.plane,
+        "spacing": drawings[0].work.spacing,
         "window": list(window),
         "components": former.get("components", "substantial"),
-        "volumes": max(1, int(former.get("volumes", 1))),
-        "slices": len(annotations.used()),
+        "volumes": max(len(drawings), len(set(seen)), int(former.get("volumes", 1))),
+        "taught_on": list(dict.fromkeys(seen)),
+        "slice_mm": round(float(np.median([d.work.slice_mm for d in drawings])), 3),
+        "slices": sum(len(d.annotations.used()) for d in drawings),
         "leave_one_slice_out_dice": None if dice is None else round(dice, 4),
         "steps": steps,
         "rounds": int(former.get("rounds", 0)) + 1,

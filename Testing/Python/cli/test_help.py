@@ -11,7 +11,19 @@ from PromptSegLib.cli import build_parser, main
 
 from .conftest import Promptseg
 
-COMMANDS = ("info", "segment", "tune", "evaluate", "prompts list", "prompts show", "prompts merge", "pretrain", "demo")
+COMMANDS = (
+    "info",
+    "segment",
+    "tune",
+    "suggest",
+    "review",
+    "evaluate",
+    "prompts list",
+    "prompts show",
+    "prompts merge",
+    "pretrain",
+    "demo",
+)
 
 
 def examples(text: str) -> list[list[str]]:
@@ -34,6 +46,10 @@ def test_help_shows_examples_that_parse(command: str, capsys) -> None:
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("pretrain", "demo")])
 def test_the_examples_work(command: str, promptseg: Promptseg, place) -> None:
     (place / "organs.nii.gz").write_bytes((place / "labels.nii.gz").read_bytes())
+    for name in ("ct", "labels"):
+        (place / f"{name}2.nii.gz").write_bytes((place / f"{name}.nii.gz").read_bytes())
+    if command == "review":
+        promptseg("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", "organs.seg.nrrd")
     if command == "evaluate":
         promptseg("segment", "ct.nii.gz", "--prompts", "kidney.promptset", "-o", "kidney.seg.nrrd")
     for words in examples(promptseg(*command.split(), "--help").out):

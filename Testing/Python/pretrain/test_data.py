@@ -1,16 +1,18 @@
-"""Training data: what a dataset.json must be, how it is split, and what is kept of it on disk."""
+"""Training data: how it is split, and what is kept of it on disk."""
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from PromptSegLib.errors import GridError, InputError, Stopped
+from PromptSegLib.errors import GridError, InputError, OutputError, Stopped
 from PromptSegLib.pretrain import data
-from PromptSegLib.pretrain.data import Case, load_part, load_samples, read_dataset, read_datasets, split_cases
+from PromptSegLib.pretrain.data import Case, load_part, load_samples, read_dataset, split_cases
+from PromptSegLib.volumes import atomic
 
 
 @pytest.fixture
@@ -22,63 +24,6 @@ def small(kit, tmp_path) -> Path:
 def change(path: Path, **values) -> Path:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     return path
-
-
-def test_a_dataset_and_its_folder(small) -> None:
-    read = read_dataset(small)
-    assert read == read_dataset(small.parent)
-    assert (read.name, read.licence) == ("phantoms", "made for tests")
-    assert read.labels == {1: "liver", 2: "spleen", 3: "aorta"}
-    assert [c.name for c in read.cases] == ["case_1", "case_2"]
-
-
-WRONG = {
-    "labels missing": ({"labels": None}, "is not a Decathlon dataset.json"),
-    "labels the other way round": ({"labels": {"liver": 1}}, "is not a Decathlon dataset.json"),
-    "training is a number": ({"training": 2}, "is not a Decathlon dataset.json"),
-    "entries without a label": ({"training": [{"image": "case_1.nii.gz"}]}, "is not a Decathlon dataset.json"),
-    "no volume": ({"training": []}, "lists no training volume"),
-    "background only": ({"labels": {"0": "background"}}, "lists no training volume or no label"),
-    "a file that is not there": ({"training": [{"image": "a.nii.gz", "label": "b.nii.gz"}]}, "a.nii.gz, which is not"),
-    "one name for two labels": ({"labels": {"1": "liver", "2": "liver"}}, "more than one label called 'liver'"),
-    "a label without a name": ({"labels": {"1": " "}}, "without a readable name"),
-}
-
-
-@pytest.mark.parametrize("kind", WRONG)
-def test_a_wrong_dataset_is_refused(small, kind) -> None:
-    values, message = WRONG[kind]
-    with pytest.raises(InputError, match=message):
-        read_dataset(change(small, **values))
-
-
-def test_what_is_not_json_or_not_there_is_refused(small) -> None:
-    small.write_text("{")
-    with pytest.raises(InputError, match="is not a Decathlon"):
-        read_dataset(small)
-    small.write_text("[]")
-    with pytest.raises(InputError, match="is not a Decathlon"):
-        read_dataset(small)
-    with pytest.raises(InputError, match="cannot be read"):
-        read_dataset(small.parent / "none.json")
-
-
-def test_one_volume_twice_is_refused(small) -> None:
-    """It could be in both parts of the split, and both would share one place in the cache."""
-    entry = {"image": "case_1.nii.gz", "label": "case_1_labels.nii.gz"}
-    with pytest.raises(InputError, match="more than one volume called 'case_1'"):
-        read_dataset(change(small, training=[entry, entry]))
-
-
-def test_two_datasets_of_one_name_are_refused(small) -> None:
-    with pytest.raises(InputError, match="Two data sets are called phantoms"):
-        read_datasets([small, small])
-    with pytest.raises(InputError, match="no data set"):
-        read_datasets([])
-
-
-def test_a_name_that_is_no_file_name(small) -> None:
-    assert read_dataset(change(small, name="../A b/c")).file_name == "A-b-c"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
@@ -174,6 +119,109 @@ def test_stopping_while_preparing_leaves_no_half_case(small, prepared) -> None:
     assert len(load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")) == 2
 
 
+def test_progress_is_told_over_all_cases_and_only_while_they_are_made(small) -> None:
+    told: list[tuple[float, str]] = []
+    for _ in range(2):
+        load_part(
+            read_dataset(small),
+            0.5,
+            1,
+            small.parent / "cache",
+            on_progress=lambda report: told.append((report.fraction, report.message)),
+        )
+    assert [fraction for fraction, _ in told] == [0.0, 0.5, 0.5, 1.0]
+    assert told[0][1].startswith("Preparing phantoms, volume 1 of 1: case_")
+
+
+def test_a_full_disk_leaves_no_half_case_and_the_other_cases_whole(small, prepared, monkeypatch) -> None:
+    def load():
+        prepared.clear()
+        return load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+
+    written = []
+    original = atomic.os.fsync
+
+    def full(handle) -> None:
+        written.append(handle)
+        if len(written) == 5:  # the second case's labels: three files are the first case's
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(handle)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(atomic.os, "fsync", full)
+        with pytest.raises(OutputError, match="the disk is full; free some space"):
+            load()
+    left = sorted(p.name for p in (small.parent / "cache").rglob("*"))
+    assert [name for name in left if not name.startswith("phantoms")] == [
+        "case.json", "case_1", "grey.npy", "labels.npy"
+    ]  # fmt: skip
+    assert len(load()) == 2
+    assert prepared == ["case_2"]
+
+
+def test_a_cache_that_cannot_be_made(small) -> None:
+    (small.parent / "cache").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be made"):
+        load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+
+
+@pytest.mark.parametrize("name", ["grey.npy", "labels.npy", "case.json"])
+def test_damaged_arrays_are_made_again(small, prepared, name) -> None:
+    def load():
+        prepared.clear()
+        return load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+
+    before = np.array(load()[0].labels)
+    file = next((small.parent / "cache").rglob(f"case_1/{name}"))
+    file.write_bytes(file.read_bytes()[:120])
+    assert np.array_equal(load()[0].labels, before)
+    assert prepared == ["case_1"]
+
+
+def test_another_table_of_labels_makes_another_cache(small, prepared) -> None:
+    load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+    change(small, labels={"1": "spleen", "2": "liver", "3": "aorta"})
+    prepared.clear()
+    first, _ = load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+    assert prepared == ["case_1", "case_2"]
+    assert first.structures == ("spleen", "liver", "aorta")
+
+
+def test_a_cache_that_does_not_say_which_slices_show_what(small, prepared) -> None:
+    """As former versions wrote it."""
+    before = load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+    for file in (small.parent / "cache").rglob("case.json"):
+        info = json.loads(file.read_text())
+        del info["where"]
+        file.write_text(json.dumps(info))
+    prepared.clear()
+    after = load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+    assert prepared == []
+    for a, b in zip(before, after, strict=True):
+        assert {n: s.tolist() for n, s in a.where.items()} == {n: s.tolist() for n, s in b.where.items()}
+
+
+def test_what_is_missing_is_absent_if_the_data_set_says_so(small) -> None:
+    cache = small.parent / "cache"
+    assert [s.absent for s in load_samples(read_dataset(small), read_dataset(small).cases, cache)] == [(), ()]
+    change(small, absent_is_negative=True)
+    full, partial = load_samples(read_dataset(small), read_dataset(small).cases, cache)
+    assert full.absent == ()
+    assert partial.absent == ("spleen",)
+    assert partial.annotated == ("liver", "aorta", "spleen")
+
+
+@pytest.mark.parametrize(("shape", "message"), [((8, 8), "2-D image"), ((2, 4, 8, 8), "4 dimensions")])
+@pytest.mark.parametrize("file", ["case_1.nii.gz", "case_1_labels.nii.gz"])
+def test_images_that_are_no_volumes(small, shape, message, file) -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    array = np.arange(np.prod(shape)).reshape(shape).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=False), str(small.parent / file))
+    with pytest.raises(InputError, match=f"phantoms, case_1: .*{message}"):
+        load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
+
+
 def test_volumes_and_labels_that_do_not_fit(small, kit) -> None:
     def load() -> None:
         load_samples(read_dataset(small), read_dataset(small).cases, small.parent / "cache")
@@ -197,3 +245,5 @@ def test_nothing_to_learn_from_is_refused(small, kit) -> None:
         kit.save_image(small.parent / f"case_{n}_labels.nii.gz", phantom.labels * 0, phantom.volume.grid)
     with pytest.raises(InputError, match="no annotated volume in its training part"):
         load_part(read_dataset(small), 0.5, 1, small.parent / "cache")
+    with pytest.raises(InputError, match="no annotated volume in its training part; add volumes or lower --validation"):
+        load_part(read_dataset(small), 0.99, 1, small.parent / "cache")  # nothing is left to learn from

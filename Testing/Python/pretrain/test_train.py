@@ -2,83 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import errno
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from safetensors.torch import load_file
 
-from PromptSegLib.errors import InputError, OutputError, Stopped
+from PromptSegLib.errors import InputError, OutputError, PromptSegError, Stopped
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import tiny
-from PromptSegLib.pretrain import tasks, train
-from PromptSegLib.pretrain.checkpoint import read_validation
+from PromptSegLib.pretrain import curves, train
 from PromptSegLib.pretrain.data import load_part, read_dataset
 from PromptSegLib.pretrain.recipe import Recipe
 from PromptSegLib.pretrain.tasks import TaskSampler
 from PromptSegLib.pretrain.train import pretrain
-from PromptSegLib.pretrain.trainee import Trainee
+from PromptSegLib.pretrain.trainee import Trainee, quick_dice
+from PromptSegLib.pretrain.validate import mean_dice, read_validation, validate
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.session import Session
-from PromptSegLib.volumes import atomic
+
+pytestmark = pytest.mark.usefixtures("small_images")
 
 
-@pytest.fixture(autouse=True)
-def small_images(monkeypatch):
-    monkeypatch.setattr(tasks, "SIZES", ((64, 64), (64, 96)))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def losses(monkeypatch) -> list[float]:
-    """The loss of each step."""
-    seen: list[float] = []
-    original = train.train_step
-
-    def listen(*args):
-        parts = original(*args)
-        seen.append(parts["loss"])
-        return parts
-
-    monkeypatch.setattr(train, "train_step", listen)
-    return seen
-
-
-@pytest.fixture
-def go(dataset, tmp_path, trained, kit):
-    """Train in a folder of one's own; the cached volumes are those of ``trained``."""
-
-    def run(folder: str = "run", steps: int = 6, **options):
-        recipe = kit.recipe(
-            steps, **{"warmup": 2, "decay": 2, "log_every": 2, "validate_every": 10**6, **options.pop("recipe", {})}
-        )
-        (tmp_path / folder).mkdir(exist_ok=True)
-        if not (tmp_path / folder / "cache").exists():
-            (tmp_path / folder / "cache").symlink_to(trained / "cache")
-        options = {"config": tiny(), "name": "small", "device": "cpu", **options}
-        return pretrain([dataset], tmp_path / folder, recipe=recipe, **options)
-
-    return run
-
-
-def stop_after(steps: int, seen: list[float]):
-    return lambda: len(seen) >= steps
-
-
-def rows(folder) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_a_run_that_goes_on_is_the_run_that_never_stopped(go, losses, tmp_path) -> None:
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(go, losses, tmp_path, stop_after, rows) -> None:
     whole = load_file(go("whole"))
     expected = losses[:]
     losses.clear()
@@ -93,7 +41,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(go, losses, tmp_path) 
     assert [r["step"] for r in rows(tmp_path / "parts")] == ["2", "3", "4", "6"]
 
 
-def test_seconds_go_on_too_and_lines_of_lost_steps_are_dropped(go, losses, tmp_path) -> None:
+def test_seconds_go_on_too_and_lines_of_lost_steps_are_dropped(go, losses, tmp_path, stop_after, rows) -> None:
     with pytest.raises(Stopped):
         go(should_stop=stop_after(2, losses))
     with (tmp_path / "run" / "metrics.csv").open("a") as file:
@@ -111,21 +59,7 @@ def test_a_folder_with_a_run_needs_resume(go, losses) -> None:
         go(steps=2)
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(go, tmp_path) -> None:
-    last = go(steps=1)
-    before = last.read_bytes()
-    for other in (replace(tiny(), tokens=16), replace(tiny(), second="shift")):
-        with pytest.raises(InputError, match="a checkpoint of another configuration; start in another folder"):
-            go(steps=2, resume=True, config=other)
-    last.write_bytes(before[: len(before) // 2])
-    with pytest.raises(InputError, match="damaged or incomplete"):
-        go(steps=2, resume=True)
-    last.write_bytes((tmp_path / "run" / "small.safetensors").read_bytes())
-    with pytest.raises(InputError, match="another configuration"):
-        go(steps=2, resume=True)
-
-
-def test_stopping_saves_a_checkpoint_and_what_can_be_used(go, losses, tmp_path) -> None:
+def test_stopping_saves_a_checkpoint_and_what_can_be_used(go, losses, tmp_path, stop_after) -> None:
     with pytest.raises(Stopped):
         go(steps=100, should_stop=stop_after(2, losses))
     assert len(losses) == 2
@@ -147,27 +81,6 @@ def test_a_time_budget_ends_a_run_as_if_it_were_finished(go, losses, tmp_path, m
     assert 0 < len(losses) < 12
     assert last.is_file()
     assert (tmp_path / "run" / "small.safetensors").is_file()
-
-
-@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
-def test_a_save_that_fails_leaves_the_last_good_checkpoint(go, losses, tmp_path, monkeypatch, trouble) -> None:
-    with pytest.raises(Stopped):
-        go(should_stop=stop_after(2, losses))
-    good = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.suffix != ".csv" and p.is_file()}
-
-    def fail(*_args):
-        raise trouble
-
-    with monkeypatch.context() as broken:
-        if isinstance(trouble, OSError):
-            broken.setattr(atomic.os, "fsync", fail)
-        else:
-            broken.setattr(safetensors.torch, "save", fail)
-        with pytest.raises(OutputError, match=r"space|memory"):
-            go(resume=True)
-    after = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.suffix != ".csv" and p.is_file()}
-    assert after == good
-    go(resume=True)
 
 
 def test_what_a_run_ships_says_where_it_comes_from(trained, kit, dataset) -> None:
@@ -232,7 +145,7 @@ def test_statistics_of_a_batch_norm_are_learned(go, tmp_path) -> None:
 
 def test_a_network_that_sees_one_slice_alone(go, tmp_path, phantom) -> None:
     """As the paper's, which has no neighbouring slices and no proposer."""
-    go(steps=1, config=replace(tiny(), in_channels=1, proposer_width=0, norm="batch"), recipe={"validate_every": 1})
+    go(steps=1, config=replace(tiny(), in_channels=1, proposer_width=0, norm="batch"), recipe={"validation": 0.25})
     session = Session(tmp_path / "run" / "small.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
     session.segment(PromptSet.read(tmp_path / "run" / "phantoms.promptset").values())
@@ -257,16 +170,144 @@ def test_what_is_not_annotated_gives_no_gradient(dataset, trained) -> None:
         assert max(float(p.grad[0].abs().max()) for p in trainee.bank.tensors.values()) > 0
 
 
-def test_the_rate_rises_holds_and_falls() -> None:
-    recipe = Recipe(steps=100, warmup=10, decay=20)
-    rates = [recipe.rate(s) for s in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9:81] == [1.0] * 72
-    assert rates[-1] == 0
-    assert np.all(np.diff(rates[80:]) < 0)
-
-
 def test_a_folder_that_cannot_be_made(dataset, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
         pretrain([dataset], tmp_path / "file" / "run", config=tiny(), device="cpu")
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(go, losses) -> None:
+    go("one", steps=20)
+    first = losses[:]
+    losses.clear()
+    go("two", steps=20)
+    assert losses == first
+    losses.clear()
+    go("three", steps=2, recipe={"seed": 2})
+    assert losses != first[:2]
+
+
+@pytest.mark.parametrize("mode", ["joint", "self"])
+def test_modes_with_views_learn_and_go_on(mode, go, losses, tmp_path, rows, stop_after) -> None:
+    options = {"recipe": {"mode": mode, "validation": 0.25}, "steps": 3}
+    whole = load_file(go("whole", **options))
+    expected = losses[:]
+    losses.clear()
+    with pytest.raises(Stopped):
+        go("run", should_stop=stop_after(1, losses), **options)
+    parts = load_file(go("run", resume=True, **options))
+    assert losses == expected
+    assert all(torch.equal(parts[k], whole[k]) for k in whole)
+    line = rows(tmp_path / "run")[0]
+    assert float(line["cpa"]) > 0
+    assert bool(line["learned"]) is (mode == "joint")
+    assert (tmp_path / "run" / "small.safetensors").is_file()
+    # Without annotations no structure has learned a prompt, and there is no Dice.
+    assert bool(list((tmp_path / "run").glob("*.promptset"))) is (mode == "joint")
+    assert bool(read_validation(tmp_path / "run")) is (mode == "joint")
+
+
+def test_the_cpa_weight_counts_in_joint_mode_alone(go, losses) -> None:
+    for number, recipe in enumerate(({"mode": "joint", "cpa": 0.0}, {"mode": "joint", "cpa": 1.0}, {})):
+        go(str(number), steps=1, recipe=recipe)
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_an_unknown_mode_or_a_number_too_many_is_one_sentence(go) -> None:
+    with pytest.raises(InputError, match="no mode 'both'; choose one of supervised, joint, self"):
+        Recipe(mode="both")
+    with pytest.raises(InputError, match="no schedule 'square'"):
+        Recipe(schedule="square")
+    with pytest.raises(InputError, match="1 data sets, but 2 numbers"):
+        go(recipe={"weights": (7.0, 3.0)})
+
+
+def test_an_empty_training_split_is_one_sentence(kit, tmp_path) -> None:
+    path = kit.write_dataset(tmp_path / "own", (1, 2))
+    phantom = kit.make_phantom(1)
+    for n in (1, 2):
+        kit.save_image(path.parent / f"case_{n}_labels.nii.gz", phantom.labels * 0, phantom.volume.grid)
+    with pytest.raises(InputError, match="no annotated volume in its training part"):
+        pretrain([path], tmp_path / "run", config=tiny(), recipe=kit.recipe(1), device="cpu")
+
+
+def test_a_run_whose_loss_is_no_number_ends(go, tmp_path) -> None:
+    with pytest.raises(PromptSegError, match="not a number any more; go on with --resume and a lower --lr"):
+        go(steps=100, recipe={"lr": 1e30, "prompt_lr": 1e30, "warmup": 0})
+
+
+def test_validation_looks_at_whole_volumes(trained, dataset) -> None:
+    """The same Dice as from all slices at once; for the shown column, without the three shown slices."""
+    part = load_part(read_dataset(dataset), 0.25, 1, trained / "cache")
+    names = list(part.dataset.labels.values())
+    torch.manual_seed(0)
+    trainee = Trainee(tiny(), names)
+    trainee.net.load_state_dict(load_backbone(trained / "tiny.safetensors", "cpu", torch.float32).net.state_dict())
+    scores = validate(trainee, part.validation, names, torch.device("cpu"))
+    assert trainee.training
+    [sample] = part.validation
+    number = names.index("liver")
+    masks = torch.from_numpy(sample.labels == sample.structures.index("liver") + 1)
+    step = max(1, round(3.0 / sample.slice_mm))
+    around = np.clip(np.arange(len(sample.grey))[:, None] + np.array([-step, 0, step]), 0, len(sample.grey) - 1)
+    grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1).permute(0, 2, 3, 1)
+    there = np.flatnonzero(masks.flatten(1).any(1)).tolist()
+    support = [there[round(q * (len(there) - 1))] for q in (0.15, 0.5, 0.85)]
+    trainee.eval()
+    assert scores["liver"][0] == pytest.approx(quick_dice(trainee, grey, masks, number), abs=1e-6)
+    assert scores["liver"][1] == pytest.approx(quick_dice(trainee, grey, masks, number, support), abs=1e-6)
+    assert scores["liver"][1] > 0.5
+    every_third = validate(trainee, part.validation, names, torch.device("cpu"), 3)
+    assert every_third["liver"] != scores["liver"]
+    assert np.isnan(mean_dice({"a": [np.nan, 0.5]}))
+    assert mean_dice({"a": [np.nan, 0.5], "b": [0.2, 0.1]}, 1) == pytest.approx(0.3)
+
+
+def test_the_best_step_is_kept(go, tmp_path, rows, monkeypatch) -> None:
+    dice = iter((0.4, 0.7, 0.5))
+
+    def rated(ema, samples, names, *rest):
+        value = next(dice)
+        return {n: [value, value] for n in names}
+
+    monkeypatch.setattr(train, "validate", rated)
+    go(steps=3, recipe={"validate_every": 1, "validation": 0.25})
+    folder = tmp_path / "run"
+    assert [r["dice"] for r in rows(folder) if r["dice"]] == ["0.4000", "0.7000", "0.5000"]
+    assert read_validation(folder)["mean"] == 0.5
+    assert read_validation(folder / "best")["step"] == 2
+    best = load_backbone(folder / "best" / "small.safetensors", "cpu")
+    assert best.card["recipe"]["step"] == 2
+    prompts = PromptSet.read(folder / "best" / "phantoms.promptset")
+    assert prompts["liver"].card["validation_dice"] == 0.7
+    assert prompts["liver"].backbone_id == best.id
+    assert prompts.card["validation"] == best.card["data"][0]["validation"]
+    size = (folder / "best.safetensors").stat().st_size
+    assert size < (folder / "last.safetensors").stat().st_size / 5
+
+
+def test_validation_changes_nothing_in_what_is_learned(go, losses, tmp_path) -> None:
+    go("without", steps=3, recipe={"validation": 0.25})
+    expected = losses[:]
+    losses.clear()
+    go("with", steps=3, recipe={"validation": 0.25, "validate_every": 1})
+    assert read_validation(tmp_path / "with" / "best")  # what shipped in between changed nothing either
+    assert losses == expected
+
+
+def test_curves_go_to_tensorboard(go, tmp_path, monkeypatch, losses, stop_after) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(Stopped):
+        go(steps=4, should_stop=stop_after(3, losses))
+    go(steps=4, resume=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("loss")] == [2, 3, 4]
+    assert events.Scalars("loss")[1].value == pytest.approx(losses[2], rel=1e-5)
+    monkeypatch.setattr(curves, "find_spec", lambda _: None)
+    go("without", steps=1)
+    assert not (tmp_path / "without" / "tensorboard").exists()
+    assert (tmp_path / "without" / "metrics.csv").is_file()
+
+
+def test_the_time_that_is_left_is_said() -> None:
+    assert [train._duration(s) for s in (40, 720, 7800)] == ["40 s", "12 min", "2 h 10 min"]

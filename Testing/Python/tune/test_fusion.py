@@ -8,7 +8,7 @@ import pytest
 from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.descent import LeftOut
-from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, contour_prior, location_prior, weighted
+from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, location_prior, outlines, weighted
 from PromptSegLib.volumes.volume import Grid
 
 
@@ -24,21 +24,21 @@ def drawn(*indices: int) -> SliceAnnotations:
 
 
 def test_the_outline_is_surest_next_to_a_drawn_slice() -> None:
-    prior = contour_prior({4: square(), 12: square()}, 3.0, 2.0)
+    prior = outlines({4: square(), 12: square()}, (3.0, 2.0, 2.0))
     assert sorted(prior) == list(range(5, 12))
     assert prior[5][10, 10] > prior[8][10, 10] > 0 > prior[8][0, 0] > prior[5][0, 0]
     assert prior[5][10, 10] == pytest.approx(4 * prior[8][10, 10], rel=1e-4)  # 3 mm away, not 12
 
 
 def test_the_network_cannot_overrule_a_neighbouring_outline() -> None:
-    prior = contour_prior({4: square(), 6: square()}, 3.0, 2.0)[5]
+    prior = outlines({4: square(), 6: square()}, (3.0, 2.0, 2.0))[5]
     fused = add_prior(np.full((20, 20), -100.0), weighted(prior, WEIGHTS[0]))
     assert fused[10, 10] > 0
     assert add_prior(np.full((20, 20), 100.0), np.zeros((20, 20))).max() == NETWORK_LIMIT
 
 
 def test_nothing_is_said_with_one_drawn_slice() -> None:
-    assert contour_prior({4: square()}, 3.0, 2.0) == {}
+    assert outlines({4: square()}, (3.0, 2.0, 2.0)) == {}
     assert location_prior(drawn(4), 30) == {}
 
 
@@ -71,5 +71,12 @@ def test_at_the_ends_the_network_is_measured_alone() -> None:
     curve = np.full((1, len(WEIGHTS)), np.nan)
     curve[0, WEIGHTS.index(0.0)] = 0.4
     left_out = LeftOut([0], {3: curve})
-    assert left_out.choice() == (0, WEIGHTS[0])
-    assert left_out.scores(0, WEIGHTS[0]) == {3: 0.4}
+    assert left_out.choice() == (0, 15.0)
+    assert left_out.scores(0, 15.0) == {3: 0.4}
+
+
+@pytest.mark.parametrize(("alone", "weight"), [(0.8, 6.0), (0.4, 15.0), (0.1, 1000.0)])
+def test_outlines_count_more_where_the_network_fails(alone, weight) -> None:
+    """All weights are alike on the left-out slice: the network's own Dice decides."""
+    curve = np.full((1, len(WEIGHTS)), alone)
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, weight)

@@ -17,6 +17,7 @@ from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.tune import tuner
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.tune.examples import Drawing
 
 CYST = Structure("cyst")
 
@@ -53,7 +54,8 @@ def learn(session, annotations: SliceAnnotations, steps: int, seed: int = 0) -> 
     """Tune for exactly so many steps: nothing is left out to find how many are best."""
     recipe = tuner.TuningRecipe(folds=0)
     work = session._works.get(annotations.axis)
-    return tuner.tune(session.backbone, work, annotations, CYST, steps=steps, seed=seed, recipe=recipe).prompt
+    drawings = [Drawing(work, annotations)]
+    return tuner.tune(session.backbone, drawings, CYST, steps=steps, seed=seed, recipe=recipe).prompt
 
 
 def same(a: Prompt, b: Prompt) -> bool:

@@ -1,0 +1,285 @@
+"""Volume nodes to our volumes, our masks to segmentation nodes, and segments to masks.
+
+A volume and what is drawn on it lie under the same parent transform, as Slicer itself arranges it, and everything here
+is in the coordinates below that transform: voxels stay as they were scanned, and moving volume and segmentation
+together changes nothing. Where two nodes lie under different transforms, that is compared, and refused where it does
+not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import GridError, InputError
+from ..prompts.structure import Structure
+from ..prompts.terminology import entry_string
+from ..volumes.volume import Grid, Volume
+from .images import array_of, image_to_world, matrix_of, oriented_image, vtk_matrix
+
+RESULT_TAG = "PromptSeg.Structure"
+"""The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
+_LABELMAP, _SURFACE = "Binary labelmap", "Closed surface"
+
+
+class Result(Protocol):
+    """One structure's mask: bool of the box that begins at ``low`` (k, j, i); see
+    :class:`PromptSegLib.worker.payload.Found`."""
+
+    @property
+    def structure(self) -> Structure:
+        """Name, terminology and colour."""
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(K, J, I) of the box."""
+
+    @property
+    def low(self) -> tuple[int, int, int]:
+        """Where the box begins."""
+
+
+def grid_of(node: Any) -> Grid:
+    """The grid of a volume node, without its parent transform. Raises as :func:`volume_of`."""
+    image = node.GetImageData() if node is not None and hasattr(node, "GetImageData") else None
+    if image is None or min(image.GetDimensions()) < 1 or image.GetPointData().GetScalars() is None:
+        name = node.GetName() if node is not None else "The volume"
+        raise InputError(f"{name} has no image", "choose a volume that is loaded")
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    i, j, k = image.GetDimensions()
+    grid = Grid.from_ijk_to_ras(matrix_of(matrix), (k, j, i))
+    axes = np.asarray(grid.direction).reshape(3, 3)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
+        raise GridError(
+            f"The axes of {node.GetName()} are not at right angles, as after a tilted gantry",
+            "resample it with the module Resample Scalar/Vector/DWI Volume",
+        )
+    return grid
+
+
+def volume_of(node: Any) -> Volume:
+    """The volume of a ``vtkMRMLScalarVolumeNode``, which shares its voxels where they are int16 or float32.
+
+    Raises :class:`InputError` for a node without a 3-D scalar image, and :class:`GridError` for a sheared grid.
+    """
+    grid = grid_of(node)
+    name = node.GetName() or "volume"
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise InputError(f"{name} is a label map", "choose the CT itself")
+    if node.GetImageData().GetNumberOfScalarComponents() != 1:
+        raise InputError(
+            f"{name} has several values per voxel", "choose a volume with one value per voxel, such as a CT"
+        )
+    voxels = array_of(node.GetImageData())
+    if voxels.dtype not in (np.int16, np.float32):
+        low, high = voxels.min(), voxels.max()
+        whole = voxels.dtype.kind in "iu" and low >= -(2**15) and high < 2**15
+        voxels = voxels.astype(np.int16 if whole else np.float32)
+    view = voxels.view()
+    view.flags.writeable = False
+    return Volume(view, grid, name)
+
+
+def new_segmentation(volume_node: Any, name: str = "") -> Any:
+    """A segmentation node for a volume in its scene: on its grid, under its transform, beside it in the subject
+    hierarchy, with it as the source image of a DICOM export."""
+    scene = volume_node.GetScene()
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name or f"{volume_node.GetName()} segmentation")
+    node.CreateDefaultDisplayNodes()
+    attach(node, volume_node)
+    return node
+
+
+def attach(node: Any, volume_node: Any) -> None:
+    """Make ``volume_node`` what a segmentation is of."""
+    import slicer
+
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
+    if hierarchy is not None:
+        own, its = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volume_node)
+        if own and its:
+            hierarchy.SetItemParent(own, hierarchy.GetItemParent(its))
+        elif its:  # without the Slicer application, nobody makes items for new nodes
+            hierarchy.CreateItem(hierarchy.GetItemParent(its), node)
+
+
+def show(
+    results: Sequence[Result],
+    node: Any,
+    volume_node: Any,
+    save_state: Callable[[], object] | None = None,
+) -> list[str]:
+    """Put masks into a segmentation node, all at once, and give the ids of their segments.
+
+    A former result of the same structure is replaced and keeps the name and colour that the user may have given it;
+    what was drawn is never touched. ``save_state`` is called before the node changes: the segment editor's
+    ``SaveStateForUndo``. Raises :class:`GridError` if the node belongs to another volume, and :class:`InputError` if it
+    holds surfaces alone.
+    """
+    import slicer
+
+    segmentation = node.GetSegmentation()
+    if segmentation.GetNumberOfSegments():
+        _check_belongs(node, volume_node)
+    else:
+        attach(node, volume_node)
+    # In the segmentation's own coordinates, should it lie under another transform; and before anything changes.
+    ijk_to_own = np.linalg.inv(_between(node, volume_node)) @ grid_of(volume_node).ijk_to_ras
+    images = [oriented_image(one.mask, one.low, ijk_to_own) for one in results]
+    former = {}
+    for segment_id in segmentation.GetSegmentIDs():
+        structure = tag(segmentation.GetSegment(segment_id), RESULT_TAG)
+        if structure:
+            former[structure] = segment_id
+    if save_state is not None:
+        save_state()
+    ids = []
+    in_3d = segmentation.ContainsRepresentation(_SURFACE)
+    were = node.StartModify()
+    try:
+        for one, image in zip(results, images, strict=True):
+            name = one.structure.name
+            segment_id = former.get(name, "")
+            if segment_id:
+                segmentation.SeparateSegmentLabelmap(segment_id)  # it may share its label map with drawn segments
+                segment = segmentation.GetSegment(segment_id)
+                segment.RemoveAllRepresentations(_LABELMAP)
+                segment.SetLabelValue(1)
+                segment.AddRepresentation(_LABELMAP, image)
+                segment.Modified()
+            else:
+                segment = slicer.vtkSegment()
+                _describe(segment, one.structure)
+                segment.SetTag(RESULT_TAG, name)
+                segment.AddRepresentation(_LABELMAP, image)
+                segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
+                segmentation.AddSegment(segment, segment_id)
+            ids.append(segment_id)
+        if in_3d:
+            segmentation.CreateRepresentation(_SURFACE)  # of those that lack it
+    finally:
+        node.EndModify(were)
+    return ids
+
+
+def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = False) -> np.ndarray:
+    """(K, J, I) bool of one segment on a volume's grid.
+
+    Raises :class:`InputError` if there is no such segment, and :class:`GridError` if the segment's voxels are not those
+    of the volume; with ``resample`` they are then resampled, as a reference to compare with may be.
+    """
+    grid = grid_of(volume_node)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise InputError(f"{node.GetName()} has no such segment", "choose a segment")
+    image = segment.GetRepresentation(_LABELMAP)
+    out = np.zeros(grid.shape, bool)
+    if image is None:
+        _check_labelmaps(node)
+        return out
+    array = array_of(image)
+    if not array.size:
+        return out
+    matrix = _between(node, volume_node) @ image_to_world(image)
+    offset = _offset(matrix, grid)
+    if offset is None:
+        if not resample:
+            raise GridError(
+                f"{segment.GetName()} was not drawn on the voxels of {volume_node.GetName()}",
+                "draw on the volume that it belongs to",
+            )
+        return _resampled(image, segment.GetLabelValue(), matrix, grid)
+    first = image.GetExtent()[::2][::-1]
+    low = np.array([a + b for a, b in zip(first, offset, strict=True)])
+    shape, target = np.array(array.shape), np.array(grid.shape)
+    start, stop = np.clip(-low, 0, shape), np.clip(target - low, 0, shape)
+    inside = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    there = tuple(slice(int(a), int(b)) for a, b in zip(start + low, stop + low, strict=True))
+    out[there] = array[inside] == segment.GetLabelValue()
+    return out
+
+
+def tag(segment: Any, name: str) -> str:
+    """A segment's tag; empty if it has none."""
+    import vtk
+
+    value = vtk.mutable("")
+    return str(value) if segment.GetTag(name, value) else ""
+
+
+def _describe(segment: Any, structure: Structure) -> None:
+    segment.SetName(structure.name)
+    segment.SetNameAutoGenerated(False)
+    segment.SetColor(*structure.colour)
+    segment.SetColorAutoGenerated(False)
+    entry = entry_string(structure)
+    if entry:
+        segment.SetTag(segment.GetTerminologyEntryTagName(), entry)
+
+
+def _check_belongs(node: Any, volume_node: Any) -> None:
+    """Whether results of a volume may be put beside the segments that are there."""
+    _check_labelmaps(node)
+    other = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    if other is not None and other is not volume_node and not grid_of(other).matches(grid_of(volume_node)):
+        raise GridError(
+            f"{node.GetName()} belongs to the volume {other.GetName()}", "choose another segmentation or a new one"
+        )
+
+
+def _check_labelmaps(node: Any) -> None:
+    if node.GetSegmentation().GetSourceRepresentationName() != _LABELMAP:
+        raise InputError(
+            f"{node.GetName()} holds surfaces and no label map",
+            "make binary labelmap its source representation in the module Segmentations",
+        )
+
+
+def _between(node: Any, volume_node: Any) -> np.ndarray:
+    """(4, 4) from a segmentation's coordinates to a volume's, both below their transforms; refuses bent ones."""
+    own, its = node.GetParentTransformNode(), volume_node.GetParentTransformNode()
+    if own is its:
+        return np.eye(4)
+    import slicer
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(own, its, matrix):
+        raise GridError(
+            f"{node.GetName()} and {volume_node.GetName()} are moved by different transforms, and one of them is bent",
+            "put both under the same transform in the module Transforms",
+        )
+    return matrix_of(matrix)
+
+
+def _offset(matrix: np.ndarray, grid: Grid) -> tuple[int, int, int] | None:
+    """By how many voxels (k, j, i) a label map is shifted on a grid; None if their voxels do not coincide."""
+    change = np.linalg.inv(grid.ijk_to_ras) @ matrix
+    shift = change[:3, 3]
+    whole = np.round(shift)
+    # Over the whole volume, less than a twentieth of a voxel.
+    bent = np.abs((change[:3, :3] - np.eye(3)) * np.array(grid.size)).sum(axis=1).max()
+    if bent > 0.05 or np.abs(shift - whole).max() > 0.05:
+        return None
+    i, j, k = (int(n) for n in whole)
+    return k, j, i
+
+
+def _resampled(image: Any, value: int, matrix: np.ndarray, grid: Grid) -> np.ndarray:
+    """Nearest neighbour."""
+    import slicer
+
+    source = slicer.vtkOrientedImageData()
+    source.ShallowCopy(image)
+    source.SetImageToWorldMatrix(vtk_matrix(matrix))
+    reference = oriented_image(np.zeros(grid.shape, np.uint8), (0, 0, 0), grid.ijk_to_ras)
+    out = slicer.vtkOrientedImageData()
+    slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(source, reference, out)
+    return array_of(out) == value

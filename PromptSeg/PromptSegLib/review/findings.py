@@ -1,0 +1,201 @@
+"""What a review finds: per structure the volume, what looks odd, the slices that most deserve a look, and how good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import GridError
+from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..volumes.volume import Grid
+from .metrics import ScoreRow, dice_per_slice, score
+
+_JUMP = 0.5
+"""A slice of which so much is not what its neighbours are is odd."""
+
+
+@dataclass(frozen=True)
+class SliceFinding:
+    """One slice that deserves a look: ``why`` in words; ``dice`` where a reference is there, ``doubt`` (cm^2 that may
+    be wrong) where an uncertainty is there."""
+
+    index: int
+    why: str
+    dice: float | None = None
+    doubt: float | None = None
+
+
+@dataclass(frozen=True)
+class StructureReview:
+    """One structure. ``remarks`` are sentences about what looks odd, ``slices`` the ones to look at, the first most.
+
+    ``estimate`` is the Dice to be expected of the slices that were not drawn, where that is known; ``score`` and
+    ``per_slice`` (n,) Dice with NaN where nothing is on either side compare with a reference, None without one;
+    ``doubt`` (n,) is what may be wrong in each slice, in cm^2.
+    """
+
+    name: str
+    volume_ml: float
+    remarks: tuple[str, ...]
+    slices: tuple[SliceFinding, ...]
+    estimate: float | None = None
+    score: ScoreRow | None = None
+    per_slice: np.ndarray | None = None
+    doubt: np.ndarray | None = None
+    unsure_ml: float | None = None
+    """All that may be wrong."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain fields for ``json.dumps``."""
+        return {
+            "structure": self.name,
+            "volume_ml": round(self.volume_ml, 3),
+            "remarks": list(self.remarks),
+            "slices": [vars(one) for one in self.slices],
+            "estimate": self.estimate,
+            "unsure_ml": self.unsure_ml,
+            "score": None if self.score is None else self.score.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Review:
+    """Structures in the order in which they were given; slices count along array axis ``axis``."""
+
+    structures: tuple[StructureReview, ...]
+    axis: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain fields for ``json.dumps``."""
+        return {"axis": self.axis, "structures": [one.to_json() for one in self.structures]}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one structure beside its mask: all on one grid, (K, J, I)."""
+
+    uncertainty: np.ndarray | None = None
+    reference: np.ndarray | None = None
+    drawn: Sequence[int] = field(default_factory=tuple)
+    """Slices that are as the user drew them: they need no look and do not count."""
+    estimate: float | None = None
+
+
+def review(
+    masks: Mapping[str, np.ndarray],
+    grid: Grid,
+    evidence: Mapping[str, Evidence] | None = None,
+    *,
+    axis: int = 0,
+    most: int = 4,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Review:
+    """Look at masks (K, J, I) bool by structure; ``most`` slices of each are named.
+
+    With a reference these are the ones with the lowest Dice, with an uncertainty those where most may be wrong, else
+    those that differ most from their neighbours. Raises :class:`GridError` for arrays of another size, ``Stopped``.
+    """
+    evidence = evidence or {}
+    found = []
+    for n, (name, mask) in enumerate(masks.items()):
+        check(should_stop)
+        on_progress(Progress("review", n / max(1, len(masks)), f"Looking at {name}"))
+        known = evidence.get(name, Evidence())
+        for other in (mask, known.uncertainty, known.reference):
+            if other is not None and other.shape != grid.shape:
+                raise GridError(f"What belongs to {name} has another size than the image", "use one grid for all")
+        found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, most))
+    on_progress(Progress("review", 1.0, "Looked at all structures"))
+    return Review(tuple(found), axis)
+
+
+def _structure(name: str, mask: np.ndarray, grid: Grid, known: Evidence, axis: int, most: int) -> StructureReview:
+    spacing = grid.spacing[::-1]
+    ml = float(np.prod(spacing)) / 1000
+    others = tuple(a for a in range(3) if a != axis)
+    cm2 = float(np.prod([spacing[a] for a in others])) / 100
+    doubt = None
+    if known.uncertainty is not None:
+        # Entropy of one bit is a chance of one half to be wrong.
+        doubt = np.asarray(known.uncertainty.sum(axis=others, dtype=np.float64)) * cm2 / 2
+        doubt[list(known.drawn)] = 0
+    row = per_slice = None
+    if known.reference is not None:
+        row = score(mask, known.reference, spacing, known.drawn, axis)
+        per_slice = dice_per_slice(mask, known.reference, axis)
+    jumps = neighbour_change(mask, axis)
+    slices = _worst(per_slice, doubt, jumps, known.drawn, most)
+    volume = float(np.count_nonzero(mask)) * ml
+    unsure = None if doubt is None else float(doubt.sum()) * spacing[axis] / 10
+    remarks = _remarks(mask, jumps, axis)
+    return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, doubt, unsure)
+
+
+def _worst(
+    per_slice: np.ndarray | None, doubt: np.ndarray | None, jumps: np.ndarray, drawn: Sequence[int], most: int
+) -> tuple[SliceFinding, ...]:
+    if per_slice is not None:
+        badness = np.where(np.isnan(per_slice), -1.0, 1 - per_slice)
+    else:
+        badness = jumps.copy() if doubt is None else doubt.copy()
+    badness[list(drawn)] = -1
+    least = 0.0 if per_slice is not None else 1e-6
+    order = [int(k) for k in np.argsort(-badness, kind="stable")[:most] if badness[k] > least]
+    out = []
+    for k in order:
+        dice = None if per_slice is None else float(per_slice[k])
+        unsure = None if doubt is None else float(doubt[k])
+        if dice is not None:
+            why = f"Dice {dice:.2f}"
+        elif unsure is not None:
+            why = f"about {unsure:.1f} cm² may be wrong"
+        else:
+            why = f"{jumps[k]:.0%} of it is not what its neighbours show"
+        out.append(SliceFinding(k, why, dice, unsure))
+    return tuple(out)
+
+
+def neighbour_change(mask: np.ndarray, axis: int = 0) -> np.ndarray:
+    """(n,) float64: how much of each slice is not what the slice below, it and the slice above show by majority, as a
+    share of what it or the majority shows; 0 where nothing is, and in the outermost slices of the volume."""
+    view = np.moveaxis(mask, axis, 0)
+    out = np.zeros(len(view))
+    for k in range(1, len(view) - 1):
+        below, own, above = view[k - 1], view[k], view[k + 1]
+        if own.any() or (below.any() and above.any()):
+            majority = (below & own) | (own & above) | (below & above)
+            any_of_them = max(1, int(np.count_nonzero(majority | own)))
+            out[k] = int(np.count_nonzero(majority ^ own)) / any_of_them
+            if not (below.any() and above.any()):
+                out[k] = 0.0  # a structure ends here
+    return out
+
+
+def _remarks(mask: np.ndarray, jumps: np.ndarray, axis: int) -> tuple[str, ...]:
+    if not mask.any():
+        return ("Nothing was found.",)
+    remarks = []
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
+    large = int((sizes >= 0.05 * sizes[0]).sum())
+    if large > 1:
+        remarks.append(f"It is in {large} separate parts.")
+    elif count > 1:
+        remarks.append(f"There are {count - 1} specks beside it.")
+    faces = [bool(mask.take(end, axis=a).any()) for a in range(3) for end in (0, -1)]
+    if any(faces):
+        remarks.append("It touches the border of the image.")
+    there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    gaps = int(there[-1] - there[0] + 1 - len(there))
+    if gaps:
+        remarks.append(f"It is missing in {gaps} slice{'s' * (gaps > 1)} between others that show it.")
+    odd = [int(k) for k in np.flatnonzero(jumps > _JUMP)]
+    if odd and not gaps:
+        listed = ", ".join(map(str, odd[:5]))
+        remarks.append(f"It changes abruptly at slice{'s' * (len(odd) > 1)} {listed}{' and others' * (len(odd) > 5)}.")
+    return tuple(remarks)

@@ -1,0 +1,83 @@
+"""Sentences about what was drawn that deserve a second look. Nothing is refused here: the user may well be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from scipy import ndimage
+
+from .annotations import SliceAnnotations, SliceStatus
+
+_ODD_DICE = 0.3
+"""A left-out slice below this, while the others are found well, may contradict them."""
+_PART = 0.1
+"""A second region of at least this share of the largest is a part of its own, not a slip of the brush."""
+
+
+class LeftOutScore(Protocol):
+    """What is needed of a slice that was left out."""
+
+    @property
+    def volume(self) -> int:
+        """Which drawing, from 0."""
+
+    @property
+    def index(self) -> int:
+        """Native slice."""
+
+    @property
+    def dice(self) -> float:
+        """0..1 or NaN."""
+
+
+def advice(annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScore] = ()) -> tuple[str, ...]:
+    """Sentences on drawings of one structure, one :class:`SliceAnnotations` a volume, and on their left-out Dice."""
+    notes: list[str] = []
+    for number, drawn in enumerate(annotations):
+        where = f" of volume {number + 1}" if len(annotations) > 1 else ""
+        notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn)]
+    known = [s for s in scores if s.dice == s.dice]
+    if len(known) > 2:
+        middle = float(np.median([s.dice for s in known]))
+        for s in known:
+            where = f" of volume {s.volume + 1}" if len(annotations) > 1 else ""
+            if s.dice < _ODD_DICE and s.dice < middle - 0.4:
+                notes.append(
+                    f"Slice {s.index}{where} is not what the other drawn slices let expect"
+                    f" (Dice {s.dice:.2f}, the middle of all {middle:.2f}): check whether they contradict each other."
+                )
+    if sum(len(drawn.drawn()) for drawn in annotations) == 1:
+        notes.append("Only one slice shows the structure: how good the result is, cannot be estimated.")
+    return tuple(notes)
+
+
+def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:
+    """What stands before and after the name of the volume."""
+    notes = []
+    parts = {}
+    for index in drawn.drawn():
+        mask = drawn.slices[index].labelled() == 1
+        labels, _ = ndimage.label(mask, np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel())[1:]
+        parts[index] = int((sizes >= _PART * sizes.max()).sum())
+        at_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+        if at_edge and drawn.slices[index].status is SliceStatus.COMPLETE:
+            notes.append(
+                (f"The outline in slice {index}", " touches the border of the image: the structure may go on.")
+            )
+    if parts and min(parts.values()) == 1 and len(parts) > 1:
+        several = [index for index, count in parts.items() if count > 1]
+        if several and 2 * len(several) < len(parts):
+            listed = ", ".join(map(str, several))
+            word = "Slice" if len(several) == 1 else "Slices"
+            verb = "shows" if len(several) == 1 else "show"
+            rest = f" {verb} separate parts where the other slices have one: check that it is one structure."
+            notes.append((f"{word} {listed}", rest))
+    shown = drawn.drawn()
+    gone = [i for i, s in drawn.slices.items() if s.status is SliceStatus.ABSENT and shown and shown[0] < i < shown[-1]]
+    if gone:
+        rest = " is marked as without the structure, between slices that show it: it will stay empty."
+        notes += [(f"Slice {index}", rest) for index in sorted(gone)]
+    return notes

@@ -1,0 +1,104 @@
+"""How good the undrawn part of a result is likely to be: an estimated Dice with a range, from what is known without a
+reference.
+
+Four things tell: the leave-one-slice-out Dice, the Dice that the final probabilities themselves let expect, how far
+network and outlines agree between drawn slices, and how far apart the drawn slices are. Their log-odds are combined by
+a line that was fitted to pairs of volume and structure with a reference (``Testing/Benchmarks/calibration.py``, which
+also says how well it holds on volumes that it was not fitted to). It is an estimate for structures and images like
+those: where all of network, outlines and drawing are wrong in the same way, it cannot know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..segment.result import SCALE, LogitMap
+from .annotations import SliceAnnotations
+
+NAMES = ("leave_one_out", "expected", "agreement", "gap")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``weights`` of the signs of :data:`NAMES` around their ``means``, the ``offset`` and the standard deviation
+    ``spread`` of what is left, all in log-odds of Dice; ``pairs`` is to how many pairs it was fitted."""
+
+    weights: tuple[float, float, float, float]
+    means: tuple[float, float, float, float]
+    offset: float
+    spread: float
+    pairs: int
+
+
+# calibration.py prints this line. A sign that is not known takes its mean. With 0 pairs it is set by hand, not fitted.
+CALIBRATION = Calibration((0.25, 0.45, 0.25, -0.15), (0.8, 1.9, 1.2, 3.0), 1.3, 0.8, 0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``dice`` to be expected of the undrawn slices; in about four of five cases it lies from ``low`` to ``high``."""
+
+    dice: float
+    low: float
+    high: float
+
+
+def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float | None) -> dict[str, float]:
+    """What is known without a reference, by :data:`NAMES`; NaN for what is not.
+
+    ``expected`` is the Dice of the final mask with a truth drawn from its own probabilities, over the undrawn slices;
+    ``agreement`` the Dice of network and outlines between drawn slices; ``gap`` the mean distance of drawn slices in
+    mm. Dice lies in 0..1.
+    """
+    used, drawn = set(annotations.used()), annotations.drawn()
+    sums = np.zeros(4)  # probability, mask, both; then the same for network and outline
+    both = np.zeros(3)
+    for k in {*logits.slices, *logits.network} - used:
+        if k in logits.slices:
+            p = 1 / (1 + np.exp(-logits.slices[k].astype(np.float32) / SCALE))
+            found = p > 0.5
+            sums[:3] += float(p.sum()), float(np.count_nonzero(found)), float(p[found].sum())
+    for k, outline in logits.prior.outlines.items():
+        inside = outline > 0
+        network = logits.network.get(k)
+        seen = np.zeros_like(inside) if network is None else network > 0
+        both += np.count_nonzero(inside), np.count_nonzero(seen), np.count_nonzero(inside & seen)
+    apart = np.diff(drawn).mean() * logits.work.slice_mm if len(drawn) > 1 else math.nan
+    return {
+        "leave_one_out": math.nan if leave_one_out is None else leave_one_out,
+        "expected": 2 * sums[2] / (sums[0] + sums[1]) if sums[1] else math.nan,
+        "agreement": 2 * both[2] / (both[0] + both[1]) if both[0] else math.nan,
+        "gap": float(apart),
+    }
+
+
+def estimate(found: Mapping[str, float], calibration: Calibration = CALIBRATION) -> Estimate | None:
+    """From :func:`signs`; None if neither a left-out slice nor the mask says anything."""
+    if math.isnan(found["leave_one_out"]) and math.isnan(found["expected"]):
+        return None
+    values = in_log_odds(found)
+    at = calibration.offset + sum(
+        w * (v - m) for w, v, m in zip(calibration.weights, values, calibration.means, strict=True) if not math.isnan(v)
+    )
+    unknown = sum(math.isnan(v) for v in values)
+    reach = 1.2816 * calibration.spread * (1 + 0.25 * unknown)  # four of five of a normal distribution
+    return Estimate(*(1 / (1 + math.exp(-x)) for x in (at, at - reach, at + reach)))
+
+
+def in_log_odds(found: Mapping[str, float]) -> list[float]:
+    """The signs as the line takes them: log-odds of Dice, held within 0.02 to 0.98, and the logarithm of the gap."""
+    odds = [log_odds(found[name]) for name in NAMES[:3]]
+    gap = found["gap"]
+    return [*odds, math.log(max(gap, 1.0)) if gap == gap else math.nan]
+
+
+def log_odds(dice: float) -> float:
+    """Log-odds of a Dice held within 0.02 to 0.98; NaN stays NaN."""
+    if math.isnan(dice):
+        return math.nan
+    held = min(max(dice, 0.02), 0.98)
+    return math.log(held / (1 - held))

@@ -1,0 +1,310 @@
+"""What each request does: it fills the same types as every face does, and calls the session."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import __version__
+from ..errors import PromptError, PromptSegError
+from ..progress import OnProgress, Progress, check
+from .jobs import Jobs
+from .payload import get_annotations, get_structure, get_volume, put_mask, put_structure
+
+if TYPE_CHECKING:
+    from ..prompts.promptset import Prompt
+    from ..segment.result import Segmentation
+    from ..session import Session
+    from ..tune.annotations import SliceAnnotations
+
+_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
+
+
+class Call(Protocol):
+    """One request being worked on, as the engine sees it."""
+
+    id: str
+    do: str
+    fields: Mapping[str, Any]
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Say something to the face."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """Say where the work is."""
+
+    def should_stop(self) -> bool:
+        """Whether the request was cancelled."""
+
+    def should_finish(self) -> bool:
+        """Whether it was cancelled, or the best so far is asked for."""
+
+
+class Engine:
+    """Keeps the backbone and the volume warm from one request to the next."""
+
+    def __init__(
+        self, jobs: Jobs, backbone: str = "punet-ct", device: str = "auto", threads: int | None = None
+    ) -> None:
+        self.jobs = jobs
+        self._settings = (backbone, device, threads)
+        self._session: Session | None = None
+        self._volume_file = ""
+
+    def do(self, call: Call) -> dict[str, Any]:
+        """The result of a request that was checked. Raises :class:`PromptSegError` and ``Stopped``."""
+        actions: dict[str, Callable[[Call], dict[str, Any]]] = {
+            "set_volume": self._set_volume,
+            "segment": self._segment,
+            "tune": self._tune,
+            "suggest": self._suggest,
+            "prompts": self._prompts,
+            "info": self._info,
+        }
+        return actions[call.do](call)
+
+    def _set_volume(self, call: Call) -> dict[str, Any]:
+        self._ready(call)
+        return {}
+
+    def _segment(self, call: Call) -> dict[str, Any]:
+        from ..prompts.library import resolve
+
+        prompts = [prompt for text in call.fields["prompts"] for prompt in resolve(text).values()]
+        drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
+        session = self._ready(call)
+        listen = _part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
+        result = session.segment(prompts, drawn=drawn, on_progress=listen, should_stop=call.should_stop)
+        out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
+        if call.fields.get("review"):
+            out["review"] = _review(call, session, result, drawn, prompts, call.fields.get("axis") or 0)
+        return out
+
+    def _tune(self, call: Call) -> dict[str, Any]:
+        from ..prompts.promptset import PromptSet
+
+        fields = call.fields
+        annotations = get_annotations(self.jobs, fields["annotations"])
+        structure = get_structure(fields["structure"])
+        former = _former(fields["start_from"], structure.name) if fields.get("start_from") else None
+        seed = fields.get("seed") or 0
+        then = fields.get("segment") or fields.get("review") or fields.get("suggest")
+        session = self._ready(call)
+        if fields.get("preview"):
+            first = session.tune(
+                annotations, structure, start_from=former, steps=0, seed=seed, should_stop=call.should_finish
+            ).prompt
+            self._apply(call, session, first, annotations, "preview", _part(call.on_progress, 0.0, 0.1))
+        listen = _part(call.on_progress, 0.1 if fields.get("preview") else 0.0, 0.8 if then else 1.0)
+        result = session.tune(
+            annotations,
+            structure,
+            start_from=former,
+            steps=fields.get("steps"),
+            seed=seed,
+            on_progress=listen,
+            should_stop=call.should_finish,
+        )
+        check(call.should_stop)
+        path = self.jobs.path(f"{call.id}/prompt.promptset")
+        PromptSet.of(structure.name, [result.prompt]).write(path)
+        call.emit("artefact", kind="prompt", file=f"{call.id}/{path.name}")
+        out: dict[str, Any] = {
+            "prompt": f"{call.id}/{path.name}",
+            "structure": put_structure(structure),
+            "card": dict(result.prompt.card),
+            "leave_one_slice_out_dice": result.leave_one_out_dice,
+            "left_out": [asdict(one) for one in result.left_out],
+            "history": [dict(one) for one in result.history],
+            "notes": list(result.notes),
+            "seconds": dict(result.seconds),
+            "stopped": result.stopped,
+        }
+        if then:
+            listen = _part(call.on_progress, 0.8, 0.95)
+            segmentation, out["masks"] = self._apply(call, session, result.prompt, annotations, "artefact", listen)
+            if fields.get("review"):
+                drawn = {structure.name: annotations}
+                out["review"] = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
+            if fields.get("suggest"):
+                found = session.suggest(
+                    annotations, result.prompt, segmentation=segmentation, most=fields["suggest"],
+                    should_stop=call.should_stop,
+                )  # fmt: skip
+                out["suggestions"] = [asdict(one) for one in found]
+        return out
+
+    def _suggest(self, call: Call) -> dict[str, Any]:
+        annotations = get_annotations(self.jobs, call.fields["annotations"])
+        prompt = _former(call.fields["prompt"], "")
+        session = self._ready(call)
+        found = session.suggest(
+            annotations,
+            prompt,
+            most=call.fields.get("most") or 1,
+            on_progress=call.on_progress,
+            should_stop=call.should_stop,
+        )
+        return {"suggestions": [asdict(one) for one in found]}
+
+    def _apply(
+        self,
+        call: Call,
+        session: Session,
+        prompt: Prompt,
+        annotations: SliceAnnotations,
+        event: str,
+        listen: OnProgress,
+    ) -> tuple[Segmentation, list[dict[str, Any]]]:
+        """The volume segmented with what was just learned: drawn slices as drawn."""
+        drawn = {prompt.structure.name: annotations}
+        result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=call.should_stop)
+        return result, self._masks(call, result, event)
+
+    def _masks(self, call: Call, result: Segmentation, event: str) -> list[dict[str, Any]]:
+        """Write a result to the job's folder, structure by structure: together the masks may not fit into memory."""
+        masks = []
+        maps = (call.fields.get("maps") or ()) if event == "artefact" else ()
+        for number, structure in enumerate(result.structures, 1):
+            check(call.should_stop)
+            mask = result.mask(structure.name)
+            one = put_mask(self.jobs, f"{call.id}/{event}-{number}.npy", structure, mask, result.grid)
+            for kind in maps:
+                check(call.should_stop)
+                array = getattr(result, kind)(structure.name)
+                one[kind] = self.jobs.write_array(f"{call.id}/{kind}-{number}.npy", array)
+            call.emit(event, kind="mask", **one)
+            masks.append(one)
+        return masks
+
+    def _prompts(self, call: Call) -> dict[str, Any]:
+        from ..prompts.library import SUFFIX, shipped
+
+        own = [path for folder in call.fields.get("folders") or () for path in sorted(Path(folder).glob(f"*{SUFFIX}"))]
+        sets = []
+        for path, is_shipped in [*((path, True) for path in shipped()), *((path, False) for path in own)]:
+            try:
+                sets.append(_card(path, is_shipped))
+            except PromptError as error:
+                call.emit("warning", message=str(error), file=str(path))
+        return {"sets": sets}
+
+    def _info(self, call: Call) -> dict[str, Any]:
+        """Also where something is missing: that is what the user wants to know."""
+        about: dict[str, Any] = {
+            "versions": {"promptseg": __version__, "python": platform.python_version()}
+            | {name: _version(name) for name in _PACKAGES},
+            "device": None,
+            "computer": None,
+            "precision": None,
+            "backbone": None,
+            "problem": None,
+        }
+        try:
+            session = self._loaded(call)
+        except ModuleNotFoundError as error:
+            about["problem"] = f"The Python package {error.name} is not installed."
+            return about
+        except PromptSegError as error:
+            about["problem"] = str(error)
+            return about
+        from ..review.machine import computer
+
+        backbone = session.backbone
+        return about | {
+            "device": str(backbone.device),
+            "computer": computer(backbone.device),
+            "precision": str(backbone.dtype).removeprefix("torch."),
+            "backbone": {"name": backbone.name, "id": backbone.id, "card": dict(backbone.card)},
+        }
+
+    def _loaded(self, call: Call) -> Session:
+        """The session; loading it is the one stage that cannot be interrupted."""
+        check(call.should_stop)
+        if self._session is None:
+            call.on_progress(Progress("load", 0.0, "Loading the backbone"))
+            from ..session import Session
+
+            backbone, device, threads = self._settings
+            self._session = Session(backbone, device, threads)
+        check(call.should_stop)
+        return self._session
+
+    def _ready(self, call: Call) -> Session:
+        """The session with the request's volume in it, which is read only if it is another one."""
+        session = self._loaded(call)
+        given = call.fields.get("volume")
+        if given is not None and given["file"] != self._volume_file:
+            call.on_progress(Progress("read", 0.0, f"Reading {given['name']}"))
+            start = time.perf_counter()
+            volume = get_volume(self.jobs, given)
+            check(call.should_stop)
+            session.set_volume(volume)
+            self._volume_file = given["file"]
+            call.emit("metric", stage="read", metrics={"seconds": time.perf_counter() - start})
+        return session
+
+
+def _review(
+    call: Call,
+    session: Session,
+    result: Segmentation,
+    drawn: Mapping[str, SliceAnnotations],
+    prompts: Sequence[Prompt],
+    axis: int,
+) -> dict[str, Any]:
+    """How good each structure is, and where to look; ``prompts`` are what was learned from ``drawn``."""
+    listen = _part(call.on_progress, 0.95, 1.0)
+    found = session.review(
+        result, drawn=drawn, prompts=prompts, axis=axis, on_progress=listen, should_stop=call.should_stop
+    )
+    return found.to_json()
+
+
+def _card(path: Path, is_shipped: bool) -> dict[str, Any]:
+    """What a prompt set says about itself, without its tensors."""
+    from ..prompts.promptset import read_header
+
+    header = read_header(path)
+    prompts = [
+        {"structure": one["structure"], "card": one["card"], "backbone": one["backbone"]} for one in header["prompts"]
+    ]
+    return {
+        "name": header["name"],
+        "file": str(path),
+        "shipped": is_shipped,
+        "card": header["card"],
+        "prompts": prompts,
+    }
+
+
+def _former(text: str, name: str) -> Prompt:
+    """The prompt that a further round goes on from: the one of that name, or the only one."""
+    from ..prompts.library import resolve
+
+    prompts = resolve(text).prompts
+    if name not in prompts and len(prompts) != 1:
+        raise PromptError(f"{text} has no prompt for {name}", f"it has: {', '.join(prompts)}")
+    return prompts.get(name) or next(iter(prompts.values()))
+
+
+def _part(listen: OnProgress, low: float, high: float) -> OnProgress:
+    """A listener for a part of a run."""
+
+    def part(progress: Progress) -> None:
+        fraction = low + (high - low) * progress.fraction
+        listen(Progress(progress.stage, fraction, progress.message, progress.metrics))
+
+    return part
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

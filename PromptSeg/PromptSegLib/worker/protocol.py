@@ -1,0 +1,233 @@
+"""What a face and the worker say to each other: UTF-8 JSON, one object a line.
+
+A face writes requests to the worker's standard input, ``{"id": "7", "do": "segment", "prompts": ["abdomen-ct"]}``, and
+reads events, ``{"id": "7", "event": "progress", ...}``. An ``id`` is chosen by the face and names the job folder that
+arrays pass through (:mod:`.jobs`). Every request is answered by any number of other events and exactly one *done*,
+whose ``status`` is "done" or "stopped", or *error*. Events that belong to no request have the id null: *hello*, which
+comes first, and *error* for a line that is no request.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import InputError
+
+PROTOCOL = 1
+EVENTS = ("hello", "stage", "progress", "metric", "preview", "artefact", "warning", "error", "done")
+MAPS = ("probability", "uncertainty")
+STATUSES = ("untouched", "draft", "complete", "absent")
+MOST_BYTES = 2**20
+"""Longest line: arrays go by file, so a longer one is no message."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_FILE = re.compile(r"[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}\Z")
+
+Check = Callable[[Any, str], None]
+
+
+class RequestError(InputError):
+    """A request that the worker does not understand: a defect of the face that sent it."""
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line. What is not finite becomes null; numpy's numbers become plain ones."""
+    return json.dumps(_plain(message), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+class Lines:
+    """Bytes as they come, cut into lines. Empty lines are left out."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """The lines that ``data`` completes; None for one that was too long and is dropped."""
+        found: list[bytes | None] = []
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            if self._skipping or len(line) > MOST_BYTES:
+                found.append(None)
+                self._skipping = False
+            elif line.strip():
+                found.append(line.strip())
+        if len(self._rest) > MOST_BYTES:
+            self._rest, self._skipping = b"", True
+        return found
+
+
+def decode(line: bytes | None) -> dict[str, Any]:
+    """The object of a line; raises :class:`RequestError`."""
+    if line is None:
+        raise RequestError(f"A line is longer than {MOST_BYTES} bytes", "pass arrays by file")
+    try:
+        message = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"A line is not JSON: {line[:60]!r}") from error
+    if not isinstance(message, dict):
+        raise RequestError(f"A line is not a JSON object: {line[:60]!r}")
+    return message
+
+
+def decode_request(line: bytes | None) -> dict[str, Any]:
+    """A request, checked field by field; raises :class:`RequestError`."""
+    message = decode(line)
+    fields = dict(message)
+    identity, do = fields.pop("id", None), fields.pop("do", None)
+    if not isinstance(identity, str) or not _ID.match(identity):
+        raise RequestError("A request's id must be 1 to 64 letters, digits, hyphens or underscores")
+    if not isinstance(do, str) or do not in REQUESTS:
+        raise RequestError(f"There is no request {do!r}", f"ask for one of {', '.join(REQUESTS)}")
+    _check_fields(fields, REQUESTS[do], do)
+    return message
+
+
+def decode_event(line: bytes | None) -> dict[str, Any]:
+    """An event; raises :class:`RequestError` for anything else."""
+    message = decode(line)
+    if message.get("event") not in EVENTS or not isinstance(message.get("id"), str | None):
+        raise RequestError(f"A line is not an event: {str(message)[:60]}")
+    return message
+
+
+def _check_fields(fields: Mapping[str, Any], known: Mapping[str, Check], where: str) -> None:
+    """Names that end in ``?`` may be missing or null."""
+    for name in fields:
+        if name not in known and f"{name}?" not in known:
+            raise RequestError(f"{where} has no field {name!r}")
+    for key, check in known.items():
+        name = key.rstrip("?")
+        if fields.get(name) is None:
+            if not key.endswith("?"):
+                raise RequestError(f"{where} lacks the field {name!r}")
+        else:
+            check(fields[name], f"{where}.{name}")
+
+
+def _a(what: str, good: Callable[[Any], bool]) -> Check:
+    def check(value: Any, where: str) -> None:
+        if not good(value):
+            raise RequestError(f"{where} is not {what}")
+
+    return check
+
+
+def _list(item: Check, count: int | None = None) -> Check:
+    def check(value: Any, where: str) -> None:
+        if not isinstance(value, list) or len(value) > 100_000 or count not in (None, len(value)):
+            raise RequestError(f"{where} is not a list" + (f" of {count}" if count else ""))
+        for number, one in enumerate(value):
+            item(one, f"{where}[{number}]")
+
+    return check
+
+
+def _object(known: Mapping[str, Check]) -> Check:
+    def check(value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise RequestError(f"{where} is not an object")
+        _check_fields(value, known, where)
+
+    return check
+
+
+def _by_name(item: Check) -> Check:
+    def check(value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise RequestError(f"{where} is not an object")
+        for name, one in value.items():
+            text(name, where)
+            item(one, f"{where}[{name!r}]")
+
+    return check
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 4096 and value.isprintable()
+
+
+text = _a("a text", _is_text)
+whole = _a("a whole number from 0 on", _is_whole)
+number = _a("a number", _is_number)
+flag = _a("true or false", lambda value: isinstance(value, bool))
+file = _a("a file in a job folder", lambda value: isinstance(value, str) and bool(_FILE.match(value)))
+identity = _a("an id", lambda value: isinstance(value, str) and bool(_ID.match(value)))
+grid = _object({"size": _list(whole, 3), "origin": _list(number, 3), "spacing": _list(number, 3),
+                "direction": _list(number, 9)})  # fmt: skip
+volume = _object({"file": file, "grid": grid, "name": text, "modality": text})
+code = _object({"scheme": text, "value": text, "meaning": text})
+structure = _object({"name": text, "colour": _list(number, 3), "code?": code, "category?": code, "modifier?": code,
+                     "synonyms?": _list(text)})  # fmt: skip
+drawn_slice = _object({"index": whole, "status": _a("a slice status", lambda value: value in STATUSES)})
+maps = _list(_a(f"one of {', '.join(MAPS)}", lambda value: value in MAPS))
+axis = _a("0, 1 or 2", lambda value: _is_whole(value) and value < 3)
+annotation = _object({"axis": axis, "grid": grid,
+                       "file": file, "slices": _list(drawn_slice)})  # fmt: skip
+
+REQUESTS: dict[str, dict[str, Check]] = {
+    "set_volume": {"volume": volume},
+    "segment": {
+        "volume?": volume,
+        "prompts": _list(text),
+        "drawn?": _by_name(annotation),
+        "maps?": maps,
+        "review?": flag,
+        "axis?": axis,
+    },
+    "tune": {
+        "volume?": volume,
+        "annotations": annotation,
+        "structure": structure,
+        "start_from?": text,
+        "steps?": whole,
+        "seed?": whole,
+        "preview?": flag,
+        "segment?": flag,
+        "maps?": maps,
+        "review?": flag,
+        "suggest?": whole,
+    },
+    "suggest": {"volume?": volume, "annotations": annotation, "prompt": text, "most?": whole},
+    "prompts": {"folders?": _list(text)},
+    "info": {},
+    "cancel": {"of": identity, "keep?": flag},
+}
+"""The fields of each request; ``?`` marks those that may be left out. ``volume`` may be left out where one was set.
+
+- *set_volume*: take up a volume, so that the requests that follow find it prepared.
+- *segment*: ``prompts`` are texts as on the command line (``abdomen-ct:liver``, or a path); ``drawn`` are annotations
+  of this volume by structure name. The result lists ``masks``; ``maps`` go with them; ``review`` adds how good they
+  are and where to look, in slices along ``axis``.
+- *tune*: learn a structure. ``preview`` shows the first mask as an event before the steps begin; ``segment`` gives the
+  final mask; ``suggest`` is how many slices to suggest next. The result names the ``prompt`` file.
+- *suggest*: which slices to draw next, from what was drawn and the ``prompt`` that was learned from it, as a text.
+- *prompts*: the shipped prompt sets and those in ``folders``.
+- *info*: versions, device, backbone.
+- *cancel*: stop the request ``of``; with ``keep``, tuning ends with the best prompt so far.
+"""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    if isinstance(value, str | bool) or value is None:
+        return value
+    if hasattr(value, "tolist"):  # numpy's numbers and arrays
+        return _plain(value.tolist())
+    if isinstance(value, int | float):
+        return value if math.isfinite(value) else None
+    return str(value)

@@ -1,0 +1,407 @@
+"""The paper's claim, measured: a prompt of under 1 % of the network is nearly as good as fine-tuning all of it.
+
+    python Testing/Benchmarks/paper_claim.py BTCV/dataset.json --out runs/claim/results.json
+    python Testing/Benchmarks/paper_claim.py --out runs/claim/results.json --table
+
+A network is pre-trained on spleen, left kidney, gallbladder and liver, then learns esophagus, stomach and pancreas, one
+at a time, in each of the ways of ``adaptation.py``, from all, 10 and 3 subjects. Every finished cell is written to the
+JSON file; what is there is not computed again. Learning rates are chosen for each way on a structure that is neither
+pre-trained nor asked for, on training subjects alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from adaptation import METHODS, Frozen, Slices, examine, learn, lessons, questions, restrict
+
+from PromptSegLib.model.config import PUNetConfig, paper
+from PromptSegLib.model.files import read_tensors, write_tensors
+from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
+from PromptSegLib.pretrain import data, tasks, views
+from PromptSegLib.pretrain.data import Sample
+from PromptSegLib.pretrain.recipe import MODES, Recipe
+from PromptSegLib.pretrain.tasks import TaskSampler
+from PromptSegLib.pretrain.train import average, train_step
+from PromptSegLib.pretrain.trainee import Trainee
+from PromptSegLib.pretrain.validate import validate
+from PromptSegLib.volumes.atomic import replacing
+
+BASE = ("spleen", "left kidney", "gallbladder", "liver")
+NEW = ("esophagus", "stomach", "pancreas")
+REHEARSAL = "inferior vena cava"
+"""What learning rates are chosen on."""
+REHEARSED = 4
+"""Of how many of its steps the rehearsal of a learning rate has one."""
+MOST_RATES = 3
+"""Two for each way, and one beyond the better of them."""
+FIRST = ("prompts", "decoder", "full", "head", "linear", "scratch")
+CLAIM = 2.67
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the figures; they are kept with the results, and other settings refuse to be mixed with them."""
+
+    spacing: float = 3.0
+    size: tuple[int, int] = (96, 128)
+    config: str = "all blocks"
+    pretraining_steps: int = 1000
+    steps: int = 300
+    batches: int = 60
+    groups: int = 2
+    every: int = 3
+    base: tuple[str, ...] = BASE
+    new: tuple[str, ...] = NEW
+    rehearsal: str = REHEARSAL
+
+    def network(self) -> PUNetConfig:
+        """The sizes of the network."""
+        return (
+            paper() if self.config == "paper" else PUNetConfig(prompted_encoder_levels=(1, 2, 3, 4), proposer_width=0)
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure to be measured: which pre-training, structure, number of subjects (0: all), method and seed."""
+
+    mode: str
+    structure: str
+    subjects: int
+    method: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its name in the results."""
+        return "|".join(str(v) for v in asdict(self).values())
+
+
+class Results:
+    """The JSON file: settings, pre-trainings, learning rates and cells; written whole after every change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[str, Any] = {"settings": {}, "pretraining": {}, "rates": {}, "cells": {}}
+        if path.is_file():
+            self.values.update(json.loads(path.read_text(encoding="utf-8")))
+
+    def bind(self, settings: Settings) -> None:
+        """Refuse to go on with other settings than the file's."""
+        wanted = json.loads(json.dumps(asdict(settings)))
+        if self.values["settings"] not in ({}, wanted):
+            raise SystemExit(f"{self.path} was made with other settings: choose another --out")
+        self.values["settings"] = wanted
+
+    def put(self, part: str, key: str, value: Any) -> None:
+        """Add one entry and write the file."""
+        self.values[part][key] = value
+        with replacing(self.path) as file:
+            file.write(json.dumps(self.values, indent=1).encode())
+
+
+@dataclass
+class Material:
+    """The volumes: ``training`` to learn from, ``held_out`` to ask about."""
+
+    training: list[Sample]
+    held_out: list[Sample]
+
+    def some(self, count: int, seed: int) -> list[Sample]:
+        """``count`` training subjects (0: all) drawn by ``seed``; a larger draw holds the smaller ones."""
+        names = sorted(s.name for s in self.training)
+        random.Random(seed).shuffle(names)
+        chosen = set(names[: count or None])
+        return [s for s in self.training if s.name in chosen]
+
+
+def load(path: Path, settings: Settings, cache: Path) -> Material:
+    """The data set at the settings' spacing, by the split that pre-training uses (a quarter is held out, seed 1)."""
+    # The library has one working spacing; sizes that go with it are scaled alike.
+    data.RECIPE = {**data.RECIPE, "spacing": settings.spacing}
+    tasks.SIZES = (settings.size,) * 4
+    scale = 2.0 / settings.spacing
+    views.TEACHER, large, small = (8 * round(side * scale / 8) for side in (192, 168, 120))
+    views.STUDENTS = (large, small)
+    dataset = data.read_dataset(path)
+    part = data.load_part(dataset, 0.25, 1, cache, most_validated=1000, on_progress=lambda p: say(p.message))
+    return Material(part.training, part.validation)
+
+
+def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dtype) -> tuple[Trainee, dict[str, Any]]:
+    """Train network and prompts on the base structures alone; gives the moving average and its record."""
+    steps = settings.pretraining_steps
+    recipe = Recipe(
+        steps=steps, groups=settings.groups, warmup=max(1, steps // 12), decay=max(1, steps // 2), ema=0.99, mode=mode
+    )
+    began = time.process_time()
+    torch.manual_seed(recipe.seed)
+    trainee = Trainee(settings.network(), settings.base)
+    ema = copy.deepcopy(trainee).requires_grad_(False)
+    optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
+    fast = trainee if dtype == torch.float32 else copy.deepcopy(trainee).to(dtype)
+    teacher = None if mode == "supervised" else copy.deepcopy(ema).to(dtype).eval()
+    sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed)
+    trainee.train()
+    sums: dict[str, float] = {}
+    for step in range(recipe.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * recipe.rate(step)
+        batch = sampler.draw(recipe.groups, recipe.learned_per_slice, views=teacher is not None, tasks=mode != "self")
+        if teacher is not None:
+            with torch.no_grad():
+                torch._foreach_copy_(list(teacher.parameters()), list(ema.parameters()))
+        for name, value in train_step(trainee, fast, optimiser, batch, dtype, recipe, teacher).items():
+            sums[name] = sums.get(name, 0.0) + value / 50
+        average(ema, trainee, recipe.ema_decay(step))
+        if (step + 1) % 50 == 0:
+            seconds = time.process_time() - began
+            say(f"{mode}: step {step + 1}, {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in sums.items()))
+            sums = {}
+    record: dict[str, Any] = {"steps": recipe.steps, "seconds": round(time.process_time() - began, 1), "dice": {}}
+    if mode != "self":  # there, prompts of the base structures have learned nothing
+        exact = copy.deepcopy(ema).to(dtype)
+        held_out = restrict(material.held_out, settings.base)
+        scores = validate(exact, held_out, settings.base, torch.device("cpu"), settings.every)
+        record["dice"] = {k: round(v[0], 4) for k, v in scores.items()}
+    return ema.eval(), record
+
+
+class Experiment:
+    """Everything that cells share, made when first needed and kept while it is used."""
+
+    def __init__(self, material: Material, settings: Settings, results: Results) -> None:
+        self.material, self.settings, self.results = material, settings, results
+        self.dtype = fast_dtype(torch.device("cpu"))
+        self._frozen: dict[str, tuple[Frozen, Slices]] = {}
+        self._pool: tuple[tuple, Slices] | None = None
+
+    def frozen(self, mode: str) -> tuple[Frozen, Slices]:
+        """The pre-trained network of ``mode`` and the held-out slices; trained now if it is not on disk."""
+        if mode not in self._frozen:
+            path = self.results.path.with_name(f"pretrained-{mode}.safetensors")
+            if path.is_file() and mode in self.results.values["pretraining"]:
+                trainee = Trainee(self.settings.network(), self.settings.base)
+                trainee.load_state_dict(read_tensors(path)[0])
+            else:
+                trainee, record = pretrain(mode, self.material, self.settings, self.dtype)
+                write_tensors(path, trainee.state_dict(), {"mode": mode})
+                self.results.put("pretraining", mode, record)
+                say(f"{mode}: {record}")
+            frozen = Frozen.of(trainee, self.dtype)
+            asked = questions(frozen, self.material.held_out, self.settings.new, self.settings.every)
+            self._frozen = {mode: (frozen, asked)}
+        return self._frozen[mode]
+
+    def pool(self, mode: str, structure: str, subjects: Sequence[Sample], seed: int) -> Slices:
+        """The slices to learn from: the same for all methods."""
+        key = (mode, structure, tuple(s.name for s in subjects), seed)
+        if self._pool is None or self._pool[0] != key:
+            frozen, _ = self.frozen(mode)
+            made = lessons(frozen, subjects, structure, self.settings.batches, self.settings.groups, 1000 + seed)
+            self._pool = (key, made)
+        return self._pool[1]
+
+    def rate(self, method: str) -> float:
+        """The learning rate of a method, chosen on the rehearsal structure: two training subjects are left out."""
+        rates = self.results.values["rates"]
+        if method not in rates:
+            frozen, _ = self.frozen("supervised")
+            taught, left_out = self.material.training[:-2], self.material.training[-2:]
+            pool = self.pool("supervised", self.settings.rehearsal, taught, 0)
+            asked = questions(frozen, left_out, [self.settings.rehearsal], self.settings.every)
+            tried: dict[float, float] = {}
+            waiting = list(METHODS[method].rates)
+            while waiting:
+                rate = waiting.pop(0)
+                done = learn(METHODS[method], frozen, pool, max(1, self.settings.steps // REHEARSED), rate, 0)
+                tried[rate] = round(_mean(examine(done, asked, 1).values()), 4)
+                best, ends = max(tried, key=lambda r: (tried[r], -r)), (min(tried), max(tried))
+                if not waiting and best in ends and len(tried) < MOST_RATES:
+                    waiting.append(float(f"{best / 3 if best == ends[0] else best * 3:.2g}"))
+            self.results.put("rates", method, {"chosen": best, "tried": {str(k): v for k, v in tried.items()}})
+            say(f"rate of {method}: {tried}")
+        return float(rates[method]["chosen"])
+
+    def run(self, cell: Cell) -> None:
+        """Measure one cell and write it down."""
+        rate = self.rate(cell.method)
+        frozen, asked = self.frozen(cell.mode)
+        subjects = self.material.some(cell.subjects, cell.seed)
+        pool = self.pool(cell.mode, cell.structure, subjects, cell.seed)
+        done = learn(METHODS[cell.method], frozen, pool, self.settings.steps, rate, cell.seed)
+        dice = examine(done, asked, self.settings.new.index(cell.structure) + 1)
+        row = {
+            **asdict(cell),
+            "rate": rate,
+            "dice": round(_mean(dice.values()), 4),
+            "by_subject": {k: round(v, 4) for k, v in dice.items()},
+            "trained": done.trained,
+            "share": done.trained / frozen.size,
+            "seconds": round(done.seconds, 2),
+            "loss": round(done.loss, 4),
+        }
+        self.results.put("cells", cell.key, row)
+        say(f"{cell.key}: Dice {row['dice']:.3f}, loss {row['loss']:.3f}, {row['seconds']:.0f} s")
+
+
+def plan(settings: Settings, modes: Sequence[str], seeds: int) -> Iterator[Cell]:
+    """All cells, what matters most first."""
+    rest = [m for m in METHODS if m not in FIRST]
+    first = modes[0]
+
+    def cells(mode: str, sizes: Sequence[int], methods: Sequence[str], seed: int) -> Iterator[Cell]:
+        for size in sizes:
+            for structure in settings.new:
+                yield from (Cell(mode, structure, size, m, seed) for m in methods)
+
+    yield from cells(first, (0, 3), FIRST, 1)
+    for seed in range(2, seeds + 1):
+        yield from cells(first, (3,), ("prompts", "decoder", "full", "head"), seed)
+    yield from cells(first, (10,), FIRST, 1)
+    yield from cells(first, (0, 3, 10), rest, 1)
+    for mode in modes[1:]:
+        yield from cells(mode, (0, 3), ("prompts", "full", "head"), 1)
+    for seed in range(2, seeds + 1):
+        yield from cells(first, (0, 10), ("prompts", "decoder", "full"), seed)
+
+
+def table(results: Results) -> str:
+    """Markdown: for each pre-training and number of subjects a table of methods."""
+    values = results.values
+    cells = list(values["cells"].values())
+    new = values["settings"]["new"]
+    lines = []
+    for mode in dict.fromkeys(c["mode"] for c in cells):
+        record = values["pretraining"][mode]
+        known = ", ".join(f"{k} {v:.3f}" for k, v in record["dice"].items()) or "none"
+        lines += [
+            f"Pre-training: {mode}, {record['steps']} steps, {record['seconds']:.0f} CPU seconds; Dice: {known}.",
+            "",
+        ]
+        for subjects in sorted({c["subjects"] for c in cells if c["mode"] == mode}, key=lambda n: -(n or 10**6)):
+            here = [c for c in cells if (c["mode"], c["subjects"]) == (mode, subjects)]
+            columns = ["method", *new, "mean", "to full, points", "trained", "share %", "CPU seconds"]
+            lines += [
+                f"**{subjects or 'All'} subjects**",
+                "",
+                f"| {' | '.join(columns)} |",
+                "|---" * len(columns) + "|",
+            ]
+            lines += [_row(m, here, new) for m in METHODS if any(c["method"] == m for c in here)]
+            lines.append("")
+    lines.append(
+        "Learning rates: " + ", ".join(f"{METHODS[k].label} {v['chosen']:g}" for k, v in values["rates"].items())
+    )
+    return "\n".join(lines)
+
+
+def _row(method: str, cells: Sequence[dict[str, Any]], new: Sequence[str]) -> str:
+    """One method: means over seeds, and the spread of the seeds' means where there are several."""
+    mine = [c for c in cells if c["method"] == method]
+    by_structure = [[c["dice"] for c in mine if c["structure"] == n] for n in new]
+    means, gaps = by_seed(mine, new), []
+    whole = by_seed([c for c in cells if c["method"] == "full"], new)
+    gaps = [100 * (means[s] - whole[s]) for s in means if s in whole]
+    share, seconds = 100 * mine[0]["share"], _mean(c["seconds"] for c in mine)
+    columns = [
+        METHODS[method].label,
+        *(f"{_mean(v):.3f}" if v else "-" for v in by_structure),
+        _spread(list(means.values()), "{:.3f}"),
+        "-" if method == "full" else _spread(gaps, "{:+.1f}"),
+        f"{mine[0]['trained']:,}",
+        f"{share:.3f}" if share < 10 else f"{share:.0f}",
+        f"{seconds:.0f}",
+    ]
+    return f"| {' | '.join(columns)} |"
+
+
+def by_seed(cells: Sequence[dict[str, Any]], new: Sequence[str]) -> dict[int, float]:
+    """The mean over all structures, for each seed that has them all."""
+    out = {}
+    for seed in sorted({c["seed"] for c in cells}):
+        found = {c["structure"]: c["dice"] for c in cells if c["seed"] == seed}
+        if set(found) == set(new):
+            out[seed] = _mean(found.values())
+    return out
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """Mean, and the standard deviation where there is more than one."""
+    if not values:
+        return "-"
+    text = form.format(_mean(values))
+    return text + (
+        f" (SD {form.format(np.std(values, ddof=1)).lstrip('+')}, n = {len(values)})" if len(values) > 1 else ""
+    )
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values) or [np.nan]))
+
+
+def say(text: str) -> None:
+    """One line of the log."""
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def main() -> None:
+    """Run what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, nargs="?", help="dataset.json of btcv")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file of the results; weights lie beside it")
+    parser.add_argument("--table", action="store_true", help="print what there is as markdown")
+    parser.add_argument("--budget", type=float, default=1.0, help="multiplies all numbers of steps")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--spacing", type=float, default=3.0, help="in-plane, in mm")
+    parser.add_argument("--config", choices=("all blocks", "paper"), default="all blocks")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="only these ways")
+    parser.add_argument("--structures", nargs="+", choices=NEW, help="only these structures")
+    parser.add_argument("--subjects", nargs="+", type=int, help="only these numbers of subjects (0: all)")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
+    options = parser.parse_args()
+    results = Results(options.out)
+    if options.table:
+        print(table(results))
+        return
+    if options.dataset is None:
+        parser.error("name the dataset.json")
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    usual = Settings()
+    size = tuple(32 * round(side * usual.spacing / options.spacing / 32) for side in usual.size)
+    settings = Settings(
+        spacing=options.spacing,
+        size=size,
+        config=options.config,
+        pretraining_steps=max(1, round(usual.pretraining_steps * options.budget)),
+        steps=max(1, round(usual.steps * options.budget)),
+        batches=max(1, round(usual.batches * options.budget)),
+    )
+    results.bind(settings)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    experiment = Experiment(load(options.dataset, settings, options.out.parent / "cache"), settings, results)
+    for cell in plan(settings, options.modes, options.seeds):
+        asked = zip(
+            (options.methods, options.subjects, options.structures),
+            (cell.method, cell.subjects, cell.structure),
+            strict=True,
+        )
+        if cell.key not in results.values["cells"] and all(not only or value in only for only, value in asked):
+            experiment.run(cell)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

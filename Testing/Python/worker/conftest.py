@@ -1,0 +1,98 @@
+"""A tiny backbone with random weights, a prompt set for it, and workers that compute with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from PromptSegLib.tune.annotations import SliceAnnotations
+from PromptSegLib.worker.blocking import Worker
+from PromptSegLib.worker.process import PACKAGE
+
+
+@pytest.fixture(scope="session")
+def engine_files(tmp_path_factory) -> tuple[Path, Path]:
+    """(a backbone, a prompt set with random prompts of liver and spleen)."""
+    import torch
+
+    from PromptSegLib.model.backbone import load_backbone, write_backbone
+    from PromptSegLib.model.config import tiny
+    from PromptSegLib.model.punet import PUNet
+    from PromptSegLib.prompts.promptset import Prompt, PromptSet
+    from PromptSegLib.prompts.terminology import find
+
+    folder = tmp_path_factory.mktemp("engine")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        write_backbone(folder / "tiny.safetensors", PUNet(tiny()), {"note": "random weights, for tests"})
+    backbone = load_backbone(folder / "tiny.safetensors", "cpu")
+    random = torch.Generator().manual_seed(7)
+    prompts = [
+        Prompt(find(name), backbone.id, {k: torch.randn(s, generator=random) for k, s in backbone.shapes().items()}, {})
+        for name in ("liver", "spleen")
+    ]
+    PromptSet.of("abdomen", prompts).write(folder / "abdomen.promptset")
+    return folder / "tiny.safetensors", folder / "abdomen.promptset"
+
+
+@pytest.fixture(scope="session")
+def small(kit):
+    """A small CT with its labels."""
+    return kit.make_phantom(5, (12, 32, 32))
+
+
+@pytest.fixture(scope="session")
+def drawn(small) -> SliceAnnotations:
+    """The liver in two slices of it, and a slice without it."""
+    return SliceAnnotations.from_labels(small.labels, small.volume.grid, 1, [5, 7], [0])
+
+
+@pytest.fixture(scope="module")
+def worker(engine_files):
+    """A worker that stays warm for all tests of a file; the volume is not set."""
+    with Worker(engine_files[0], "cpu", 1) as worker:
+        yield worker
+
+
+@pytest.fixture
+def own_worker(engine_files):
+    """Make a worker of one's own. ``before`` is Python code that runs in it before it serves, ``engine`` is the body of
+    ``do(self, call)`` that stands before the real one."""
+    made = []
+
+    def make(engine: str = "", before: str = "") -> Worker:
+        worker = Worker(engine_files[0], "cpu", 1)
+        if engine or before:
+            body = "\n".join(f"    {line}" for line in (engine or "pass").splitlines())
+            code = (
+                f"import ctypes, os, sys, time\n{before}\n"
+                "from PromptSegLib.worker import engine, serve\n"
+                "real = engine.Engine.do\n"
+                f"def do(self, call):\n{body}\n    return real(self, call)\n"
+                "engine.Engine.do = do\n"
+                "sys.exit(serve.main(sys.argv[1:]))\n"
+            )
+            arguments = worker._words[worker._words.index("--jobs") :]
+            worker._words = [sys.executable, "-c", code, *arguments]
+        made.append(worker)
+        return worker
+
+    yield make
+    for worker in made:
+        worker.close()
+
+
+@pytest.fixture
+def python_path(monkeypatch) -> None:
+    """Child processes find PromptSegLib."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture
+def same():
+    """Whether a :class:`Found` is exactly a mask (K, J, I)."""
+    return lambda found, mask: np.array_equal(found.whole(mask.shape), mask)

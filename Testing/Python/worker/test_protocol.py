@@ -1,0 +1,117 @@
+"""Lines in and out: what is refused, what is cut, what JSON cannot say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from PromptSegLib.worker.process import PACKAGE
+from PromptSegLib.worker.protocol import (
+    MOST_BYTES,
+    REQUESTS,
+    Lines,
+    RequestError,
+    decode_event,
+    decode_request,
+    encode,
+)
+
+GRID = {"size": [3, 4, 5], "origin": [0, 0, 0.5], "spacing": [1, 1, 2], "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+VOLUME = {"file": "1/volume.npy", "grid": GRID, "name": "CT", "modality": "CT"}
+ANNOTATIONS = {"axis": 0, "grid": GRID, "file": "1/drawn.npy", "slices": [{"index": 2, "status": "complete"}]}
+STRUCTURE = {"name": "left kidney", "colour": [0.1, 0.2, 0.3], "code": None}
+GOOD = [
+    {"do": "set_volume", "volume": VOLUME},
+    {"do": "segment", "prompts": ["abdomen-ct:liver"], "drawn": {"liver": ANNOTATIONS}, "maps": ["uncertainty"]},
+    {"do": "tune", "annotations": ANNOTATIONS, "structure": STRUCTURE, "steps": 0, "segment": True, "volume": VOLUME},
+    {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "most": 2},
+    {"do": "prompts", "folders": ["/somewhere"]},
+    {"do": "info"},
+    {"do": "cancel", "of": "7", "keep": True},
+]
+
+
+def line(**fields) -> bytes:
+    return json.dumps({"id": "1", **fields}).encode()
+
+
+def test_every_request_is_understood() -> None:
+    assert {request["do"] for request in GOOD} == set(REQUESTS)
+    for request in GOOD:
+        assert decode_request(line(**request)) == {"id": "1", **request}
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"\xff\xfe{}", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1, 2]", "not a JSON object"),
+        (b'{"do": "info"}', "id must be"),
+        (b'{"id": "../x", "do": "info"}', "id must be"),
+        (b'{"id": "1", "do": "format_disk"}', "no request 'format_disk'"),
+        (line(do="info", more=1), "info has no field 'more'"),
+        (line(do="segment"), "segment lacks the field 'prompts'"),
+        (line(do="segment", prompts="liver"), "segment.prompts is not a list"),
+        (line(do="segment", prompts=[3]), r"segment.prompts\[0\] is not a text"),
+        (line(do="segment", prompts=["a"], maps=["__class__"]), r"maps\[0\] is not one of probability"),
+        (line(do="set_volume", volume={**VOLUME, "file": "../../etc/passwd"}), "volume.file is not a file in a job"),
+        (line(do="set_volume", volume={**VOLUME, "file": "1/.."}), "volume.file is not a file in a job"),
+        (line(do="set_volume", volume={**VOLUME, "grid": {**GRID, "spacing": [1, 1, float("nan")]}}), "not a number"),
+        (line(do="tune", annotations={**ANNOTATIONS, "axis": 3}, structure=STRUCTURE), "axis is not 0, 1 or 2"),
+        (line(do="tune", annotations=ANNOTATIONS, structure=STRUCTURE, steps=True), "steps is not a whole number"),
+        (line(do="tune", annotations=ANNOTATIONS, structure=STRUCTURE, steps=-1), "steps is not a whole number"),
+    ],
+)
+def test_a_malformed_request_is_refused_with_its_reason(bad, why) -> None:
+    with pytest.raises(RequestError, match=why):
+        decode_request(bad)
+
+
+def test_lines_may_come_in_any_pieces() -> None:
+    data = b'{"a": 1}\n\n  \r\n{"b": "\xc3\xa4"}\r\n{"c"'
+    for size in (1, 3, 7, 100):
+        lines = Lines()
+        found = [one for start in range(0, len(data), size) for one in lines.feed(data[start : start + size])]
+        assert found == [b'{"a": 1}', b'{"b": "\xc3\xa4"}']
+        assert lines.feed(b": 2}\n") == [b'{"c": 2}']
+
+
+def test_a_line_without_end_takes_no_memory_and_the_next_line_is_read() -> None:
+    lines = Lines()
+    found = [one for _ in range(40) for one in lines.feed(b"x" * (MOST_BYTES // 10))]
+    assert len(lines._rest) <= MOST_BYTES
+    assert found + lines.feed(b'y\n{"id": "2"}\n') == [None, b'{"id": "2"}']
+
+
+def test_numbers_that_json_cannot_say_become_null_and_those_of_numpy_plain() -> None:
+    message = {
+        "event": "metric",
+        "loss": float("nan"),
+        "dice": np.float32(0.5),
+        "n": np.int64(3),
+        "all": np.array([1, np.inf]),
+    }
+    assert json.loads(encode(message)) == {"event": "metric", "loss": None, "dice": 0.5, "n": 3, "all": [1, None]}
+    assert encode({"a": "line\nbreak"}).count(b"\n") == 1
+
+
+@pytest.mark.parametrize("bad", [b"Loading...", b'{"id": "1"}', b'{"id": 3, "event": "done"}', b'{"event": "party"}'])
+def test_what_is_no_event_is_refused(bad) -> None:
+    with pytest.raises(RequestError):
+        decode_event(bad)
+
+
+def test_the_face_needs_nothing_heavy() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n"
+        "import PromptSegLib.worker.blocking, PromptSegLib.worker.client\n"
+        "heavy = {'torch', 'SimpleITK', 'scipy', 'safetensors', 'rich'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
