@@ -59,6 +59,8 @@ class Settings:
     pretraining_steps: int = 1000
     steps: int = 300
     batches: int = 60
+    dense: float = 1.0
+    """Weight of the loss of all base structures at once, which reaches the network past their deep tokens."""
     groups: int = 2
     every: int = 3
     base: tuple[str, ...] = BASE
@@ -143,7 +145,13 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
     """Train network and prompts on the base structures alone; gives the moving average and its record."""
     steps = settings.pretraining_steps
     recipe = Recipe(
-        steps=steps, groups=settings.groups, warmup=max(1, steps // 12), decay=max(1, steps // 2), ema=0.99, mode=mode
+        steps=steps,
+        groups=settings.groups,
+        warmup=max(1, steps // 12),
+        decay=max(1, steps // 2),
+        ema=0.99,
+        mode=mode,
+        dense=settings.dense,
     )
     began = time.process_time()
     torch.manual_seed(recipe.seed)
@@ -369,6 +377,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="only these ways")
     parser.add_argument("--structures", nargs="+", choices=NEW, help="only these structures")
     parser.add_argument("--subjects", nargs="+", type=int, help="only these numbers of subjects (0: all)")
+    parser.add_argument("--dense", type=float, default=1.0, help="weight of the dense loss in pre-training")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
     options = parser.parse_args()
     results = Results(options.out)
@@ -388,6 +397,7 @@ def main() -> None:
         pretraining_steps=max(1, round(usual.pretraining_steps * options.budget)),
         steps=max(1, round(usual.steps * options.budget)),
         batches=max(1, round(usual.batches * options.budget)),
+        dense=options.dense,
     )
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)
