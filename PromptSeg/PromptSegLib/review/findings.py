@@ -186,7 +186,7 @@ def _remarks(mask: np.ndarray, jumps: np.ndarray, axis: int) -> tuple[str, ...]:
     if large > 1:
         remarks.append(f"It is in {large} separate parts.")
     elif count > 1:
-        remarks.append(f"There are {count - 1} specks beside it.")
+        remarks.append("There is a speck beside it." if count == 2 else f"There are {count - 1} specks beside it.")
     faces = [bool(mask.take(end, axis=a).any()) for a in range(3) for end in (0, -1)]
     if any(faces):
         remarks.append("It touches the border of the image.")
