@@ -66,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode = "learn from annotations (default), from agreement between views of a slice (self), or from both (joint)"
     parser.add_argument("--mode", choices=MODES, help=mode)
     parser.add_argument("--cpa", metavar="WEIGHT", type=number(0), help="weight of the views' part in joint (0.01)")
+    dense = "weight of the loss of all structures at once under shared tokens (1)"
+    parser.add_argument("--dense", metavar="WEIGHT", type=number(0), help=dense)
     draw = "how often each data set is drawn, one number for each (default: evenly)"
     parser.add_argument("--draw", metavar="SHARE", nargs="+", type=number(0), help=draw)
     parser.add_argument("--steps", metavar="N", type=whole(1), help="optimiser steps")
@@ -149,7 +151,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     last = args.output / LAST
     recipe = read_settings(last)[1] if args.resume and last.is_file() else Recipe()
     names = (
-        *("steps", "seed", "validation", "mode", "cpa", "groups", "lr", "warmup", "decay", "schedule"),
+        *("steps", "seed", "validation", "mode", "cpa", "dense", "groups", "lr", "warmup", "decay", "schedule"),
         *("validate_every", "validate_stride", "save_every"),
     )
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -20,6 +20,8 @@ from .views import Views, make_views
 
 SIZES = ((128, 160), (160, 160), (160, 192), (192, 192))
 GROUP = 3
+BENT, BEND, BEND_GRID = 0.6, 3.5, 28
+"""How often slices are bent; how far control points move (standard deviation) and lie apart, in pixels."""
 
 
 @dataclass
@@ -216,7 +218,8 @@ class TaskSampler:
         return [[min(max(k + d, 0), len(sample.grey) - 1) for d in (-stride, 0, stride)] for k in chosen]
 
     def _affine(self, grey: Tensor, label: Tensor, focus: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Rotation, scaling, shear and shift, nearly the same for the whole group; no flips (left is not right)."""
+        """Rotation, scaling, shear, shift and bending, nearly the same for the whole group; no flips (left is not
+        right)."""
         rng = self.random
         height, width = grey.shape[-2:]
         angle, zoom, shear = rng.normal(0, 0.12), np.exp(rng.normal(0.05, 0.18)), rng.normal(0, 0.03)
@@ -242,6 +245,8 @@ class TaskSampler:
             thetas.append(np.concatenate([matrix * scale, t[:, None]], 1))
         theta = torch.from_numpy(np.stack(thetas)).float()
         field = functional.affine_grid(theta, [len(grey), 1, *size], align_corners=False)
+        if rng.random() < BENT:
+            field = field + _bend(size, rng) * (2 / torch.tensor([width, height]))
         x = functional.grid_sample(grey, field, mode="bilinear", padding_mode="border", align_corners=False)
         y = functional.grid_sample(label, field, mode="nearest", padding_mode="zeros", align_corners=False)
         return x, y
@@ -260,3 +265,11 @@ class TaskSampler:
             noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
             x = x + noise * float(rng.uniform(0, 10))
         return x.clamp(0, 255) / 127.5 - 1
+
+
+def _bend(size: tuple[int, int], random: np.random.Generator) -> Tensor:
+    """A smooth displacement in pixels, (H, W, 2) as x and y: no two patients have organs of one shape."""
+    counts = [2 + side // BEND_GRID for side in size]
+    points = random.standard_normal((1, 2, *counts)) * random.uniform(0, BEND)
+    smooth = functional.interpolate(torch.from_numpy(points).float(), size, mode="bicubic", align_corners=True)
+    return smooth[0].permute(1, 2, 0)
