@@ -48,6 +48,15 @@ def number(least: float, inclusive: bool = True) -> Any:
     return parse
 
 
+def absent_list(text: str) -> tuple[str, list[str]]:
+    """The argument type of a data set's name and structures."""
+    name, _, rest = text.partition("=")
+    structures = [s.strip() for s in rest.split(",") if s.strip()]
+    if not name.strip() or not structures:
+        raise argparse.ArgumentTypeError(f"'{text}' is not like btcv=larynx,mandible")
+    return name.strip(), structures
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     data = "a data set's description or its folder, or a .pack"
@@ -70,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dense", metavar="WEIGHT", type=number(0), help=dense)
     draw = "how often each data set is drawn, one number for each (default: evenly)"
     parser.add_argument("--draw", metavar="SHARE", nargs="+", type=number(0), help=draw)
+    absent = "structures that no volume of a data set can show, as NAME=STRUCTURE,STRUCTURE; may be given again"
+    parser.add_argument("--absent", metavar="LIST", action="append", type=absent_list, help=absent)
     parser.add_argument("--steps", metavar="N", type=whole(1), help="optimiser steps")
     groups = "groups of three slices in a step, for each process (default: 3)"
     parser.add_argument("--groups", metavar="N", type=whole(1), help=groups)
@@ -157,6 +168,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given["prompt_lr"] = args.lr * recipe.prompt_lr / recipe.lr
+    if args.absent is not None:
+        given["absent"] = dict(args.absent)
     if args.draw is not None:
         given["weights"] = tuple(args.draw)
     return replace(recipe, **given)

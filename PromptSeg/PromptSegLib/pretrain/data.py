@@ -11,7 +11,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ __all__ = [
     "Sample",
     "load_part",
     "load_samples",
+    "mark_absent",
     "read_dataset",
     "read_datasets",
     "split_cases",
@@ -103,6 +104,23 @@ def load_part(
         )
     validated = load_samples(dataset, checked, cache, on_progress=second, should_stop=should_stop)
     return Part(dataset, samples, validated, [c.name for c in training], [c.name for c in held_out])
+
+
+def mark_absent(parts: Sequence[Part], absent: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
+    """Take structures of other data sets as absent from all volumes of one: ``absent`` lists them by data set.
+
+    What a volume shows is left out. Raises :class:`InputError` for a data set or structure that is not in the run.
+    """
+    known = {p.dataset.name: p for p in parts}
+    for name, structures in absent.items():
+        if name not in known:
+            raise InputError(f"There is no data set {name} to be without structures", f"there is {', '.join(known)}")
+        unknown = sorted({*structures} - {*names})
+        if unknown:
+            raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+        for sample in known[name].training:
+            new = [s for s in structures if s not in sample.annotated]
+            sample.absent = (*sample.absent, *new)
 
 
 def load_samples(

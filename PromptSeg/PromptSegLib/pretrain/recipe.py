@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import InputError
@@ -43,6 +43,9 @@ class Recipe:
     validation: float = 0.25
     weights: tuple[float, ...] = ()
     """How often each data set is drawn; empty: evenly."""
+    absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By data set, structures that none of its volumes can show, for example the liver in CTs of the head: there,
+    their prompts learn to find nothing."""
     start_from: str = ""
     """Name and id of the backbone that the run started from: a record, nothing that decides."""
     seed: int = 1

@@ -26,7 +26,7 @@ from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import PromptSet
 from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
-from .data import Part, Sample, load_part, read_datasets
+from .data import Part, Sample, load_part, mark_absent, read_datasets
 from .distributed import Ranks, joined
 from .recipe import Recipe
 from .ship import ship
@@ -102,6 +102,7 @@ def pretrain(
         ranks.alone(lambda: _make(folder))
         parts = ranks.first(load)
         names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
+        mark_absent(parts, recipe.absent, names)
         weights = recipe.weights or (1.0,) * len(parts)
         if len(weights) != len(parts):
             raise InputError(

@@ -11,7 +11,7 @@ import pytest
 
 from PromptSegLib.errors import GridError, InputError, OutputError, Stopped
 from PromptSegLib.pretrain import data
-from PromptSegLib.pretrain.data import Case, load_part, load_samples, read_dataset, split_cases
+from PromptSegLib.pretrain.data import Case, load_part, load_samples, mark_absent, read_dataset, split_cases
 from PromptSegLib.volumes import atomic
 
 
@@ -247,3 +247,16 @@ def test_nothing_to_learn_from_is_refused(small, kit) -> None:
         load_part(read_dataset(small), 0.5, 1, small.parent / "cache")
     with pytest.raises(InputError, match="no annotated volume in its training part; add volumes or lower --validation"):
         load_part(read_dataset(small), 0.99, 1, small.parent / "cache")  # nothing is left to learn from
+
+
+def test_structures_of_other_data_sets_can_be_taken_as_absent(small) -> None:
+    part = load_part(read_dataset(small), 0.0, 1, small.parent / "cache")
+    full, partial = part.training
+    names = ["liver", "aorta", "spleen", "larynx"]
+    mark_absent([part], {"phantoms": ["larynx", "spleen"]}, names)
+    assert full.absent == ("larynx",)  # it shows a spleen
+    assert partial.absent == ("larynx", "spleen")
+    with pytest.raises(InputError, match="no data set brains"):
+        mark_absent([part], {"brains": ["larynx"]}, names)
+    with pytest.raises(InputError, match="No data set annotates toe"):
+        mark_absent([part], {"phantoms": ["toe"]}, names)
