@@ -189,8 +189,9 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
 class Experiment:
     """Everything that cells share, made when first needed and kept while it is used."""
 
-    def __init__(self, material: Material, settings: Settings, results: Results) -> None:
+    def __init__(self, material: Material, settings: Settings, results: Results, mode: str = "supervised") -> None:
         self.material, self.settings, self.results = material, settings, results
+        self.rehearsed_on = mode
         self.dtype = fast_dtype(torch.device("cpu"))
         self._frozen: dict[str, tuple[Frozen, Slices]] = {}
         self._pool: tuple[tuple, Slices] | None = None
@@ -222,12 +223,13 @@ class Experiment:
         return self._pool[1]
 
     def rate(self, method: str) -> float:
-        """The learning rate of a method, chosen on the rehearsal structure: two training subjects are left out."""
+        """The learning rate of a method, chosen on the rehearsal structure: two training subjects are left out, and the
+        first pre-training that was asked for is taken."""
         rates = self.results.values["rates"]
         if method not in rates:
-            frozen, _ = self.frozen("supervised")
+            frozen, _ = self.frozen(self.rehearsed_on)
             taught, left_out = self.material.training[:-2], self.material.training[-2:]
-            pool = self.pool("supervised", self.settings.rehearsal, taught, 0)
+            pool = self.pool(self.rehearsed_on, self.settings.rehearsal, taught, 0)
             asked = questions(frozen, left_out, [self.settings.rehearsal], self.settings.every)
             tried: dict[float, float] = {}
             waiting = list(METHODS[method].rates)
@@ -401,7 +403,8 @@ def main() -> None:
     )
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    experiment = Experiment(load(options.dataset, settings, options.out.parent / "cache"), settings, results)
+    material = load(options.dataset, settings, options.out.parent / "cache")
+    experiment = Experiment(material, settings, results, options.modes[0])
     for cell in plan(settings, options.modes, options.seeds):
         asked = zip(
             (options.methods, options.subjects, options.structures),

@@ -64,6 +64,7 @@ def pretrain(
     ``Stopped``.
     """
     began = time.monotonic()
+    torch.set_flush_denormal(True)  # CPUs take many times as long for numbers too small for float32's usual form
     folder = Path(folder)
     last = folder / LAST
     going_on = resume and last.is_file()
