@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,3 +180,50 @@ def session(trained, phantom) -> Session:
     session = Session(trained / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
     return session
+
+
+@pytest.fixture(scope="session")
+def slicer():
+    """Slicer's own libraries; skipped only where there is no wheel."""
+    if sys.platform == "linux" and platform.machine() != "x86_64":
+        pytest.importorskip("slicer")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import slicer
+
+    return slicer
+
+
+@pytest.fixture
+def scene(slicer):
+    """An empty MRML scene, with what the module Segmentations sets up in Slicer: types of nodes and conversions."""
+    scene = slicer.vtkMRMLScene()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(scene)
+    yield scene
+    logic.SetMRMLScene(None)
+
+
+@pytest.fixture(scope="session")
+def engine_files(tmp_path_factory) -> tuple[Path, Path]:
+    """(a backbone, a prompt set with random prompts of liver and spleen)."""
+    import torch
+
+    from PromptSegLib.model.backbone import load_backbone, write_backbone
+    from PromptSegLib.model.config import tiny
+    from PromptSegLib.model.punet import PUNet
+    from PromptSegLib.prompts.promptset import Prompt, PromptSet
+    from PromptSegLib.prompts.terminology import find
+
+    folder = tmp_path_factory.mktemp("engine")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        write_backbone(folder / "tiny.safetensors", PUNet(tiny()), {"note": "random weights, for tests"})
+    backbone = load_backbone(folder / "tiny.safetensors", "cpu")
+    random = torch.Generator().manual_seed(7)
+    prompts = [
+        Prompt(find(name), backbone.id, {k: torch.randn(s, generator=random) for k, s in backbone.shapes().items()}, {})
+        for name in ("liver", "spleen")
+    ]
+    PromptSet.of("abdomen", prompts).write(folder / "abdomen.promptset")
+    return folder / "tiny.safetensors", folder / "abdomen.promptset"

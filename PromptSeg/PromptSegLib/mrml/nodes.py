@@ -115,8 +115,14 @@ def show(
     node: Any,
     volume_node: Any,
     save_state: Callable[[], object] | None = None,
+    *,
+    images: Sequence[Any] | None = None,
+    suffix: str = "",
 ) -> list[str]:
     """Put masks into a segmentation node, all at once, and give the ids of their segments.
+
+    ``images`` are what :func:`prepare` made of each result, so that little is left to do here; ``suffix`` is added to
+    the names of new segments.
 
     A former result of the same structure is replaced and keeps the name and colour that the user may have given it;
     what was drawn is never touched. ``save_state`` is called before the node changes: the segment editor's
@@ -130,9 +136,8 @@ def show(
         _check_belongs(node, volume_node)
     else:
         attach(node, volume_node)
-    # In the segmentation's own coordinates, should it lie under another transform; and before anything changes.
-    ijk_to_own = np.linalg.inv(_between(node, volume_node)) @ grid_of(volume_node).ijk_to_ras
-    images = [oriented_image(one.mask, one.low, ijk_to_own) for one in results]
+    if images is None:  # before anything changes
+        images = [prepare(one, node, volume_node) for one in results]
     former = {}
     for segment_id in segmentation.GetSegmentIDs():
         structure = tag(segmentation.GetSegment(segment_id), RESULT_TAG)
@@ -157,6 +162,7 @@ def show(
             else:
                 segment = slicer.vtkSegment()
                 _describe(segment, one.structure)
+                segment.SetName(f"{name}{suffix}")
                 segment.SetTag(RESULT_TAG, name)
                 segment.AddRepresentation(_LABELMAP, image)
                 segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
@@ -167,6 +173,21 @@ def show(
     finally:
         node.EndModify(were)
     return ids
+
+
+def prepare(result: Result, node: Any, volume_node: Any) -> Any:
+    """A result as Slicer's label map, in the coordinates of a segmentation node, should it lie under another transform.
+
+    Raises :class:`GridError` where transforms do not fit.
+    """
+    ijk_to_own = np.linalg.inv(_between(node, volume_node)) @ grid_of(volume_node).ijk_to_ras
+    return oriented_image(result.mask, result.low, ijk_to_own)
+
+
+def check_belongs(node: Any, volume_node: Any) -> None:
+    """Raise what :func:`show` would raise for this segmentation node: to be asked before a long run starts."""
+    if node.GetSegmentation().GetNumberOfSegments():
+        _check_belongs(node, volume_node)
 
 
 def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = False) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, PromptError
+from ..volumes.atomic import replacing
 from .structure import Code, Structure
 
 if TYPE_CHECKING:
@@ -165,15 +166,59 @@ def read_header(path: Path | str) -> dict[str, Any]:
     return header
 
 
-def _checksum(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+def structure_of(values: Mapping[str, Any]) -> Structure:
+    """A structure of :func:`read_header`. Raises :class:`PromptError`."""
+    return _structure(values, PromptError("A prompt set names no structure", "get the file again"))
+
+
+def rewrite_card(source: Path | str, target: Path | str, changes: Mapping[str, Any]) -> None:
+    """Write a prompt set anew with ``changes`` in the card of each prompt; needs no torch.
+
+    Raises :class:`PromptError` for a file that is damaged, and :class:`OutputError`.
+    """
+    source = Path(source)
+    header = read_header(source)
+    broken = PromptError(f"{source.name} is damaged or was changed", "get the file again")
+    raw = source.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    table, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    meta = table.pop("__metadata__")
+    try:
+        tensors = {
+            name: (tuple(int(n) for n in one["shape"]), data[one["data_offsets"][0] : one["data_offsets"][1]])
+            for name, one in table.items()
+        }
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise broken from error
+    if header.pop("checksum", None) != _digest(header, tensors):
+        raise broken
+    for one in header["prompts"]:
+        one["card"] = {**one["card"], **changes}
+    header["checksum"] = _digest(header, tensors)
+    text = json.dumps({"__metadata__": {**meta, "promptset": json.dumps(header)}, **table}, separators=(",", ":"))
+    encoded = text.encode()
+    encoded += b" " * (-len(encoded) % 8)  # as safetensors aligns what follows
+    with replacing(target) as handle:
+        handle.write(len(encoded).to_bytes(8, "little") + encoded + data)
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, tuple[tuple[int, ...], bytes]]) -> str:
     """Of the card and of the tensors' names, shapes and values: tells damage and hand-made changes from what PromptSeg
     wrote."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
-        t = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tuple(t.shape)}|".encode())
-        digest.update(t.numpy().tobytes())
+        shape, values = tensors[name]
+        digest.update(f"{name}|{shape}|".encode())
+        digest.update(values)
     return digest.hexdigest()
+
+
+def _checksum(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    raw = {}
+    for name, tensor in tensors.items():
+        t = tensor.detach().cpu().contiguous()
+        raw[name] = (tuple(t.shape), t.numpy().tobytes())
+    return _digest(header, raw)
 
 
 def _structure(values: Any, error: PromptError) -> Structure:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PromptSegError, Stopped
+from ..errors import Stopped
 from ..progress import ShouldStop, never
-from .client import Action, Conversation
+from .client import Action, Conversation, WorkerError
 from .jobs import Jobs
 from .payload import Found, get_mask, put_annotations, put_structure, put_volume
 from .process import Process, command, environment
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 _TURN = 0.05
-
-
-class WorkerError(PromptSegError):
-    """What the worker, or its end, said went wrong. ``kind`` is "problem", "defect", "request" or "worker"."""
-
-    def __init__(self, problem: str, remedy: str, kind: str) -> None:
-        super().__init__(problem, remedy)
-        self.kind = kind
 
 
 class Worker:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from ..errors import PromptSegError
 from .protocol import PROTOCOL, Lines, RequestError, decode_event, decode_request, encode
 
 RELEASE_AFTER = 1.0
@@ -28,6 +29,14 @@ HELLO_WITHIN = 60.0
 _KILLED = (-9, 137)
 _AGAIN = "try again; if it happens again, report it with the log"
 _LOG_LINES = 200
+
+
+class WorkerError(PromptSegError):
+    """What the worker, or its end, said went wrong. ``kind`` is "problem", "defect", "request" or "worker"."""
+
+    def __init__(self, problem: str, remedy: str, kind: str) -> None:
+        super().__init__(problem, remedy)
+        self.kind = kind
 
 
 class Action(Enum):
@@ -74,6 +83,11 @@ class Conversation:
     def busy(self) -> bool:
         """Whether any request waits for its answer."""
         return any(not one.released for one in self._open.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the worker still has a request, also one whose user has the answer already."""
+        return bool(self._open)
 
     def request(self, identity: str, do: str, fields: Mapping[str, Any]) -> None:
         """Send a request. Raises :class:`~PromptSegLib.worker.protocol.RequestError` for one that is malformed."""

@@ -14,7 +14,17 @@ from .. import __version__
 from ..errors import PromptError, PromptSegError
 from ..progress import OnProgress, Progress, check
 from .jobs import Jobs
-from .payload import get_annotations, get_structure, get_volume, put_mask, put_structure
+from .payload import (
+    get_annotations,
+    get_box,
+    get_grid,
+    get_map,
+    get_structure,
+    get_volume,
+    put_map,
+    put_mask,
+    put_structure,
+)
 
 if TYPE_CHECKING:
     from ..prompts.promptset import Prompt
@@ -63,6 +73,7 @@ class Engine:
             "segment": self._segment,
             "tune": self._tune,
             "suggest": self._suggest,
+            "review": self._look,
             "prompts": self._prompts,
             "info": self._info,
         }
@@ -128,6 +139,8 @@ class Engine:
         if then:
             listen = _part(call.on_progress, 0.8, 0.95)
             segmentation, out["masks"] = self._apply(call, session, result.prompt, annotations, "artefact", listen)
+            expected = session.estimate(segmentation, annotations, result.prompt)
+            out["estimate"] = None if expected is None else asdict(expected)
             if fields.get("review"):
                 drawn = {structure.name: annotations}
                 out["review"] = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
@@ -151,6 +164,35 @@ class Engine:
             should_stop=call.should_stop,
         )
         return {"suggestions": [asdict(one) for one in found]}
+
+    def _look(self, call: Call) -> dict[str, Any]:
+        from ..review.findings import Evidence, review
+        from ..session import OnDemand
+
+        fields = call.fields
+        grid = get_grid(fields["grid"])
+        given = {one["name"]: one for one in fields["structures"]}
+
+        def evidence(name: str) -> Evidence:
+            one = given[name]
+            reference, doubt = one.get("reference"), one.get("uncertainty")
+            return Evidence(
+                None if doubt is None else get_map(self.jobs, doubt, grid),
+                None if reference is None else get_box(self.jobs, reference, grid),
+                tuple(one.get("drawn") or ()),
+                one.get("estimate"),
+            )
+
+        found = review(
+            OnDemand(list(given), lambda name: get_box(self.jobs, given[name]["mask"], grid)),
+            grid,
+            OnDemand(list(given), evidence),
+            axis=fields.get("axis") or 0,
+            most=fields.get("most") or 4,
+            on_progress=call.on_progress,
+            should_stop=call.should_stop,
+        )
+        return found.to_json()
 
     def _apply(
         self,
@@ -176,8 +218,7 @@ class Engine:
             one = put_mask(self.jobs, f"{call.id}/{event}-{number}.npy", structure, mask, result.grid)
             for kind in maps:
                 check(call.should_stop)
-                array = getattr(result, kind)(structure.name)
-                one[kind] = self.jobs.write_array(f"{call.id}/{kind}-{number}.npy", array)
+                one[kind] = put_map(self.jobs, f"{call.id}/{kind}-{number}.npy", getattr(result, kind)(structure.name))
             call.emit(event, kind="mask", **one)
             masks.append(one)
         return masks

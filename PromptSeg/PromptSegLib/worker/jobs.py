@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..errors import InputError, OutputError
 from ..volumes.atomic import replacing
 
 _PREFIX = "promptseg-jobs-"
+_STEP_BYTES = 4 * 2**20
 
 
 class Jobs:
@@ -71,6 +73,28 @@ class Jobs:
         """Write an array as ``.npy``, whole or not at all, and give ``file`` back. Raises :class:`OutputError`."""
         with replacing(self.path(file)) as handle:
             np.lib.format.write_array(handle, np.ascontiguousarray(array), allow_pickle=False)
+        return file
+
+    def write_in_steps(self, file: str, array: np.ndarray) -> Generator[None, None, str]:
+        """As :meth:`write_array`, a few megabytes at each step: for a thread that must not be held up."""
+        path = self.path(file)
+        unfinished = path.with_name(f".{path.name}")
+        step = max(1, _STEP_BYTES * len(array) // max(1, array.nbytes)) if array.ndim else 1
+        try:
+            with unfinished.open("wb") as handle:
+                header = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(array[:0]))
+                np.lib.format.write_array_header_1_0(handle, {**header, "shape": array.shape, "fortran_order": False})
+                for first in range(0, len(array), step):
+                    handle.write(np.ascontiguousarray(array[first : first + step]).data)
+                    yield
+            unfinished.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"The volume cannot be passed on: {self.root} is gone or full ({error.strerror})", "free some space"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
         return file
 
     def read_array(self, file: str) -> np.ndarray:

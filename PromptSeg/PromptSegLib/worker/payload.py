@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import AnnotationError
+from ..errors import AnnotationError, GridError
 from ..prompts.structure import Code, Structure
 from ..tune.annotations import Slice, SliceAnnotations, SliceStatus
 from ..volumes.volume import Grid, Volume
@@ -17,9 +17,9 @@ from .jobs import Jobs
 
 @dataclass(frozen=True)
 class Found:
-    """One structure in a volume: ``mask`` is the bool or float32 array of a box, ``low`` (k, j, i) where it begins.
+    """One structure in a volume: ``mask`` is the bool array of the smallest box that holds it, empty if there is
+    nothing, and ``low`` (k, j, i) where the box begins.
 
-    For a mask the box is the smallest that holds it, empty if there is nothing; for maps it is the whole volume.
     ``name`` is the structure's; ``structure`` has its terminology and colour.
     """
 
@@ -37,13 +37,17 @@ class Found:
 
 def put_volume(jobs: Jobs, job: str, volume: Volume) -> dict[str, Any]:
     """Write the voxels; gives what a request's ``volume`` must be."""
-    file = jobs.write_array(f"{job}/volume.npy", volume.voxels)
-    return {"file": file, "grid": _grid(volume.grid), "name": volume.name, "modality": volume.modality}
+    return _volume(jobs.write_array(f"{job}/volume.npy", volume.voxels), volume)
+
+
+def put_volume_in_steps(jobs: Jobs, job: str, volume: Volume) -> Generator[None, None, dict[str, Any]]:
+    """As :func:`put_volume`, a few megabytes at each step."""
+    return _volume((yield from jobs.write_in_steps(f"{job}/volume.npy", volume.voxels)), volume)
 
 
 def get_volume(jobs: Jobs, given: Mapping[str, Any]) -> Volume:
     """Raises :class:`InputError` or :class:`GridError` if voxels and grid do not fit."""
-    return Volume(jobs.read_array(given["file"]), _get_grid(given["grid"]), given["name"], given["modality"])
+    return Volume(jobs.read_array(given["file"]), get_grid(given["grid"]), given["name"], given["modality"])
 
 
 def put_annotations(jobs: Jobs, job: str, annotations: SliceAnnotations, name: str = "drawn") -> dict[str, Any]:
@@ -54,7 +58,7 @@ def put_annotations(jobs: Jobs, job: str, annotations: SliceAnnotations, name: s
     stack = np.stack(masks) if masks else np.zeros((0, *shape), np.uint8)
     return {
         "axis": annotations.axis,
-        "grid": _grid(annotations.grid),
+        "grid": put_grid(annotations.grid),
         "file": jobs.write_array(f"{job}/{name}.npy", stack),
         "slices": [{"index": index, "status": annotations.slices[index].status.value} for index in order],
     }
@@ -68,7 +72,7 @@ def get_annotations(jobs: Jobs, given: Mapping[str, Any]) -> SliceAnnotations:
     slices = {
         one["index"]: Slice(SliceStatus(one["status"]), mask) for one, mask in zip(given["slices"], stack, strict=True)
     }
-    return SliceAnnotations(given["axis"], _get_grid(given["grid"]), slices)
+    return SliceAnnotations(given["axis"], get_grid(given["grid"]), slices)
 
 
 def put_structure(structure: Structure) -> dict[str, Any]:
@@ -101,6 +105,37 @@ def get_mask(jobs: Jobs, given: Mapping[str, Any]) -> Found:
     return Found(get_structure(given["structure"]), jobs.read_array(given["file"]), (k, j, i), float(given["ml"]))
 
 
+def put_map(jobs: Jobs, file: str, shares: np.ndarray) -> dict[str, Any]:
+    """Write a map (K, J, I) of 0..1 in steps of 1/255, cut to the box where it is above 0."""
+    values = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    box = bounding_box(values)
+    return {"file": jobs.write_array(file, values[box]), "low": [part.start for part in box]}
+
+
+def get_map(jobs: Jobs, given: Mapping[str, Any], grid: Grid) -> np.ndarray:
+    """A map of :func:`put_map` in the whole volume, float32. Raises :class:`GridError` if it does not fit into it."""
+    return _in_volume(jobs.read_array(given["file"]).astype(np.float32) / 255, given["low"], grid)
+
+
+def put_box(jobs: Jobs, file: str, mask: np.ndarray) -> dict[str, Any]:
+    """Write any mask (K, J, I) bool, cut to the smallest box that holds it."""
+    box = bounding_box(mask)
+    return {"file": jobs.write_array(file, mask[box]), "low": [part.start for part in box]}
+
+
+def get_box(jobs: Jobs, given: Mapping[str, Any], grid: Grid) -> np.ndarray:
+    """A mask of :func:`put_box` in the whole volume. Raises :class:`GridError` if it does not fit into it."""
+    return _in_volume(jobs.read_array(given["file"]).astype(bool), given["low"], grid)
+
+
+def _in_volume(part: np.ndarray, low: Sequence[int], grid: Grid) -> np.ndarray:
+    if part.ndim != 3 or any(a + n > m for a, n, m in zip(low, part.shape, grid.shape, strict=True)):
+        raise GridError("A mask lies outside of the volume")
+    out = np.zeros(grid.shape, part.dtype)
+    out[tuple(slice(a, a + n) for a, n in zip(low, part.shape, strict=True))] = part
+    return out
+
+
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The smallest box that holds a (K, J, I) mask; of no voxel if it is empty."""
     found = []
@@ -110,11 +145,17 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return found[0], found[1], found[2]
 
 
-def _grid(grid: Grid) -> dict[str, Any]:
+def _volume(file: str, volume: Volume) -> dict[str, Any]:
+    return {"file": file, "grid": put_grid(volume.grid), "name": volume.name, "modality": volume.modality}
+
+
+def put_grid(grid: Grid) -> dict[str, Any]:
+    """A grid as JSON."""
     # JSON keeps floating-point numbers to the last bit.
     return {key: list(value) for key, value in asdict(grid).items()}
 
 
-def _get_grid(given: Mapping[str, Any]) -> Grid:
+def get_grid(given: Mapping[str, Any]) -> Grid:
+    """A grid from JSON that was checked."""
     (i, j, k), (x, y, z), (a, b, c) = given["size"], given["origin"], given["spacing"]
     return Grid((i, j, k), (x, y, z), (a, b, c), tuple(given["direction"]))

@@ -176,6 +176,10 @@ axis = _a("0, 1 or 2", lambda value: _is_whole(value) and value < 3)
 annotation = _object({"axis": axis, "grid": grid,
                        "file": file, "slices": _list(drawn_slice)})  # fmt: skip
 
+box = _object({"file": file, "low": _list(whole, 3)})
+looked_at = _object({"name": text, "mask": box, "reference?": box, "uncertainty?": box, "drawn?": _list(whole),
+                     "estimate?": number})  # fmt: skip
+
 REQUESTS: dict[str, dict[str, Check]] = {
     "set_volume": {"volume": volume},
     "segment": {
@@ -200,9 +204,11 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "suggest?": whole,
     },
     "suggest": {"volume?": volume, "annotations": annotation, "prompt": text, "most?": whole},
+    "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "most?": whole},
     "prompts": {"folders?": _list(text)},
     "info": {},
     "cancel": {"of": identity, "keep?": flag},
+    "leave": {},
 }
 """The fields of each request; ``?`` marks those that may be left out. ``volume`` may be left out where one was set.
 
@@ -213,8 +219,12 @@ REQUESTS: dict[str, dict[str, Check]] = {
 - *tune*: learn a structure. ``preview`` shows the first mask as an event before the steps begin; ``segment`` gives the
   final mask; ``suggest`` is how many slices to suggest next. The result names the ``prompt`` file.
 - *suggest*: which slices to draw next, from what was drawn and the ``prompt`` that was learned from it, as a text.
+- *review*: how good masks are and where to look, perhaps beside reference masks; ``low`` (k, j, i) is where a mask's
+  box begins. Needs no backbone.
 - *prompts*: the shipped prompt sets and those in ``folders``.
 - *info*: versions, device, backbone.
+- *leave*: end now, if nothing else is waiting, and let the job folder be: a face that has nothing to do gives the
+  memory back so, and starts another worker later.
 - *cancel*: stop the request ``of``; with ``keep``, tuning ends with the best prompt so far.
 """
 

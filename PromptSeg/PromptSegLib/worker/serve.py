@@ -224,6 +224,12 @@ class Worker:
             self._calls[call.id] = call
         if call.do == "cancel":
             self._cancel(call)
+        elif call.do == "leave":
+            with self._lock:
+                alone = len(self._calls) == 1
+            call.emit("done", status="done", result={"left": alone})
+            if alone:
+                self._leave(keep=True)
         else:
             self._waiting.put(call)
 
@@ -248,9 +254,10 @@ class Worker:
         fields = {"kind": "request", "problem": error.problem, "remedy": error.remedy, "message": str(error)}
         self._write(id=None if known else identity, event="error", **fields)
 
-    def _leave(self) -> None:
-        """End at once: Python's own way of ending takes seconds once torch is loaded."""
-        self._engine.jobs.close()
+    def _leave(self, keep: bool = False) -> None:
+        """End at once: Python's own way of ending takes seconds once torch is loaded. ``keep`` spares the folder."""
+        if not keep:
+            self._engine.jobs.close()
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(0)

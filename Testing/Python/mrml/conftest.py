@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-import warnings
-
 import numpy as np
 import pytest
 
@@ -25,28 +21,6 @@ DIRECTIONS = {
     "oblique": _turn(1),
     "oblique and flipped": _turn(3) * [1.0, -1.0, 1.0],
 }
-
-
-@pytest.fixture(scope="session")
-def slicer():
-    """Slicer's own libraries; skipped only where there is no wheel."""
-    if sys.platform == "linux" and platform.machine() != "x86_64":
-        pytest.importorskip("slicer")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import slicer
-
-    return slicer
-
-
-@pytest.fixture
-def scene(slicer):
-    """An empty MRML scene, with what the module Segmentations sets up in Slicer: types of nodes and conversions."""
-    scene = slicer.vtkMRMLScene()
-    logic = slicer.vtkSlicerSegmentationsModuleLogic()
-    logic.SetMRMLScene(scene)
-    yield scene
-    logic.SetMRMLScene(None)
 
 
 @pytest.fixture(params=DIRECTIONS, ids=str)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
-import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -81,21 +78,3 @@ def denied():
             path.chmod(before)
 
     return deny
-
-
-@pytest.fixture(scope="session")
-def slicer():
-    """3D Slicer's own libraries (slicer-core); skipped only where there is no wheel."""
-    if sys.platform == "linux" and platform.machine() != "x86_64":
-        pytest.importorskip("slicer")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import slicer
-
-    return slicer
-
-
-@pytest.fixture
-def scene(slicer):
-    """An empty MRML scene, which is all that storage nodes need."""
-    return slicer.vtkMRMLScene()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,31 +11,6 @@ import pytest
 from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.worker.blocking import Worker
 from PromptSegLib.worker.process import PACKAGE
-
-
-@pytest.fixture(scope="session")
-def engine_files(tmp_path_factory) -> tuple[Path, Path]:
-    """(a backbone, a prompt set with random prompts of liver and spleen)."""
-    import torch
-
-    from PromptSegLib.model.backbone import load_backbone, write_backbone
-    from PromptSegLib.model.config import tiny
-    from PromptSegLib.model.punet import PUNet
-    from PromptSegLib.prompts.promptset import Prompt, PromptSet
-    from PromptSegLib.prompts.terminology import find
-
-    folder = tmp_path_factory.mktemp("engine")
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        write_backbone(folder / "tiny.safetensors", PUNet(tiny()), {"note": "random weights, for tests"})
-    backbone = load_backbone(folder / "tiny.safetensors", "cpu")
-    random = torch.Generator().manual_seed(7)
-    prompts = [
-        Prompt(find(name), backbone.id, {k: torch.randn(s, generator=random) for k, s in backbone.shapes().items()}, {})
-        for name in ("liver", "spleen")
-    ]
-    PromptSet.of("abdomen", prompts).write(folder / "abdomen.promptset")
-    return folder / "tiny.safetensors", folder / "abdomen.promptset"
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,8 @@ GOOD = [
     {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "most": 2},
     {"do": "prompts", "folders": ["/somewhere"]},
     {"do": "info"},
+    {"do": "leave"},
+    {"do": "review", "grid": GRID, "structures": [{"name": "liver", "mask": {"file": "1/m.npy", "low": [0, 1, 2]}}]},
     {"do": "cancel", "of": "7", "keep": True},
 ]
 

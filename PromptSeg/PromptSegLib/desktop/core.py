@@ -1,0 +1,41 @@
+"""Puts the parts together for 3D Slicer: one worker, one library, one logic for the whole application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+
+from ..worker.service import Service
+from .library import Library
+from .logic import Logic
+from .process import Clockwork, QtProcess, python_executable
+
+FOLDER_KEY, DEVICE_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device"
+
+
+class Core:
+    """``logic`` with what drives it. Nothing is started until something is asked for; :meth:`close` ends all of it."""
+
+    def __init__(self, backbone: str = "punet-ct", threads: int | None = None) -> None:
+        device = str(qt.QSettings().value(DEVICE_KEY) or "auto")
+        env = slicer.util.startupEnvironment()
+        self.service = Service(
+            QtProcess, backbone=backbone, device=device, threads=threads, python=python_executable(), env=env
+        )
+        self.clockwork = Clockwork(self.service)
+        self.logic = Logic(self.service, Library(library_folder()), pump=slicer.app.processEvents)
+        slicer.app.connect("aboutToQuit()", self.close)
+
+    def close(self) -> None:
+        """Before the module is reloaded or the application quits; may be called again."""
+        slicer.app.disconnect("aboutToQuit()", self.close)
+        self.clockwork.stop()
+        self.logic.close()
+
+
+def library_folder() -> Path:
+    """Where the user's own structures are kept: beside Slicer's settings unless another folder was chosen."""
+    chosen = qt.QSettings().value(FOLDER_KEY)
+    return Path(str(chosen)) if chosen else Path(str(slicer.app.slicerUserSettingsFilePath)).parent / "PromptSeg"

@@ -1,0 +1,142 @@
+"""What the panel and scripts ask for: segment, teach, suggest, review. Knows nodes and the worker, and no widget.
+
+Every long call gives a :class:`~PromptSegLib.desktop.job.Job` at once and answers through callbacks in the window's
+thread; a script calls ``wait()`` on it. Nodes change once, when a result is whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import InputError
+from ..mrml import nodes
+from ..worker.payload import put_box, put_grid
+from .asking import Work
+from .job import Job
+from .matching import matching, unique
+from .results import SegmentResult
+from .teaching import Teaching
+
+
+class Logic(Teaching):
+    """One for the application; see :class:`~PromptSegLib.desktop.asking.Asking` for what it is made of."""
+
+    def segment(
+        self,
+        volume: Any,
+        structures: Sequence[str],
+        segmentation: Any = None,
+        *,
+        review: bool = True,
+        uncertainty: bool = True,
+        axis: int = 0,
+        **listeners: Any,
+    ) -> Job:
+        """Segment a volume node. ``structures`` are names ("liver") or texts ("abdomen-ct:liver", "FILE.promptset").
+
+        ``segmentation`` is a node to put the result into, None for a new one. Gives a :class:`SegmentResult`.
+        """
+        job = self._job("segment", listeners)
+        began = time.monotonic()
+        identity = self._identity(job)
+
+        def prepare() -> Work:
+            texts = self.library.texts(structures)
+            if segmentation is not None:
+                nodes.check_belongs(segmentation, volume)
+            sent = yield from self._sending(volume)
+            maps = ["uncertainty"] if uncertainty else None
+            return {"volume": sent, "prompts": texts, "maps": maps, "review": review, "axis": axis}
+
+        def receive(result: Mapping[str, Any]) -> None:
+            def put() -> Work:
+                self._check_there(volume, segmentation)
+                node = segmentation or nodes.new_segmentation(volume)
+                found, ids = yield from self._show(result["masks"], node, volume, self.save_state)
+                yield from self._keep_doubt(result["masks"], volume)
+                seen = tuple(one.structure for one in found)
+                return SegmentResult(node, tuple(ids), seen, time.monotonic() - began, result.get("review"))
+
+            job.do_steps(put(), job.finish)
+
+        job.do_steps(
+            prepare(), lambda fields: job.do_request("segment", fields, receive, identity=identity, on_event=self._hear)
+        )
+        return job
+
+    def review(
+        self,
+        volume: Any,
+        segmentation: Any,
+        segment_ids: Sequence[str] | None = None,
+        reference: Any = None,
+        *,
+        axis: int = 0,
+        **listeners: Any,
+    ) -> Job:
+        """How good segments are and where to look, beside a reference segmentation where one is given.
+
+        Segments are matched with those of the reference by name, else by terminology code. Gives the dict of
+        :meth:`PromptSegLib.review.findings.Review.to_json` with "segment_id" in each structure.
+        """
+        job = self._job("review", listeners)
+        identity = self._identity(job)
+        ids: dict[str, str] = {}
+
+        def prepare() -> Work:
+            grid = nodes.grid_of(volume)
+            contents = segmentation.GetSegmentation()
+            jobs, structures = self.service.jobs, []
+            for number, segment_id in enumerate(segment_ids or contents.GetSegmentIDs()):
+                mask = nodes.segment_mask(segmentation, segment_id, volume)
+                yield
+                name = unique(contents.GetSegment(segment_id).GetName(), ids)
+                ids[name] = segment_id
+                one: dict[str, Any] = {"name": name, "mask": put_box(jobs, f"{identity}/mask-{number}.npy", mask)}
+                yield
+                other = None if reference is None else matching(contents.GetSegment(segment_id), reference)
+                if other:
+                    mask = nodes.segment_mask(reference, other, volume, resample=True)
+                    yield
+                    one["reference"] = put_box(jobs, f"{identity}/reference-{number}.npy", mask)
+                    yield
+                structures.append(one)
+            if not structures:
+                raise InputError(f"{segmentation.GetName()} has no segment", "segment something first")
+            return {"grid": put_grid(grid), "structures": structures, "axis": axis}
+
+        def receive(result: Mapping[str, Any]) -> None:
+            for one in result["structures"]:
+                one["segment_id"] = ids[one["structure"]]
+            job.finish(dict(result))
+
+        job.do_steps(prepare(), lambda fields: job.do_request("review", fields, receive, identity=identity))
+        return job
+
+    def self_check(self, **listeners: Any) -> Job:
+        """What is installed and what will compute: gives the worker's *info*."""
+        job = self._job("check", listeners)
+
+        def receive(result: Mapping[str, Any]) -> None:
+            self._note_device(result)
+            job.finish(dict(result))
+
+        job.do_request("info", {}, receive, identity=self._identity(job))
+        return job
+
+    def close_scene(self) -> None:
+        """Everything belongs to a scene that is gone: jobs end, rounds are forgotten."""
+        for job in list(self._jobs):
+            job.drop()
+        for one in self.rounds:
+            self._forget(one)
+        self.rounds, self._taught, self._before = [], None, False
+        self._doubt, self._doubt_of = {}, None
+
+    def close(self) -> None:
+        """End the worker too."""
+        self.close_scene()
+        self._sent = None
+        self.service.close()

@@ -1,0 +1,116 @@
+"""The desktop's logic on real MRML nodes (slicer-core) and a real worker; no Qt and no Slicer application."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from PromptSegLib.desktop.library import Library
+from PromptSegLib.desktop.logic import Logic
+from PromptSegLib.mrml import nodes, slices
+from PromptSegLib.mrml.images import oriented_image, vtk_matrix
+from PromptSegLib.prompts.terminology import find
+from PromptSegLib.tune.annotations import SliceStatus
+from PromptSegLib.worker.service import Piped, Service
+
+
+class Desk:
+    """A logic, and what a test does with it."""
+
+    def __init__(self, service: Service, library: Library) -> None:
+        self.service, self.logic = service, Logic(service, library)
+
+    def add_ct(self, scene, volume):
+        """A CT in the scene as a ``vtkMRMLScalarVolumeNode``."""
+        import vtk
+        from vtk.util.numpy_support import numpy_to_vtk
+
+        image = vtk.vtkImageData()
+        image.SetDimensions(volume.voxels.shape[::-1])
+        image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.voxels).ravel(), deep=True))
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "chest")
+        node.SetAndObserveImageData(image)
+        node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
+        return node
+
+    def draw(self, node, mask, volume, name: str, chosen=()) -> str:
+        """A segment as a user draws it: only in the slices ``chosen``, which are then complete."""
+        import slicer
+
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        self.paint(segment, mask, volume, chosen)
+        assert node.GetSegmentation().AddSegment(segment)
+        return node.GetSegmentation().GetSegmentIdBySegment(segment)
+
+    @staticmethod
+    def paint(segment, mask, volume, chosen) -> None:
+        """Have the mask in the slices ``chosen`` and in no other."""
+        drawn = np.zeros_like(mask)
+        drawn[list(chosen)] = mask[list(chosen)]
+        segment.RemoveRepresentation("Binary labelmap")
+        segment.AddRepresentation("Binary labelmap", oriented_image(drawn, (0, 0, 0), volume.grid.ijk_to_ras))
+
+
+@pytest.fixture
+def make_desk(engine_files, tmp_path) -> Iterator:
+    """Make a desk whose worker computes with the tiny backbone; ``engine`` is code that stands before the real one."""
+    made: list[Desk] = []
+
+    def make(engine: str = "", **options) -> Desk:
+        def start(words, env) -> Piped:
+            if engine:
+                body = "\n".join(f"    {line}" for line in engine.splitlines())
+                code = (
+                    "import os, sys, time\nfrom PromptSegLib.worker import engine, serve\nreal = engine.Engine.do\n"
+                    f"def do(self, call):\n{body}\n    return real(self, call)\n"
+                    "engine.Engine.do = do\nsys.exit(serve.main(sys.argv[1:]))\n"
+                )
+                words = [sys.executable, "-c", code, *words[list(words).index("--jobs") :]]
+            return Piped(words, env)
+
+        service = Service(start, backbone=engine_files[0], device="cpu", threads=1, **options)
+        made.append(Desk(service, Library(tmp_path / "library")))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.logic.close()
+
+
+@pytest.fixture
+def desk(make_desk) -> Desk:
+    """The usual one."""
+    return make_desk()
+
+
+@pytest.fixture
+def phantom(kit):
+    """A small CT with its labels."""
+    return kit.make_phantom(5, (12, 32, 32))
+
+
+@pytest.fixture
+def ct(desk, scene, phantom):
+    """The phantom's CT in the scene."""
+    return desk.add_ct(scene, phantom.volume)
+
+
+@pytest.fixture
+def taught(desk, ct, phantom):
+    """(segmentation, segment id): the liver drawn in two slices, and one that is known not to show it."""
+    node = nodes.new_segmentation(ct)
+    segment_id = desk.draw(node, phantom.labels == 1, phantom.volume, "my liver", (5, 7))
+    for index in (5, 7):
+        slices.mark(node, segment_id, ct, 0, index, SliceStatus.COMPLETE)
+    slices.mark(node, segment_id, ct, 0, 0, SliceStatus.ABSENT)
+    return node, segment_id
+
+
+@pytest.fixture
+def liver():
+    """The structure of that name."""
+    return find("liver")
