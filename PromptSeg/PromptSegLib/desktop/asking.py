@@ -79,6 +79,8 @@ class Asking:
         suffix: str = "",
     ) -> Generator[None, None, tuple[list[Found], list[str]]]:
         """Read the worker's masks one by one, then change the node once."""
+        if not node.GetSegmentation().GetNumberOfSegments():
+            nodes.attach(node, volume)
         found, images = [], []
         for one in masks:
             found.append(get_mask(self.service.jobs, one))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..mrml import nodes
+from ..mrml import nodes, slices
 from ..worker.payload import put_box, put_grid
 from .asking import Work
 from .job import Job
@@ -89,7 +89,9 @@ class Logic(Teaching):
             grid = nodes.grid_of(volume)
             contents = segmentation.GetSegmentation()
             jobs, structures = self.service.jobs, []
-            for number, segment_id in enumerate(segment_ids or contents.GetSegmentIDs()):
+            # What is drawn in a few slices only is no segmentation of the structure.
+            finished = (one for one in contents.GetSegmentIDs() if not nodes.tag(contents.GetSegment(one), slices.TAG))
+            for number, segment_id in enumerate(segment_ids or finished):
                 mask = nodes.segment_mask(segmentation, segment_id, volume)
                 yield
                 name = unique(contents.GetSegment(segment_id).GetName(), ids)
@@ -102,7 +104,8 @@ class Logic(Teaching):
                     yield
                     one["reference"] = put_box(jobs, f"{identity}/reference-{number}.npy", mask)
                     yield
-                structures.append(one)
+                structures.append(one | self._known(contents.GetSegment(segment_id), f"{identity}/unsure-{number}.npy"))
+                yield
             if not structures:
                 raise InputError(f"{segmentation.GetName()} has no segment", "segment something first")
             return {"grid": put_grid(grid), "structures": structures, "axis": axis}
@@ -114,6 +117,17 @@ class Logic(Teaching):
 
         job.do_steps(prepare(), lambda fields: job.do_request("review", fields, receive, identity=identity))
         return job
+
+    def _known(self, segment: Any, file: str) -> dict[str, Any]:
+        """What the last results tell of a segment: where it is unsure, which slices were drawn, the Dice to expect."""
+        name = nodes.tag(segment, nodes.RESULT_TAG)
+        found: dict[str, Any] = {}
+        if name in self._doubt:
+            box = self._doubt[name]
+            found["uncertainty"] = {"file": self.service.jobs.write_array(file, box.values), "low": list(box.low)}
+        if self.rounds and self.rounds[-1].structure.name == name and self.rounds[-1].estimate:
+            found["estimate"] = self.rounds[-1].estimate["dice"]
+        return found
 
     def self_check(self, **listeners: Any) -> Job:
         """What is installed and what will compute: gives the worker's *info*."""

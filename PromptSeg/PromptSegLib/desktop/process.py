@@ -13,6 +13,8 @@ import qt
 from ..worker.process import PACKAGE, kill_tree
 from ..worker.service import Service
 
+_LEAVING: set[QtProcess] = set()
+"""Processes whose input is closed and that have not ended yet: Qt would kill what is destroyed while it runs."""
 BUSY_MS = 30
 IDLE_MS = 2000
 
@@ -68,10 +70,12 @@ class QtProcess:
         self._process.kill()
 
     def close(self) -> None:
-        """The worker ends by itself when its input is closed; what does not is killed when this object goes."""
-        self._over = True
-        with contextlib.suppress(Exception):  # the application may be half gone
-            self._process.closeWriteChannel()
+        """The worker ends by itself when its input is closed; until then, this object stays."""
+        if not self._over:
+            self._over = True
+            _LEAVING.add(self)
+            with contextlib.suppress(Exception):  # the application may be half gone
+                self._process.closeWriteChannel()
 
     def _read(self) -> None:
         for kind, read in (("out", "readAllStandardOutput"), ("log", "readAllStandardError")):
@@ -80,14 +84,17 @@ class QtProcess:
                 self._said.append((kind, data))
 
     def _finished(self, status: int, how: Any) -> None:
+        if self._over:
+            _LEAVING.discard(self)
+            return
         self._read()
         # Qt tells a crash from an exit, and not which signal it was; 9 is the usual one when memory runs out.
-        crashed = int(how) == 1
+        crashed = how == qt.QProcess.CrashExit
         self._said.append(("end", -int(status) if crashed and status else int(status)))
         self._over = True
 
     def _failed(self, error: Any) -> None:
-        if int(error) == 0:  # failed to start; other errors are followed by `finished`
+        if error == qt.QProcess.FailedToStart:  # other errors are followed by `finished`
             self._said.append(("log", str(self._process.errorString()).encode()))
             self._said.append(("end", 127))
             self._over = True

@@ -7,12 +7,34 @@ from typing import Any
 import numpy as np
 
 from ..errors import AnnotationError
+from ..prompts.terminology import entry_string, find
 from ..tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from .marks import SliceMarks
-from .nodes import grid_of, segment_mask, tag
+from .nodes import grid_of, painted, segment_mask, tag
 
 TAG = "PromptSeg.Slices"
 """It goes with the segment: it survives renaming, .seg.nrrd files, scenes, and is undone with the segment's voxels."""
+
+
+def add_segment(node: Any, name: str) -> str:
+    """An empty segment to draw in; gives its id."""
+    import slicer
+
+    segment = slicer.vtkSegment()
+    name_segment(segment, name)
+    contents = node.GetSegmentation()
+    segment_id = contents.GenerateUniqueSegmentID("Drawn")
+    contents.AddSegment(segment, segment_id)
+    return str(segment_id)
+
+
+def name_segment(segment: Any, name: str) -> None:
+    """Name a segment, with the terminology and colour that go with the name where it is known."""
+    segment.SetName(name)
+    known = find(name)
+    if known is not None:
+        segment.SetColor(*known.colour)
+        segment.SetTag(segment.GetTerminologyEntryTagName(), entry_string(known))
 
 
 def marks_of(node: Any, segment_id: str, volume_node: Any) -> SliceMarks:
@@ -45,9 +67,9 @@ def mark(node: Any, segment_id: str, volume_node: Any, axis: int, index: int, st
 def statuses_of(node: Any, segment_id: str, volume_node: Any, axis: int) -> list[SliceStatus]:
     """The status of every slice along ``axis``; one that is painted on and not marked is a draft."""
     marks = marks_of(node, segment_id, volume_node).of(axis)
-    mask = segment_mask(node, segment_id, volume_node)
-    planes = np.moveaxis(mask, axis, 0)
-    unmarked = [SliceStatus.DRAFT if plane.any() else SliceStatus.UNTOUCHED for plane in planes]
+    there = set(painted(node, segment_id, volume_node, axis))
+    count = grid_of(volume_node).shape[axis]
+    unmarked = (SliceStatus.DRAFT if index in there else SliceStatus.UNTOUCHED for index in range(count))
     return [marks.get(index, status) for index, status in enumerate(unmarked)]
 
 

@@ -344,7 +344,8 @@ def progress_of(event: Mapping[str, Any]) -> Progress | None:
     event does not tell."""
     kind = event["event"]
     if kind == "metric":
-        return Progress(str(event.get("stage", "")), float("nan"), "", dict(event.get("metrics") or {}))
+        metrics = {k: float(v) for k, v in (event.get("metrics") or {}).items() if v is not None}
+        return Progress(str(event.get("stage", "")), float("nan"), "", metrics)
     if kind in ("progress", "stage"):
         fraction = event.get("fraction")
         return Progress(

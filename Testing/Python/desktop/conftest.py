@@ -1,9 +1,11 @@
-"""The desktop's logic on real MRML nodes (slicer-core) and a real worker; no Qt and no Slicer application."""
+"""The desktop on real MRML nodes (slicer-core) and a real worker: its logic without Qt, its window on the stand-in."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,45 @@ from PromptSegLib.mrml.images import oriented_image, vtk_matrix
 from PromptSegLib.prompts.terminology import find
 from PromptSegLib.tune.annotations import SliceStatus
 from PromptSegLib.worker.service import Piped, Service
+
+TESTING = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def application(slicer, tmp_path_factory):
+    """The Slicer application's stand-in; skipped where Qt's libraries are not installed."""
+    sys.path.insert(0, str(TESTING))
+    try:
+        from standin import application as standin
+    except ImportError as error:
+        pytest.skip(f"Qt cannot be loaded here ({error}); apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3")
+    finally:
+        sys.path.remove(str(TESTING))
+    return standin.start(tmp_path_factory.mktemp("settings"))
+
+
+@pytest.fixture
+def window(application, slicer):
+    """An empty scene with slice views; gives the stand-in's application. No widget outlives the test."""
+    from standin.application import new_scene
+
+    new_scene(application)
+    yield application
+    slicer.mrmlScene.Clear(0)
+
+
+@pytest.fixture
+def pump(application):
+    """Let the window live until something is true; fails after some seconds."""
+
+    def until(true, seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "it did not happen"
+            application.processEvents()
+            time.sleep(0.005)
+
+    return until
 
 
 class Desk:

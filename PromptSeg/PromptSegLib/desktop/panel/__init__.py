@@ -1,0 +1,1 @@
+"""The panel's parts: each a small class that shows one thing, over the logic beside them."""

@@ -1,0 +1,74 @@
+"""The self-check: what is there, what computes, where structures are kept; a text to copy into a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from .. import install
+from ..logic import Logic
+from .editor_box import button
+
+
+class CheckPage:
+    """Opened from the line at the panel's foot; ``on_change()`` is called when something was installed."""
+
+    def __init__(self, logic: Logic, on_change: Callable[[], None]) -> None:
+        self._logic, self._on_change = logic, on_change
+        self._info: dict[str, Any] = {}
+        self.widget = qt.QWidget()
+        self.text = qt.QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setMaximumHeight(170)
+        self.text.setAccessibleName(_("Report"))
+        self.install = button(_("Install what is missing"), _("Asks once, then downloads"), self._install)
+        self.copy = button(_("Copy report"), _("For a message to the developers; nothing is sent"), self._copy)
+        row = qt.QHBoxLayout()
+        row.addWidget(self.install)
+        row.addWidget(self.copy)
+        layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text)
+        layout.addLayout(row)
+
+    def begin(self) -> None:
+        """Show what is known, and ask the worker for the rest."""
+        self._show()
+        if not install.missing() and not self._logic.service.busy:
+            self._logic.self_check(on_done=self._told, on_error=self._failed)
+
+    def _told(self, info: dict[str, Any]) -> None:
+        self._info = info
+        self._show()
+        self._on_change()
+
+    def _failed(self, problem: PromptSegError) -> None:
+        self._info = {"problem": str(problem)}
+        self._show()
+
+    def _show(self) -> None:
+        absent = install.missing()
+        lines = [install.report(self._info)]
+        if absent:
+            lines.append(_("Missing: {names}.").format(names=", ".join(absent)))
+        lines.append(_("Structures of your own: {path}").format(path=self._logic.library.folder))
+        lines += self._logic.library.problems
+        lines += self._logic.service.log[-5:]
+        self.text.setPlainText("\n".join(lines))
+        self.install.setVisible(bool(absent))
+
+    def _install(self) -> None:
+        try:
+            install.install()
+        except PromptSegError as problem:
+            self._info = {"problem": str(problem)}
+        self.begin()
+        self._on_change()
+
+    def _copy(self) -> None:
+        slicer.app.clipboard().setText(self.text.toPlainText())

@@ -1,0 +1,77 @@
+"""A small plot of how teaching goes: the loss, and Dice of the slices that were left out, by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import qt
+from slicer.i18n import tr as _
+
+HEIGHT, MARGIN = 96, 6
+
+
+def points(values: Sequence[tuple[float, float]], low: float, high: float, last: float, width: int, height: int):
+    """(x, y) in pixels of (step, value) pairs; a greater value lies higher. Values that are not finite are left out."""
+    span = (high - low) or 1.0
+    return [
+        (round(step / max(1.0, last) * (width - 1)), round((1 - (value - low) / span) * (height - 1)))
+        for step, value in values
+        if math.isfinite(value)
+    ]
+
+
+class Curve(qt.QWidget):
+    """Cleared when a round begins; :meth:`add` takes what a progress report tells."""
+
+    def __init__(self) -> None:
+        qt.QWidget.__init__(self)
+        self._loss: list[tuple[float, float]] = []
+        self._dice: list[tuple[float, float]] = []
+        self.setMinimumHeight(HEIGHT)
+        self.setMaximumHeight(HEIGHT)
+        self.setAccessibleName(_("How teaching goes"))
+        self.setToolTip(_("Line: loss of the drawn slices. Dots: Dice of a drawn slice that was left out."))
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._loss, self._dice = [], []
+        self.update()
+
+    def add(self, metrics) -> None:
+        """Take "loss" and "left_out_dice" of one report."""
+        number = len(self._loss)
+        if math.isfinite(float(metrics.get("loss", math.nan))):
+            self._loss.append((number, float(metrics["loss"])))
+        if "left_out_dice" in metrics:
+            self._dice.append((number, float(metrics["left_out_dice"])))
+        self.update()
+
+    def paintEvent(self, event) -> None:  # noqa: N802
+        """Draw it."""
+        painter = qt.QPainter(self)
+        try:
+            self._paint(painter)
+        finally:
+            painter.end()
+
+    def _paint(self, painter) -> None:
+        width, height = self.width - 2 * MARGIN, HEIGHT - 2 * MARGIN - 14
+        palette = self.palette
+        ink, line = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)
+        painter.fillRect(0, 0, self.width, HEIGHT, palette.color(qt.QPalette.Base))
+        painter.translate(MARGIN, MARGIN)
+        last = max(1.0, float(len(self._loss)))
+        if self._loss:
+            found = points(self._loss, 0.0, max(v for _n, v in self._loss), last, width, height)
+            painter.setPen(qt.QPen(line, 2))
+            for (x0, y0), (x1, y1) in pairwise(found):
+                painter.drawLine(x0, y0, x1, y1)
+        for x, y in points(self._dice, 0.0, 1.0, last, width, height):
+            painter.fillRect(x - 2, y - 2, 5, 5, ink)
+        painter.setPen(ink)
+        dice = f"{self._dice[-1][1]:.2f}" if self._dice and math.isfinite(self._dice[-1][1]) else "-"
+        loss = f"{self._loss[-1][1]:.2f}" if self._loss else "-"
+        text = _("loss {loss} (line)   Dice of the left-out slice {dice} (dots)").format(loss=loss, dice=dice)
+        painter.drawText(0, height + 14, text)

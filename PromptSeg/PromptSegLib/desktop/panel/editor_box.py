@@ -1,0 +1,95 @@
+"""Slicer's own Segment Editor, with what drawing a few slices needs and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+
+EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
+TAG = "SegmentEditor"
+"""The application's own editor node: undo and the module Segment Editor then show the same."""
+
+
+class EditorBox:
+    """``editor`` is the real widget, set up in the order that it needs: scene, editor node, segmentation, volume."""
+
+    def __init__(self) -> None:
+        self.editor = slicer.qMRMLSegmentEditorWidget()
+        self.editor.segmentationNodeSelectorVisible = False
+        self.editor.sourceVolumeNodeSelectorVisible = False
+        self.editor.switchToSegmentationsButtonVisible = False
+        self.editor.specifyGeometryButtonVisible = False
+        self.editor.maximumNumberOfUndoStates = 10
+        self.editor.setEffectNameOrder(EFFECTS)
+        self.editor.unorderedEffectsVisible = False
+        self.widget = self.editor
+        self._open = False
+
+    def enter(self, segmentation: Any, volume: Any) -> None:
+        """Show a segmentation to draw in, on a volume."""
+        if self.editor.mrmlScene() is not slicer.mrmlScene:
+            self.editor.setMRMLScene(slicer.mrmlScene)
+        self.editor.setMRMLSegmentEditorNode(self._node())
+        self.editor.setSegmentationNode(segmentation)
+        self.editor.setSourceVolumeNode(volume)
+        if not self._open:
+            self._open = True
+            self.editor.setupViewObservations()
+            self.editor.installKeyboardShortcuts()
+
+    def exit(self) -> None:
+        """Let go of the views and keys."""
+        if self._open:
+            self._open = False
+            self.editor.setActiveEffect(None)
+            self.editor.uninstallKeyboardShortcuts()
+            self.editor.removeViewObservations()
+
+    def close_scene(self) -> None:
+        """Before the scene goes."""
+        self.exit()
+        self.editor.setMRMLScene(None)
+
+    @property
+    def segment_id(self) -> str:
+        """The segment that is drawn in; empty if none is chosen."""
+        return str(self.editor.currentSegmentID() or "") if self.editor.segmentationNode() is not None else ""
+
+    def draw_in(self, segment_id: str) -> None:
+        """Choose a segment and a brush that paints in one slice."""
+        self.editor.setCurrentSegmentID(segment_id)
+        self.editor.setActiveEffectByName("Paint")
+        effect = self.editor.activeEffect()
+        if effect is not None:
+            effect.setParameter("BrushSphere", 0)
+
+    def save_state(self) -> None:
+        """For undo, before a program changes the segmentation."""
+        if self.editor.segmentationNode() is not None:
+            self.editor.saveStateForUndo()
+
+    def lock(self, on: bool) -> None:
+        """Nothing is drawn while what is drawn is being read."""
+        self.editor.readOnly = on
+
+    @staticmethod
+    def _node() -> Any:
+        """The application's editor node, made if the Segment Editor was never opened."""
+        node = slicer.mrmlScene.GetSingletonNode(TAG, "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(TAG)
+            node = slicer.mrmlScene.AddNode(node)
+        return node
+
+
+def button(text: str, tip: str, action: Any, key: str = "") -> Any:
+    """A push button with a tip, which names its key."""
+    made = qt.QPushButton(text)
+    made.setToolTip(f"{tip} ({key})" if key else tip)
+    made.setAccessibleName(text)
+    made.connect("clicked()", action)
+    return made

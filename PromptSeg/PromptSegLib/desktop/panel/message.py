@@ -1,0 +1,57 @@
+"""One line where the eye is: what went wrong and what to do, or what is worth knowing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+
+from ...errors import PromptSegError
+
+
+class Message:
+    """A ``widget`` that is hidden while there is nothing to say, with a button where there is a remedy to press."""
+
+    def __init__(self) -> None:
+        self.widget = qt.QWidget()
+        self._label = qt.QLabel()
+        self._label.setWordWrap(True)
+        self._label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        self._button = qt.QPushButton()
+        self._button.connect("clicked()", self._pressed)
+        self._remedy: Callable[[], None] | None = None
+        layout = qt.QHBoxLayout(self.widget)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.addWidget(self._label, 1)
+        layout.addWidget(self._button)
+        self.clear()
+
+    @property
+    def text(self) -> str:
+        """What is said; empty if nothing is."""
+        return str(self._label.text) if self.widget.isVisibleTo(self.widget.parentWidget()) else ""
+
+    def clear(self) -> None:
+        """Nothing to say."""
+        self._label.setText("")
+        self.widget.setVisible(False)
+
+    def tell(self, text: str) -> None:
+        """Say something that is worth knowing."""
+        self._say(text, "")
+
+    def warn(self, problem: PromptSegError | str, button: str = "", remedy: Callable[[], None] | None = None) -> None:
+        """Say what is wrong, with its remedy."""
+        self._say(f"\u26a0 {problem}", button, remedy)
+
+    def _say(self, text: str, button: str, remedy: Callable[[], None] | None = None) -> None:
+        self._label.setText(text)
+        self._label.setAccessibleName(text)
+        self._remedy = remedy
+        self._button.setText(button)
+        self._button.setVisible(bool(button and remedy))
+        self.widget.setVisible(bool(text))
+
+    def _pressed(self) -> None:
+        if self._remedy is not None:
+            self._remedy()

@@ -1,0 +1,184 @@
+"""The panel: volume above, three tabs in the order of work, and a line below that says where things are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from .. import install
+from ..logic import Logic
+from ..state import State
+from .check_page import CheckPage
+from .review_tab import ReviewTab
+from .segment_tab import SegmentTab
+from .teach_tab import TeachTab
+from .view_watch import show_volume
+from .volume_box import VolumeBox
+
+KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))
+TEACH = 1
+
+
+class Panel:
+    """``widget`` is what a module shows; ``parameter_node()`` gives the node that the scene remembers it by."""
+
+    def __init__(self, logic: Logic, parameter_node: Callable[[], Any]) -> None:
+        self.logic, self.state = logic, State(parameter_node)
+        self._shown = False
+        self._observed: list[int] = []
+        self.widget = qt.QWidget()
+        self.volumes = VolumeBox(self.state, self._volume_chosen)
+        self.segment = SegmentTab(logic, self.state, self.volumes, self.ready, self._result)
+        self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
+        self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch)
+        self.tabs = qt.QTabWidget()
+        for part, title in ((self.segment, _("Segment")), (self.teach, _("Teach")), (self.review, _("Review"))):
+            self.tabs.addTab(part.widget, title)
+        self.tabs.connect("currentChanged(int)", self._tab)
+        self.foot = qt.QLabel()
+        self.foot.setWordWrap(True)
+        self.check = CheckPage(logic, self._say_where)
+        self.check.widget.setVisible(False)
+        self.opener = qt.QToolButton()
+        self.opener.setText(_("Self-check"))
+        self.opener.setToolTip(_("What is installed, what computes, and a report to copy"))
+        self.opener.setCheckable(True)
+        self.opener.connect("toggled(bool)", self._check)
+        foot = qt.QHBoxLayout()
+        foot.addWidget(self.foot, 1)
+        foot.addWidget(self.opener)
+        layout = qt.QVBoxLayout(self.widget)
+        layout.addWidget(self.volumes.widget)
+        layout.addWidget(self.tabs, 1)
+        layout.addLayout(foot)
+        layout.addWidget(self.check.widget)
+        self._keys: list[Any] = []
+        self._say_where()
+
+    def enter(self) -> None:
+        """The module is shown."""
+        self._shown = True
+        self._observe()
+        self._make_keys()
+        self.refresh()
+
+    def exit(self) -> None:
+        """Another module is shown: keys and views are given back; what runs goes on."""
+        self._shown = False
+        self.teach.exit()
+        self.review.exit()
+        for key in self._keys:
+            key.setEnabled(False)
+
+    def cleanup(self) -> None:
+        """The panel goes."""
+        self.exit()
+        for tag in self._observed:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self._observed = []
+        self.logic.save_state = None
+
+    def refresh(self) -> None:
+        """Show what the scene remembers."""
+        self.volumes.refresh()
+        self.segment.structures.refresh()
+        self.tabs.setCurrentIndex(min(2, max(0, self.state.number("Tab"))))
+        self._tab(int(self.tabs.currentIndex))
+
+    def ready(self) -> bool:
+        """Whether everything is there to compute; asks to install it where not."""
+        try:
+            if install.install():
+                return True
+            absent = ", ".join(install.missing())
+            self._page_message().warn(
+                _("Nothing was installed, and {names} is needed to compute.").format(names=absent),
+                _("Install"), lambda: install.install() and self._page_message().clear(),
+            )  # fmt: skip
+        except PromptSegError as problem:
+            self._page_message().warn(problem)
+        return False
+
+    def _page_message(self) -> Any:
+        return (self.segment, self.teach, self.review)[int(self.tabs.currentIndex)].message
+
+    # What is chosen
+
+    def _volume_chosen(self) -> None:
+        self.review.clear()
+        if self._shown:
+            show_volume(self.volumes.volume, self.volumes.segmentation)
+            self._tab(int(self.tabs.currentIndex))
+        self.segment.refresh()
+
+    def _tab(self, number: int) -> None:
+        self.state.set_text("Tab", str(number))
+        if not self._shown:
+            return
+        if number == TEACH:
+            self.teach.enter()
+        else:
+            self.teach.exit()
+            self.teach.watch.watch(self.state.text("View", "Red"), self.volumes.volume)
+        if number == TEACH + 1:
+            self.review.enter()
+        else:
+            self.review.exit()
+        self.segment.refresh()
+        for key in self._keys:
+            key.setEnabled(number == TEACH)
+
+    def _result(self, node: Any) -> None:
+        show_volume(self.volumes.volume, node)
+        self.review.clear()
+        self._say_where()
+
+    def _kept(self, text: str) -> None:
+        self.segment.structures.refresh()
+        self.segment.structures.tick(text)
+
+    def _say_where(self) -> None:
+        absent = install.missing()
+        where = _("Everything is computed on this computer; nothing is sent anywhere.")
+        if absent:
+            where += " " + _("{names} will be installed when first needed.").format(names=", ".join(absent))
+        elif self.logic.device:
+            where += f" {self.logic.device}."
+        self.foot.setText(where)
+
+    def _check(self, on: bool) -> None:
+        self.check.widget.setVisible(on)
+        if on:
+            self.check.begin()
+
+    # Keys and scenes
+
+    def _make_keys(self) -> None:
+        if not self._keys:
+            parent = slicer.util.mainWindow() or self.widget
+            for key, action in KEYS:
+                made = qt.QShortcut(qt.QKeySequence(key), parent)
+                made.connect("activated()", getattr(self.teach, action))
+                self._keys.append(made)
+
+    def _observe(self) -> None:
+        if not self._observed:
+            scene = slicer.mrmlScene
+            for event, action in ((scene.StartCloseEvent, self._closing), (scene.EndCloseEvent, self._closed),
+                                  (scene.EndImportEvent, self._closed)):  # fmt: skip
+                self._observed.append(scene.AddObserver(event, action))
+
+    def _closing(self, *_arguments: Any) -> None:
+        self.teach.exit()
+        self.teach.editor.close_scene()
+        self.logic.close_scene()
+        self.review.clear()
+
+    def _closed(self, *_arguments: Any) -> None:
+        if self._shown:
+            self.refresh()

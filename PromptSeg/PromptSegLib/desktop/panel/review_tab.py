@@ -1,0 +1,229 @@
+"""Review: how good each structure is, where to look, accept or flag, and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import OutputError, PromptSegError
+from ...volumes.atomic import replacing
+from ..logic import Logic
+from ..state import ACCEPTED, FLAGGED, State
+from . import texts
+from .editor_box import button
+from .message import Message
+from .running import Running
+from .view_watch import ViewWatch
+from .volume_box import VolumeBox
+
+LOW = 0.7
+"""A structure with less Dice than this asks for a look."""
+
+
+def status_of(row: dict[str, Any], decision: str) -> str:
+    """What the last column says: the decision, else whether something asks for a look."""
+    if decision:
+        return _("accepted") if decision == ACCEPTED else _("look again")
+    dice = (row.get("score") or {}).get("dice")
+    known = dice if dice is not None else row.get("estimate")
+    if not row["volume_ml"]:
+        return _("nothing found")
+    return _("look at it") if row["remarks"] or (known is not None and known < LOW) else ""
+
+
+def quality_of(row: dict[str, Any]) -> str:
+    """Dice and surface Dice beside a reference, else the Dice that is expected."""
+    score = row.get("score")
+    if score and score.get("dice") is not None:
+        return _("{dice:.2f} (surface {nsd:.2f})").format(dice=score["dice"], nsd=score.get("nsd_2mm") or 0.0)
+    return _("{dice:.2f} expected").format(dice=row["estimate"]) if row.get("estimate") is not None else ""
+
+
+class ReviewTab:
+    """Looks at the chosen segmentation."""
+
+    def __init__(self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch) -> None:
+        self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
+        self.rows: list[dict[str, Any]] = []
+        self._axis = 0
+        self._places: list[tuple[str, int]] = []
+        self.widget = qt.QWidget()
+        self.message = Message()
+        self.running = Running(self.message, lambda: "", lambda running: self.refresh())
+        self.reference = slicer.qMRMLNodeComboBox()
+        self.reference.nodeTypes = ["vtkMRMLSegmentationNode"]
+        self.reference.noneEnabled = True
+        self.reference.addEnabled, self.reference.removeEnabled = False, False
+        self.reference.noneDisplay = _("No reference")
+        self.reference.setToolTip(_("A segmentation to compare with, where there is one"))
+        self.reference.setAccessibleName(_("Reference segmentation"))
+        self.check = button(_("Review"), _("Measure all segments and find the slices to look at"), self.begin)
+        self.check.setMinimumHeight(32)
+        self.table = qt.QTableWidget()
+        self.table.setColumnCount(4)
+        self.table.setHorizontalHeaderLabels([_("structure"), _("ml"), _("Dice"), _("status")])
+        self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().defaultSectionSize = 22
+        self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        self.table.setMinimumHeight(150)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.setAccessibleName(_("Structures and how good they are"))
+        self.table.connect("itemSelectionChanged()", self._chosen)
+        self.places = qt.QListWidget()
+        self.places.setToolTip(_("Click to go to the slice"))
+        self.places.setAccessibleName(_("Slices that deserve a look"))
+        self.places.setMaximumHeight(130)
+        self.places.connect("currentRowChanged(int)", self._go)
+        self.unsure = qt.QSlider(qt.Qt.Horizontal)
+        self.unsure.setRange(0, 100)
+        self.unsure.setToolTip(_("How strongly the map of what is unsure is laid over the slices"))
+        self.unsure.setAccessibleName(_("Uncertainty overlay"))
+        self.unsure.connect("valueChanged(int)", lambda value: self._logic.uncertainty(value / 100))
+        self._unsure_row = qt.QWidget()
+        line = qt.QHBoxLayout(self._unsure_row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(qt.QLabel(_("Unsure")))
+        line.addWidget(self.unsure, 1)
+        self.accept = button(_("Accept"), _("This structure is good"), lambda: self._decide(ACCEPTED))
+        self.flag = button(_("Flag"), _("This structure needs another look"), lambda: self._decide(FLAGGED))
+        self.side = button(
+            _("Side by side"), _("Two views beside each other: with and without the segmentation"), self._beside
+        )
+        self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
+        self._actions = qt.QWidget()
+        line = qt.QHBoxLayout(self._actions)
+        line.setContentsMargins(0, 0, 0, 0)
+        for one in (self.accept, self.flag, self.side, self.report):
+            line.addWidget(one)
+        layout = qt.QVBoxLayout(self.widget)
+        for one in (self.reference, self.check, self.running.widget, self.table, self.places, self._unsure_row,
+                    self._actions, self.message.widget):  # fmt: skip
+            layout.addWidget(one)
+        layout.addStretch(1)
+
+    def enter(self) -> None:
+        """The tab is shown."""
+        if self.reference.mrmlScene() is not slicer.mrmlScene:
+            self.reference.setMRMLScene(slicer.mrmlScene)
+        self.reference.setCurrentNode(self._state.reference("Reference"))
+        self.refresh()
+
+    def exit(self) -> None:
+        """Another tab or module is shown."""
+        self.unsure.setValue(0)
+
+    def clear(self) -> None:
+        """What was found belongs to another segmentation."""
+        self.rows = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what was found."""
+        if not hasattr(self, "_actions"):
+            return
+        busy, node = self.running.running, self._volumes.segmentation
+        there = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
+        self.check.setText(_("Cancel") if busy else _("Review"))
+        self.check.setEnabled(busy or (there and self._volumes.volume is not None))
+        decisions = self._state.decisions
+        self.table.setVisible(bool(self.rows))
+        self.table.setRowCount(len(self.rows))
+        for number, row in enumerate(self.rows):
+            decision = decisions.get(row["segment_id"], "")
+            cells = (row["structure"], f"{row['volume_ml']:.1f}", quality_of(row), status_of(row, decision))
+            for column, text in enumerate(cells):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip("\n".join((row["structure"], *row["remarks"])))
+                self.table.setItem(number, column, item)
+        self.table.resizeColumnsToContents()
+        self.table.setColumnHidden(2, not any(quality_of(row) for row in self.rows))
+        self._list()
+        self._unsure_row.setVisible(self._logic.has_uncertainty)
+        self._actions.setVisible(bool(self.rows) and not busy)
+
+    def begin(self) -> None:
+        """Look at all segments."""
+        if self.running.running:
+            self.running.cancel()
+            return
+        volume, node, reference = self._volumes.volume, self._volumes.segmentation, self.reference.currentNode()
+        self._state.set_reference("Reference", reference)
+        axis = max(0, self._watch.place[0])
+        self.running.begin(
+            lambda **listeners: self._logic.review(volume, node, reference=reference, axis=axis, **listeners),
+            self._done,
+        )
+
+    def _done(self, found: dict[str, Any]) -> None:
+        self.rows, self._axis = list(found["structures"]), int(found["axis"])
+        self.message.tell(_("The slices in the list deserve a look: click one to go there."))
+        self.refresh()
+
+    @property
+    def row(self) -> dict[str, Any] | None:
+        """The structure that is chosen in the table."""
+        number = self.table.currentRow()
+        return self.rows[number] if 0 <= number < len(self.rows) else None
+
+    def _chosen(self) -> None:
+        self._list()
+
+    def _list(self) -> None:
+        rows = [self.row] if self.row is not None else self.rows
+        found = [(row["structure"], one) for row in rows for one in row["slices"]]
+        self.places.blockSignals(True)
+        self.places.clear()
+        self._places = []
+        for name, one in found[:12]:
+            self.places.addItem(_("{name}, slice {n}: {why}").format(name=name, n=one["index"], why=one["why"]))
+            self._places.append((name, int(one["index"])))
+        self.places.blockSignals(False)
+        self.places.setVisible(bool(self._places))
+
+    def _go(self, number: int) -> None:
+        if 0 <= number < len(self._places):
+            self._watch.go_to(self._axis, self._places[number][1])
+
+    def _decide(self, decision: str) -> None:
+        row = self.row
+        if row is None:
+            self.message.tell(_("Choose a structure in the table first."))
+            return
+        known = self._state.decisions.get(row["segment_id"])
+        self._state.decide(row["segment_id"], "" if known == decision else decision)
+        number = self.table.currentRow()
+        self.refresh()
+        self.table.selectRow(number)
+
+    def _beside(self) -> None:
+        manager = slicer.app.layoutManager()
+        if manager is not None:
+            manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+
+    def _save(self) -> None:
+        path = qt.QFileDialog.getSaveFileName(
+            self.widget, _("Report"), "review.html", _("Page (*.html);;Table (*.csv)")
+        )
+        if not path:
+            return
+        target = Path(str(path))
+        rows = [{**row, "decision": self._state.decisions.get(row["segment_id"], "")} for row in self.rows]
+        try:
+            if target.suffix.lower() == ".csv":
+                text = texts.csv_of(rows)
+            elif target.suffix.lower() == ".html":
+                title = _("Review of {name}").format(name=self._volumes.segmentation.GetName())
+                text = texts.html_of(title, rows, _("Made with PromptSeg. Research software, not a medical device."))
+            else:
+                raise OutputError(f"{target.name} is neither a page nor a table", "let its name end in .html or .csv")
+            with replacing(target) as handle:
+                handle.write(text.encode("utf-8"))
+        except PromptSegError as problem:
+            self.message.warn(problem)
+            return
+        self.message.tell(_("Saved: {path}.").format(path=target))

@@ -1,0 +1,150 @@
+"""Segment: tick structures, press one button, see the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from ..logic import Logic
+from ..results import SegmentResult
+from ..state import State
+from . import texts
+from .message import Message
+from .running import Running
+from .structures import Structures
+from .volume_box import VolumeBox
+
+
+class SegmentTab:
+    """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(node)`` is called after
+    a result."""
+
+    def __init__(
+        self,
+        logic: Logic,
+        state: State,
+        volumes: VolumeBox,
+        ready: Callable[[], bool],
+        on_result: Callable[[Any], None],
+    ) -> None:
+        self._logic, self._volumes, self._ready, self._on_result = logic, volumes, ready, on_result
+        self.widget = qt.QWidget()
+        self.message = Message()
+        self.running = Running(self.message, lambda: logic.device, lambda running: self.refresh())
+        self.button = qt.QPushButton()
+        self.button.setMinimumHeight(32)
+        self.button.setToolTip(_("Segment the ticked structures; the same button stops it"))
+        self.button.connect("clicked()", self._pressed)
+        self.structures = Structures(logic.library, state, self.refresh)
+        self.show_3d = slicer.qMRMLSegmentationShow3DButton()
+        self.show_3d.setToolTip(_("Show the segmentation in the 3D view"))
+        files = qt.QHBoxLayout()
+        self._files = [
+            self._tool(_("Import ..."), _("Take a .promptset file into My structures"), self._import),
+            self._tool(_("Export ..."), _("Save the selected or ticked structures of yours as a file"), self._export),
+            self._tool(_("Delete"), _("Remove the selected structure of yours"), self._delete),
+        ]
+        for one in self._files:
+            files.addWidget(one)
+        files.addStretch(1)
+        files.addWidget(self.show_3d)
+        layout = qt.QVBoxLayout(self.widget)
+        layout.addWidget(self.structures.widget, 1)
+        layout.addLayout(files)
+        layout.addWidget(self.button)
+        layout.addWidget(self.running.widget)
+        layout.addWidget(self.message.widget)
+
+    def _tool(self, text: str, tip: str, action: Callable[[], None]) -> Any:
+        button = qt.QToolButton()
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setAutoRaise(True)
+        button.connect("clicked()", action)
+        return button
+
+    def refresh(self) -> None:
+        """Buttons as the state of things is."""
+        if not hasattr(self, "structures"):  # while it is being made
+            return
+        count = len(self.structures.ticked)
+        busy = self.running.running
+        self.button.setText(_("Cancel") if busy else texts.segment_button(count))
+        self.button.setEnabled(busy or (count > 0 and self._volumes.volume is not None))
+        self.structures.widget.setEnabled(not busy)
+        node = self._volumes.segmentation
+        self.show_3d.setSegmentationNode(node)
+        self.show_3d.setVisible(node is not None and node.GetSegmentation().GetNumberOfSegments() > 0)
+        for problem in self._logic.library.problems[:1]:
+            if not self.message.text:
+                self.message.warn(problem)
+
+    def _pressed(self) -> None:
+        if self.running.running:
+            self.running.cancel()
+            return
+        if not self._ready():
+            return
+        volume, node, wanted = self._volumes.volume, self._volumes.segmentation, self.structures.ticked
+        self.running.begin(
+            lambda **listeners: self._logic.segment(volume, wanted, node, **listeners),
+            self._done,
+            stopped=_("Stopped; the segmentation is as it was."),
+        )
+
+    def _done(self, result: SegmentResult) -> None:
+        self._volumes.choose_segmentation(result.node)
+        empty = [one["structure"] for one in (result.review or {}).get("structures", ()) if not one["volume_ml"]]
+        text = _("{n} structures in {s:.0f} s.").format(n=len(result.segment_ids), s=result.seconds)
+        if empty:
+            text += " " + _("Not found: {names}.").format(names=", ".join(empty))
+        self.message.tell(text)
+        self._on_result(result.node)
+        self.refresh()
+
+    def _import(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(self.widget, _("Import a prompt set"), "", _("Prompt sets (*.promptset)"))
+        if path:
+            self._try(
+                lambda: _("Imported: {names}.").format(names=", ".join(self._logic.library.import_file(str(path))))
+            )
+
+    def _export(self) -> None:
+        own = self.structures.selected
+        wanted = [own.text] if own is not None else self.structures.ticked
+        if not wanted:
+            self.message.warn(_("Nothing is chosen to be exported; select a structure."))
+            return
+        path = qt.QFileDialog.getSaveFileName(self.widget, _("Export"), "", _("Prompt sets (*.promptset)"))
+        if path:
+            target = Path(str(path))
+            target = target if target.suffix == ".promptset" else target.with_name(target.name + ".promptset")
+            self._try(lambda: _("Saved: {path}.").format(path=self._logic.library.export(wanted, target)))
+
+    def _delete(self) -> None:
+        entry = self.structures.selected
+        if entry is None:
+            self.message.warn(_("Nothing is chosen to be deleted; select one of My structures."))
+            return
+        question = _("Delete what was learned for {name}? This cannot be undone.").format(name=entry.structure.name)
+        if slicer.util.confirmOkCancelDisplay(question):
+            self._try(lambda: self._removed(entry.text))
+
+    def _removed(self, text: str) -> str:
+        self._logic.library.delete(text)
+        return _("Deleted.")
+
+    def _try(self, action: Callable[[], str]) -> None:
+        try:
+            said = action()
+        except PromptSegError as problem:
+            self.message.warn(problem)
+            return
+        self.structures.refresh()
+        self.message.tell(said)

@@ -1,0 +1,152 @@
+"""The slice strip: one cell for each slice of a volume, which shows what is drawn there and goes there when clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import qt
+from slicer.i18n import tr as _
+
+from ...tune.annotations import SliceStatus
+
+HEIGHT, TOP, BOTTOM = 44, 13, 11
+_PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
+
+
+def cells(count: int, width: int) -> list[tuple[int, int]]:
+    """(left, right) in pixels of each slice's cell, side by side over ``width``; several slices may share a pixel."""
+    return [
+        (index * width // count, max(index * width // count + 1, (index + 1) * width // count))
+        for index in range(count)
+    ]
+
+
+def slice_at(x: int, count: int, width: int) -> int:
+    """The slice whose cell is at ``x``."""
+    return min(count - 1, max(0, ((x + 1) * count - 1) // max(1, width))) if count else -1
+
+
+def words(status: SliceStatus) -> str:
+    """What a status means, for tool tips."""
+    return {
+        SliceStatus.UNTOUCHED: _("not drawn"),
+        SliceStatus.DRAFT: _("draft: only what is painted counts"),
+        SliceStatus.COMPLETE: _("complete: what is not painted is not the structure"),
+        SliceStatus.ABSENT: _("absent: the structure is not in this slice"),
+    }[status]
+
+
+class SliceStrip(qt.QWidget):
+    """``on_click(index)`` is called for a slice that was clicked.
+
+    States differ without colour: untouched cells are empty, drafts hatched, complete ones filled, absent ones crossed.
+    """
+
+    def __init__(self, on_click: Callable[[int], None]) -> None:
+        qt.QWidget.__init__(self)
+        self._on_click = on_click
+        self._statuses: list[SliceStatus] = []
+        self._current = -1
+        self._suggested: list[int] = []
+        self._changed: set[int] = set()
+        self.setMinimumHeight(HEIGHT)
+        self.setMaximumHeight(HEIGHT)
+        self.setMouseTracking(True)
+        self.setAccessibleName(_("Slices and what is drawn in them"))
+
+    def show_statuses(self, statuses: Sequence[SliceStatus], changed: Iterable[int] = ()) -> None:
+        """One status for each slice; ``changed`` were edited since the last round."""
+        self._statuses, self._changed = list(statuses), set(changed)
+        self.update()
+
+    def show_current(self, index: int) -> None:
+        """The slice in view; one outside of the volume is none."""
+        if index != self._current:
+            self._current = index
+            self.update()
+
+    def show_suggested(self, indices: Sequence[int]) -> None:
+        """Slices to draw next, the first of them most."""
+        self._suggested = list(indices)
+        self.update()
+
+    def tip(self, index: int) -> str:
+        """What is to be said about a slice."""
+        if not 0 <= index < len(self._statuses):
+            return ""
+        parts = [_("Slice {n}: {status}").format(n=index, status=words(self._statuses[index]))]
+        if index in self._suggested:
+            parts.append(_("suggested next"))
+        if index in self._changed:
+            parts.append(_("changed since the last round"))
+        return ", ".join(parts)
+
+    def mousePressEvent(self, event) -> None:  # noqa: N802
+        """Go to the slice."""
+        index = slice_at(event.pos().x(), len(self._statuses), self.width)
+        if index >= 0:
+            self._on_click(index)
+
+    def mouseMoveEvent(self, event) -> None:  # noqa: N802
+        """Say what is below the pointer."""
+        self.setToolTip(self.tip(slice_at(event.pos().x(), len(self._statuses), self.width)))
+
+    def paintEvent(self, event) -> None:  # noqa: N802
+        """Draw it."""
+        painter = qt.QPainter(self)
+        try:
+            self._paint(painter)
+        finally:
+            painter.end()
+
+    def _paint(self, painter) -> None:
+        width, height = self.width, HEIGHT - TOP - BOTTOM
+        palette = self.palette
+        ink, base = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Base)
+        fill, quiet = palette.color(qt.QPalette.Highlight), palette.color(qt.QPalette.Mid)
+        painter.fillRect(0, TOP, width, height, base)
+        boxes = cells(len(self._statuses), width) if self._statuses else []
+        # Where several slices share a pixel, what is rarest must not be hidden: it is painted last.
+        for wanted in reversed(_PRIORITY):
+            for index, (left, right) in enumerate(boxes):
+                if self._statuses[index] is wanted and wanted is not SliceStatus.UNTOUCHED:
+                    self._cell(painter, wanted, left, max(right - left, 3), height, ink, fill)
+        if boxes and boxes[0][1] - boxes[0][0] >= 5:
+            painter.setPen(quiet)
+            for left, _right in boxes[1:]:
+                painter.drawLine(left, TOP, left, TOP + height - 1)
+        painter.setPen(quiet)
+        painter.setBrush(qt.QBrush())
+        painter.drawRect(0, TOP, width - 1, height - 1)
+        painter.setPen(ink)
+        for index in self._changed:
+            if index < len(boxes):
+                middle = sum(boxes[index]) // 2
+                painter.fillRect(middle - 1, TOP + height - 4, 3, 3, ink)
+        for place, index in enumerate(self._suggested):
+            if index < len(boxes):
+                self._star(painter, sum(boxes[index]) // 2, fill if place == 0 else quiet)
+        if 0 <= self._current < len(boxes):
+            middle = sum(boxes[self._current]) // 2
+            painter.setPen(qt.QPen(ink, 2))
+            painter.drawLine(middle, TOP - 2, middle, TOP + height + 1)
+            for step in range(6):  # a triangle below
+                painter.drawLine(middle - step, TOP + height + 2 + step, middle + step, TOP + height + 2 + step)
+
+    @staticmethod
+    def _cell(painter, status, left, width, height, ink, fill) -> None:
+        if status is SliceStatus.COMPLETE:
+            painter.fillRect(left, TOP, width, height, fill)
+        elif status is SliceStatus.DRAFT:
+            painter.fillRect(left, TOP, width, height, qt.QBrush(fill, qt.Qt.BDiagPattern))
+            painter.fillRect(left, TOP + height - 3, width, 3, fill)
+        else:
+            painter.setPen(ink)
+            painter.drawLine(left, TOP, left + width - 1, TOP + height - 1)
+            painter.drawLine(left, TOP + height - 1, left + width - 1, TOP)
+
+    @staticmethod
+    def _star(painter, middle: int, colour) -> None:
+        painter.setPen(qt.QPen(colour, 2))
+        for dx, dy in ((0, 5), (5, 0), (3, 3), (3, -3)):
+            painter.drawLine(middle - dx, 6 - dy, middle + dx, 6 + dy)

@@ -1,0 +1,136 @@
+"""The structures that can be segmented: prompt sets with check boxes, searched by name and synonym."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from ..library import MINE, Library, PromptEntry, SetEntry
+from ..state import State
+from .texts import card_lines, found_by, typical_dice
+
+
+class Structures:
+    """``on_change()`` is called when ticks change."""
+
+    def __init__(self, library: Library, state: State, on_change: Callable[[], None]) -> None:
+        self._library, self._state, self._on_change = library, state, on_change
+        self._items: list[tuple[Any, PromptEntry]] = []
+        self._groups: list[tuple[Any, SetEntry]] = []
+        self._quiet = False
+        self.widget = qt.QWidget()
+        self.search = qt.QLineEdit()
+        self.search.setPlaceholderText(_("Search structures"))
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName(_("Search structures"))
+        self.search.connect("textChanged(QString)", self._filter)
+        self.tree = qt.QTreeWidget()
+        self.tree.setColumnCount(2)
+        self.tree.setHeaderLabels([_("structure"), _("typical Dice")])
+        self.tree.setAccessibleName(_("Structures"))
+        self.tree.setMinimumHeight(220)
+        self.tree.setColumnWidth(0, 250)
+        self.tree.connect("itemChanged(QTreeWidgetItem*,int)", self._ticked)
+        self.tree.connect("itemSelectionChanged()", self._selected)
+        self._card = qt.QLabel()
+        self._card.setWordWrap(True)
+        self._card.setVisible(False)
+        layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.search)
+        layout.addWidget(self.tree, 1)
+        layout.addWidget(self._card)
+
+    @property
+    def ticked(self) -> list[str]:
+        """Prompt texts of what is ticked."""
+        return [entry.text for item, entry in self._items if item.checkState(0) == qt.Qt.Checked]
+
+    @property
+    def selected(self) -> PromptEntry | None:
+        """The structure whose row is selected, if it is one."""
+        chosen = self.tree.selectedItems()
+        return next((entry for item, entry in self._items if chosen and item is chosen[0]), None)
+
+    def refresh(self) -> None:
+        """List what there is now, ticked as the scene remembers."""
+        wanted = set(self._state.ticked)
+        self._quiet = True
+        try:
+            self.tree.clear()
+            self._items, self._groups = [], []
+            for one in self._library.sets():
+                head = qt.QTreeWidgetItem()
+                head.setText(0, _("My structures") if one.name == MINE else one.name)
+                head.setFlags(head.flags() | qt.Qt.ItemIsUserCheckable)
+                head.setToolTip(0, "\n".join(card_lines(one.name, one.card)))
+                self.tree.addTopLevelItem(head)
+                self._groups.append((head, one))
+                for entry in one.prompts:
+                    item = qt.QTreeWidgetItem()
+                    item.setText(0, entry.structure.name)
+                    item.setIcon(0, chip(entry.structure.colour))
+                    item.setFlags(item.flags() | qt.Qt.ItemIsUserCheckable)
+                    item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
+                    dice = typical_dice(entry.card)
+                    item.setText(1, "" if dice is None else f"{dice:.2f}")
+                    item.setToolTip(0, "\n".join(card_lines(entry.structure.name, entry.card)))
+                    head.addChild(item)
+                    self._items.append((item, entry))
+                head.setExpanded(True)
+            self._count()
+        finally:
+            self._quiet = False
+        self._filter(str(self.search.text))
+        self._on_change()
+
+    def tick(self, text: str) -> None:
+        """Tick one more structure."""
+        for item, entry in self._items:
+            if entry.text == text:
+                item.setCheckState(0, qt.Qt.Checked)
+
+    def _ticked(self, changed: Any, column: int) -> None:
+        if self._quiet:
+            return
+        self._quiet = True
+        try:
+            for head, one in self._groups:
+                if changed is head:
+                    for item, entry in self._items:
+                        if entry in one.prompts:
+                            item.setCheckState(0, head.checkState(0))
+            self._count()
+        finally:
+            self._quiet = False
+        self._state.set_values("Structures", self.ticked)
+        self._on_change()
+
+    def _count(self) -> None:
+        """A group is ticked, half ticked or not, and says how many are."""
+        for head, one in self._groups:
+            own = [item for item, entry in self._items if entry in one.prompts]
+            on = sum(item.checkState(0) == qt.Qt.Checked for item in own)
+            state = qt.Qt.Checked if on == len(own) else qt.Qt.PartiallyChecked if on else qt.Qt.Unchecked
+            head.setCheckState(0, state)
+            head.setText(1, _("{n} of {all}").format(n=on, all=len(own)))
+
+    def _filter(self, text: str) -> None:
+        for item, entry in self._items:
+            item.setHidden(not found_by(entry.structure, text))
+
+    def _selected(self) -> None:
+        entry = self.selected
+        self._card.setVisible(entry is not None)
+        if entry is not None:
+            self._card.setText("\n".join(card_lines(entry.structure.name, entry.card)))
+
+
+def chip(colour: tuple[float, float, float], side: int = 12) -> Any:
+    """A square of a colour, as an icon."""
+    made = qt.QPixmap(side, side)
+    made.fill(qt.QColor(*(round(255 * part) for part in colour)))
+    return qt.QIcon(made)

@@ -1,0 +1,408 @@
+"""Teach: draw a structure in a few slices, learn it, look at it, keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from ...mrml import nodes, slices
+from ...progress import Progress
+from ...prompts.structure import Structure
+from ...prompts.terminology import find, structures
+from ...tune.annotations import SliceStatus
+from ..logic import Logic
+from ..results import TeachResult
+from ..state import State
+from . import texts
+from .curve import Curve
+from .editor_box import EditorBox, button
+from .message import Message
+from .running import Running
+from .strip import SliceStrip
+from .view_watch import ViewWatch, show_volume
+from .volume_box import VolumeBox
+
+LATER_MS = 150
+"""Strokes come in bursts of events: the strip follows a little later."""
+VIEWS = {"Red": _("axial, red view"), "Green": _("coronal, green view"), "Yellow": _("sagittal, yellow view")}
+
+
+class TeachTab:
+    """``on_kept(text)`` is called when a round was accepted into the library."""
+
+    def __init__(
+        self,
+        logic: Logic,
+        state: State,
+        volumes: VolumeBox,
+        ready: Callable[[], bool],
+        on_kept: Callable[[str], None],
+    ) -> None:
+        self._logic, self._state, self._volumes, self._ready, self._on_kept = logic, state, volumes, ready, on_kept
+        self._observed: list[tuple[Any, int]] = []
+        self._statuses: list[SliceStatus] = []
+        self._drawn_at_round: list[SliceStatus] = []
+        self._drawn_now: list[SliceStatus] = []
+        self._shown = False
+        self._result: TeachResult | None = None
+        self.watch = ViewWatch(self._moved)
+        self.message = Message()
+        self.running = Running(self.message, lambda: logic.device, self._changed)
+        self._later = qt.QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(LATER_MS)
+        self._later.connect("timeout()", self.refresh)
+        self._build()
+
+    def _build(self) -> None:
+        self.widget = qt.QWidget()
+        self.name = qt.QLineEdit()
+        self.name.setPlaceholderText(_("Name of the new structure, for example left kidney"))
+        self.name.setAccessibleName(_("Name of the structure"))
+        completer = qt.QCompleter([one.name for one in structures()])
+        completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
+        completer.setFilterMode(qt.Qt.MatchContains)
+        self.name.setCompleter(completer)
+        self.name.connect("editingFinished()", self._named)
+        self.begin = button(_("Draw"), _("Make a segment of that name and draw in it"), self._begin)
+        self.code = qt.QLabel()
+        self.code.setWordWrap(True)
+        self.view = qt.QComboBox()
+        self.view.setAccessibleName(_("View to draw in"))
+        for name, title in VIEWS.items():
+            self.view.addItem(title, name)
+        self.view.connect("currentIndexChanged(int)", self._viewed)
+        self.strip = SliceStrip(self._go)
+        self.counts = qt.QLabel()
+        self.counts.setWordWrap(True)
+        self.complete = button(_("Complete"), _("The whole structure is drawn in this slice"), self.mark_complete, "C")
+        self.absent = button(_("Absent"), _("The structure is not in this slice"), self.mark_absent, "A")
+        self.clear = button(_("Not done"), _("Take the mark of this slice back"), self.mark_untouched, "U")
+        self.next = button(_("Next suggested"), _("Go to the slice whose drawing should help most"), self.go_next, "N")
+        self.editor = EditorBox()
+        self.editor.editor.connect("currentSegmentIDChanged(QString)", self._another_segment)
+        self.preview = button(_("Preview"), _("A first mask within seconds"), self._preview)
+        self.teach = button(_("Teach"), _("Learn the structure from what is drawn; about a minute"), self._teach)
+        self.teach.setMinimumHeight(32)
+        self.keep = button(_("Stop and keep best"), _("End now with the best so far"), self.running.keep_best)
+        self.curve = Curve()
+        self.quality = qt.QLabel()
+        self.quality.setWordWrap(True)
+        self.before = button(_("Before / After"), _("Show the round before, and back"), self._toggle)
+        self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
+        self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
+
+        def row(*parts: Any) -> Any:
+            made = qt.QWidget()
+            layout = qt.QHBoxLayout(made)
+            layout.setContentsMargins(0, 0, 0, 0)
+            for one in parts:
+                layout.addWidget(one)
+            return made
+
+        self._marks = row(self.complete, self.absent, self.clear, self.next)
+        self._actions = row(self.preview, self.teach, self.keep)
+        self._after = row(self.before, self.undo, self.accept)
+        self.hint = qt.QLabel("\n".join(texts.how_to_teach()))
+        self.hint.setWordWrap(True)
+        self._drawing = qt.QWidget()
+        inner = qt.QVBoxLayout(self._drawing)
+        inner.setContentsMargins(0, 0, 0, 0)
+        for one in (self.view, self.strip, self.counts, self._marks, self.editor.widget, self._actions):
+            inner.addWidget(one)
+        layout = qt.QVBoxLayout(self.widget)
+        below = (self.running.widget, self.curve, self.quality, self._after, self.message.widget)
+        for one in (row(self.name, self.begin), self.code, self.hint, self._drawing, *below):
+            layout.addWidget(one)
+        layout.addStretch(1)
+        self.curve.setVisible(False)
+        self._changed(False)
+
+    # What is drawn
+
+    @property
+    def segment_id(self) -> str:
+        """The segment that is drawn in; empty before there is one, and for a segment that shows a result."""
+        node, identity = self._volumes.segmentation, self._state.text("Segment")
+        segment = node.GetSegmentation().GetSegment(identity) if node is not None and identity else None
+        return identity if segment is not None and not nodes.tag(segment, nodes.RESULT_TAG) else ""
+
+    @property
+    def axis(self) -> int:
+        """The axis that is drawn on: the one that the view shows slices of, or the last one that it showed."""
+        along = self.watch.place[0]
+        return along if along >= 0 else self._state.number("Axis")
+
+    def enter(self) -> None:
+        """The tab is shown."""
+        self._shown = True
+        names = list(VIEWS)
+        chosen = self._state.text("View", "Red")
+        self.view.setCurrentIndex(names.index(chosen) if chosen in names else 0)
+        self.watch.watch(chosen, self._volumes.volume)
+        self._observe()
+        self._edit()
+        self.refresh()
+
+    def exit(self) -> None:
+        """Another tab or module is shown."""
+        self._shown = False
+        self.watch.stop()
+        self._unobserve()
+        self.editor.exit()
+
+    def refresh(self) -> None:
+        """Show what is drawn now."""
+        node, volume, identity = self._volumes.segmentation, self._volumes.volume, self.segment_id
+        self._drawing.setVisible(bool(identity))
+        self.hint.setVisible(not identity)
+        self.begin.setEnabled(volume is not None and not self.running.running)
+        self.begin.setText(_("New") if identity else _("Draw"))
+        if identity and not self.name.hasFocus():
+            self.name.setText(node.GetSegmentation().GetSegment(identity).GetName())
+        self._say_code()
+        if not identity or volume is None:
+            self._after.setVisible(False)
+            return
+        try:
+            self._statuses = slices.statuses_of(node, identity, volume, self.axis)
+        except PromptSegError as problem:
+            self._statuses = []
+            self.message.warn(problem)
+        changed: list[int] = []
+        if self._drawn_at_round and len(self._drawn_at_round) == len(self._statuses):
+            changed = [
+                n for n, (a, b) in enumerate(zip(self._statuses, self._drawn_at_round, strict=True)) if a is not b
+            ]
+        self.strip.show_statuses(self._statuses, changed)
+        text = _(
+            "{complete} complete, {draft} draft, {absent} absent of {all} slices. Three to five complete are usual."
+        )
+        number = {one.value: self._statuses.count(one) for one in SliceStatus}
+        self.counts.setText(text.format(all=len(self._statuses), **number))
+        self._buttons()
+
+    def _buttons(self) -> None:
+        busy = self.running.running
+        drawn = any(one in (SliceStatus.COMPLETE, SliceStatus.DRAFT) for one in self._statuses)
+        kind = self.running.job.kind if self.running.job is not None else ""
+        self.preview.setVisible(not busy)
+        self.preview.setEnabled(drawn)
+        self.teach.setText(_("Cancel") if busy else _("Teach again") if self._logic.rounds else _("Teach"))
+        self.teach.setEnabled(busy or drawn)
+        self.keep.setVisible(kind == "teach")
+        self._marks.setEnabled(not busy)
+        self.next.setEnabled(bool(self._suggestions()) and not busy)
+        self._after.setVisible(bool(self._logic.rounds) and not busy)
+
+    def _suggestions(self) -> list[dict[str, Any]]:
+        found = self._result.suggestions if self._result is not None else ()
+        undrawn = [one for one in found if one["index"] < len(self._statuses)
+                   and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
+        return [dict(one) for one in undrawn]
+
+    def _changed(self, running: bool) -> None:
+        self.editor.lock(running)
+        self._buttons()
+
+    # Drawing
+
+    def _begin(self) -> None:
+        volume = self._volumes.volume
+        name = str(self.name.text).strip()
+        if not name or (self.segment_id and name == self._segment().GetName()):
+            self.name.setText("")
+            self.name.setFocus()
+            self.message.tell(_("Type the name of the structure, then press Draw."))
+            return
+        self.message.clear()
+        node = self._volumes.segmentation
+        try:
+            if node is None:
+                node = nodes.new_segmentation(volume)
+                self._volumes.choose_segmentation(node)
+            nodes.check_belongs(node, volume)
+        except PromptSegError as problem:
+            self.message.warn(problem)
+            return
+        self.editor.save_state()
+        identity = slices.add_segment(node, name)
+        self._state.set_text("Segment", identity)
+        self._result, self._drawn_at_round = None, []
+        self.strip.show_suggested(())
+        self.quality.setText("")
+        self.curve.setVisible(False)
+        show_volume(volume, node)
+        self.enter()
+        self.editor.draw_in(identity)
+        self.message.tell(_("Draw the structure in a few slices. Press Complete when it is whole in a slice."))
+
+    def _named(self) -> None:
+        segment, name = self._segment(), str(self.name.text).strip()
+        if segment is not None and name and segment.GetName() != name:
+            slices.name_segment(segment, name)
+        self._say_code()
+
+    def _say_code(self) -> None:
+        said = texts.code_of(str(self.name.text))
+        self.code.setText(said)
+        self.code.setVisible(bool(said))
+
+    def _segment(self) -> Any:
+        node = self._volumes.segmentation
+        return node.GetSegmentation().GetSegment(self.segment_id) if node is not None and self.segment_id else None
+
+    def _another_segment(self, identity: str) -> None:
+        if self._shown and identity and identity != self._state.text("Segment"):
+            self._state.set_text("Segment", str(identity))
+            self._result = None
+            self._later.start()
+
+    def _edit(self) -> None:
+        node, volume = self._volumes.segmentation, self._volumes.volume
+        if node is None or volume is None or not self.segment_id:
+            return
+        self.editor.enter(node, volume)
+        self._logic.save_state = self.editor.save_state
+        if self.editor.segment_id != self.segment_id:
+            self.editor.editor.setCurrentSegmentID(self.segment_id)
+
+    # Slices
+
+    def mark_complete(self) -> None:
+        """The slice in view is drawn whole."""
+        self._mark(SliceStatus.COMPLETE)
+
+    def mark_absent(self) -> None:
+        """The slice in view does not show the structure."""
+        self._mark(SliceStatus.ABSENT)
+
+    def mark_untouched(self) -> None:
+        """Take a mark back."""
+        self._mark(SliceStatus.UNTOUCHED)
+
+    def _mark(self, status: SliceStatus) -> None:
+        axis, index = self.watch.place
+        if not self.segment_id or self.running.running:
+            return
+        if axis < 0:
+            self.message.warn(
+                _("The view is not along the volume's slices; turn it."), _("Align the view"), self.watch.align
+            )
+            return
+        self.editor.save_state()
+        try:
+            slices.mark(self._volumes.segmentation, self.segment_id, self._volumes.volume, axis, index, status)
+            self.message.clear()
+        except PromptSegError as problem:
+            self.message.warn(problem)
+        self.refresh()
+
+    def go_next(self) -> None:
+        """Go to the suggested slice, and say why."""
+        found = self._suggestions()
+        if found:
+            self._go(int(found[0]["index"]))
+            self.message.tell(str(found[0]["reason"]))
+
+    def _go(self, index: int) -> None:
+        self.watch.go_to(self.axis, index)
+
+    def _moved(self, axis: int, index: int) -> None:
+        if axis >= 0 and axis != self._state.number("Axis"):
+            self._state.set_text("Axis", str(axis))
+            self._later.start()
+        self.strip.show_current(index)
+
+    def _viewed(self, index: int) -> None:
+        name = str(self.view.itemData(index))
+        self._state.set_text("View", name)
+        if self._shown:
+            self.watch.watch(name, self._volumes.volume)
+            self._later.start()
+
+    # Teaching
+
+    def _structure(self) -> Structure:
+        name = str(self._segment().GetName())
+        return find(name) or Structure(name, None, tuple(self._segment().GetColor()))
+
+    def _preview(self) -> None:
+        if self._ready():
+            self._start(self._logic.preview, lambda shown: self.refresh(), {})
+
+    def _teach(self) -> None:
+        if self.running.running:
+            self.running.cancel()
+        elif self._ready():
+            former = self._logic.rounds[-1] if self._logic.rounds and self._result is self._logic.rounds[-1] else None
+            self.curve.clear()
+            self.curve.setVisible(True)
+            self._start(self._logic.teach, self._taught, {"start_from": former})
+
+    def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
+        volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id
+        structure, axis = self._structure(), self.axis
+        self._drawn_now = list(self._statuses)
+        self.running.begin(
+            lambda **listeners: ask(volume, node, identity, structure, axis=axis, **more, **listeners),
+            on_done,
+            self._progress,
+            _("Stopped; what was shown before is back."),
+        )
+
+    def _progress(self, report: Progress) -> None:
+        if report.metrics:
+            self.curve.add(report.metrics)
+
+    def _taught(self, result: TeachResult) -> None:
+        self._result, self._drawn_at_round = result, self._drawn_now
+        self.quality.setText(texts.quality(result.leave_one_slice_out_dice, result.estimate))
+        self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
+        text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
+        if result.stopped:
+            text = _("Stopped; the best so far is shown.")
+        self.message.tell(" ".join((text, *result.notes)))
+        self.refresh()
+
+    def _toggle(self) -> None:
+        after = self._logic.toggle_before_after()
+        self.message.tell(_("After: the last round.") if after else _("Before: the round before the last one."))
+
+    def _undo(self) -> None:
+        self._result = self._logic.undo_round()
+        self.quality.setText(
+            texts.quality(self._result.leave_one_slice_out_dice, self._result.estimate) if self._result else ""
+        )
+        self.message.tell(_("The last round was taken back."))
+        self.refresh()
+
+    def _accept(self) -> None:
+        try:
+            text = self._logic.accept(self._logic.rounds[-1])
+        except PromptSegError as problem:
+            self.message.warn(problem)
+            return
+        self.message.tell(_("Kept in My structures; it can be used in other patients."))
+        self._on_kept(text)
+
+    # Watching what is drawn
+
+    def _observe(self) -> None:
+        self._unobserve()
+        node = self._volumes.segmentation
+        if node is not None:
+            contents = node.GetSegmentation()
+            for event in (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentAdded,
+                          slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentModified):  # fmt: skip
+                self._observed.append((contents, contents.AddObserver(event, lambda *_: self._later.start())))
+
+    def _unobserve(self) -> None:
+        for what, tag in self._observed:
+            what.RemoveObserver(tag)
+        self._observed = []

@@ -1,0 +1,186 @@
+"""Words and small decisions of the panel that need no widget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from ...mrml import nodes
+from ...prompts.structure import Structure
+from ...prompts.terminology import find
+
+_HUGE = 400_000_000
+_THICK = 5.0
+_SAMPLES = 40_000
+
+
+def describe(volume_node: Any) -> tuple[str, list[str]]:
+    """(a line that says what a volume is, warnings in words); the warnings alone where it cannot be used."""
+    try:
+        volume = nodes.volume_of(volume_node)
+    except PromptSegError as error:
+        return "", [str(error)]
+    i, j, k = volume.grid.size
+    sx, sy, sz = volume.grid.spacing
+    step = max(1, volume.voxels.size // _SAMPLES)
+    some = volume.voxels.reshape(-1)[::step]
+    low, high = float(some.min()), float(some.max())
+    line = _("{i} x {j} x {k} voxels of {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU").format(
+        i=i, j=j, k=k, x=sx, y=sy, z=sz, low=low, high=high
+    )
+    warnings = []
+    if low >= 0 or high - low < 100:
+        warnings.append(_("These values do not look like a CT in HU: results are likely to be wrong."))
+    if volume.voxels.size > _HUGE:
+        warnings.append(_("This volume is very large: crop it to what you need (module Crop Volume)."))
+    if max(sx, sy, sz) > _THICK:
+        warnings.append(_("Slices are more than 5 mm apart: small structures may be missed."))
+    return line, warnings
+
+
+def time_left(fraction: float, seconds: float) -> str:
+    """How long it will take still, as people say it; empty while nothing can be said."""
+    if not 0.02 < fraction < 1 or seconds < 1:
+        return ""
+    left = seconds * (1 - fraction) / fraction
+    if left < 60:
+        return _("{n} s left").format(n=max(1, 5 * math.ceil(left / 5) if left > 10 else math.ceil(left)))
+    return _("{n} min left").format(n=math.ceil(left / 60))
+
+
+def segment_button(count: int) -> str:
+    """What the button says for so many ticked structures."""
+    if not count:
+        return _("Tick what to segment")
+    return _("Segment 1 structure") if count == 1 else _("Segment {n} structures").format(n=count)
+
+
+def found_by(structure: Structure, search: str) -> bool:
+    """Whether a structure answers to all words of a search, by its name or a synonym."""
+    words = search.casefold().split()
+    names = " ".join((structure.name, *structure.synonyms)).casefold()
+    return all(word in names for word in words)
+
+
+def typical_dice(card: Mapping[str, Any]) -> float | None:
+    """The Dice that a prompt's card tells: of its validation, or of the slices that were left out when taught."""
+    for name in ("dice", "validation_dice", "leave_one_slice_out_dice"):
+        value = card.get(name)
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    return None
+
+
+def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
+    """What is worth reading of a card."""
+    titles = {
+        "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
+        "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
+        "leave_one_slice_out_dice": _("Dice of left-out slices"), "dice": _("Dice on validation subjects"),
+        "validation_dice": _("Dice on validation subjects"),
+    }  # fmt: skip
+    lines = [name]
+    for key, title in titles.items():
+        value = card.get(key)
+        if isinstance(value, dict):
+            continue
+        if isinstance(value, list):
+            value = ", ".join(str(one.get("name", "")) if isinstance(one, dict) else str(one) for one in value[:6])
+        if value not in (None, ""):
+            lines.append(f"{title}: {value:.2f}" if isinstance(value, float) else f"{title}: {value}")
+    return lines
+
+
+def quality(left_out: float | None, estimate: Mapping[str, float] | None) -> str:
+    """How good a round is likely to be, in plain words."""
+    parts = []
+    if estimate:
+        parts.append(
+            _("Expected Dice of the slices that you did not draw: {dice:.2f} ({low:.2f} to {high:.2f}).").format(
+                **estimate
+            )
+        )
+    if left_out is not None:
+        parts.append(
+            _("Each drawn slice was found from the others with a Dice of {dice:.2f} on average.").format(dice=left_out)
+        )
+    if not parts:
+        parts.append(_("Draw at least two slices to learn how good it is."))
+    return " ".join(parts)
+
+
+def how_to_teach() -> tuple[str, ...]:
+    """What to do, before anything is drawn."""
+    return (
+        _("Teach PromptSeg a structure that it does not know:"),
+        "",
+        _("1. Type its name and press Draw."),
+        _(
+            "2. Draw it in three to five slices, the first and the last that show it among them. Press Complete in each."
+        ),
+        _("3. Press Absent in a slice without it."),
+        _("4. Press Teach and look at the result. Draw where it is wrong, and teach again."),
+        _("5. Press Accept to keep it for other patients."),
+    )
+
+
+def code_of(name: str) -> str:
+    """The terminology code of a name, as text; empty for one that is not known."""
+    known = find(name)
+    code = known.code if known is not None else None
+    return f"{code.meaning} ({code.scheme} {code.value})" if code is not None else ""
+
+
+def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A review as comma-separated values."""
+    names = ("structure", "volume_ml", "dice", "nsd_2mm", "hd95_mm", "estimate", "decision")
+    lines = [",".join(names)]
+    for row in rows:
+        score = row.get("score") or {}
+        values = {**row, **{k: score.get(k) for k in ("dice", "nsd_2mm", "hd95_mm")}}
+        lines.append(",".join(_cell(values.get(name)) for name in names))
+    return "\n".join(lines) + "\n"
+
+
+def html_of(title: str, rows: Sequence[Mapping[str, Any]], about: str) -> str:
+    """A review as one page that needs nothing else."""
+    from html import escape
+
+    heads = (_("structure"), _("ml"), "Dice", "NSD 2 mm", "HD95 mm", _("expected Dice"), _("decision"), _("look at"))
+    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    body = []
+    for row in rows:
+        score = row.get("score") or {}
+        look = "; ".join(f"{one['index']}: {one['why']}" for one in row.get("slices", ()))
+        cells = (
+            row["structure"], f"{row['volume_ml']:.1f}", _two(score.get("dice")), _two(score.get("nsd_2mm")),
+            _two(score.get("hd95_mm")), _two(row.get("estimate")), row.get("decision", ""),
+            " ".join((*row.get("remarks", ()), look)),
+        )  # fmt: skip
+        body.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
+    style = (
+        "body{font:15px system-ui,sans-serif;margin:2em auto;max-width:70em;color:#222}table{border-collapse:collapse}"
+        "td,th{border-bottom:1px solid #ddd;padding:.4em .7em;text-align:left;vertical-align:top}"
+    )
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{escape(title)}</title><style>{style}</style>"
+        f"<h1>{escape(title)}</h1><table><tr>{head}</tr>{''.join(body)}</table>"
+        f"<p>{escape(about)}</p>"
+    )
+
+
+def _two(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, int | float) else ""
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    # A cell that begins so would be run as a formula by spreadsheets.
+    text = f"'{text}" if text[:1] in "=+-@" and not isinstance(value, int | float) else text
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

@@ -1,0 +1,93 @@
+"""The volume and the segmentation at hand, and what is worth knowing of the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..state import State
+from .texts import describe
+
+
+class VolumeBox:
+    """``on_change()`` is called when another volume or segmentation is chosen."""
+
+    def __init__(self, state: State, on_change: Callable[[], None]) -> None:
+        self._state, self._on_change, self._quiet = state, on_change, False
+        self.widget = qt.QWidget()
+        self.volumes = self._selector("vtkMRMLScalarVolumeNode", "Volume", _("Volume"), _("Load a CT first"))
+        self.volumes.setToolTip(_("The CT to work on"))
+        self.segmentations = self._selector(
+            "vtkMRMLSegmentationNode", "Segmentation", _("Segmentation"), _("New, made when needed")
+        )
+        self.segmentations.setToolTip(_("Where results go and where you draw; a new one is made when it is needed"))
+        self._line = qt.QLabel()
+        self._line.setWordWrap(True)
+        self._line.setAccessibleName(_("What the volume is"))
+        form = qt.QFormLayout(self.widget)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(_("Volume"), self.volumes)
+        form.addRow("", self._line)
+        form.addRow(_("Segmentation"), self.segmentations)
+
+    def _selector(self, kind: str, role: str, name: str, empty: str) -> Any:
+        combo = slicer.qMRMLNodeComboBox()
+        combo.nodeTypes = [kind]
+        combo.addEnabled, combo.removeEnabled, combo.renameEnabled = False, False, False
+        combo.noneEnabled = True
+        combo.noneDisplay = empty
+        combo.setAccessibleName(name)
+        combo.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._chosen(role, node))
+        return combo
+
+    @property
+    def volume(self) -> Any:
+        """The volume node that is chosen, or None."""
+        return self.volumes.currentNode()
+
+    @property
+    def segmentation(self) -> Any:
+        """The segmentation node that is chosen, or None for a new one."""
+        return self.segmentations.currentNode()
+
+    def choose_segmentation(self, node: Any) -> None:
+        """After one was made."""
+        self.segmentations.setCurrentNode(node)
+
+    def refresh(self) -> None:
+        """Show what the scene remembers; with no volume remembered, the first that there is."""
+        self._quiet = True
+        try:
+            for combo, role in ((self.volumes, "Volume"), (self.segmentations, "Segmentation")):
+                if combo.mrmlScene() is not slicer.mrmlScene:
+                    combo.setMRMLScene(slicer.mrmlScene)
+                combo.setCurrentNode(self._state.reference(role))
+            if self.volume is None and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
+                self.volumes.setCurrentNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
+        finally:
+            self._quiet = False
+        self._keep()
+        self._describe()
+
+    def _chosen(self, role: str, node: Any) -> None:
+        if self._quiet:
+            return
+        self._keep()
+        if role == "Volume":
+            self._describe()
+        self._on_change()
+
+    def _keep(self) -> None:
+        self._state.set_reference("Volume", self.volume)
+        self._state.set_reference("Segmentation", self.segmentation)
+
+    def _describe(self) -> None:
+        if self.volume is None:
+            self._line.setText(_("Load a CT, or take one from the module Sample Data (CTChest, CTACardio)."))
+            return
+        line, warnings = describe(self.volume)
+        self._line.setText("\n".join([*([line] if line else []), *(f"\u26a0 {one}" for one in warnings)]))

@@ -1,0 +1,269 @@
+"""The panel from the first click to the report, on the stand-in: PySide6's widgets with PythonQt's manners, real MRML
+nodes and a real worker. PythonQt, the Segment Editor's effects and slice views that draw are not run here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from PromptSegLib.mrml.images import oriented_image
+
+
+@pytest.fixture
+def module(window, engine_files, tmp_path, monkeypatch):
+    """The module's widget over the tiny backbone, with a library of its own prompts."""
+    import importlib
+    import sys
+    from pathlib import Path
+
+    from PromptSegLib.desktop import core
+
+    monkeypatch.setattr(core, "library_folder", lambda: tmp_path / "library")
+    root = Path(core.__file__).resolve().parents[2]
+    monkeypatch.syspath_prepend(str(root))
+    code = importlib.import_module("PromptSeg")
+    logic = code.PromptSegLogic
+    monkeypatch.setattr(code, "PromptSegLogic", lambda: logic(backbone=str(engine_files[0]), threads=1))
+    made = code.PromptSegWidget()
+    made.setup()
+    made.parent.resize(400, 860)
+    made.parent.show()
+    made.logic.core.library.import_file(engine_files[1])
+    yield made
+    made.cleanup()
+    made.parent.close()
+    sys.modules.pop("PromptSeg", None)
+
+
+@pytest.fixture
+def panel(module):
+    return module.panel
+
+
+@pytest.fixture
+def loaded(module, desk, phantom, slicer):
+    """The module shown, with a CT in the scene."""
+    ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
+    module.enter()
+    return ct
+
+
+@pytest.fixture
+def own(panel):
+    """The text of the tiny backbone's liver."""
+    return panel.logic.library.texts(["liver"])[0]
+
+
+def paint(panel, phantom, chosen) -> None:
+    """Draw the liver in some slices of the segment at hand, as the Segment Editor would."""
+    mask = np.zeros_like(phantom.labels == 1)
+    mask[list(chosen)] = (phantom.labels == 1)[list(chosen)]
+    segment = panel.volumes.segmentation.GetSegmentation().GetSegment(panel.teach.segment_id)
+    segment.RemoveRepresentation("Binary labelmap")
+    segment.AddRepresentation("Binary labelmap", oriented_image(mask, (0, 0, 0), phantom.volume.grid.ijk_to_ras))
+
+
+@pytest.fixture
+def drawing(panel, loaded, phantom):
+    """The liver drawn in two slices that are marked complete; a slice without it marked absent."""
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    paint(panel, phantom, (5, 7))
+    for index in (5, 7):
+        panel.teach._go(index)
+        panel.teach.mark_complete()
+    panel.teach._go(0)
+    panel.teach.mark_absent()
+    return panel.teach
+
+
+def test_it_opens_without_a_volume_and_says_what_to_do(module) -> None:
+    module.enter()
+    assert "Sample Data" in module.panel.volumes._line.text
+    assert not module.panel.segment.button.enabled
+    module.panel.tabs.setCurrentIndex(1)
+    assert module.panel.teach.hint.visible
+    module.exit()
+
+
+def test_loading_the_module_brings_nothing_heavy(window) -> None:
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    testing = Path(__file__).resolve().parents[2]
+    code = (
+        "import sys, os, tempfile, pathlib, warnings\nwarnings.simplefilter('ignore')\n"
+        f"sys.path[:0] = [{str(testing)!r}, {str(testing.parent / 'PromptSeg')!r}]\n"
+        "from standin import application\napplication.start(pathlib.Path(tempfile.mkdtemp()))\n"
+        "before = set(sys.modules)\nimport PromptSeg\n"
+        "new = {n.partition('.')[0] for n in set(sys.modules) - before} - {'PromptSeg'}\n"
+        "print(sorted(n for n in new if not n.startswith('_')))\nos._exit(0)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+    assert answer.stdout.strip() == "[]", answer.stderr
+
+
+def test_segmenting_by_mouse(panel, loaded, own, pump, slicer) -> None:
+    panel.segment.structures.tick(own)
+    button = panel.segment.button
+    assert button.text == "Segment 1 structure"
+    button.click()
+    assert button.text == "Cancel"
+    assert not panel.segment.structures.widget.enabled
+    pump(lambda: not panel.segment.running.running)
+    assert "1 structures in" in panel.segment.message.text
+    node = panel.volumes.segmentation
+    contents = node.GetSegmentation()
+    assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["liver"]
+    assert panel.segment.show_3d.visible
+    assert button.text == "Segment 1 structure"
+
+
+def test_cancelling_is_seen_at_once_and_the_next_click_works(panel, loaded, own, pump) -> None:
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running, 3)
+    assert "Stopped" in panel.segment.message.text
+    assert panel.volumes.segmentation is None
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    assert panel.volumes.segmentation is not None
+
+
+def test_a_killed_worker_is_a_sentence_in_the_panel(panel, loaded, own, pump) -> None:
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    pump(lambda: panel.segment.running._bar.value > 0)
+    os.kill(panel.logic.service._process.pid, 9)
+    pump(lambda: not panel.segment.running.running, 20)
+    said = panel.segment.message.text
+    assert "ended" in said or "structures in" in said  # it may have been done just before
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    assert "1 structures in" in panel.segment.message.text
+
+
+def test_searching_by_synonym(panel, loaded) -> None:
+    panel.segment.structures.search.setText("oesophagus")
+    shown = [entry.structure.name for item, entry in panel.segment.structures._items if not item.isHidden()]
+    assert set(shown) == {"esophagus"}
+
+
+def test_the_strip_shows_what_is_drawn(drawing) -> None:
+    words = [one.value for one in drawing._statuses]
+    assert words.count("complete") == 2
+    assert words[0] == "absent"
+    assert words[5] == words[7] == "complete"
+    assert "2 complete, 0 draft, 1 absent" in drawing.counts.text
+    assert drawing.strip.tip(5).startswith("Slice 5: complete")
+
+
+def test_a_contradicting_mark_is_refused_in_words(drawing) -> None:
+    drawing._go(5)
+    drawing.mark_absent()
+    assert "marked as absent, and something is drawn" in drawing.message.text
+    assert drawing._statuses[5].value == "complete"
+
+
+def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) -> None:
+    original = panel.logic.teach
+    monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=6, **k))
+    drawing.teach.click()
+    assert drawing.teach.text == "Cancel"
+    assert drawing.keep.visible
+    pump(lambda: not drawing.running.running)
+    assert "mean Dice of" in drawing.quality.text
+    assert drawing.accept.visible
+    assert drawing.curve._loss
+    drawing.accept.click()
+    assert "Kept in My structures" in drawing.message.text
+    kept = [entry.structure.name for _item, entry in panel.segment.structures._items]
+    assert "my liver" in kept
+    drawing.undo.click()
+    assert not drawing.accept.visible
+    contents = panel.volumes.segmentation.GetSegmentation()
+    assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["my liver"]
+
+
+def test_stopping_with_the_best_so_far(drawing, pump, panel, monkeypatch) -> None:
+    original = panel.logic.teach
+    monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=4000, **k))
+    drawing.teach.click()
+    pump(lambda: drawing.curve._loss)
+    drawing.keep.click()
+    pump(lambda: not drawing.running.running)
+    assert "best so far" in drawing.message.text
+    assert panel.logic.rounds[0].stopped
+
+
+def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, monkeypatch) -> None:
+    import qt
+
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    panel.tabs.setCurrentIndex(2)
+    review = panel.review
+    review.check.click()
+    pump(lambda: not review.running.running)
+    assert review.table.rowCount == 1
+    review.table.selectRow(0)
+    review.accept.click()
+    assert review.table.item(0, 3).text() == "accepted"
+    for name, start in (("r.html", "<!doctype html>"), ("r.csv", "structure,volume_ml")):
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, n=name: str(tmp_path / n))
+        review.report.click()
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert text.startswith(start)
+        assert "accepted" in text
+    review.unsure.setValue(50)
+    assert panel.logic.has_uncertainty
+
+
+def test_the_scene_remembers(panel, module, loaded, own, slicer) -> None:
+    panel.segment.structures.tick(own)
+    panel.tabs.setCurrentIndex(1)
+    node = module.logic.getParameterNode()
+    assert node.GetNodeReference("Volume") is loaded
+    assert json.loads(node.GetParameter("Structures")) == [own]
+    assert node.GetParameter("Tab") == "1"
+    module.exit()
+    panel.tabs.setCurrentIndex(0)
+    node.SetParameter("Tab", "1")
+    module.enter()
+    assert panel.tabs.currentIndex == 1
+    assert panel.segment.structures.ticked == [own]
+
+
+def test_closing_the_scene_while_something_runs(panel, loaded, own, pump, slicer) -> None:
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    slicer.mrmlScene.Clear(0)
+    assert not panel.segment.running.running
+    assert panel.volumes.volume is None
+    pump(lambda: not panel.logic.service.active, 20)
+
+
+def test_the_self_check_is_a_text_to_copy(panel, module, pump) -> None:
+    module.enter()
+    panel.opener.setChecked(True)
+    pump(lambda: "tiny" in str(panel.check.text.toPlainText()))
+    assert "torch" in str(panel.check.text.toPlainText())
+    assert not panel.check.install.visible
+
+
+def test_what_is_missing_is_asked_for_once_and_told(panel, loaded, own, monkeypatch) -> None:
+    from PromptSegLib.desktop import install
+
+    monkeypatch.setattr(install, "missing", lambda: ["torch", "safetensors"])
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    assert "torch, safetensors is needed" in panel.segment.message.text
+    assert not panel.segment.running.running

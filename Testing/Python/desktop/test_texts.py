@@ -1,0 +1,87 @@
+"""Words, times and the strip's geometry: no widget needed, but the stand-in's module names."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def texts(application):
+    from PromptSegLib.desktop.panel import texts
+
+    return texts
+
+
+@pytest.fixture
+def strip(application):
+    from PromptSegLib.desktop.panel import strip
+
+    return strip
+
+
+@pytest.mark.parametrize(
+    ("fraction", "seconds", "expected"),
+    [
+        (0.5, 10, "10 s left"),
+        (0.25, 10, "30 s left"),
+        (0.1, 60, "9 min left"),
+        (0.01, 60, ""),
+        (1.0, 9, ""),
+        (0.5, 0.2, ""),
+    ],
+)
+def test_remaining_time(texts, fraction, seconds, expected) -> None:
+    assert texts.time_left(fraction, seconds) == expected
+
+
+def test_structures_are_found_by_all_words(texts) -> None:
+    from PromptSegLib.prompts.terminology import find
+
+    assert texts.found_by(find("left kidney"), "KID left")
+    assert not texts.found_by(find("left kidney"), "right")
+    assert texts.found_by(find("inferior vena cava"), "ivc")
+
+
+def test_a_table_cannot_hold_formulas(texts) -> None:
+    row = {"structure": "=HYPERLINK(1)", "volume_ml": 1.0, "score": None, "estimate": None, "decision": "a,b"}
+    assert texts.csv_of([row]).splitlines()[1] == '\'=HYPERLINK(1),1.0000,,,,,"a,b"'
+
+
+def test_a_page_escapes_names(texts) -> None:
+    row = {"structure": "<b>", "volume_ml": 1.0, "remarks": [], "slices": []}
+    assert "&lt;b&gt;" in texts.html_of("t", [row], "")
+
+
+@pytest.mark.parametrize(("count", "width"), [(34, 360), (1000, 360), (1, 360), (7, 10)])
+def test_every_slice_has_a_cell_that_answers_for_it(strip, count, width) -> None:
+    boxes = strip.cells(count, width)
+    assert len(boxes) == count
+    assert boxes[0][0] == 0
+    assert boxes[-1][1] >= width
+    assert all(right > left for left, right in boxes)
+    if count <= width:
+        assert [strip.slice_at((a + b) // 2, count, width) for a, b in boxes] == list(range(count))
+    assert strip.slice_at(-5, count, width) == 0
+    assert strip.slice_at(10**6, count, width) == count - 1
+
+
+def test_states_look_different_without_colour(application, strip) -> None:
+    import qt
+
+    from PromptSegLib.tune.annotations import SliceStatus
+
+    pictures = set()
+    for status in SliceStatus:
+        made = strip.SliceStrip(lambda index: None)
+        made.resize(300, strip.HEIGHT)
+        made.show_statuses([status] * 10)
+        picture = made.grab().toImage().convertToFormat(qt.QImage.Format_Grayscale8)
+        pictures.add(bytes(picture.constBits()))
+    assert len(pictures) == len(SliceStatus)
+
+
+def test_quality_in_plain_words(texts) -> None:
+    said = texts.quality(0.9, {"dice": 0.88, "low": 0.8, "high": 0.93})
+    assert "0.88 (0.80 to 0.93)" in said
+    assert "mean Dice of 0.90" in said
+    assert "at least two slices" in texts.quality(None, None)

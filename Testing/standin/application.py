@@ -1,0 +1,231 @@
+"""What is missing of the Slicer application: ``slicer.app``, the scene, slice views, bases of scripted modules."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from . import pythonqt
+from .facts import facts
+from .widgets import CTK, SLICER
+
+VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+
+
+class Application:
+    """``slicer.app``: only names that the real one has."""
+
+    def __init__(self, qapplication: QtWidgets.QApplication, folder: Path) -> None:
+        self._qt, self._folder, self._manager = qapplication, folder, None
+        self._listeners: dict[str, list[Any]] = {}
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in facts()["slicer_app"]:
+            raise AttributeError(f"slicer.app has no {name} in 3D Slicer")
+        return object.__getattribute__(self, name)
+
+    @property
+    def applicationVersion(self) -> str:
+        return "5.13.0 (stand-in)"
+
+    @property
+    def slicerUserSettingsFilePath(self) -> str:
+        return str(self._folder / "Slicer.ini")
+
+    @property
+    def temporaryPath(self) -> str:
+        return str(self._folder)
+
+    def testingEnabled(self) -> bool:
+        return True
+
+    def processEvents(self) -> None:
+        self._qt.processEvents()
+
+    def connect(self, signature: str, receiver: Any) -> None:
+        self._listeners.setdefault(signature, []).append(receiver)
+
+    def disconnect(self, signature: str, receiver: Any) -> None:
+        if receiver in self._listeners.get(signature, ()):
+            self._listeners[signature].remove(receiver)
+
+    def layoutManager(self) -> Any:
+        return self._manager
+
+    def palette(self) -> Any:
+        return self._qt.palette()
+
+    def clipboard(self) -> Any:
+        return self._qt.clipboard()
+
+
+class SliceWidget:
+    """One slice view: a real ``vtkMRMLSliceNode`` and composite node, nothing drawn."""
+
+    def __init__(self, scene: Any, name: str, orientation: str) -> None:
+        self._node = scene.AddNewNodeByClass("vtkMRMLSliceNode", name)
+        self._node.SetLayoutName(name)
+        self._node.SetOrientationToDefault() if not hasattr(self._node, "SetOrientation") else None
+        matrix = {"Axial": (-1, 0, 0, 0, 1, 0, 0, 0, 1), "Coronal": (-1, 0, 0, 0, 0, 1, 0, 1, 0),
+                  "Sagittal": (0, 0, 1, -1, 0, 0, 0, 1, 0)}[orientation]  # fmt: skip
+        to_ras = self._node.GetSliceToRAS()
+        for row in range(3):
+            for column in range(3):
+                to_ras.SetElement(row, column, matrix[3 * row + column])
+        self._node.UpdateMatrices()
+        self._composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", name)
+        self._composite.SetLayoutName(name)
+
+    def mrmlSliceNode(self) -> Any:
+        return self._node
+
+    def mrmlSliceCompositeNode(self) -> Any:
+        return self._composite
+
+
+class LayoutManager:
+    """The three slice views."""
+
+    def __init__(self, scene: Any) -> None:
+        self._views = {name: SliceWidget(scene, name, orientation) for name, orientation in VIEWS.items()}
+        self._layout = 3
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in facts()["layoutManager"]:
+            raise AttributeError(f"the layout manager has no {name} in 3D Slicer")
+        return object.__getattribute__(self, name)
+
+    @property
+    def layout(self) -> int:
+        return self._layout
+
+    def setLayout(self, number: int) -> None:
+        self._layout = number
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(self._views)
+
+    def sliceWidget(self, name: str) -> Any:
+        return self._views.get(name)
+
+    def connect(self, *arguments: Any) -> None:
+        pass
+
+
+class ScriptedLoadableModule:
+    def __init__(self, parent: Any) -> None:
+        self.parent = parent
+
+    def getDefaultModuleDocumentationLink(self, docPage: Any = None) -> str:
+        return ""
+
+    def resourcePath(self, name: str) -> str:
+        return name
+
+
+class ScriptedLoadableModuleWidget:
+    def __init__(self, parent: Any = None) -> None:
+        self.parent = parent or QtWidgets.QWidget()
+        self.layout = QtWidgets.QVBoxLayout(self.parent)
+
+    def setup(self) -> None:
+        pass
+
+    def cleanup(self) -> None:
+        pass
+
+    def onReload(self) -> None:
+        pass
+
+
+class ScriptedLoadableModuleLogic:
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Logic")
+
+    def getParameterNode(self) -> Any:
+        import slicer
+
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(self.moduleName)
+            node.SetAttribute("ModuleName", self.moduleName)
+            node.SetName(self.moduleName)
+            node = slicer.mrmlScene.AddNode(node)
+        return node
+
+
+class ScriptedLoadableModuleTest:
+    def delayDisplay(self, message: str, requestedDelay: Any = None, msec: Any = None) -> None:
+        pass
+
+
+def start(folder: Path) -> Application:
+    """Qt, offscreen, and the modules that a scripted module imports; the scene comes with :func:`new_scene`."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    pythonqt.install(CTK)
+    qapplication = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["slicer"])
+    qapplication.setStyle("Fusion")
+    qapplication.setFont(QtGui.QFont("DejaVu Sans", 9))
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(folder))
+    QtCore.QCoreApplication.setOrganizationName("stand-in")
+    QtCore.QCoreApplication.setApplicationName("Slicer")
+    import slicer
+
+    application = Application(qapplication, folder)
+    slicer.app = application
+    slicer.util.startupEnvironment = lambda: dict(os.environ)
+    slicer.util.mainWindow = lambda verbose=True: None
+    for name, cls in SLICER.items():
+        setattr(slicer, name, cls)
+    _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
+    bases = (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+    )
+    _module("slicer.ScriptedLoadableModule", **{one.__name__: one for one in bases})
+    return application
+
+
+def new_scene(application: Application) -> Any:
+    """An empty scene with slice views, as Slicer has it after the start."""
+    import slicer
+
+    scene = slicer.vtkMRMLScene()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(scene)
+    scene.stand_in = logic  # kept alive with the scene
+    slicer.mrmlScene = scene
+    application._manager = LayoutManager(scene)
+    return scene
+
+
+def dark(application: Application, on: bool) -> None:
+    """Slicer's dark and light styles, as far as palettes go."""
+    colours = QtGui.QPalette()
+    if on:
+        for role, value in (("Window", "#2d2d2d"), ("WindowText", "#e6e6e6"), ("Base", "#1e1e1e"), ("Text", "#e6e6e6"),
+                            ("Button", "#3a3a3a"), ("ButtonText", "#e6e6e6"), ("AlternateBase", "#262626"),
+                            ("Highlight", "#2a82da"), ("HighlightedText", "#ffffff"), ("PlaceholderText", "#8c8c8c"),
+                            ("Mid", "#555555"), ("Dark", "#1a1a1a"), ("Light", "#4a4a4a")):  # fmt: skip
+            colours.setColor(getattr(QtGui.QPalette, role), QtGui.QColor(value))
+        application._qt.setPalette(colours)
+    else:
+        application._qt.setPalette(application._qt.style().standardPalette())
+
+
+def _module(name: str, **contents: Any) -> None:
+    made = types.ModuleType(name)
+    vars(made).update(contents)
+    sys.modules[name] = made
+    parent, _, last = name.rpartition(".")
+    setattr(sys.modules[parent], last, made)
