@@ -95,6 +95,7 @@ class Session:
         ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
         from .segment.segmenter import segment
+        from .tune.crop import crop_of
         from .tune.fusion import prior_of, weight_for
 
         works, prompts = self._ready(), list(prompts)
@@ -103,18 +104,20 @@ class Session:
         drawn = drawn or {}
         for slices in drawn.values():
             self._same_grid(slices)
-        priors = {}
+        priors, crops = {}, {}
         for prompt in prompts:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
                 priors[prompt.structure.name] = prior_of(work, by_hand, weight_for(prompt.card, works.volume.grid))
+                crops[prompt.structure.name] = crop_of(work, by_hand)
         return segment(
             self.backbone,
             works,
             prompts,
             drawn=drawn,
             priors=priors,
+            crops=crops,
             on_progress=on_progress,
             should_stop=should_stop,
         )

@@ -23,6 +23,7 @@ from .postprocess import clean
 from .result import FILL, NO_SIGN, SCALE, LogitMap, Prior, Segmentation
 
 BATCH = 8
+Box = tuple[slice, slice]
 
 
 class WorkingVolumes:
@@ -50,14 +51,16 @@ def segment(
     *,
     drawn: Mapping[str, SliceAnnotations] | None = None,
     priors: Mapping[str, Prior] | None = None,
+    crops: Mapping[str, Box] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
     """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`.
 
-    ``priors`` gives, by structure name, what is added to the network's logits.
+    ``priors`` gives, by structure name, what is added to the network's logits, and ``crops`` the part (rows, columns)
+    of the working grid that is looked at: outside of it there is nothing of the structure.
     """
-    drawn, priors = drawn or {}, priors or {}
+    drawn, priors, crops = drawn or {}, priors or {}, crops or {}
     names = [p.structure.name for p in prompts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -67,11 +70,13 @@ def segment(
 
     groups: dict[tuple, list[Prompt]] = {}
     for prompt in prompts:
-        groups.setdefault(_view(prompt), []).append(prompt)
+        box = crops.get(prompt.structure.name)
+        where = None if box is None else tuple((part.start, part.stop) for part in box)
+        groups.setdefault((*_view(prompt), where), []).append(prompt)
     seconds = {"prepare": 0.0, "network": 0.0, "clean": 0.0, "export": 0.0}
     maps: dict[str, LogitMap] = {}
     done, total = 0.0, float(sum(0.8 + len(g) for g in groups.values()))
-    for (plane, spacing, window), group in groups.items():
+    for (plane, spacing, window, where), group in groups.items():
         work = works.get(plane, spacing)
         for prompt in group:
             annotations = drawn.get(prompt.structure.name)
@@ -84,7 +89,8 @@ def segment(
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
             on_progress(Progress("segment", 0.95 * (base + share * cost) / total, message))
 
-        _run(backbone, work, window, group, maps, seconds, report, should_stop)
+        crop = None if where is None else (slice(*where[0]), slice(*where[1]))
+        _run(backbone, work, window, group, maps, seconds, report, should_stop, crop)
         done += cost
 
     for prompt in prompts:
@@ -106,8 +112,8 @@ def _view(prompt: Prompt) -> tuple:
 
 
 @torch.inference_mode()
-def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> None:
-    """Fill the logit maps of one group of prompts that share a view."""
+def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop) -> None:
+    """Fill the logit maps of one group of prompts that share a view and a crop."""
     net, place = backbone.net, backbone.device
     tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
     for first in range(0, work.count, BATCH):
@@ -115,6 +121,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> N
         indices = list(range(first, min(first + BATCH, work.count)))
         start = time.perf_counter()
         images = torch.from_numpy(work.inputs(indices, window)).to(place, backbone.dtype)
+        images = images if crop is None else images[:, crop[0], crop[1]].contiguous()
         seconds["prepare"] += time.perf_counter() - start
         start = time.perf_counter()
         encoded = net.encode(images)
@@ -124,10 +131,17 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop) -> N
             found = maps[prompt.structure.name]
             values = logits.float().cpu().numpy()
             for index, plane in zip(indices, values, strict=True):
-                found.put(index, plane)
+                found.put(index, plane if crop is None else _framed(plane, crop, work.size))
             share = (first + len(indices) * (n + 1) / len(group)) / work.count
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
+
+
+def _framed(plane: np.ndarray, crop: Box, size: tuple[int, int]) -> np.ndarray:
+    """A crop's logits in the whole slice, with nothing around them."""
+    out = np.full(size, FILL, np.float32)
+    out[crop] = plane
+    return out
 
 
 def clean_map(logits: LogitMap, components: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ..model.punet import Encoded
 from ..progress import ShouldStop, check
 from ..volumes.preprocess import AIR_HU, WorkingVolume, grey_from_hu
 from .annotations import IGNORE, SliceAnnotations
+from .crop import Box, crop_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Drawing:
 
     work: WorkingVolume
     annotations: SliceAnnotations
+
+    @cached_property
+    def crop(self) -> Box:
+        """The part of the working grid that is looked at."""
+        return crop_of(self.work, self.annotations)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of that part."""
+        return self.crop[0].stop - self.crop[0].start, self.crop[1].stop - self.crop[1].start
 
 
 @dataclass
@@ -66,20 +78,21 @@ def make_examples(
 
     Raises :class:`AnnotationError` if nothing of the structure is left in them.
     """
-    size = (max(d.work.size[0] for d in drawings), max(d.work.size[1] for d in drawings))
+    size = (max(d.size[0] for d in drawings), max(d.size[1] for d in drawings))
     air = float(grey_from_hu(np.array(max(window[0], AIR_HU)))) / 127.5 - 1
     places: list[tuple[int, int]] = []
     stacks: list[np.ndarray] = []
     targets, valids = [], []
     for number, drawing in enumerate(drawings):
-        work, used = drawing.work, drawing.annotations.used()
-        missing = [(0, whole - part) for whole, part in zip(size, work.size, strict=True)]
-        stacks.append(np.pad(work.inputs(used, window), [(0, 0), *missing, (0, 0)], constant_values=air))
+        work, used, crop = drawing.work, drawing.annotations.used(), drawing.crop
+        missing = [(0, whole - part) for whole, part in zip(size, drawing.size, strict=True)]
+        images = work.inputs(used, window)[:, crop[0], crop[1]]
+        stacks.append(np.pad(images, [(0, 0), *missing, (0, 0)], constant_values=air))
         for k in used:
             check(should_stop)
             labelled = drawing.annotations.slices[k].labelled()
-            share = work.mask_to_working(labelled == 1)
-            known = work.mask_to_working(labelled != IGNORE)
+            share = work.mask_to_working(labelled == 1)[crop]
+            known = work.mask_to_working(labelled != IGNORE)[crop]
             targets.append(np.pad(share / np.maximum(known, 1e-3), missing))
             valids.append(np.pad(known > 0.5, missing))
             places.append((number, k))
@@ -89,12 +102,12 @@ def make_examples(
         raise AnnotationError(
             "What is drawn is too small to learn from", "draw the structure in more slices, or larger"
         )
-    images = torch.from_numpy(np.concatenate(stacks))
+    pictures = torch.from_numpy(np.concatenate(stacks))
     generator = torch.Generator().manual_seed(seed)
     encoded, all_targets, all_valids = [], [], []
     for v in range(1 + variants):
         check(should_stop)
-        x, t, w = (images, target, valid) if v == 0 else _vary(images, target, valid, generator)
+        x, t, w = (pictures, target, valid) if v == 0 else _vary(pictures, target, valid, generator)
         encoded.append(backbone.net.encode(x.to(backbone.device, backbone.dtype)))
         all_targets.append(t)
         all_valids.append(w)

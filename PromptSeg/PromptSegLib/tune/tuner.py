@@ -36,7 +36,7 @@ class TuningRecipe:
 
     steps: int = 30
     """Most steps; leave-one-slice-out may choose fewer."""
-    lr: float = 0.2
+    lr: float = 0.1
     """Of Adam; tokens are of the order of 1, and few steps must be enough."""
     variants: int = 4
     """Varied copies of the drawn slices that are learned from beside the slices themselves."""
@@ -141,11 +141,12 @@ def tune(
             volume, index = examples.places[fold]
             drawing = drawings[volume]
             outline = outlines_of(drawing.work, drawing.annotations, [index], without=index).get(index)
+            outline = None if outline is None else outline[drawing.crop]
             curve = []
             for step, tensors, loss in go(start(learn_from), learn_from, most):
                 report = {"step": step, "loss": loss, "fold": number + 1}
                 if step in left_out.marks:
-                    rows, columns = drawing.work.size
+                    rows, columns = drawing.size
                     logits = logits_of(backbone, examples, tensors, [fold])[0][:rows, :columns]
                     target, valid = (t[0, fold, :rows, :columns] for t in (examples.target, examples.valid))
                     curve.append(fused_dice(logits, outline, target, valid))

@@ -119,9 +119,8 @@ def how_to_teach() -> tuple[str, ...]:
         _("Teach PromptSeg a structure that it does not know:"),
         "",
         _("1. Type its name and press Draw."),
-        _(
-            "2. Draw it in three to five slices, the first and the last that show it among them. Press Complete in each."
-        ),
+        _("2. Draw it in three to five slices, the first and the last that show it among them."),
+        _("    Press Complete in each of them."),
         _("3. Press Absent in a slice without it."),
         _("4. Press Teach and look at the result. Draw where it is wrong, and teach again."),
         _("5. Press Accept to keep it for other patients."),
