@@ -1,6 +1,5 @@
 """The module PromptSeg of 3D Slicer: its description, widget, logic and tests. The work is done in PromptSegLib."""
 
-import importlib
 import sys
 
 import slicer
@@ -59,9 +58,9 @@ class PromptSegWidget(ScriptedLoadableModuleWidget):
         self.logic.close()
 
     def onReload(self):
-        """Reload the library before the module itself."""
-        for name in sorted((n for n in sys.modules if n.startswith("PromptSegLib")), key=lambda n: -n.count(".")):
-            importlib.reload(sys.modules[name])
+        """The library is imported anew by the new widget."""
+        for name in [one for one in sys.modules if one.partition(".")[0] == "PromptSegLib"]:
+            del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
 

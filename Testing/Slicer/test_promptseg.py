@@ -64,7 +64,7 @@ class PromptSegInSlicer(unittest.TestCase):
         self.assertIn("liver", names)
 
     def test_slice_marks_survive_saving(self):
-        node, segment = self.draw("test organ", [6, 12, 18])
+        _node, segment = self.draw("test organ", [6, 12, 18])
         self.assertEqual(self.panel.teach._statuses[12].value, "complete")
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "scene.mrb")

@@ -53,15 +53,29 @@ def advice(annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScor
     return tuple(notes)
 
 
+def parts_of(drawn: SliceAnnotations) -> dict[int, int]:
+    """How many separate regions each slice with the structure shows, slips of the brush left out."""
+    parts = {}
+    for index in drawn.drawn():
+        labels, _ = ndimage.label(drawn.slices[index].labelled() == 1, np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel())[1:]
+        parts[index] = int((sizes >= _PART * sizes.max()).sum())
+    return parts
+
+
+def components_of(annotations: Sequence[SliceAnnotations]) -> str:
+    """What to keep of a mask of this structure, see :func:`PromptSegLib.segment.postprocess.clean`: the largest piece
+    alone where every drawing shows one piece, in three slices at least."""
+    counts = [count for drawn in annotations for count in parts_of(drawn).values()]
+    return "largest" if len(counts) >= 3 and max(counts) == 1 else "substantial"
+
+
 def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:
     """What stands before and after the name of the volume."""
     notes = []
-    parts = {}
-    for index in drawn.drawn():
+    parts = parts_of(drawn)
+    for index in parts:
         mask = drawn.slices[index].labelled() == 1
-        labels, _ = ndimage.label(mask, np.ones((3, 3)))
-        sizes = np.bincount(labels.ravel())[1:]
-        parts[index] = int((sizes >= _PART * sizes.max()).sum())
         at_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
         if at_edge and drawn.slices[index].status is SliceStatus.COMPLETE:
             notes.append(

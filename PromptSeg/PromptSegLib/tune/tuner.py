@@ -23,7 +23,7 @@ from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
-from .advice import advice
+from .advice import advice, components_of
 from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
 from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
@@ -234,7 +234,7 @@ def _card(
         "plane": drawings[0].work.plane,
         "spacing": drawings[0].work.spacing,
         "window": list(window),
-        "components": former.get("components", "substantial"),
+        "components": components_of([d.annotations for d in drawings]),
         "volumes": max(len(drawings), len(set(seen)), int(former.get("volumes", 1))),
         "taught_on": list(dict.fromkeys(seen)),
         "slice_mm": round(float(np.median([d.work.slice_mm for d in drawings])), 3),

@@ -9,6 +9,8 @@ from itertools import pairwise
 import qt
 from slicer.i18n import tr as _
 
+from .strip import thick
+
 HEIGHT, MARGIN = 96, 6
 
 
@@ -65,7 +67,7 @@ class Curve(qt.QWidget):
         last = max(1.0, float(len(self._loss)))
         if self._loss:
             found = points(self._loss, 0.0, max(v for _n, v in self._loss), last, width, height)
-            painter.setPen(qt.QPen(line, 2))
+            painter.setPen(thick(line))
             for (x0, y0), (x1, y1) in pairwise(found):
                 painter.drawLine(x0, y0, x1, y1)
         for x, y in points(self._dice, 0.0, 1.0, last, width, height):

@@ -81,6 +81,9 @@ class Panel:
         for tag in self._observed:
             slicer.mrmlScene.RemoveObserver(tag)
         self._observed = []
+        for key in self._keys:  # they belong to the main window
+            key.deleteLater()
+        self._keys = []
         self.logic.save_state = None
 
     def refresh(self) -> None:

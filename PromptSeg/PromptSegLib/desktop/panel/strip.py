@@ -36,6 +36,13 @@ def words(status: SliceStatus) -> str:
     }[status]
 
 
+def thick(colour) -> qt.QPen:
+    """A pen of two pixels."""
+    pen = qt.QPen(colour)
+    pen.setWidth(2)
+    return pen
+
+
 class SliceStrip(qt.QWidget):
     """``on_click(index)`` is called for a slice that was clicked.
 
@@ -128,7 +135,7 @@ class SliceStrip(qt.QWidget):
                 self._star(painter, sum(boxes[index]) // 2, fill if place == 0 else quiet)
         if 0 <= self._current < len(boxes):
             middle = sum(boxes[self._current]) // 2
-            painter.setPen(qt.QPen(ink, 2))
+            painter.setPen(thick(ink))
             painter.drawLine(middle, TOP - 2, middle, TOP + height + 1)
             for step in range(6):  # a triangle below
                 painter.drawLine(middle - step, TOP + height + 2 + step, middle + step, TOP + height + 2 + step)
@@ -147,6 +154,6 @@ class SliceStrip(qt.QWidget):
 
     @staticmethod
     def _star(painter, middle: int, colour) -> None:
-        painter.setPen(qt.QPen(colour, 2))
+        painter.setPen(thick(colour))
         for dx, dy in ((0, 5), (5, 0), (3, 3), (3, -3)):
             painter.drawLine(middle - dx, 6 - dy, middle + dx, 6 + dy)

@@ -53,7 +53,10 @@ class Structures:
     def selected(self) -> PromptEntry | None:
         """The structure whose row is selected, if it is one."""
         chosen = self.tree.selectedItems()
-        return next((entry for item, entry in self._items if chosen and item is chosen[0]), None)
+        head = chosen[0].parent() if chosen else None
+        if head is None:
+            return None
+        return self._groups[self.tree.indexOfTopLevelItem(head)][1].prompts[head.indexOfChild(chosen[0])]
 
     def refresh(self) -> None:
         """List what there is now, ticked as the scene remembers."""
@@ -98,11 +101,12 @@ class Structures:
             return
         self._quiet = True
         try:
-            for head, one in self._groups:
-                if changed is head:
-                    for item, entry in self._items:
-                        if entry in one.prompts:
-                            item.setCheckState(0, head.checkState(0))
+            number = self.tree.indexOfTopLevelItem(changed)  # -1 for a structure
+            if number >= 0:
+                head, one = self._groups[number]
+                for item, entry in self._items:
+                    if entry in one.prompts:
+                        item.setCheckState(0, head.checkState(0))
             self._count()
         finally:
             self._quiet = False

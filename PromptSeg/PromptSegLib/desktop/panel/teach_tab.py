@@ -152,6 +152,7 @@ class TeachTab:
     def exit(self) -> None:
         """Another tab or module is shown."""
         self._shown = False
+        self._later.stop()
         self.watch.stop()
         self._unobserve()
         self.editor.exit()

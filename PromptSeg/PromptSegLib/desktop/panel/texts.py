@@ -106,7 +106,7 @@ def quality(left_out: float | None, estimate: Mapping[str, float] | None) -> str
         )
     if left_out is not None:
         parts.append(
-            _("Each drawn slice was found from the others with a Dice of {dice:.2f} on average.").format(dice=left_out)
+            _("Each drawn slice was found from the others with a mean Dice of {dice:.2f}.").format(dice=left_out)
         )
     if not parts:
         parts.append(_("Draw at least two slices to learn how good it is."))

@@ -1,0 +1,147 @@
+"""Makes Resources/Screenshots: the panel at each step of the user guide, with the chest CT of the package slicerio.
+
+    PYTHONPATH=PromptSeg:Testing python Resources/make_screenshots.py
+
+The panel runs on the stand-in of Testing/standin, not in the Slicer application: where Slicer has its Segment Editor,
+the pictures show a frame. What is computed is computed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "Resources" / "Screenshots"
+WIDTH, HEIGHT = 400, 800
+
+
+class Camera:
+    """The panel, and pictures of it."""
+
+    def __init__(self) -> None:
+        warnings.simplefilter("ignore")
+        sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "PromptSeg")]
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        from standin import application
+
+        self.application = application.start(Path(tempfile.mkdtemp()))
+        self.scene = application.new_scene(self.application)
+        import PromptSeg
+
+        self.module = PromptSeg.PromptSegWidget()
+        self.module.setup()
+        self.panel = self.module.panel
+        self.module.parent.resize(WIDTH, HEIGHT)
+        self.module.parent.show()
+        self.module.enter()
+
+    def shoot(self, name: str) -> None:
+        """Save a picture as an 8-bit PNG."""
+        import qt
+
+        for _ in range(20):
+            self.application.processEvents()
+        FOLDER.mkdir(exist_ok=True)
+        picture = self.module.parent.grab().toImage().convertToFormat(qt.QImage.Format_Indexed8)
+        picture.save(str(FOLDER / f"{name}.png"))
+
+    def wait(self, true: Callable[[], Any], seconds: float = 300) -> None:
+        """Let the window live until something is true."""
+        end = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > end:
+                raise SystemExit("it takes too long")
+            self.application.processEvents()
+            time.sleep(0.005)
+
+
+def add_ct(scene: Any, volume: Any) -> None:
+    """The sample CT as a volume node."""
+    import vtk
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    from PromptSegLib.mrml.images import vtk_matrix
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(volume.voxels.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.voxels).ravel(), deep=True))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CTChest")
+    node.SetAndObserveImageData(image)
+    node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
+
+
+def draw(panel: Any, mask: np.ndarray, volume: Any, chosen: list[int]) -> None:
+    """Draw a mask in some slices of the segment at hand, and mark them complete."""
+    from PromptSegLib.mrml.images import oriented_image
+
+    drawn = np.zeros_like(mask)
+    drawn[chosen] = mask[chosen]
+    segment = panel.volumes.segmentation.GetSegmentation().GetSegment(panel.teach.segment_id)
+    segment.RemoveRepresentation("Binary labelmap")
+    segment.AddRepresentation("Binary labelmap", oriented_image(drawn, (0, 0, 0), volume.grid.ijk_to_ras))
+    for index in chosen:
+        panel.teach._go(index)
+        panel.teach.mark_complete()
+
+
+def main() -> None:
+    """Go through the user guide."""
+    camera = Camera()
+    from PromptSegLib.volumes.samples import chest_ct
+
+    panel = camera.panel
+    volume, labels = chest_ct()
+    add_ct(camera.scene, volume)
+    panel.refresh()
+    for name in ("liver", "aorta", "esophagus"):
+        panel.segment.structures.tick(f"abdomen-ct:{name}")
+    camera.shoot("segment")
+    panel.segment.button.click()
+    camera.wait(lambda: panel.segment.running._bar.value > 300)
+    camera.shoot("segment-running")
+    camera.wait(lambda: not panel.segment.running.running)
+    panel.tabs.setCurrentIndex(1)
+    camera.shoot("teach-start")
+    value = next(v for v, one in labels.names.items() if "right lung" in one.name)
+    mask = labels.array == value
+    there = np.flatnonzero(mask.any((1, 2)))
+    chosen = [int(there[round(share * (len(there) - 1))]) for share in (0, 0.25, 0.5, 0.75, 1)]
+    panel.teach.name.setText("right lung")
+    panel.teach.begin.click()
+    draw(panel, mask, volume, chosen)
+    empty = [k for k in range(len(mask)) if not mask[k].any()]
+    if empty:
+        panel.teach._go(empty[0])
+        panel.teach.mark_absent()
+    panel.teach._go(chosen[2])
+    camera.shoot("teach-drawn")
+    panel.teach.teach.click()
+    camera.wait(lambda: len(panel.teach.curve._loss) > 70 or not panel.teach.running.running)
+    camera.shoot("teach-running")
+    camera.wait(lambda: not panel.teach.running.running)
+    camera.shoot("teach-result")
+    panel.teach.accept.click()
+    panel.tabs.setCurrentIndex(2)
+    panel.review.check.click()
+    camera.wait(lambda: not panel.review.running.running)
+    panel.review.table.selectRow(0)
+    panel.review.accept.click()
+    camera.shoot("review")
+    camera.module.cleanup()
+    for path in sorted(FOLDER.glob("*.png")):
+        print(f"{path.name}: {path.stat().st_size // 1024} kB")
+    sys.stdout.flush()
+    os._exit(0)  # Qt and VTK do not agree on who is torn down first
+
+
+if __name__ == "__main__":
+    main()
