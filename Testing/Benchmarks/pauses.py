@@ -71,9 +71,8 @@ def main() -> None:
     node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
     service = Service(threads=options.threads)
     logic = Logic(service, Library(Path(tempfile.mkdtemp())))
-    print(
-        "| what | in all | turns | median ms | second longest ms | longest ms | over 50 ms |\n|---|---|---|---|---|---|---|"
-    )
+    print("| what | in all | turns | median ms | second longest ms | longest ms | over 50 ms |")
+    print("|---|---|---|---|---|---|---|")
     try:
         result = logic.segment(node, [options.prompts])
         timed(service, result, f"segment {options.prompts}, {' x '.join(map(str, volume.grid.size))}")
