@@ -64,21 +64,6 @@ class Camera:
             time.sleep(0.005)
 
 
-def add_ct(scene: Any, volume: Any) -> None:
-    """The sample CT as a volume node."""
-    import vtk
-    from vtk.util.numpy_support import numpy_to_vtk
-
-    from PromptSegLib.mrml.images import vtk_matrix
-
-    image = vtk.vtkImageData()
-    image.SetDimensions(volume.voxels.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.voxels).ravel(), deep=True))
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CTChest")
-    node.SetAndObserveImageData(image)
-    node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
-
-
 def draw(panel: Any, mask: np.ndarray, volume: Any, chosen: list[int]) -> None:
     """Draw a mask in some slices of the segment at hand, and mark them complete."""
     from PromptSegLib.mrml.images import oriented_image
@@ -96,11 +81,12 @@ def draw(panel: Any, mask: np.ndarray, volume: Any, chosen: list[int]) -> None:
 def main() -> None:
     """Go through the user guide."""
     camera = Camera()
+    from PromptSegLib.mrml.nodes import add_volume
     from PromptSegLib.volumes.samples import chest_ct
 
     panel = camera.panel
     volume, labels = chest_ct()
-    add_ct(camera.scene, volume)
+    add_volume(camera.scene, volume)
     panel.refresh()
     for name in ("liver", "aorta", "esophagus"):
         panel.segment.structures.tick(f"abdomen-ct:{name}")

@@ -18,7 +18,7 @@ import numpy as np
 from PromptSegLib.desktop.library import Library
 from PromptSegLib.desktop.logic import Logic
 from PromptSegLib.mrml import nodes, slices
-from PromptSegLib.mrml.images import oriented_image, vtk_matrix
+from PromptSegLib.mrml.images import oriented_image
 from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.tune.annotations import SliceStatus
 from PromptSegLib.volumes.io import read_labels, read_volume
@@ -55,20 +55,13 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     import slicer
-    import vtk
-    from vtk.util.numpy_support import numpy_to_vtk
 
     volume = read_volume(options.image)
     mask = read_labels(options.labels, volume.grid).array == options.label
     scene = slicer.vtkMRMLScene()
     segmentations = slicer.vtkSlicerSegmentationsModuleLogic()
     segmentations.SetMRMLScene(scene)
-    image = vtk.vtkImageData()
-    image.SetDimensions(volume.voxels.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.voxels).ravel(), deep=True))
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
-    node.SetAndObserveImageData(image)
-    node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
+    node = nodes.add_volume(scene, volume)
     service = Service(threads=options.threads)
     logic = Logic(service, Library(Path(tempfile.mkdtemp())))
     print("| what | in all | turns | median ms | second longest ms | longest ms | over 50 ms |")
@@ -89,7 +82,6 @@ def main() -> None:
         timed(service, logic.review(node, segmentation), "review all segments")
     finally:
         logic.close()
-        nodes.grid_of(node)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,17 @@ def array_of(image: Any) -> np.ndarray:
     return vtk_to_numpy(scalars).reshape(shape)
 
 
+def image_of(voxels: np.ndarray) -> Any:
+    """A ``vtkImageData`` with a copy of voxels (K, J, I)."""
+    import vtk
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(voxels.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(voxels).ravel(), deep=True))
+    return image
+
+
 def image_to_world(image: Any) -> np.ndarray:
     """(4, 4) IJK to RAS in mm of a ``vtkOrientedImageData``; its IJK begin where its extent does."""
     import vtk

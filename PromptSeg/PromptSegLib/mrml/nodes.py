@@ -17,7 +17,7 @@ from ..errors import GridError, InputError
 from ..prompts.structure import Structure
 from ..prompts.terminology import entry_string
 from ..volumes.volume import Grid, Volume
-from .images import array_of, image_to_world, matrix_of, oriented_image, vtk_matrix
+from .images import array_of, image_of, image_to_world, matrix_of, oriented_image, vtk_matrix
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
@@ -83,6 +83,15 @@ def volume_of(node: Any) -> Volume:
     view = voxels.view()
     view.flags.writeable = False
     return Volume(view, grid, name)
+
+
+def add_volume(scene: Any, volume: Volume) -> Any:
+    """Put a volume into a scene: a ``vtkMRMLScalarVolumeNode`` with a copy of its voxels."""
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", volume.name or "volume")
+    node.SetAndObserveImageData(image_of(volume.voxels))
+    node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
+    node.CreateDefaultDisplayNodes()
+    return node
 
 
 def new_segmentation(volume_node: Any, name: str = "") -> Any:

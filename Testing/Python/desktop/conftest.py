@@ -13,7 +13,7 @@ import pytest
 from PromptSegLib.desktop.library import Library
 from PromptSegLib.desktop.logic import Logic
 from PromptSegLib.mrml import nodes, slices
-from PromptSegLib.mrml.images import oriented_image, vtk_matrix
+from PromptSegLib.mrml.images import oriented_image
 from PromptSegLib.prompts.terminology import find
 from PromptSegLib.tune.annotations import SliceStatus
 from PromptSegLib.worker.service import Piped, Service
@@ -66,16 +66,7 @@ class Desk:
 
     def add_ct(self, scene, volume):
         """A CT in the scene as a ``vtkMRMLScalarVolumeNode``."""
-        import vtk
-        from vtk.util.numpy_support import numpy_to_vtk
-
-        image = vtk.vtkImageData()
-        image.SetDimensions(volume.voxels.shape[::-1])
-        image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.voxels).ravel(), deep=True))
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "chest")
-        node.SetAndObserveImageData(image)
-        node.SetIJKToRASMatrix(vtk_matrix(volume.grid.ijk_to_ras))
-        return node
+        return nodes.add_volume(scene, volume)
 
     def draw(self, node, mask, volume, name: str, chosen=()) -> str:
         """A segment as a user draws it: only in the slices ``chosen``, which are then complete."""

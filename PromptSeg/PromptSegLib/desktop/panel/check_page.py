@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ...errors import PromptSegError
 from .. import install
 from ..logic import Logic
-from .editor_box import button
+from .parts import button
 
 
 class CheckPage:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import qt
 from slicer.i18n import tr as _
 
-from .strip import thick
+from .painted import Painted, thick
 
 HEIGHT, MARGIN = 96, 6
 
@@ -24,15 +24,13 @@ def points(values: Sequence[tuple[float, float]], low: float, high: float, last:
     ]
 
 
-class Curve(qt.QWidget):
+class Curve(Painted):
     """Cleared when a round begins; :meth:`add` takes what a progress report tells."""
 
     def __init__(self) -> None:
-        qt.QWidget.__init__(self)
+        super().__init__(HEIGHT)
         self._loss: list[tuple[float, float]] = []
         self._dice: list[tuple[float, float]] = []
-        self.setMinimumHeight(HEIGHT)
-        self.setMaximumHeight(HEIGHT)
         self.setAccessibleName(_("How teaching goes"))
         self.setToolTip(_("Line: loss of the drawn slices. Dots: Dice of a drawn slice that was left out."))
 
@@ -50,15 +48,8 @@ class Curve(qt.QWidget):
             self._dice.append((number, float(metrics["left_out_dice"])))
         self.update()
 
-    def paintEvent(self, event) -> None:  # noqa: N802
-        """Draw it."""
-        painter = qt.QPainter(self)
-        try:
-            self._paint(painter)
-        finally:
-            painter.end()
-
-    def _paint(self, painter) -> None:
+    def draw(self, painter) -> None:
+        """Paint everything."""
         width, height = self.width - 2 * MARGIN, HEIGHT - 2 * MARGIN - 14
         palette = self.palette
         ink, line = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)

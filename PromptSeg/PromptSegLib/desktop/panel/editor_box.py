@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 import slicer
 
 EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
@@ -84,12 +83,3 @@ class EditorBox:
             node.SetSingletonTag(TAG)
             node = slicer.mrmlScene.AddNode(node)
         return node
-
-
-def button(text: str, tip: str, action: Any, key: str = "") -> Any:
-    """A push button with a tip, which names its key."""
-    made = qt.QPushButton(text)
-    made.setToolTip(f"{tip} ({key})" if key else tip)
-    made.setAccessibleName(text)
-    made.connect("clicked()", action)
-    return made

@@ -14,8 +14,8 @@ from ...volumes.atomic import replacing
 from ..logic import Logic
 from ..state import ACCEPTED, FLAGGED, State
 from . import texts
-from .editor_box import button
 from .message import Message
+from .parts import beside, button
 from .running import Running
 from .view_watch import ViewWatch
 from .volume_box import VolumeBox
@@ -84,22 +84,14 @@ class ReviewTab:
         self.unsure.setToolTip(_("How strongly the map of what is unsure is laid over the slices"))
         self.unsure.setAccessibleName(_("Uncertainty overlay"))
         self.unsure.connect("valueChanged(int)", lambda value: self._logic.uncertainty(value / 100))
-        self._unsure_row = qt.QWidget()
-        line = qt.QHBoxLayout(self._unsure_row)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(qt.QLabel(_("Unsure")))
-        line.addWidget(self.unsure, 1)
+        self._unsure_row = beside(qt.QLabel(_("Unsure")), self.unsure)
         self.accept = button(_("Accept"), _("This structure is good"), lambda: self._decide(ACCEPTED))
         self.flag = button(_("Flag"), _("This structure needs another look"), lambda: self._decide(FLAGGED))
         self.side = button(
             _("Side by side"), _("Two views beside each other: with and without the segmentation"), self._beside
         )
         self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
-        self._actions = qt.QWidget()
-        line = qt.QHBoxLayout(self._actions)
-        line.setContentsMargins(0, 0, 0, 0)
-        for one in (self.accept, self.flag, self.side, self.report):
-            line.addWidget(one)
+        self._actions = beside(self.accept, self.flag, self.side, self.report)
         layout = qt.QVBoxLayout(self.widget)
         for one in (self.reference, self.check, self.running.widget, self.table, self.places, self._unsure_row,
                     self._actions, self.message.widget):  # fmt: skip

@@ -8,6 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ...tune.annotations import SliceStatus
+from .painted import Painted, thick
 
 HEIGHT, TOP, BOTTOM = 44, 13, 11
 _PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
@@ -36,28 +37,19 @@ def words(status: SliceStatus) -> str:
     }[status]
 
 
-def thick(colour) -> qt.QPen:
-    """A pen of two pixels."""
-    pen = qt.QPen(colour)
-    pen.setWidth(2)
-    return pen
-
-
-class SliceStrip(qt.QWidget):
+class SliceStrip(Painted):
     """``on_click(index)`` is called for a slice that was clicked.
 
     States differ without colour: untouched cells are empty, drafts hatched, complete ones filled, absent ones crossed.
     """
 
     def __init__(self, on_click: Callable[[int], None]) -> None:
-        qt.QWidget.__init__(self)
+        super().__init__(HEIGHT)
         self._on_click = on_click
         self._statuses: list[SliceStatus] = []
         self._current = -1
         self._suggested: list[int] = []
         self._changed: set[int] = set()
-        self.setMinimumHeight(HEIGHT)
-        self.setMaximumHeight(HEIGHT)
         self.setMouseTracking(True)
         self.setAccessibleName(_("Slices and what is drawn in them"))
 
@@ -98,15 +90,8 @@ class SliceStrip(qt.QWidget):
         """Say what is below the pointer."""
         self.setToolTip(self.tip(slice_at(event.pos().x(), len(self._statuses), self.width)))
 
-    def paintEvent(self, event) -> None:  # noqa: N802
-        """Draw it."""
-        painter = qt.QPainter(self)
-        try:
-            self._paint(painter)
-        finally:
-            painter.end()
-
-    def _paint(self, painter) -> None:
+    def draw(self, painter) -> None:
+        """Paint everything."""
         width, height = self.width, HEIGHT - TOP - BOTTOM
         palette = self.palette
         ink, base = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Base)

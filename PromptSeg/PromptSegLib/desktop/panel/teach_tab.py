@@ -20,8 +20,9 @@ from ..results import TeachResult
 from ..state import State
 from . import texts
 from .curve import Curve
-from .editor_box import EditorBox, button
+from .editor_box import EditorBox
 from .message import Message
+from .parts import beside, button
 from .running import Running
 from .strip import SliceStrip
 from .view_watch import ViewWatch, show_volume
@@ -97,17 +98,9 @@ class TeachTab:
         self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
         self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
 
-        def row(*parts: Any) -> Any:
-            made = qt.QWidget()
-            layout = qt.QHBoxLayout(made)
-            layout.setContentsMargins(0, 0, 0, 0)
-            for one in parts:
-                layout.addWidget(one)
-            return made
-
-        self._marks = row(self.complete, self.absent, self.clear, self.next)
-        self._actions = row(self.preview, self.teach, self.keep)
-        self._after = row(self.before, self.undo, self.accept)
+        self._marks = beside(self.complete, self.absent, self.clear, self.next)
+        self._actions = beside(self.preview, self.teach, self.keep)
+        self._after = beside(self.before, self.undo, self.accept)
         self.hint = qt.QLabel("\n".join(texts.how_to_teach()))
         self.hint.setWordWrap(True)
         self._drawing = qt.QWidget()
@@ -117,7 +110,7 @@ class TeachTab:
             inner.addWidget(one)
         layout = qt.QVBoxLayout(self.widget)
         below = (self.running.widget, self.curve, self.quality, self._after, self.message.widget)
-        for one in (row(self.name, self.begin), self.code, self.hint, self._drawing, *below):
+        for one in (beside(self.name, self.begin), self.code, self.hint, self._drawing, *below):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)

@@ -1,0 +1,26 @@
+"""Buttons and rows, made alike everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+
+
+def button(text: str, tip: str, action: Any, key: str = "") -> Any:
+    """A push button with a tip, which names its key."""
+    made = qt.QPushButton(text)
+    made.setToolTip(f"{tip} ({key})" if key else tip)
+    made.setAccessibleName(text)
+    made.connect("clicked()", action)
+    return made
+
+
+def beside(*parts: Any) -> Any:
+    """Widgets beside each other, as one."""
+    made = qt.QWidget()
+    layout = qt.QHBoxLayout(made)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for one in parts:
+        layout.addWidget(one)
+    return made
