@@ -172,6 +172,39 @@ def test_a_contradicting_mark_is_refused_in_words(drawing) -> None:
     assert drawing._statuses[5].value == "complete"
 
 
+def test_with_draw_the_key_a_closes_an_outline_and_marks_nothing(panel, drawing, slicer) -> None:
+    editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    editor.SetActiveEffectName("Paint")
+    assert [key.isEnabled() for key in panel._keys] == [True] * 4
+    editor.SetActiveEffectName("Draw")
+    assert [key.isEnabled() for key in panel._keys] == [True, False, True, True]
+    editor.SetActiveEffectName("")
+    assert [key.isEnabled() for key in panel._keys] == [True] * 4
+    panel.tabs.setCurrentIndex(0)
+    editor.SetActiveEffectName("Draw")
+    editor.SetActiveEffectName("Paint")
+    assert not any(key.isEnabled() for key in panel._keys)
+
+
+def test_states_can_be_told_apart_where_slices_are_narrow(drawing) -> None:
+    from PromptSegLib.tune.annotations import SliceStatus
+
+    drawing.strip.resize(380, drawing.strip.height)
+    pictures = {}
+    for status in SliceStatus:
+        drawing.strip.show_statuses([SliceStatus.UNTOUCHED] * 75 + [status] + [SliceStatus.UNTOUCHED] * 75)
+        drawing.strip.show_current(-1)
+        image = drawing.strip.grab().toImage()
+        # Lightness alone, in the row of cells.
+        pictures[status] = [image.pixelColor(x, y).lightness() for x in range(187, 194) for y in range(14, 32)]
+    assert len({tuple(one) for one in pictures.values()}) == 4
+    shares = {status: np.mean(np.array(one) < 200) for status, one in pictures.items()}
+    assert shares[SliceStatus.COMPLETE] > 0.8
+    assert 0.1 < shares[SliceStatus.DRAFT] < 0.7
+    assert 0.05 < shares[SliceStatus.ABSENT] < 0.5
+    assert shares[SliceStatus.UNTOUCHED] < 0.05
+
+
 def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) -> None:
     original = panel.logic.teach
     monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=6, **k))
@@ -201,6 +234,45 @@ def test_stopping_with_the_best_so_far(drawing, pump, panel, monkeypatch) -> Non
     pump(lambda: not drawing.running.running)
     assert "best so far" in drawing.message.text
     assert panel.logic.rounds[0].stopped
+
+
+def test_a_result_comes_into_view(panel, loaded, own, pump, window) -> None:
+    view = window.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    view.JumpSliceByOffsetting(0, 0, -500)
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    node = panel.volumes.segmentation
+    (found,) = node.GetSegmentation().GetSegmentIDs()
+    assert abs(view.GetSliceToRAS().GetElement(2, 3) - node.GetSegmentCenterRAS(found)[2]) < 0.01
+
+
+def test_side_by_side_shows_the_segmentation_once_and_goes_back(panel, drawing, window) -> None:
+    from PromptSegLib.desktop.panel.view_watch import SideBySide
+
+    manager, node = window.layoutManager(), panel.volumes.segmentation
+    red, yellow = (manager.sliceWidget(name).mrmlSliceNode() for name in ("Red", "Yellow"))
+
+    def matrix(view):
+        return [view.GetSliceToRAS().GetElement(r, c) for r in range(4) for c in range(4)]
+
+    before, layout = matrix(yellow), manager.layout
+    pair = SideBySide()
+    pair.begin(node)
+    assert pair.on
+    assert manager.layout != layout
+    assert matrix(yellow) == matrix(red)
+    red.JumpSliceByOffsetting(0, 0, 3.5)
+    assert matrix(yellow) == matrix(red)
+    display = node.GetDisplayNode()
+    assert list(display.GetViewNodeIDs()) == [red.GetID()]
+    pair.end()
+    assert not pair.on
+    assert matrix(yellow) == before
+    assert manager.layout == layout
+    assert display.GetNumberOfViewNodeIDs() == 0
+    red.JumpSliceByOffsetting(0, 0, -3.5)
+    assert matrix(yellow) == before
 
 
 def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -12,7 +13,10 @@ TAG = "SegmentEditor"
 
 
 class EditorBox:
-    """``editor`` is the real widget, set up in the order that it needs: scene, editor node, segmentation, volume."""
+    """``editor`` is the real widget, set up in the order that it needs: scene, editor node, segmentation, volume.
+
+    ``on_effect()`` is called when another effect may have become active.
+    """
 
     def __init__(self) -> None:
         self.editor = slicer.qMRMLSegmentEditorWidget()
@@ -24,7 +28,9 @@ class EditorBox:
         self.editor.setEffectNameOrder(EFFECTS)
         self.editor.unorderedEffectsVisible = False
         self.widget = self.editor
+        self.on_effect: Callable[[], None] | None = None
         self._open = False
+        self._watched: tuple[Any, int] | None = None
 
     def enter(self, segmentation: Any, volume: Any) -> None:
         """Show a segmentation to draw in, on a volume."""
@@ -37,11 +43,15 @@ class EditorBox:
             self._open = True
             self.editor.setupViewObservations()
             self.editor.installKeyboardShortcuts()
+            self._watch()
 
     def exit(self) -> None:
         """Let go of the views and keys."""
         if self._open:
             self._open = False
+            if self._watched is not None:
+                self._watched[0].RemoveObserver(self._watched[1])
+                self._watched = None
             self.editor.setActiveEffect(None)
             self.editor.uninstallKeyboardShortcuts()
             self.editor.removeViewObservations()
@@ -55,6 +65,11 @@ class EditorBox:
     def segment_id(self) -> str:
         """The segment that is drawn in; empty if none is chosen."""
         return str(self.editor.currentSegmentID() or "") if self.editor.segmentationNode() is not None else ""
+
+    @property
+    def effect(self) -> str:
+        """The name of the effect that is active, such as "Paint"; it is never translated."""
+        return str(self._watched[0].GetActiveEffectName() or "") if self._watched is not None else ""
 
     def draw_in(self, segment_id: str) -> None:
         """Choose a segment and a brush that paints in one slice."""
@@ -72,6 +87,17 @@ class EditorBox:
     def lock(self, on: bool) -> None:
         """Nothing is drawn while what is drawn is being read."""
         self.editor.readOnly = on
+
+    def _watch(self) -> None:
+        import vtk
+
+        node = self._node()
+
+        def changed(*_: Any) -> None:
+            if self.on_effect is not None:
+                self.on_effect()
+
+        self._watched = node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, changed)
 
     @staticmethod
     def _node() -> Any:

@@ -12,12 +12,13 @@ from slicer.i18n import tr as _
 from ...errors import PromptSegError
 from .. import install
 from ..logic import Logic
+from ..results import SegmentResult
 from ..state import State
 from .check_page import CheckPage
 from .review_tab import ReviewTab
 from .segment_tab import SegmentTab
 from .teach_tab import TeachTab
-from .view_watch import show_volume
+from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
 
 KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))
@@ -58,6 +59,7 @@ class Panel:
         layout.addLayout(foot)
         layout.addWidget(self.check.widget)
         self._keys: list[Any] = []
+        self.teach.editor.on_effect = self._free_keys
         self._say_where()
 
     def enter(self) -> None:
@@ -133,11 +135,20 @@ class Panel:
         else:
             self.review.exit()
         self.segment.refresh()
-        for key in self._keys:
-            key.setEnabled(number == TEACH)
+        self._free_keys()
 
-    def _result(self, node: Any) -> None:
-        show_volume(self.volumes.volume, node)
+    def _free_keys(self) -> None:
+        """The keys work where they mean something. With Draw, A closes the outline, as everywhere in Slicer."""
+        teaching = self._shown and int(self.tabs.currentIndex) == TEACH
+        for (name, _action), key in zip(KEYS, self._keys, strict=False):
+            key.setEnabled(teaching and not (name == "A" and self.teach.editor.effect == "Draw"))
+
+    def _result(self, result: SegmentResult) -> None:
+        show_volume(self.volumes.volume, result.node)
+        seen = (result.review or {}).get("structures", ())
+        empty = {one["structure"] for one in seen if not one["volume_ml"]}
+        pairs = zip(result.structures, result.segment_ids, strict=True)
+        centre_on(result.node, (one for structure, one in pairs if structure.name not in empty))
         self.review.clear()
         self._say_where()
 
@@ -178,6 +189,7 @@ class Panel:
 
     def _closing(self, *_arguments: Any) -> None:
         self.teach.exit()
+        self.review.exit()
         self.teach.editor.close_scene()
         self.logic.close_scene()
         self.review.clear()

@@ -17,7 +17,7 @@ from . import texts
 from .message import Message
 from .parts import beside, button
 from .running import Running
-from .view_watch import ViewWatch
+from .view_watch import SideBySide, ViewWatch
 from .volume_box import VolumeBox
 
 LOW = 0.7
@@ -78,6 +78,8 @@ class ReviewTab:
         self.places.setToolTip(_("Click to go to the slice"))
         self.places.setAccessibleName(_("Slices that deserve a look"))
         self.places.setMaximumHeight(130)
+        self.places.setWordWrap(True)
+        self.places.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         self.places.connect("currentRowChanged(int)", self._go)
         self.unsure = qt.QSlider(qt.Qt.Horizontal)
         self.unsure.setRange(0, 100)
@@ -88,8 +90,9 @@ class ReviewTab:
         self.accept = button(_("Accept"), _("This structure is good"), lambda: self._decide(ACCEPTED))
         self.flag = button(_("Flag"), _("This structure needs another look"), lambda: self._decide(FLAGGED))
         self.side = button(
-            _("Side by side"), _("Two views beside each other: with and without the segmentation"), self._beside
+            _("Side by side"), _("The same slice twice, with and without the segmentation; again to end"), self._beside
         )
+        self._pair = SideBySide()
         self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
         self._actions = beside(self.accept, self.flag, self.side, self.report)
         layout = qt.QVBoxLayout(self.widget)
@@ -107,6 +110,7 @@ class ReviewTab:
 
     def exit(self) -> None:
         """Another tab or module is shown."""
+        self._pair.end()
         self.unsure.setValue(0)
 
     def clear(self) -> None:
@@ -193,9 +197,10 @@ class ReviewTab:
         self.table.selectRow(number)
 
     def _beside(self) -> None:
-        manager = slicer.app.layoutManager()
-        if manager is not None:
-            manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+        if self._pair.on:
+            self._pair.end()
+        else:
+            self._pair.begin(self._volumes.segmentation)
 
     def _save(self) -> None:
         path = qt.QFileDialog.getSaveFileName(

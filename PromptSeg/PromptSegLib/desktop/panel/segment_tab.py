@@ -22,8 +22,8 @@ from .volume_box import VolumeBox
 
 
 class SegmentTab:
-    """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(node)`` is called after
-    a result."""
+    """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(result)`` is called
+    after a result."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class SegmentTab:
         state: State,
         volumes: VolumeBox,
         ready: Callable[[], bool],
-        on_result: Callable[[Any], None],
+        on_result: Callable[[SegmentResult], None],
     ) -> None:
         self._logic, self._volumes, self._ready, self._on_result = logic, volumes, ready, on_result
         self.widget = qt.QWidget()
@@ -105,7 +105,7 @@ class SegmentTab:
         if empty:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
         self.message.tell(text)
-        self._on_result(result.node)
+        self._on_result(result)
         self.refresh()
 
     def _import(self) -> None:

@@ -11,6 +11,8 @@ from ...tune.annotations import SliceStatus
 from .painted import Painted, thick
 
 HEIGHT, TOP, BOTTOM = 44, 13, 11
+LEAST = 7
+"""Pixels that hatching and a cross need to be told apart."""
 _PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
 
 
@@ -102,7 +104,9 @@ class SliceStrip(Painted):
         for wanted in reversed(_PRIORITY):
             for index, (left, right) in enumerate(boxes):
                 if self._statuses[index] is wanted and wanted is not SliceStatus.UNTOUCHED:
-                    self._cell(painter, wanted, left, max(right - left, 3), height, ink, fill)
+                    side = max(right - left, LEAST)
+                    start = min(max(0, (left + right) // 2 - side // 2), max(0, width - side))
+                    self._cell(painter, wanted, start, side, height, ink, fill)
         if boxes and boxes[0][1] - boxes[0][0] >= 5:
             painter.setPen(quiet)
             for left, _right in boxes[1:]:

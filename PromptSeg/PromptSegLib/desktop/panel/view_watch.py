@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import slicer
@@ -78,6 +78,73 @@ class ViewWatch:
                     return
             except PromptSegError:
                 continue
+
+
+class SideBySide:
+    """The same slice in two views, the segmentation in the left one only; afterwards all is as it was."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+
+    @property
+    def on(self) -> bool:
+        """Whether the views are so now."""
+        return bool(self._undo)
+
+    def begin(self, segmentation: Any) -> None:
+        """Arrange them; nothing happens without views."""
+        import vtk
+
+        manager = slicer.app.layoutManager()
+        display = segmentation.GetDisplayNode() if segmentation is not None else None
+        if self.on or manager is None or display is None:
+            return
+        layout = int(manager.layout)
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+        left, right = (manager.sliceWidget(name).mrmlSliceNode() for name in ("Red", "Yellow"))
+        former = vtk.vtkMatrix4x4()
+        former.DeepCopy(right.GetSliceToRAS())
+        seen_in = [display.GetNthViewNodeID(n) for n in range(display.GetNumberOfViewNodeIDs())]
+
+        def follow(*_: Any) -> None:
+            self._turn(right, left.GetSliceToRAS())
+
+        tag = left.AddObserver(vtk.vtkCommand.ModifiedEvent, follow)
+        self._show_in(display, [left.GetID()])
+        follow()
+        self._undo = [
+            lambda: left.RemoveObserver(tag),
+            lambda: self._turn(right, former),
+            lambda: self._show_in(display, seen_in),
+            lambda: manager.setLayout(layout),
+        ]
+
+    def end(self) -> None:
+        """Back to how it was."""
+        undo, self._undo = self._undo, []
+        for one in undo:
+            one()
+
+    @staticmethod
+    def _turn(view: Any, matrix: Any) -> None:
+        view.GetSliceToRAS().DeepCopy(matrix)
+        view.UpdateMatrices()
+
+    @staticmethod
+    def _show_in(display: Any, views_of: list[str]) -> None:
+        display.RemoveAllViewNodeIDs()
+        for one in views_of:
+            display.AddViewNodeID(one)
+
+
+def centre_on(segmentation: Any, segment_ids: Iterable[str]) -> None:
+    """Move all slice views to the middle of the first of these segments that holds anything."""
+    for segment_id in segment_ids:
+        centre = segmentation.GetSegmentCenterRAS(segment_id)
+        if centre is not None:
+            node = slicer.vtkMRMLSliceNode
+            node.JumpAllSlices(segmentation.GetScene(), *centre, node.OffsetJumpSlice)
+            return
 
 
 def show_volume(volume: Any, segmentation: Any = None) -> None:
