@@ -13,6 +13,7 @@ import types
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
+from shiboken6 import Shiboken
 
 from .facts import facts, names_of, signals_of
 
@@ -68,6 +69,7 @@ def _patch(cls: type) -> None:
 
 
 _QT_CONNECT = QtCore.QObject.connect
+_QT_SETATTR = Shiboken.Object.__setattr__
 
 
 def _connect(self: QtCore.QObject, signature: Any, *rest: Any) -> Any:
@@ -135,7 +137,7 @@ def _setattr(self: Any, name: str, value: Any) -> None:
         known = names_of(kind) if kind else None
         if known is not None and name not in known and not own_class:
             raise AttributeError(f"{kind} has no {name} in 3D Slicer to be set")
-    object.__setattr__(self, name, value)
+    _QT_SETATTR(self, name, value)
 
 
 def _is_own(instance: Any, name: str) -> bool:
@@ -180,7 +182,8 @@ def install(ctk: dict[str, Any]) -> None:
     QtCore.QObject.connect = _connect
     QtCore.QObject.disconnect = _disconnect
     QtCore.QObject.__getattribute__ = _getattribute
-    QtCore.QObject.__setattr__ = _setattr
+    for cls in done:
+        cls.__setattr__ = _setattr  # these classes have one of their own
     for cls, name in ((QtWidgets.QDialog, "exec"), (QtWidgets.QMenu, "exec"), (QtCore.QCoreApplication, "exec")):
         cls.exec_ = getattr(cls, name)
     sys.modules["qt"] = Module("qt", "qt_names", _MODULES, {})
