@@ -20,6 +20,8 @@ Tensors = Mapping[str, Tensor]
 
 _USUAL = ((6.0, 0.5), (15.0, 0.35))
 """The outlines' usual weight, by the least Dice of the network alone on left-out slices; below, outlines alone."""
+SMALL_MM2 = 600.0
+"""The network sees 2 mm: of a smaller cross-section outlines know more, and their usual weight is the greater one."""
 
 
 def descend(
@@ -88,6 +90,8 @@ class LeftOut:
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
+    small: bool = False
+    """Whether the structure's cross-section is below :data:`SMALL_MM2`."""
 
     def choice(self) -> tuple[int, float]:
         """The number of steps at which the network is best, and then the best weight of the outlines.
@@ -101,7 +105,7 @@ class LeftOut:
         alone = np.array([c[:, WEIGHTS.index(0.0)] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
-        usual = next((w for w, least in _USUAL if mean[step] >= least), 1000.0)
+        usual = next((w for w, least in _USUAL[int(self.small) :] if mean[step] >= least), 1000.0)
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).all()])
         between = between[~np.isnan(between).any(1)] if len(between) else between
         if not len(between):
