@@ -45,13 +45,13 @@ class Camera:
         self.module.enter()
 
     def shoot(self, name: str) -> None:
-        """Save a picture as an 8-bit PNG."""
-        import qt
-
+        """Save a picture."""
+        parent = self.module.parent
         for _ in range(20):
             self.application.processEvents()
+            parent.resize(WIDTH, max(HEIGHT, parent.minimumSizeHint.height()))
         FOLDER.mkdir(exist_ok=True)
-        picture = self.module.parent.grab().toImage().convertToFormat(qt.QImage.Format_Indexed8)
+        picture = self.module.parent.grab()
         picture.save(str(FOLDER / f"{name}.png"))
 
     def wait(self, true: Callable[[], Any], seconds: float = 300) -> None:
@@ -100,7 +100,7 @@ def main() -> None:
     value = next(v for v, one in labels.names.items() if "right lung" in one.name)
     mask = labels.array == value
     there = np.flatnonzero(mask.any((1, 2)))
-    chosen = [int(there[round(share * (len(there) - 1))]) for share in (0, 0.25, 0.5, 0.75, 1)]
+    chosen = [int(there[round(share * (len(there) - 1))]) for share in (0, 0.15, 0.35, 0.55, 0.75, 0.9, 1)]
     panel.teach.name.setText("right lung")
     panel.teach.begin.click()
     draw(panel, mask, volume, chosen)

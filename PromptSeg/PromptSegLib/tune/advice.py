@@ -38,7 +38,9 @@ def advice(annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScor
     for number, drawn in enumerate(annotations):
         where = f" of volume {number + 1}" if len(annotations) > 1 else ""
         notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn)]
-    known = [s for s in scores if s.dice == s.dice]
+    # The outermost drawn slices are found without outlines on both sides: that they are hard says nothing of them.
+    ends = {(number, k) for number, drawn in enumerate(annotations) for k in (*drawn.drawn()[:1], *drawn.drawn()[-1:])}
+    known = [s for s in scores if s.dice == s.dice and (s.volume, s.index) not in ends]
     if len(known) > 2:
         middle = float(np.median([s.dice for s in known]))
         for s in known:

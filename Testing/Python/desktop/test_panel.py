@@ -212,7 +212,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert drawing.teach.text == "Cancel"
     assert drawing.keep.visible
     pump(lambda: not drawing.running.running)
-    assert "mean Dice of" in drawing.quality.text
+    assert "three slices" in drawing.quality.text
     assert drawing.accept.visible
     assert drawing.curve._loss
     drawing.accept.click()

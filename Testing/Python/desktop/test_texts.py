@@ -81,7 +81,8 @@ def test_states_look_different_without_colour(application, strip) -> None:
 
 
 def test_quality_in_plain_words(texts) -> None:
-    said = texts.quality(0.9, {"dice": 0.88, "low": 0.8, "high": 0.93})
+    left_out = [{"index": k, "dice": dice} for k, dice in ((9, 0.0), (3, 0.1), (5, 0.85), (7, 0.95))]
+    said = texts.quality(left_out, {"dice": 0.88, "low": 0.8, "high": 0.93})
     assert "0.88 (0.80 to 0.93)" in said
     assert "mean Dice of 0.90" in said
-    assert "at least two slices" in texts.quality(None, None)
+    assert "at least three slices" in texts.quality([], None)

@@ -54,8 +54,9 @@ def test_absent_in_the_middle() -> None:
 
 
 def test_a_slice_that_contradicts_the_others() -> None:
-    one = drawn({k: box((8, 8)) for k in (5, 10, 15, 20)})
-    scores = [LeftOutSlice(0, k, d) for k, d in ((5, 0.8), (10, 0.1), (15, 0.85), (20, float("nan")))]
+    one = drawn({k: box((8, 8)) for k in (5, 10, 15, 20, 25, 30)})
+    found = ((5, 0.0), (10, 0.1), (15, 0.85), (20, 0.8), (25, float("nan")), (30, 0.0))  # the ends count for nothing
+    scores = [LeftOutSlice(0, k, d) for k, d in found]
     (note,) = advice([one], scores)
     assert note.startswith("Slice 10 is not what the other drawn slices let expect (Dice 0.10")
 

@@ -356,7 +356,7 @@ class TeachTab:
 
     def _taught(self, result: TeachResult) -> None:
         self._result, self._drawn_at_round = result, self._drawn_now
-        self.quality.setText(texts.quality(result.leave_one_slice_out_dice, result.estimate))
+        self.quality.setText(texts.quality(result.left_out, result.estimate))
         self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
         text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
         if result.stopped:
@@ -370,9 +370,7 @@ class TeachTab:
 
     def _undo(self) -> None:
         self._result = self._logic.undo_round()
-        self.quality.setText(
-            texts.quality(self._result.leave_one_slice_out_dice, self._result.estimate) if self._result else ""
-        )
+        self.quality.setText(texts.quality(self._result.left_out, self._result.estimate) if self._result else "")
         self.message.tell(_("The last round was taken back."))
         self.refresh()
 

@@ -95,21 +95,25 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def quality(left_out: float | None, estimate: Mapping[str, float] | None) -> str:
-    """How good a round is likely to be, in plain words."""
+def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:
+    """How good a round is likely to be, in plain words. ``left_out`` are the drawn slices (index, dice), each found
+    without it; the first and the last have no outlines on both sides, and say little about the slices between."""
     parts = []
+    inner = sorted(left_out, key=lambda one: int(one["index"]))[1:-1]
+    known = [float(one["dice"]) for one in inner if one["dice"] is not None and math.isfinite(one["dice"])]
     if estimate:
         parts.append(
             _("Expected Dice of the slices that you did not draw: {dice:.2f} ({low:.2f} to {high:.2f}).").format(
                 **estimate
             )
         )
-    if left_out is not None:
-        parts.append(
-            _("Each drawn slice was found from the others with a mean Dice of {dice:.2f}.").format(dice=left_out)
+    if known:
+        text = _(
+            "Each drawn slice between the first and the last was found from the others with a mean Dice of {dice:.2f}."
         )
+        parts.append(text.format(dice=sum(known) / len(known)))
     if not parts:
-        parts.append(_("Draw at least two slices to learn how good it is."))
+        parts.append(_("Draw at least three slices to learn how good it is."))
     return " ".join(parts)
 
 
