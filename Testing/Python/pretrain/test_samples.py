@@ -71,7 +71,7 @@ def test_what_is_absent_is_annotated_and_nowhere(trainee) -> None:
     sample = make(absent=("spleen",))
     sample.labels[sample.labels == 2] = 0
     assert sample.annotated == ("liver", "aorta", "spleen")
-    batch = TaskSampler([[sample]], [1.0], NAMES, 3).draw(4, 2)
+    batch = TaskSampler([[sample]], [1.0], NAMES, 3).draw(12, 2)
     assert batch.annotated.tolist() == [[False, True, True, True]] * len(batch.annotated)
     asked = [mask for (_, number), mask in zip(batch.learned, batch.learned_masks, strict=True) if number == 1]
     assert asked
