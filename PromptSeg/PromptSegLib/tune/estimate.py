@@ -6,8 +6,8 @@ network and outlines agree between drawn slices, and how far apart the drawn sli
 a line that ``Testing/Benchmarks/calibration.py`` fits to pairs of volume and structure with a reference; it also says
 how well the line holds on volumes that it was not fitted to. A line of no pairs is shown to nobody.
 
-It is an estimate for structures and images like those: where network, outlines and drawing are wrong in the same way, it
-cannot know.
+It is an estimate for structures and images like those: where network, outlines and drawing are wrong in the same way,
+it cannot know.
 """
 
 from __future__ import annotations
