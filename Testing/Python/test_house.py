@@ -244,7 +244,7 @@ def test_the_page_on_the_house_names_every_module_and_every_dependency() -> None
 
 def files(*endings: str) -> list[Path]:
     """Every text file of the checkout with one of these endings."""
-    tops = [path for path in ROOT.iterdir() if path.is_file()]
+    tops = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]  # a file in a work tree of git
     folders = (".ci", "PromptSeg", "Testing", "docs", "Resources")
     inside = [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
     return sorted(path for path in tops + inside if path.suffix in endings and "__pycache__" not in path.parts)
