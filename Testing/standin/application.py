@@ -203,24 +203,27 @@ def new_scene(application: Application) -> Any:
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerSegmentationsModuleLogic()
     logic.SetMRMLScene(scene)
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
     scene.stand_in = logic  # kept alive with the scene
     slicer.mrmlScene = scene
     application._manager = LayoutManager(scene)
     return scene
 
 
+DARK = {"Window": "#323232", "WindowText": "#e6e6e6", "Base": "#1e1e1e", "Text": "#e6e6e6", "Button": "#3a3a3a",
+        "ButtonText": "#e6e6e6", "AlternateBase": "#262626", "Highlight": "#2a82da", "HighlightedText": "#ffffff",
+        "PlaceholderText": "#8c8c8c", "Mid": "#282828", "Dark": "#1a1a1a", "Light": "#4a4a4a"}  # fmt: skip
+
+
 def dark(application: Application, on: bool) -> None:
-    """Slicer's dark and light styles, as far as palettes go."""
-    colours = QtGui.QPalette()
+    """A dark or a light style, as far as palettes go; what is disabled is grey in both."""
+    colours = application._qt.style().standardPalette()
     if on:
-        for role, value in (("Window", "#2d2d2d"), ("WindowText", "#e6e6e6"), ("Base", "#1e1e1e"), ("Text", "#e6e6e6"),
-                            ("Button", "#3a3a3a"), ("ButtonText", "#e6e6e6"), ("AlternateBase", "#262626"),
-                            ("Highlight", "#2a82da"), ("HighlightedText", "#ffffff"), ("PlaceholderText", "#8c8c8c"),
-                            ("Mid", "#555555"), ("Dark", "#1a1a1a"), ("Light", "#4a4a4a")):  # fmt: skip
+        for role, value in DARK.items():
             colours.setColor(getattr(QtGui.QPalette, role), QtGui.QColor(value))
-        application._qt.setPalette(colours)
-    else:
-        application._qt.setPalette(application._qt.style().standardPalette())
+        for role in ("WindowText", "Text", "ButtonText"):
+            colours.setColor(QtGui.QPalette.Disabled, getattr(QtGui.QPalette, role), QtGui.QColor("#7a7a7a"))
+    application._qt.setPalette(colours)
 
 
 def _module(name: str, **contents: Any) -> None:

@@ -1,6 +1,7 @@
 """PySide6 made to behave as PythonQt: properties are attributes, ``connect`` takes a signature, names are Slicer's.
 
-Only what PromptSeg's own files ask for is checked against the facts: Qt's and the tests' own calls are left alone.
+Only what PromptSeg's own files and the tests for a real Slicer ask for is checked against the facts: Qt's calls and
+those of the other tests are left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shiboken6 import Shiboken
 from .facts import facts, names_of, signals_of
 
 _MODULES = (QtCore, QtGui, QtWidgets)
-_OURS = re.compile(r"PromptSeg[/\\]PromptSeg(Lib[/\\]desktop[/\\].*)?\.?py$|PromptSeg[/\\]PromptSeg\.py$")
+_OURS = re.compile(r"PromptSeg[/\\](PromptSegLib[/\\]desktop[/\\].+|PromptSeg)\.py$|Testing[/\\]Slicer[/\\]\w+\.py$")
 _GETTERS = {"enabled": "isEnabled", "visible": "isVisible", "checked": "isChecked", "checkable": "isCheckable"}
 
 
@@ -167,6 +168,13 @@ class Module(types.ModuleType):
         raise AttributeError(f"the stand-in has no {self.__name__}.{name}")
 
 
+def _values() -> list[type]:
+    """The listed classes that are no QObject: items, pens, colours, ..."""
+    names = [kind.removeprefix("qt.") for kind in facts()["classes"] if kind.startswith("qt.")]
+    found = [getattr(module, name) for name in names for module in _MODULES if hasattr(module, name)]
+    return [cls for cls in found if not issubclass(cls, QtCore.QObject)]
+
+
 def install(ctk: dict[str, Any]) -> None:
     """Make ``import qt`` and ``import ctk`` work; may be called again."""
     if isinstance(sys.modules.get("qt"), Module):
@@ -184,6 +192,8 @@ def install(ctk: dict[str, Any]) -> None:
     QtCore.QObject.__getattribute__ = _getattribute
     for cls in done:
         cls.__setattr__ = _setattr  # these classes have one of their own
+    for cls in _values():
+        cls.__getattribute__, cls.__setattr__ = _getattribute, _setattr
     for cls, name in ((QtWidgets.QDialog, "exec"), (QtWidgets.QMenu, "exec"), (QtCore.QCoreApplication, "exec")):
         cls.exec_ = getattr(cls, name)
     sys.modules["qt"] = Module("qt", "qt_names", _MODULES, {})
