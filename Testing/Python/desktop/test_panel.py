@@ -339,3 +339,33 @@ def test_what_is_missing_is_asked_for_once_and_told(panel, loaded, own, monkeypa
     panel.segment.button.click()
     assert "torch, safetensors is needed" in panel.segment.message.text
     assert not panel.segment.running.running
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_what_is_painted_can_be_seen_in_both_styles(drawing, window, is_dark) -> None:
+    import qt
+    from standin.application import dark
+
+    dark(window, is_dark)
+    window.processEvents()
+    try:
+        strip, curve = drawing.strip, drawing.curve
+        strip.resize(380, strip.height)
+        strip.show_suggested([2, 9])
+        ground = strip.palette.color(qt.QPalette.Window).lightness()
+        base = strip.palette.color(qt.QPalette.Base).lightness()
+        assert (ground < 100) == (base < 100) == is_dark
+        image = strip.grab().toImage()
+        light = np.array([[image.pixelColor(x, y).lightness() for x in range(380)] for y in range(strip.height)])
+        width = 380 // len(drawing._statuses)
+        for index in (2, 9):  # a mark above each suggested slice
+            above = light[:11, index * width : (index + 1) * width]
+            assert np.abs(above.astype(int) - ground).max() > 60, index
+        assert np.abs(light[20, 1:-1] - base).max() > 60  # lines between cells
+        curve.add({"loss": 1.0, "left_out_dice": 0.5})
+        curve.resize(380, curve.height)
+        text = curve.grab().toImage()
+        seen = [text.pixelColor(x, y).lightness() for x in range(380) for y in range(78, 94)]
+        assert np.abs(np.array(seen) - base).max() > 120
+    finally:
+        dark(window, False)

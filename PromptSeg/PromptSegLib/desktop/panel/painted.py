@@ -33,3 +33,10 @@ def thick(colour: Any) -> Any:
     pen = qt.QPen(colour)
     pen.setWidth(2)
     return pen
+
+
+def faint(colour: Any) -> Any:
+    """The same colour, a third of it: told apart from what is below it in light and dark styles."""
+    made = qt.QColor(colour)
+    made.setAlpha(90)
+    return made

@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ...tune.annotations import SliceStatus
-from .painted import Painted, thick
+from .painted import Painted, faint, thick
 
 HEIGHT, TOP, BOTTOM = 44, 13, 11
 LEAST = 7
@@ -97,7 +97,7 @@ class SliceStrip(Painted):
         width, height = self.width, HEIGHT - TOP - BOTTOM
         palette = self.palette
         ink, base = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Base)
-        fill, quiet = palette.color(qt.QPalette.Highlight), palette.color(qt.QPalette.Mid)
+        fill, quiet = palette.color(qt.QPalette.Highlight), faint(ink)
         painter.fillRect(0, TOP, width, height, base)
         boxes = cells(len(self._statuses), width) if self._statuses else []
         # Where several slices share a pixel, what is rarest must not be hidden: it is painted last.
