@@ -49,10 +49,9 @@ class Camera:
         parent = self.module.parent
         for _ in range(20):
             self.application.processEvents()
-            parent.resize(WIDTH, max(HEIGHT, parent.minimumSizeHint.height()))
+            parent.resize(WIDTH, max(HEIGHT, parent.heightForWidth(max(WIDTH, parent.minimumSizeHint.width()))))
         FOLDER.mkdir(exist_ok=True)
-        picture = self.module.parent.grab()
-        picture.save(str(FOLDER / f"{name}.png"))
+        parent.grab().save(str(FOLDER / f"{name}.png"))
 
     def wait(self, true: Callable[[], Any], seconds: float = 300) -> None:
         """Let the window live until something is true."""
