@@ -212,7 +212,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert drawing.teach.text == "Cancel"
     assert drawing.keep.visible
     pump(lambda: not drawing.running.running)
-    assert "three slices" in drawing.quality.text
+    assert drawing.quality.text.startswith("Expected Dice of the slices that you did not draw: 0.")
     assert drawing.accept.visible
     assert drawing.curve._loss
     drawing.accept.click()
