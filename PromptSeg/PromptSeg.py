@@ -30,6 +30,15 @@ class PromptSeg(ScriptedLoadableModule):
             "The network follows Fischer, Bartler and Yang, Prompt Tuning for Parameter-efficient Medical Image "
             "Segmentation (arXiv 2211.09233)."
         )
+        icon = self.resourcePath("Icons/PromptSeg.png")
+        slicer.app.connect("startupCompleted()", lambda: registerSamples(icon))
+
+
+def registerSamples(icon):
+    """List volumes to try PromptSeg with in the module Sample Data."""
+    from PromptSegLib.desktop.samples import register
+
+    register(icon)
 
 
 class PromptSegWidget(ScriptedLoadableModuleWidget):
@@ -93,6 +102,13 @@ class PromptSegLogic(ScriptedLoadableModuleLogic):
         ``on_progress``, ``on_done``, ``on_error`` and ``on_stopped``. Raises PromptSegError with a remedy.
         """
         job = self.core.segment(volumeNode, structures, segmentationNode, **listeners)
+        return job.wait() if blocking else job
+
+    def segmentFrames(self, volumeNode, structures, blocking=True, **listeners):
+        """Segment every frame of the sequence that a volume node shows; the result's node follows its browser."""
+        from PromptSegLib.desktop.sequence import segment_frames
+
+        job = segment_frames(self.core, volumeNode, structures, **listeners)
         return job.wait() if blocking else job
 
     def teach(self, volumeNode, segmentationNode, segmentID, name, axis=0, slices=None, blocking=True, **listeners):

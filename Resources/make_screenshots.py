@@ -114,7 +114,7 @@ def main() -> None:
     camera.shoot("teach-running")
     camera.wait(lambda: not panel.teach.running.running)
     camera.shoot("teach-result")
-    panel.teach.accept.click()
+    panel.teach.rounds.accept.click()
     panel.tabs.setCurrentIndex(2)
     panel.review.check.click()
     camera.wait(lambda: not panel.review.running.running)

@@ -223,7 +223,7 @@ def test_what_the_dependencies_bring_is_pinned_too() -> None:
 def test_everything_imported_is_declared() -> None:
     names = {canonicalize_name(r.name) for r in declared()}
     for path in sources():
-        for other in imports(path)[1] - {"qt", "ctk", "PyTorchUtils"}:  # these are Slicer's own
+        for other in imports(path)[1] - {"qt", "ctk", "PyTorchUtils", "SampleData"}:  # these are Slicer's own
             distribution = canonicalize_name(DISTRIBUTIONS.get(other, other))
             assert distribution in names, f"{short(path)} imports {other}, which pyproject.toml does not name"
 

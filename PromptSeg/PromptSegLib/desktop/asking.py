@@ -49,6 +49,10 @@ class Asking:
         job.finally_do(lambda: self._jobs.remove(job))
         return job
 
+    def new_job(self, kind: str, listeners: Mapping[str, Any]) -> Job:
+        """A job that is made of others."""
+        return self._job(kind, listeners)
+
     def _identity(self, job: Job) -> str:
         identity = self.service.jobs.new_id()
         job.finally_do(lambda: self.service.jobs.remove(identity))

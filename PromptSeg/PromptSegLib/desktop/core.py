@@ -10,7 +10,7 @@ import slicer
 from ..worker.service import Service
 from .library import Library
 from .logic import Logic
-from .process import Clockwork, QtProcess, python_executable
+from .process import Clockwork, QtProcess, end_all, python_executable
 
 FOLDER_KEY, DEVICE_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device"
 
@@ -33,6 +33,7 @@ class Core:
         slicer.app.disconnect("aboutToQuit()", self.close)
         self.clockwork.stop()
         self.logic.close()
+        end_all()
 
 
 def library_folder() -> Path:

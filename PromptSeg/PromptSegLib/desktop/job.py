@@ -108,6 +108,10 @@ class Job:
             do, fields, identity=identity, on_event=hear, on_done=then, on_error=self.fail, on_stopped=self.stop
         )
 
+    def go_on(self, other: Job) -> None:
+        """Go on with another job, whose listeners end this one."""
+        self._now = other
+
     def tell(self, progress: Progress) -> None:
         """Pass progress on; a fraction that is not told stays as it was."""
         if progress.fraction == progress.fraction:

@@ -77,6 +77,14 @@ class QtProcess:
             with contextlib.suppress(Exception):  # the application may be half gone
                 self._process.closeWriteChannel()
 
+    def end(self, patience_ms: int = 500) -> None:
+        """Before the application quits or the module is reloaded: nothing of it is left running."""
+        with contextlib.suppress(Exception):
+            if self._process.state() != qt.QProcess.NotRunning and not self._process.waitForFinished(patience_ms):
+                self.kill()
+                self._process.waitForFinished(patience_ms)
+        _LEAVING.discard(self)
+
     def _read(self) -> None:
         for kind, read in (("out", "readAllStandardOutput"), ("log", "readAllStandardError")):
             data = as_bytes(getattr(self._process, read)())
@@ -98,6 +106,12 @@ class QtProcess:
             self._said.append(("log", str(self._process.errorString()).encode()))
             self._said.append(("end", 127))
             self._over = True
+
+
+def end_all() -> None:
+    """End what is still leaving; waits for half a second or so."""
+    for one in list(_LEAVING):
+        one.end()
 
 
 class Clockwork:

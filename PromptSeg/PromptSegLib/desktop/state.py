@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+_ROW = {"structure", "segment_id", "volume_ml", "remarks", "slices"}
 ACCEPTED, FLAGGED = "accepted", "look again"
 
 
@@ -56,6 +57,25 @@ class State:
         """The structures that are ticked, as prompt texts."""
         found = self.values("Structures")
         return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+    @property
+    def review(self) -> tuple[list[dict[str, Any]], int]:
+        """(rows, axis) of the last review, if it was of the segmentation that is chosen now."""
+        found, of = self.values("Review"), self.reference("Reviewed")
+        if not isinstance(found, dict) or of is None or of is not self.reference("Segmentation"):
+            return [], 0
+        there = of.GetSegmentation()
+        rows = found.get("rows")
+        known = [one for one in rows if isinstance(one, dict) and one.keys() >= _ROW] if isinstance(rows, list) else []
+        axis = found.get("axis")
+        return [one for one in known if there.GetSegment(str(one["segment_id"])) is not None], (
+            axis if axis in (0, 1, 2) else 0
+        )
+
+    def keep_review(self, rows: list[dict[str, Any]], axis: int) -> None:
+        """Keep what a review of the chosen segmentation found; no rows for none."""
+        self.set_reference("Reviewed", self.reference("Segmentation") if rows else None)
+        self.set_values("Review", {"rows": rows, "axis": axis} if rows else None)
 
     @property
     def decisions(self) -> dict[str, str]:

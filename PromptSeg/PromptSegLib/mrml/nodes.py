@@ -94,6 +94,12 @@ def add_volume(scene: Any, volume: Volume) -> Any:
     return node
 
 
+def remove(node: Any) -> None:
+    """Take a node out of its scene, if it is in one."""
+    if node is not None and node.GetScene() is not None:
+        node.GetScene().RemoveNode(node)
+
+
 def new_segmentation(volume_node: Any, name: str = "") -> Any:
     """A segmentation node for a volume in its scene: on its grid, under its transform, beside it in the subject
     hierarchy, with it as the source image of a DICOM export."""

@@ -36,7 +36,7 @@ class Panel:
         self.volumes = VolumeBox(self.state, self._volume_chosen)
         self.segment = SegmentTab(logic, self.state, self.volumes, self.ready, self._result)
         self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
-        self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch)
+        self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch, self.teach.rounds.toggle)
         self.tabs = qt.QTabWidget()
         for part, title in ((self.segment, _("Segment")), (self.teach, _("Teach")), (self.review, _("Review"))):
             self.tabs.addTab(part.widget, title)
@@ -115,7 +115,7 @@ class Panel:
     # What is chosen
 
     def _volume_chosen(self) -> None:
-        self.review.clear()
+        self.review.restore()
         if self._shown:
             show_volume(self.volumes.volume, self.volumes.segmentation)
             self._tab(int(self.tabs.currentIndex))
@@ -149,7 +149,7 @@ class Panel:
         empty = {one["structure"] for one in seen if not one["volume_ml"]}
         pairs = zip(result.structures, result.segment_ids, strict=True)
         centre_on(result.node, (one for structure, one in pairs if structure.name not in empty))
-        self.review.clear()
+        self.review.forget()
         self._say_where()
 
     def _kept(self, text: str) -> None:

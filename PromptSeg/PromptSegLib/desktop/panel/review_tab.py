@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,11 @@ def quality_of(row: dict[str, Any]) -> str:
 
 
 class ReviewTab:
-    """Looks at the chosen segmentation."""
+    """Looks at the chosen segmentation; ``before()`` shows the round before the last one of teaching, and back."""
 
-    def __init__(self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch) -> None:
+    def __init__(
+        self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch, before: Callable[[], object]
+    ) -> None:
         self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
         self.rows: list[dict[str, Any]] = []
         self._axis = 0
@@ -94,10 +97,12 @@ class ReviewTab:
         )
         self._pair = SideBySide()
         self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
-        self._actions = beside(self.accept, self.flag, self.side, self.report)
+        self.before = button(_("Before / After"), _("Show the last round of teaching without what it changed"), before)
+        self._actions = beside(self.accept, self.flag, self.report)
+        self._views = beside(self.side, self.before)
         layout = qt.QVBoxLayout(self.widget)
         for one in (self.reference, self.check, self.running.widget, self.table, self.places, self._unsure_row,
-                    self._actions, self.message.widget):  # fmt: skip
+                    self._views, self._actions, self.message.widget):  # fmt: skip
             layout.addWidget(one)
         layout.addStretch(1)
 
@@ -106,7 +111,7 @@ class ReviewTab:
         if self.reference.mrmlScene() is not slicer.mrmlScene:
             self.reference.setMRMLScene(slicer.mrmlScene)
         self.reference.setCurrentNode(self._state.reference("Reference"))
-        self.refresh()
+        self.restore()
 
     def exit(self) -> None:
         """Another tab or module is shown."""
@@ -114,8 +119,18 @@ class ReviewTab:
         self.unsure.setValue(0)
 
     def clear(self) -> None:
-        """What was found belongs to another segmentation."""
+        """The scene is gone."""
         self.rows = []
+        self.refresh()
+
+    def forget(self) -> None:
+        """The segmentation changed: what was found of it is no longer true."""
+        self._state.keep_review([], 0)
+        self.clear()
+
+    def restore(self) -> None:
+        """Show what the scene remembers of the segmentation that is chosen."""
+        self.rows, self._axis = self._state.review
         self.refresh()
 
     def refresh(self) -> None:
@@ -141,6 +156,8 @@ class ReviewTab:
         self._list()
         self._unsure_row.setVisible(self._logic.has_uncertainty)
         self._actions.setVisible(bool(self.rows) and not busy)
+        self._views.setVisible(there and not busy)
+        self.before.setVisible(bool(self._logic.rounds))
 
     def begin(self) -> None:
         """Look at all segments."""
@@ -157,6 +174,7 @@ class ReviewTab:
 
     def _done(self, found: dict[str, Any]) -> None:
         self.rows, self._axis = list(found["structures"]), int(found["axis"])
+        self._state.keep_review(self.rows, self._axis)
         self.message.tell(_("The slices in the list deserve a look: click one to go there."))
         self.refresh()
 

@@ -11,8 +11,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
+from ...mrml.sequences import frames_of
+from ..job import Job
 from ..logic import Logic
 from ..results import SegmentResult
+from ..sequence import segment_frames
 from ..state import State
 from . import texts
 from .message import Message
@@ -54,9 +57,12 @@ class SegmentTab:
             files.addWidget(one)
         files.addStretch(1)
         files.addWidget(self.show_3d)
+        self.frames = qt.QCheckBox()
+        self.frames.setToolTip(_("The volume is a frame of a sequence: segment each of its frames"))
         layout = qt.QVBoxLayout(self.widget)
         layout.addWidget(self.structures.widget, 1)
         layout.addLayout(files)
+        layout.addWidget(self.frames)
         layout.addWidget(self.button)
         layout.addWidget(self.running.widget)
         layout.addWidget(self.message.widget)
@@ -78,6 +84,11 @@ class SegmentTab:
         self.button.setText(_("Cancel") if busy else texts.segment_button(count))
         self.button.setEnabled(busy or (count > 0 and self._volumes.volume is not None))
         self.structures.widget.setEnabled(not busy)
+        moving = frames_of(self._volumes.volume)
+        self.frames.setVisible(moving is not None)
+        self.frames.setEnabled(not busy)
+        if moving is not None:
+            self.frames.setText(_("All {n} frames of the sequence").format(n=moving.count))
         node = self._volumes.segmentation
         self.show_3d.setSegmentationNode(node)
         self.show_3d.setVisible(node is not None and node.GetSegmentation().GetNumberOfSegments() > 0)
@@ -92,8 +103,15 @@ class SegmentTab:
         if not self._ready():
             return
         volume, node, wanted = self._volumes.volume, self._volumes.segmentation, self.structures.ticked
+        every = self.frames.checked and frames_of(volume) is not None
+
+        def start(**listeners: Any) -> Job:
+            if every:
+                return segment_frames(self._logic, volume, wanted, **listeners)
+            return self._logic.segment(volume, wanted, node, **listeners)
+
         self.running.begin(
-            lambda **listeners: self._logic.segment(volume, wanted, node, **listeners),
+            start,
             self._done,
             stopped=_("Stopped; the segmentation is as it was."),
         )
@@ -101,7 +119,7 @@ class SegmentTab:
     def _done(self, result: SegmentResult) -> None:
         self._volumes.choose_segmentation(result.node)
         empty = [one["structure"] for one in (result.review or {}).get("structures", ()) if not one["volume_ml"]]
-        text = _("{n} structures in {s:.0f} s.").format(n=len(result.segment_ids), s=result.seconds)
+        text = texts.segmented(len(result.segment_ids), result.seconds)
         if empty:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
         self.message.tell(text)

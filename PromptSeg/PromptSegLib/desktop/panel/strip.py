@@ -10,7 +10,9 @@ from slicer.i18n import tr as _
 from ...tune.annotations import SliceStatus
 from .painted import Painted, faint, thick
 
-HEIGHT, TOP, BOTTOM = 44, 13, 11
+HEIGHT, TOP, BOTTOM = 50, 13, 17
+DIGIT = 8
+"""Pixels of a digit, about."""
 LEAST = 7
 """Pixels that hatching and a cross need to be told apart."""
 _PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
@@ -122,12 +124,31 @@ class SliceStrip(Painted):
         for place, index in enumerate(self._suggested):
             if index < len(boxes):
                 self._star(painter, sum(boxes[index]) // 2, fill if place == 0 else quiet)
+        self._numbers(painter, boxes, width)
         if 0 <= self._current < len(boxes):
             middle = sum(boxes[self._current]) // 2
             painter.setPen(thick(ink))
             painter.drawLine(middle, TOP - 2, middle, TOP + height + 1)
             for step in range(6):  # a triangle below
                 painter.drawLine(middle - step, TOP + height + 2 + step, middle + step, TOP + height + 2 + step)
+
+    def _numbers(self, painter, boxes, width: int) -> None:
+        """The number of the slice in view beside its mark, those of the first and the last where there is room."""
+        taken: list[tuple[int, int]] = []
+        there = 0 <= self._current < len(boxes)
+        places = [self._current] if there else []
+        for index in [*places, 0, len(boxes) - 1] if boxes else ():
+            text, middle = str(index), sum(boxes[index]) // 2
+            side = DIGIT * len(text)
+            if index == self._current:  # right of its triangle, or left of it at the end
+                left = middle + 8 if middle + 8 + side <= width else middle - 8 - side
+            else:
+                left = min(max(0, middle - side // 2), width - side)
+            if all(left >= right + DIGIT or left + side + DIGIT <= start for start, right in taken):
+                painter.drawText(left, HEIGHT - 4, text)
+                # The mark itself is kept free too.
+                taken.append((min(left, middle - 8), max(left + side, middle + 8)) if taken == [] and there
+                             else (left, left + side))  # fmt: skip
 
     @staticmethod
     def _cell(painter, status, left, width, height, ink, fill) -> None:

@@ -23,6 +23,7 @@ from .curve import Curve
 from .editor_box import EditorBox
 from .message import Message
 from .parts import beside, button
+from .rounds import Rounds
 from .running import Running
 from .strip import SliceStrip
 from .view_watch import ViewWatch, show_volume
@@ -50,7 +51,6 @@ class TeachTab:
         self._drawn_at_round: list[SliceStatus] = []
         self._drawn_now: list[SliceStatus] = []
         self._shown = False
-        self._result: TeachResult | None = None
         self.watch = ViewWatch(self._moved)
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, self._changed)
@@ -65,10 +65,10 @@ class TeachTab:
         self.name = qt.QLineEdit()
         self.name.setPlaceholderText(_("Name of the new structure, for example left kidney"))
         self.name.setAccessibleName(_("Name of the structure"))
-        completer = qt.QCompleter([one.name for one in structures()])
-        completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
-        completer.setFilterMode(qt.Qt.MatchContains)
-        self.name.setCompleter(completer)
+        self._completer = qt.QCompleter([one.name for one in structures()])  # the line does not own it
+        self._completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
+        self._completer.setFilterMode(qt.Qt.MatchContains)
+        self.name.setCompleter(self._completer)
         self.name.connect("editingFinished()", self._named)
         self.begin = button(_("Draw"), _("Make a segment of that name and draw in it"), self._begin)
         self.code = qt.QLabel()
@@ -92,15 +92,9 @@ class TeachTab:
         self.teach.setMinimumHeight(32)
         self.keep = button(_("Stop and keep best"), _("End now with the best so far"), self.running.keep_best)
         self.curve = Curve()
-        self.quality = qt.QLabel()
-        self.quality.setWordWrap(True)
-        self.before = button(_("Before / After"), _("Show the round before, and back"), self._toggle)
-        self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
-        self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
-
+        self.rounds = Rounds(self._logic, self.message, self.refresh, self._on_kept)
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
-        self._after = beside(self.before, self.undo, self.accept)
         self.hint = qt.QLabel("\n".join(texts.how_to_teach()))
         self.hint.setWordWrap(True)
         self._drawing = qt.QWidget()
@@ -109,7 +103,7 @@ class TeachTab:
         for one in (self.view, self.strip, self.counts, self._marks, self.editor.widget, self._actions):
             inner.addWidget(one)
         layout = qt.QVBoxLayout(self.widget)
-        below = (self.running.widget, self.curve, self.quality, self._after, self.message.widget)
+        below = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
         for one in (beside(self.name, self.begin), self.code, self.hint, self._drawing, *below):
             layout.addWidget(one)
         layout.addStretch(1)
@@ -160,8 +154,8 @@ class TeachTab:
         if identity and not self.name.hasFocus():
             self.name.setText(node.GetSegmentation().GetSegment(identity).GetName())
         self._say_code()
+        self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:
-            self._after.setVisible(False)
             return
         try:
             self._statuses = slices.statuses_of(node, identity, volume, self.axis)
@@ -192,13 +186,11 @@ class TeachTab:
         self.keep.setVisible(kind == "teach")
         self._marks.setEnabled(not busy)
         self.next.setEnabled(bool(self._suggestions()) and not busy)
-        self._after.setVisible(bool(self._logic.rounds) and not busy)
+        self.rounds.refresh(busy)
 
     def _suggestions(self) -> list[dict[str, Any]]:
-        found = self._result.suggestions if self._result is not None else ()
-        undrawn = [one for one in found if one["index"] < len(self._statuses)
-                   and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
-        return [dict(one) for one in undrawn]
+        return [one for one in self.rounds.suggestions() if one["index"] < len(self._statuses)
+                and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
 
     def _changed(self, running: bool) -> None:
         self.editor.lock(running)
@@ -227,9 +219,9 @@ class TeachTab:
         self.editor.save_state()
         identity = slices.add_segment(node, name)
         self._state.set_text("Segment", identity)
-        self._result, self._drawn_at_round = None, []
+        self._drawn_at_round = []
         self.strip.show_suggested(())
-        self.quality.setText("")
+        self.rounds.begin()
         self.curve.setVisible(False)
         show_volume(volume, node)
         self.enter()
@@ -254,7 +246,7 @@ class TeachTab:
     def _another_segment(self, identity: str) -> None:
         if self._shown and identity and identity != self._state.text("Segment"):
             self._state.set_text("Segment", str(identity))
-            self._result = None
+            self.rounds.begin()
             self._later.start()
 
     def _edit(self) -> None:
@@ -334,10 +326,9 @@ class TeachTab:
         if self.running.running:
             self.running.cancel()
         elif self._ready():
-            former = self._logic.rounds[-1] if self._logic.rounds and self._result is self._logic.rounds[-1] else None
             self.curve.clear()
             self.curve.setVisible(True)
-            self._start(self._logic.teach, self._taught, {"start_from": former})
+            self._start(self._logic.teach, self._taught, {"start_from": self.rounds.last})
 
     def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
         volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id
@@ -355,33 +346,14 @@ class TeachTab:
             self.curve.add(report.metrics)
 
     def _taught(self, result: TeachResult) -> None:
-        self._result, self._drawn_at_round = result, self._drawn_now
-        self.quality.setText(texts.quality(result.left_out, result.estimate))
+        self._drawn_at_round = self._drawn_now
+        self.rounds.add(result)
         self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
         text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
         if result.stopped:
             text = _("Stopped; the best so far is shown.")
         self.message.tell(" ".join((text, *result.notes)))
         self.refresh()
-
-    def _toggle(self) -> None:
-        after = self._logic.toggle_before_after()
-        self.message.tell(_("After: the last round.") if after else _("Before: the round before the last one."))
-
-    def _undo(self) -> None:
-        self._result = self._logic.undo_round()
-        self.quality.setText(texts.quality(self._result.left_out, self._result.estimate) if self._result else "")
-        self.message.tell(_("The last round was taken back."))
-        self.refresh()
-
-    def _accept(self) -> None:
-        try:
-            text = self._logic.accept(self._logic.rounds[-1])
-        except PromptSegError as problem:
-            self.message.warn(problem)
-            return
-        self.message.tell(_("Kept in My structures; it can be used in other patients."))
-        self._on_kept(text)
 
     # Watching what is drawn
 

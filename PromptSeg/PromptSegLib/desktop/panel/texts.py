@@ -13,6 +13,8 @@ from ...mrml import nodes
 from ...prompts.structure import Structure
 from ...prompts.terminology import find
 
+LEAST_DRAWN = 3
+"""With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
 _HUGE = 400_000_000
 _THICK = 5.0
 _SAMPLES = 40_000
@@ -59,6 +61,13 @@ def segment_button(count: int) -> str:
     return _("Segment 1 structure") if count == 1 else _("Segment {n} structures").format(n=count)
 
 
+def segmented(count: int, seconds: float) -> str:
+    """What was done, and in what time."""
+    if count == 1:
+        return _("1 structure in {s:.0f} s.").format(s=seconds)
+    return _("{n} structures in {s:.0f} s.").format(n=count, s=seconds)
+
+
 def found_by(structure: Structure, search: str) -> bool:
     """Whether a structure answers to all words of a search, by its name or a synonym."""
     words = search.casefold().split()
@@ -99,6 +108,8 @@ def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float]
     """How good a round is likely to be, in plain words. ``left_out`` are the drawn slices (index, dice), each found
     without it; the first and the last have no outlines on both sides, and say little about the slices between."""
     parts = []
+    if len(left_out) < LEAST_DRAWN:
+        return _("Draw at least three slices to learn how good it is.")
     inner = sorted(left_out, key=lambda one: int(one["index"]))[1:-1]
     known = [float(one["dice"]) for one in inner if one["dice"] is not None and math.isfinite(one["dice"])]
     if estimate:

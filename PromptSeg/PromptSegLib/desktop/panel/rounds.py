@@ -1,0 +1,90 @@
+"""The rounds of teaching one structure: how good the last is, the one before beside it, back, and keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from ...errors import PromptSegError
+from ..logic import Logic
+from ..results import TeachResult
+from . import texts
+from .message import Message
+from .parts import beside, button
+
+
+class Rounds:
+    """``on_change()`` is called when another round is shown; ``on_kept(text)`` when one was accepted."""
+
+    def __init__(
+        self, logic: Logic, message: Message, on_change: Callable[[], None], on_kept: Callable[[str], None]
+    ) -> None:
+        self._logic, self._message, self._on_change, self._on_kept = logic, message, on_change, on_kept
+        self.result: TeachResult | None = None
+        """The round that the panel speaks of; None before the first, and for another segment."""
+        self.quality = qt.QLabel()
+        self.quality.setWordWrap(True)
+        self.before = button(_("Before / After"), _("Show the round before, and back"), self.toggle)
+        self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
+        self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
+        self._buttons = beside(self.before, self.undo, self.accept)
+        self.widget = qt.QWidget()
+        layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.quality)
+        layout.addWidget(self._buttons)
+        self.refresh(False)
+
+    @property
+    def last(self) -> TeachResult | None:
+        """The round to go on from: the last one, if it is of the segment at hand."""
+        known = self._logic.rounds
+        return known[-1] if known and self.result is known[-1] else None
+
+    def begin(self) -> None:
+        """Another structure."""
+        self.result = None
+        self.refresh(False)
+
+    def add(self, result: TeachResult) -> None:
+        """A round is done."""
+        self.result = result
+        self.refresh(False)
+
+    def suggestions(self) -> list[dict[str, Any]]:
+        """What the round suggests to draw next."""
+        return [dict(one) for one in self.result.suggestions] if self.result is not None else []
+
+    def refresh(self, busy: bool) -> None:
+        """Show what there is."""
+        known = self.result
+        self.quality.setText(texts.quality(known.left_out, known.estimate) if known is not None else "")
+        self.quality.setVisible(known is not None and not busy)
+        self._buttons.setVisible(bool(self._logic.rounds) and not busy)
+
+    def toggle(self) -> None:
+        """Show the round before instead of the last one, and back."""
+        after = self._logic.toggle_before_after()
+        self._message.tell(_("After: the last round.") if after else _("Before: the round before the last one."))
+
+    def _undo(self) -> None:
+        self.result = self._logic.undo_round()
+        self._message.tell(_("The last round was taken back."))
+        self._on_change()
+
+    def _accept(self) -> None:
+        try:
+            kept = self._logic.rounds[-1]
+            text = self._logic.accept(kept)
+        except PromptSegError as problem:
+            self._message.warn(problem)
+            return
+        self._message.tell(
+            _("{name} is kept in My structures: it is ticked in Segment now, for this and other patients.").format(
+                name=kept.structure.name
+            )
+        )
+        self._on_kept(text)
