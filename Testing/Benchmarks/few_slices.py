@@ -52,6 +52,7 @@ LEVERS = {
     "outlines alone": Lever(weight=1000.0),
     "outlines' weight 6": Lever(weight=6.0),
     "outlines' weight 15": Lever(weight=15.0),
+    "outlines' weight 40": Lever(weight=40.0),
     "proposal only": Lever(TuningRecipe(steps=0, folds=0)),
     "head tokens only": Lever(TuningRecipe(learn=("head.",))),
     "decoder and head": Lever(TuningRecipe(learn=("decoder.", "head."))),

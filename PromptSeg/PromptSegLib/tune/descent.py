@@ -18,10 +18,11 @@ from .fusion import WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 
-_USUAL = ((6.0, 0.5), (15.0, 0.35))
-"""The outlines' usual weight, by the least Dice of the network alone on left-out slices; below, outlines alone."""
+_USUAL = {False: ((6.0, 0.5), (15.0, 0.35)), True: ((40.0, 0.35),)}
+"""The outlines' usual weight, by whether the structure is small and by the least Dice of the network alone on left-out
+slices; below, outlines alone."""
 SMALL_MM2 = 600.0
-"""The network sees 2 mm: of a smaller cross-section outlines know more, and their usual weight is the greater one."""
+"""The network sees 2 mm: of a smaller cross-section outlines know more, and their usual weight is greater."""
 
 
 def descend(
@@ -105,7 +106,7 @@ class LeftOut:
         alone = np.array([c[:, WEIGHTS.index(0.0)] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
-        usual = next((w for w, least in _USUAL[int(self.small) :] if mean[step] >= least), 1000.0)
+        usual = next((w for w, least in _USUAL[self.small] if mean[step] >= least), 1000.0)
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).all()])
         between = between[~np.isnan(between).any(1)] if len(between) else between
         if not len(between):

@@ -54,6 +54,7 @@ class Panel:
         foot.addWidget(self.foot, 1)
         foot.addWidget(self.opener)
         layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)  # the module's own layout has margins
         layout.addWidget(self.volumes.widget)
         layout.addWidget(self.tabs, 1)
         layout.addLayout(foot)

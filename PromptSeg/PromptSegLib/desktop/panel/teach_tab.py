@@ -84,7 +84,7 @@ class TeachTab:
         self.complete = button(_("Complete"), _("The whole structure is drawn in this slice"), self.mark_complete, "C")
         self.absent = button(_("Absent"), _("The structure is not in this slice"), self.mark_absent, "A")
         self.clear = button(_("Not done"), _("Take the mark of this slice back"), self.mark_untouched, "U")
-        self.next = button(_("Next suggested"), _("Go to the slice whose drawing should help most"), self.go_next, "N")
+        self.next = button(_("Next"), _("Go to the suggested slice: its drawing should help most"), self.go_next, "N")
         self.editor = EditorBox()
         self.editor.editor.connect("currentSegmentIDChanged(QString)", self._another_segment)
         self.preview = button(_("Preview"), _("A first mask within seconds"), self._preview)
