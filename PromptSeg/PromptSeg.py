@@ -1,5 +1,6 @@
 """The module PromptSeg of 3D Slicer: its description, widget, logic and tests. The work is done in PromptSegLib."""
 
+import os
 import sys
 
 import slicer
@@ -30,15 +31,14 @@ class PromptSeg(ScriptedLoadableModule):
             "The network follows Fischer, Bartler and Yang, Prompt Tuning for Parameter-efficient Medical Image "
             "Segmentation (arXiv 2211.09233)."
         )
-        icon = self.resourcePath("Icons/PromptSeg.png")
-        slicer.app.connect("startupCompleted()", lambda: registerSamples(icon))
+        slicer.app.connect("startupCompleted()", registerSamples)
 
 
-def registerSamples(icon):
+def registerSamples():
     """List volumes to try PromptSeg with in the module Sample Data."""
     from PromptSegLib.desktop.samples import register
 
-    register(icon)
+    register(os.path.join(os.path.dirname(__file__), "Resources", "Icons", "PromptSeg.png"))
 
 
 class PromptSegWidget(ScriptedLoadableModuleWidget):

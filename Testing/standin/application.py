@@ -124,9 +124,6 @@ class ScriptedLoadableModule:
     def getDefaultModuleDocumentationLink(self, docPage: Any = None) -> str:
         return ""
 
-    def resourcePath(self, name: str) -> str:
-        return name
-
 
 class ScriptedLoadableModuleWidget:
     def __init__(self, parent: Any = None) -> None:
