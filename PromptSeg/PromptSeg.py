@@ -1,7 +1,7 @@
 """The module PromptSeg of 3D Slicer: its description, widget, logic and tests. The work is done in PromptSegLib."""
 
-import os
 import sys
+from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
@@ -38,7 +38,7 @@ def registerSamples():
     """List volumes to try PromptSeg with in the module Sample Data."""
     from PromptSegLib.desktop.samples import register
 
-    register(os.path.join(os.path.dirname(__file__), "Resources", "Icons", "PromptSeg.png"))
+    register(str(Path(__file__).parent / "Resources" / "Icons" / "PromptSeg.png"))
 
 
 class PromptSegWidget(ScriptedLoadableModuleWidget):

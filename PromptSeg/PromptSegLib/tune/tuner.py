@@ -24,7 +24,7 @@ from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
-from .descent import SMALL_MM2, LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
+from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
 from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
@@ -127,7 +127,7 @@ def tune(
 
     best = Best(first)
     folds = folds_of(examples, recipe.folds)
-    left_out = LeftOut(marks_of(most, recipe.check_every), small=cross_section(drawings) < SMALL_MM2)
+    left_out = LeftOut(marks_of(most, recipe.check_every))
     work_units = (len(folds) + 1) * max(1, most)
     chosen_steps, weight = left_out.choice()
     stopped = False
@@ -197,16 +197,6 @@ def check_drawings(drawings: Sequence[Drawing]) -> None:
         raise AnnotationError(
             f"The volumes were drawn in {planes[0]} and in {planes[1]} slices", "draw in one plane in all of them"
         )
-
-
-def cross_section(drawings: Sequence[Drawing]) -> float:
-    """The median area in mm^2 of the slices that show the structure."""
-    areas = []
-    for d in drawings:
-        mm = [n for axis, n in enumerate(d.annotations.grid.spacing[::-1]) if axis != d.annotations.axis]
-        shown = (d.annotations.slices[k].labelled() == 1 for k in d.annotations.drawn())
-        areas += [float(np.count_nonzero(mask)) * mm[0] * mm[1] for mask in shown]
-    return float(np.median(areas)) if areas else 0.0
 
 
 def common_window(drawings: Sequence[Drawing]) -> tuple[float, float]:

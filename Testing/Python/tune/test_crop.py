@@ -8,8 +8,6 @@ import pytest
 from PromptSegLib.tune.advice import components_of
 from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.tune.crop import LEAST, crop_of
-from PromptSegLib.tune.descent import LeftOut
-from PromptSegLib.tune.fusion import WEIGHTS
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -72,10 +70,3 @@ def test_one_piece_everywhere_is_kept_as_one() -> None:
     assert components_of([drawn((2, 6, 10))]) == "largest"
     assert components_of([drawn((2, 6))]) == "substantial"
     assert components_of([drawn((2, 6, 10), parts=2)]) == "substantial"
-
-
-def test_outlines_weigh_more_for_a_small_cross_section() -> None:
-    even = np.full((2, len(WEIGHTS)), 0.8)  # nothing speaks for any weight
-    for small, expected in ((False, 6.0), (True, 15.0)):
-        left_out = LeftOut([0, 5], {3: even, 7: even}, small=small)
-        assert left_out.choice() == (5, expected)

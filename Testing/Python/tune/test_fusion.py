@@ -63,7 +63,7 @@ def test_the_network_alone_must_be_clearly_better() -> None:
     curve = np.full((1, len(WEIGHTS)), 0.8)
     curve[0, WEIGHTS.index(0.0)] = 0.85
     assert LeftOut([0], {3: curve}).choice() == (0, WEIGHTS[0])
-    curve[0, WEIGHTS.index(0.0)] = 0.95
+    curve[0, WEIGHTS.index(0.0)] = 0.96
     assert LeftOut([0], {3: curve}).choice() == (0, 0.0)
 
 
@@ -75,8 +75,10 @@ def test_at_the_ends_the_network_is_measured_alone() -> None:
     assert left_out.scores(0, 15.0) == {3: 0.4}
 
 
-@pytest.mark.parametrize(("alone", "weight"), [(0.8, 6.0), (0.4, 15.0), (0.1, 1000.0)])
-def test_outlines_count_more_where_the_network_fails(alone, weight) -> None:
-    """All weights are alike on the left-out slice: the network's own Dice decides."""
-    curve = np.full((1, len(WEIGHTS)), alone)
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, weight)
+def test_the_best_weight_on_left_out_slices_is_taken() -> None:
+    curve = np.full((1, len(WEIGHTS)), 0.8)
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, WEIGHTS[0])
+    curve[0, WEIGHTS.index(6.0)] = 0.81  # not better by enough
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, WEIGHTS[0])
+    curve[0, WEIGHTS.index(40.0)] = 0.805
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 40.0)
