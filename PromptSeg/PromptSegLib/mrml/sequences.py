@@ -48,8 +48,10 @@ class Frames:
 def frames_of(volume_node: Any) -> Frames | None:
     """The sequence that a volume node shows a frame of; None for a volume on its own."""
     scene = volume_node.GetScene() if volume_node is not None else None
+    if scene is None:
+        return None
     kind = "vtkMRMLSequenceBrowserNode"
-    for number in range(scene.GetNumberOfNodesByClass(kind) if scene is not None else 0):
+    for number in range(scene.GetNumberOfNodesByClass(kind)):
         browser = scene.GetNthNodeByClass(number, kind)
         sequence = browser.GetSequenceNode(volume_node)
         if sequence is not None and sequence.GetNumberOfDataNodes() > 1:
