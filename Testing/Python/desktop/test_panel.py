@@ -327,20 +327,24 @@ def test_the_scene_remembers_a_review_until_the_segmentation_changes(panel, modu
     assert panel.state.review == ([], 0)
 
 
-def test_samples_are_listed_and_nothing_is_fetched(module, monkeypatch) -> None:
+def test_samples_are_listed_at_startup_and_nothing_is_fetched(module, window, monkeypatch) -> None:
     import sys
     import types
-
-    from PromptSegLib.desktop import samples
+    from pathlib import Path
 
     listed = []
     data = types.SimpleNamespace(registerCustomSampleDataSource=lambda **values: listed.append(values))
+    parent = types.SimpleNamespace()
+    sys.modules["PromptSeg"].PromptSeg(parent)
+    assert parent.title == "PromptSeg"
+    (begun,) = window._listeners.pop("startupCompleted()")
+    monkeypatch.setitem(sys.modules, "SampleData", None)
+    begun()  # a Slicer without that module
     monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=data))
-    samples.register("icon.png")
+    begun()
     assert {one["category"] for one in listed} == {"PromptSeg"}
     assert all(one["uris"].endswith(one["checksums"].removeprefix("SHA256:")) for one in listed)
-    monkeypatch.setitem(sys.modules, "SampleData", None)
-    samples.register("icon.png")
+    assert all(Path(one["thumbnailFileName"]).is_file() for one in listed)
 
 
 def test_the_scene_remembers(panel, module, loaded, own, slicer) -> None:
