@@ -124,6 +124,7 @@ class SliceStrip(Painted):
         for place, index in enumerate(self._suggested):
             if index < len(boxes):
                 self._star(painter, sum(boxes[index]) // 2, fill if place == 0 else quiet)
+        painter.setPen(ink)
         self._numbers(painter, boxes, width)
         if 0 <= self._current < len(boxes):
             middle = sum(boxes[self._current]) // 2
