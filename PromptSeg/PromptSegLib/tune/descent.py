@@ -19,8 +19,10 @@ from .fusion import WEIGHTS
 Tensors = Mapping[str, Tensor]
 
 _HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.02}
+_HANDICAP_OF_ONE = {0.0: 0.14, 2.0: 0.1, 15.0: 0.01, 40.0: 0.05, 1000.0: 0.1}
 """By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
-which hurts the outlines and not the network. Fitted to 28 pairs of volume and structure (docs/experiments.md)."""
+which hurts the outlines and not the network. With one such slice, as of three drawn ones, the gap is as wide as the
+structure, and the usual weight is a small one. Fitted to pairs of volume and structure (docs/experiments.md)."""
 
 
 def descend(
@@ -92,7 +94,7 @@ class LeftOut:
 
     def choice(self) -> tuple[int, float]:
         """The number of steps at which the network is best, and then the weight of the outlines that is best with it,
-        :data:`_HANDICAP` taken off; the usual weight where no left-out slice has outlines on both sides."""
+        handicaps taken off; the usual weight where no left-out slice has outlines on both sides."""
         if not self.curves:
             return self.marks[-1], WEIGHTS[0]
         alone = np.array([c[:, WEIGHTS.index(0.0)] for c in self.curves.values()])
@@ -101,7 +103,8 @@ class LeftOut:
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).any()])
         if not len(between):
             return self.marks[step], WEIGHTS[0]
-        handicap = np.array([_HANDICAP.get(w, 0.0) for w in WEIGHTS])
+        table = _HANDICAP if len(between) > 1 else _HANDICAP_OF_ONE
+        handicap = np.array([table.get(w, 0.0) for w in WEIGHTS])
         return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:

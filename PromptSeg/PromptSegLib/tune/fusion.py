@@ -30,7 +30,7 @@ __all__ = [
     "weighted",
 ]
 
-WEIGHTS = (15.0, 6.0, 40.0, 1000.0, 2.0, 0.0)
+WEIGHTS = (6.0, 15.0, 40.0, 1000.0, 2.0, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see, 0 the network alone."""
 

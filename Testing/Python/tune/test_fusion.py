@@ -71,14 +71,24 @@ def test_at_the_ends_the_network_is_measured_alone() -> None:
     curve = np.full((1, len(WEIGHTS)), np.nan)
     curve[0, WEIGHTS.index(0.0)] = 0.4
     left_out = LeftOut([0], {3: curve})
-    assert left_out.choice() == (0, 15.0)
+    assert left_out.choice() == (0, WEIGHTS[0])
     assert left_out.scores(0, 15.0) == {3: 0.4}
 
 
 def test_the_best_weight_on_left_out_slices_is_taken() -> None:
     curve = np.full((1, len(WEIGHTS)), 0.8)
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, WEIGHTS[0])
+    two = LeftOut([0], {3: curve, 7: curve})
+    assert two.choice() == (0, 15.0)
     curve[0, WEIGHTS.index(6.0)] = 0.81  # not better by enough
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, WEIGHTS[0])
+    assert two.choice() == (0, 15.0)
     curve[0, WEIGHTS.index(40.0)] = 0.805
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 40.0)
+    assert two.choice() == (0, 40.0)
+
+
+def test_one_left_out_slice_speaks_for_outlines_only_if_it_does_so_clearly() -> None:
+    curve = np.full((1, len(WEIGHTS)), 0.8)
+    one = LeftOut([0], {3: curve})
+    curve[0, WEIGHTS.index(1000.0)] = 0.88
+    assert one.choice() == (0, 6.0)
+    curve[0, WEIGHTS.index(40.0)] = 0.87
+    assert one.choice() == (0, 40.0)
