@@ -20,9 +20,13 @@ Tensors = Mapping[str, Tensor]
 
 _HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.02}
 _HANDICAP_OF_ONE = {0.0: 0.14, 2.0: 0.1, 15.0: 0.01, 40.0: 0.05, 1000.0: 0.1}
+_HANDICAP_OF_ONE_NOT_FOUND = {0.0: 0.14, 2.0: 0.1, 6.0: 0.1, 40.0: 0.05, 1000.0: 0.1}
 """By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
 which hurts the outlines and not the network. With one such slice, as of three drawn ones, the gap is as wide as the
-structure, and the usual weight is a small one. Fitted to pairs of volume and structure (docs/experiments.md)."""
+structure: then the usual weight is a small one, and a greater one where the network alone does not find that slice.
+Fitted to pairs of volume and structure (docs/experiments.md)."""
+_FOUND = 0.4
+"""The Dice from which on a left-out slice counts as found."""
 
 
 def descend(
@@ -103,7 +107,10 @@ class LeftOut:
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).any()])
         if not len(between):
             return self.marks[step], WEIGHTS[0]
-        table = _HANDICAP if len(between) > 1 else _HANDICAP_OF_ONE
+        table = _HANDICAP
+        if len(between) == 1:
+            found = between[0][WEIGHTS.index(0.0)] >= _FOUND
+            table = _HANDICAP_OF_ONE if found else _HANDICAP_OF_ONE_NOT_FOUND
         handicap = np.array([table.get(w, 0.0) for w in WEIGHTS])
         return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
 

@@ -92,3 +92,5 @@ def test_one_left_out_slice_speaks_for_outlines_only_if_it_does_so_clearly() -> 
     assert one.choice() == (0, 6.0)
     curve[0, WEIGHTS.index(40.0)] = 0.87
     assert one.choice() == (0, 40.0)
+    nothing = np.full((1, len(WEIGHTS)), 0.1)  # the network does not find it
+    assert LeftOut([0], {3: nothing}).choice() == (0, 15.0)
