@@ -43,15 +43,12 @@ class Asking:
         maps = [self._doubt[name]] if name in self._doubt else list(self._doubt.values())
         overlay.show(self._doubt_of, maps, opacity, key=name)
 
-    def _job(self, kind: str, listeners: Mapping[str, Any]) -> Job:
+    def new_job(self, kind: str, listeners: Mapping[str, Any]) -> Job:
+        """A job that is forgotten when it ends."""
         job = Job(kind, self.service, pump=self._pump, **listeners)
         self._jobs.append(job)
         job.finally_do(lambda: self._jobs.remove(job))
         return job
-
-    def new_job(self, kind: str, listeners: Mapping[str, Any]) -> Job:
-        """A job that is made of others."""
-        return self._job(kind, listeners)
 
     def _identity(self, job: Job) -> str:
         identity = self.service.jobs.new_id()

@@ -38,7 +38,7 @@ class Logic(Teaching):
 
         ``segmentation`` is a node to put the result into, None for a new one. Gives a :class:`SegmentResult`.
         """
-        job = self._job("segment", listeners)
+        job = self.new_job("segment", listeners)
         began = time.monotonic()
         identity = self._identity(job)
 
@@ -81,7 +81,7 @@ class Logic(Teaching):
         Segments are matched with those of the reference by name, else by terminology code. Gives the dict of
         :meth:`PromptSegLib.review.findings.Review.to_json` with "segment_id" in each structure.
         """
-        job = self._job("review", listeners)
+        job = self.new_job("review", listeners)
         identity = self._identity(job)
         ids: dict[str, str] = {}
 
@@ -131,7 +131,7 @@ class Logic(Teaching):
 
     def self_check(self, **listeners: Any) -> Job:
         """What is installed and what will compute: gives the worker's *info*."""
-        job = self._job("check", listeners)
+        job = self.new_job("check", listeners)
 
         def receive(result: Mapping[str, Any]) -> None:
             self._note_device(result)

@@ -125,6 +125,19 @@ def test_segmenting_by_mouse(panel, loaded, own, pump, slicer) -> None:
     assert button.text == "Segment 1 structure"
 
 
+def test_closing_leaves_no_process(panel, module, loaded, own, pump) -> None:
+    from PromptSegLib.desktop import process
+
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    worker = panel.logic.service._process.pid
+    module.cleanup()
+    assert not process._LEAVING
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
 def test_cancelling_is_seen_at_once_and_the_next_click_works(panel, loaded, own, pump) -> None:
     panel.segment.structures.tick(own)
     panel.segment.button.click()
@@ -215,11 +228,15 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert "at least three slices" in drawing.rounds.quality.text
     assert drawing.rounds.accept.visible
     assert drawing.curve._loss
+    panel.state.set_values("Review", {"rows": []})
     drawing.rounds.accept.click()
     assert "is kept in My structures" in drawing.message.text
     kept = [entry.structure.name for _item, entry in panel.segment.structures._items]
     assert "my liver" in kept
+    panel.review.before.click()
+    assert "Before" in str(panel.review.message._label.text)
     drawing.rounds.undo.click()
+    assert panel.state.values("Review") is None  # it was of the round that is gone
     assert not drawing.rounds.accept.visible
     contents = panel.volumes.segmentation.GetSegmentation()
     assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["my liver"]

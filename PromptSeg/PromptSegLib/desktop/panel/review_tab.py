@@ -48,7 +48,7 @@ class ReviewTab:
     """Looks at the chosen segmentation; ``before()`` shows the round before the last one of teaching, and back."""
 
     def __init__(
-        self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch, before: Callable[[], object]
+        self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch, before: Callable[[], str]
     ) -> None:
         self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
         self.rows: list[dict[str, Any]] = []
@@ -97,7 +97,10 @@ class ReviewTab:
         )
         self._pair = SideBySide()
         self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
-        self.before = button(_("Before / After"), _("Show the last round of teaching without what it changed"), before)
+        self.before = button(
+            _("Before / After"), _("Show the round of teaching before the last one, and back"),
+            lambda: self.message.tell(before()),
+        )  # fmt: skip
         self._actions = beside(self.accept, self.flag, self.report)
         self._views = beside(self.side, self.before)
         layout = qt.QVBoxLayout(self.widget)

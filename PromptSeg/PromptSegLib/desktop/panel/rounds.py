@@ -27,7 +27,7 @@ class Rounds:
         """The round that the panel speaks of; None before the first, and for another segment."""
         self.quality = qt.QLabel()
         self.quality.setWordWrap(True)
-        self.before = button(_("Before / After"), _("Show the round before, and back"), self.toggle)
+        self.before = button(_("Before / After"), _("Show the round before, and back"), self._toggle)
         self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
         self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
         self._buttons = beside(self.before, self.undo, self.accept)
@@ -65,10 +65,13 @@ class Rounds:
         self.quality.setVisible(known is not None and not busy)
         self._buttons.setVisible(bool(self._logic.rounds) and not busy)
 
-    def toggle(self) -> None:
-        """Show the round before instead of the last one, and back."""
+    def toggle(self) -> str:
+        """Show the round before instead of the last one, and back; says which it is now."""
         after = self._logic.toggle_before_after()
-        self._message.tell(_("After: the last round.") if after else _("Before: the round before the last one."))
+        return _("After: the last round.") if after else _("Before: the round before the last one.")
+
+    def _toggle(self) -> None:
+        self._message.tell(self.toggle())
 
     def _undo(self) -> None:
         self.result = self._logic.undo_round()

@@ -92,7 +92,7 @@ class TeachTab:
         self.teach.setMinimumHeight(32)
         self.keep = button(_("Stop and keep best"), _("End now with the best so far"), self.running.keep_best)
         self.curve = Curve()
-        self.rounds = Rounds(self._logic, self.message, self.refresh, self._on_kept)
+        self.rounds = Rounds(self._logic, self.message, self._round_changed, self._on_kept)
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
         self.hint = qt.QLabel("\n".join(texts.how_to_teach()))
@@ -353,6 +353,10 @@ class TeachTab:
         if result.stopped:
             text = _("Stopped; the best so far is shown.")
         self.message.tell(" ".join((text, *result.notes)))
+        self._round_changed()
+
+    def _round_changed(self) -> None:
+        self._state.keep_review([], 0)  # it was of the round before
         self.refresh()
 
     # Watching what is drawn
