@@ -8,9 +8,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
-
 from . import pythonqt
+from .binding import QtCore, QtGui, QtWidgets
 from .facts import facts
 from .widgets import CTK, SLICER
 

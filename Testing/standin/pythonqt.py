@@ -13,9 +13,7 @@ import sys
 import types
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
-from shiboken6 import Shiboken
-
+from .binding import REAL, QtCore, QtGui, QtWidgets, gather
 from .facts import facts, names_of, signals_of
 
 _MODULES = (QtCore, QtGui, QtWidgets)
@@ -70,7 +68,12 @@ def _patch(cls: type) -> None:
 
 
 _QT_CONNECT = QtCore.QObject.connect
-_QT_SETATTR = Shiboken.Object.__setattr__
+
+
+def _qt_setattr(instance: Any, name: str, value: Any) -> None:
+    from shiboken6 import Shiboken
+
+    Shiboken.Object.__setattr__(instance, name, value)
 
 
 def _connect(self: QtCore.QObject, signature: Any, *rest: Any) -> Any:
@@ -88,11 +91,11 @@ def _connect(self: QtCore.QObject, signature: Any, *rest: Any) -> Any:
     if wanted in ("int", "QString", "bool") and "," not in wanted:
         with contextlib.suppress(KeyError, IndexError, TypeError):
             signal = signal[{"int": int, "QString": str, "bool": bool}[wanted]]
-    signal.connect(_fitting(receiver))
+    signal.connect(fitting(receiver))
     return True
 
 
-def _fitting(receiver: Any) -> Any:
+def fitting(receiver: Any) -> Any:
     """PythonQt gives a receiver only as many arguments as it takes."""
     import inspect
 
@@ -138,7 +141,7 @@ def _setattr(self: Any, name: str, value: Any) -> None:
         known = names_of(kind) if kind else None
         if known is not None and name not in known and not own_class:
             raise AttributeError(f"{kind} has no {name} in 3D Slicer to be set")
-    _QT_SETATTR(self, name, value)
+    _qt_setattr(self, name, value)
 
 
 def _is_own(instance: Any, name: str) -> bool:
@@ -177,6 +180,10 @@ def _values() -> list[type]:
 
 def install(ctk: dict[str, Any]) -> None:
     """Make ``import qt`` and ``import ctk`` work; may be called again."""
+    if REAL:
+        sys.modules.setdefault("qt", QtCore)
+        sys.modules.setdefault("ctk", gather("CTKWidgets"))
+        return
     if isinstance(sys.modules.get("qt"), Module):
         return
     done = set()

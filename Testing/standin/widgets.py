@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6 import QtCore, QtWidgets
+from .binding import REAL, Connecting, QtCore, QtWidgets, Signal, listen
 
 
 class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
     """A heading that opens and closes what is below it."""
 
-    contentsCollapsed = QtCore.Signal(bool)  # noqa: N815
+    contentsCollapsed = Signal(bool)  # noqa: N815
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
@@ -48,17 +48,17 @@ class ctkSearchBox(QtWidgets.QLineEdit):  # noqa: N801
     showSearchIcon = property(lambda self: True, lambda self, value: None)  # noqa: N815
 
 
-class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
+class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
     """The nodes of a scene, by type."""
 
-    currentNodeChanged = QtCore.Signal(object)  # noqa: N815
-    nodeAddedByUser = QtCore.Signal(object)  # noqa: N815
+    currentNodeChanged = Signal(object)  # noqa: N815
+    nodeAddedByUser = Signal(object)  # noqa: N815
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
         self._scene, self._ids, self._tags, self._current = None, [], [], ""
         self._nodeTypes, self._none, self._noneText = (), False, "None"
-        self.activated.connect(self._chosen)
+        listen(self, "activated(int)", self._chosen)
 
     nodeTypes = property(lambda self: self._nodeTypes, lambda self, value: self._set("_nodeTypes", tuple(value)))  # noqa: N815
     noneEnabled = property(lambda self: self._none, lambda self, value: self._set("_none", bool(value)))  # noqa: N815
@@ -137,10 +137,10 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         self._go(self._ids[index])
 
 
-class qMRMLSegmentEditorWidget(QtWidgets.QFrame):  # noqa: N801
+class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
     """Where the real Segment Editor stands in Slicer: nodes and undo are real, its effects are not here."""
 
-    currentSegmentIDChanged = QtCore.Signal(str)  # noqa: N815
+    currentSegmentIDChanged = Signal(str)  # noqa: N815
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
@@ -160,8 +160,8 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):  # noqa: N801
                   "effectButtonStyle", "effectColumnCount", "unorderedEffectsVisible", "autoShowSourceVolumeNode",
                   "jumpToSelectedSegmentEnabled"):  # fmt: skip
         locals()[_name] = property(
-            lambda self, n=_name: self.__dict__.get(f"_{n}"),
-            lambda self, value, n=_name: self.__dict__.update({f"_{n}": value}),
+            lambda self, n=_name: getattr(self, f"_{n}", None),
+            lambda self, value, n=_name: setattr(self, f"_{n}", value),
         )
 
     def setMRMLScene(self, scene: Any) -> None:
@@ -246,7 +246,7 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):  # noqa: N801
         pass
 
 
-class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):  # noqa: N801
+class qMRMLSegmentationShow3DButton(Connecting, QtWidgets.QPushButton):  # noqa: N801
     """The closed surface of a segmentation, on and off."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -254,7 +254,7 @@ class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):  # noqa: N801
         self.setCheckable(True)
         self.setText("Show 3D")
         self._node = None
-        self.toggled.connect(self._show)
+        listen(self, "toggled(bool)", self._show)
 
     locked = property(lambda self: False, lambda self, value: None)
 
@@ -272,5 +272,6 @@ class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):  # noqa: N801
                 self._node.RemoveClosedSurfaceRepresentation()
 
 
-CTK = {one.__name__: one for one in (ctkCollapsibleButton, ctkSearchBox)}
+CTK = {} if REAL else {one.__name__: one for one in (ctkCollapsibleButton, ctkSearchBox)}
+"""None of them where the real ones are there."""
 SLICER = {one.__name__: one for one in (qMRMLNodeComboBox, qMRMLSegmentEditorWidget, qMRMLSegmentationShow3DButton)}

@@ -1,5 +1,6 @@
 """The panel from the first click to the report, on the stand-in: PySide6's widgets with PythonQt's manners, real MRML
-nodes and a real worker. PythonQt, the Segment Editor's effects and slice views that draw are not run here.
+nodes and a real worker. The Segment Editor's effects and slice views that draw are not run here; PythonQt
+itself is where the host of ``Testing/PythonQt`` runs these tests.
 """
 
 from __future__ import annotations

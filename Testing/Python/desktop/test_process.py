@@ -1,4 +1,4 @@
-"""The worker by ``QProcess`` and a ``QTimer``, on the stand-in: PySide6's classes, not PythonQt's."""
+"""The worker by ``QProcess`` and a ``QTimer``, on the stand-in: PySide6's classes, or PythonQt's in its host."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The tests for a real Slicer (``Testing/Slicer``), run on the stand-in with the shipped backbone and real teaching,
-so that they are known to work before somebody with Slicer runs them. PythonQt itself is not run here.
+so that they are known to work before somebody with Slicer runs them. PythonQt itself is run in the host of
+``Testing/PythonQt`` only.
 """
 
 from __future__ import annotations
