@@ -2,7 +2,7 @@
 # Build a host for the panel's tests with the Qt binding that 3D Slicer has, from checkouts of two repositories:
 #
 #     Testing/PythonQt/build.sh PYTHONQT CTK FOLDER
-#     QT_QPA_PLATFORM=offscreen FOLDER/host Testing/PythonQt/desktop_tests.py
+#     QT_QPA_PLATFORM=offscreen FOLDER/host Testing/PythonQt/inside.py
 #
 # PYTHONQT is https://github.com/MeVisLab/pythonqt, CTK is https://github.com/commontk/CTK. Debian's packages: g++, make,
 # python3-dev, qtbase5-dev, qtbase5-private-dev, qttools5-dev. It takes a few minutes and builds in PYTHONQT and FOLDER.

@@ -48,6 +48,8 @@ class Recipe:
     their prompts learn to find nothing."""
     start_from: str = ""
     """Name and id of the backbone that the run started from: a record, nothing that decides."""
+    earlier: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By data set, the subjects that this backbone, and those before it, had learned from: another record."""
     seed: int = 1
     log_every: int = 20
     save_every: int = 200

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import InputError
 from ..model.backbone import load_backbone, write_backbone
 from ..prompts.promptset import PromptSet
+from .lineage import both, few, learned_from
 
 
 def release(
@@ -29,16 +30,29 @@ def release(
     note: str = "",
     components: str = "substantial",
     name: str = "punet-ct",
+    own_components: Mapping[str, str] | None = None,
 ) -> str:
     """Write ``folder/Models/NAME.safetensors`` and ``folder/PromptSets/*.promptset`` from the folder of a run.
 
     ``sets`` maps the run's prompt sets to the names that users see; ``quality`` are measured Dice by structure, with
-    the data set and the subjects that they were measured on. Gives the backbone's id. Raises :class:`InputError`.
+    the data set and the subjects that they were measured on, none of which may have been learned from;
+    ``own_components`` are rules of single structures, as for vessels that show in several pieces. Gives the
+    backbone's id. Raises :class:`InputError`.
     """
     import torch
 
+    own_components = own_components or {}
     backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
     measured = {q["dataset"]: q for q in quality}
+    learned = learned_from(backbone.card)
+    for found in quality:
+        known = both(found.get("validation", ()), learned.get(found["dataset"], ()))
+        if known:
+            raise InputError(
+                f"What was measured on {few(known)} of {found['dataset']} says nothing: the backbone has learned from "
+                f"{'it' if len(known) == 1 else 'them'}",
+                "measure on the subjects that its run held out",
+            )
     card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
     card |= {"note": note, "quality": list(quality)}
     (folder / "Models").mkdir(parents=True, exist_ok=True)
@@ -50,7 +64,7 @@ def release(
         found = PromptSet.read(run / f"{source}.promptset")
         dice = measured.get(source, {}).get("dice", {})
         prompts = [
-            replace(p, card={**p.card, "components": components, "validation_dice": dice.get(n)})
+            replace(p, card={**p.card, "components": own_components.get(n, components), "validation_dice": dice.get(n)})
             for n, p in found.items()
         ]
         about = {**found.card, "data": source}
@@ -68,12 +82,17 @@ def main() -> None:
     parser.add_argument("--set", action="append", required=True, metavar="DATASET=NAME")
     parser.add_argument("--quality", action="append", default=[], type=Path)
     parser.add_argument("--note", default="")
-    parser.add_argument("--components", default="substantial", choices=("largest", "main", "substantial", "all"))
+    rules = ("largest", "main", "substantial", "all")
+    parser.add_argument("--components", default="substantial", choices=rules)
+    parser.add_argument("--components-of", action="append", default=[], metavar="STRUCTURE=RULE")
     parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
     sets = dict(text.split("=", 1) for text in options.set)
+    own = dict(text.split("=", 1) for text in options.components_of)
+    if not set(own.values()) <= set(rules):
+        parser.error(f"--components-of takes one of {', '.join(rules)}")
     quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
-    release(options.run, options.output, sets, quality, options.note, options.components, options.name)
+    release(options.run, options.output, sets, quality, options.note, options.components, options.name, own)
 
 
 if __name__ == "__main__":

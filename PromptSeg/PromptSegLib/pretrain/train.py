@@ -28,6 +28,7 @@ from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
 from .data import Part, Sample, load_part, mark_absent, read_datasets
 from .distributed import Ranks, joined
+from .lineage import check_held_out, learned_from
 from .recipe import Recipe
 from .ship import ship
 from .tasks import Batch, TaskSampler
@@ -72,13 +73,18 @@ def pretrain(
         raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or choose another folder")
     if prompts and start_from is None:
         raise InputError("Prompts to start from need the backbone that they were made for", "add --start-from")
-    if going_on and (config is None or recipe is None):
+    if going_on:
         saved = read_settings(last)
         config, recipe = config or saved[0], recipe or saved[1]
+        if (recipe.seed, recipe.validation) != (saved[1].seed, saved[1].validation):
+            raise InputError(
+                f"{folder} goes on with the subjects that it holds out",
+                f"leave --seed and --validation as they were ({saved[1].seed} and {saved[1].validation:g})",
+            )
     source = None if start_from is None or going_on else load_backbone(start_from, "cpu", torch.float32)
     config, recipe = config or (source.net.config if source else PUNetConfig()), recipe or Recipe()
     if source:
-        recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}")
+        recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}", earlier=learned_from(source.card))
 
     with joined(device) as (ranks, place):
         if ranks.rank:
@@ -103,6 +109,8 @@ def pretrain(
         ranks.alone(lambda: _make(folder))
         parts = ranks.first(load)
         names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
+        if source:
+            check_held_out(recipe.earlier, parts, source.name)
         mark_absent(parts, recipe.absent, names)
         weights = recipe.weights or (1.0,) * len(parts)
         if len(weights) != len(parts):

@@ -25,6 +25,7 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     (tmp_path / "q.json").write_text(json.dumps(QUALITY))
     words = [str(trained), "-o", str(tmp_path / "R"), "--set", "phantoms=abdomen-ct", "--name", "tiny"]
     words += ["--quality", str(tmp_path / "q.json"), "--note", "made for tests", "--components", "largest"]
+    words += ["--components-of", "aorta=main"]
     monkeypatch.setattr(sys, "argv", ["release", *words])
     release.main()
     source = load_backbone(trained / "tiny.safetensors", "cpu")
@@ -39,7 +40,11 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     assert prompts.name == "abdomen-ct"
     assert (prompts.card["data"], prompts.card["validation"]) == ("phantoms", ["case_9"])
     assert {n: p.card["validation_dice"] for n, p in prompts.items()} == {"liver": 0.91, "spleen": 0.82, "aorta": None}
-    assert {p.card["components"] for p in prompts.values()} == {"largest"}
+    assert {n: p.card["components"] for n, p in prompts.items()} == {
+        "liver": "largest",
+        "spleen": "largest",
+        "aorta": "main",
+    }
     session = Session(tmp_path / "R" / "Models" / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
     found = session.segment([prompts["liver"]])

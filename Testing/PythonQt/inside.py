@@ -1,6 +1,11 @@
-"""Run by the host that build.sh makes: the desktop's tests on PythonQt, Qt 5 and CTK. Options go to pytest."""
+"""Run by the host that build.sh makes: the desktop's tests on PythonQt, Qt 5 and CTK. Options go to pytest.
+
+host Testing/PythonQt/inside.py [OPTIONS]
+host Testing/PythonQt/inside.py Resources/make_screenshots.py    another script, with the same binding
+"""
 
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -21,6 +26,10 @@ def main() -> int:
     import PythonQt  # noqa: F401  (the stand-in looks whether it is there)
 
     words = sys.argv[1:]
+    if words and words[0].endswith(".py") and not Path(words[0]).name.startswith("test_"):
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+        return 0
     named = any(Path(word.partition("::")[0]).exists() for word in words)
     return int(pytest.main(["-p", "no:cacheprovider", *words, *([] if named else ["Testing/Python/desktop"])]))
 
