@@ -73,14 +73,9 @@ def pretrain(
         raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or choose another folder")
     if prompts and start_from is None:
         raise InputError("Prompts to start from need the backbone that they were made for", "add --start-from")
-    if going_on:
+    if going_on and (config is None or recipe is None):
         saved = read_settings(last)
         config, recipe = config or saved[0], recipe or saved[1]
-        if (recipe.seed, recipe.validation) != (saved[1].seed, saved[1].validation):
-            raise InputError(
-                f"{folder} goes on with the subjects that it holds out",
-                f"leave --seed and --validation as they were ({saved[1].seed} and {saved[1].validation:g})",
-            )
     source = None if start_from is None or going_on else load_backbone(start_from, "cpu", torch.float32)
     config, recipe = config or (source.net.config if source else PUNetConfig()), recipe or Recipe()
     if source:
@@ -130,6 +125,12 @@ def pretrain(
         state = State(config, names, trainee, ema, optimiser, sampler)
         if going_on:
             state.read(last)
+            before = read_settings(last)[1]
+            if (recipe.seed, recipe.validation) != (before.seed, before.validation):
+                raise InputError(
+                    f"{folder} goes on with the subjects that it holds out",
+                    f"leave --seed and --validation as they were ({before.seed} and {before.validation:g})",
+                )
         run = _Run(state, recipe, folder, name, parts, place, ranks, on_progress, should_stop)
         run.loop(began, time_budget)
     return last
