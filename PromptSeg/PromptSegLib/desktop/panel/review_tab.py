@@ -74,7 +74,9 @@ class ReviewTab:
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self.table.setMinimumHeight(150)
-        self.table.horizontalHeader().setStretchLastSection(True)
+        for column in range(3):
+            self.table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        self.table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)
         self.table.setAccessibleName(_("Structures and how good they are"))
         self.table.connect("itemSelectionChanged()", self._chosen)
         self.places = qt.QListWidget()
@@ -154,7 +156,6 @@ class ReviewTab:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip("\n".join((row["structure"], *row["remarks"])))
                 self.table.setItem(number, column, item)
-        self.table.resizeColumnsToContents()
         self.table.setColumnHidden(2, not any(quality_of(row) for row in self.rows))
         self._list()
         self._unsure_row.setVisible(self._logic.has_uncertainty)
