@@ -229,6 +229,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert "at least three slices" in drawing.rounds.quality.text
     assert drawing.rounds.accept.visible
     assert drawing.curve._loss
+    assert drawing.curve._over
     panel.state.set_values("Review", {"rows": []})
     drawing.rounds.accept.click()
     assert "is kept in My structures" in drawing.message.text

@@ -25,18 +25,27 @@ def points(values: Sequence[tuple[float, float]], low: float, high: float, last:
 
 
 class Curve(Painted):
-    """Cleared when a round begins; :meth:`add` takes what a progress report tells."""
+    """Cleared when a round begins; :meth:`add` takes what a progress report tells, :meth:`end` comes after the last.
+
+    The last numbers are told only while they change: afterwards, that of the last slice left out would pass for all.
+    """
 
     def __init__(self) -> None:
         super().__init__(HEIGHT)
         self._loss: list[tuple[float, float]] = []
         self._dice: list[tuple[float, float]] = []
+        self._over = False
         self.setAccessibleName(_("How teaching goes"))
         self.setToolTip(_("Line: loss of the drawn slices. Dots: Dice of a drawn slice that was left out."))
 
     def clear(self) -> None:
         """Begin anew."""
-        self._loss, self._dice = [], []
+        self._loss, self._dice, self._over = [], [], False
+        self.update()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._over = True
         self.update()
 
     def add(self, metrics) -> None:
@@ -67,4 +76,6 @@ class Curve(Painted):
         dice = f"{self._dice[-1][1]:.2f}" if self._dice and math.isfinite(self._dice[-1][1]) else "-"
         loss = f"{self._loss[-1][1]:.2f}" if self._loss else "-"
         text = _("loss {loss} (line)   Dice of the left-out slice {dice} (dots)").format(loss=loss, dice=dice)
+        if self._over:
+            text = _("line: loss   dots: Dice of each slice that was left out")
         painter.drawText(0, height + 14, text)

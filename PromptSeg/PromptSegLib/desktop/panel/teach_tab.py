@@ -347,6 +347,7 @@ class TeachTab:
 
     def _taught(self, result: TeachResult) -> None:
         self._drawn_at_round = self._drawn_now
+        self.curve.end()
         self.rounds.add(result)
         self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
         text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
