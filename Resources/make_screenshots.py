@@ -1,7 +1,7 @@
 """Makes Resources/Screenshots: the panel at each step of the user guide, with the chest CT of the package slicerio.
 
     PYTHONPATH=PromptSeg:Testing python Resources/make_screenshots.py
-    QT_QPA_PLATFORM=offscreen host/host Testing/PythonQt/inside.py Resources/make_screenshots.py
+    QT_QPA_PLATFORM=offscreen ../host/host Testing/PythonQt/inside.py Resources/make_screenshots.py
 
 The second one, in the host of Testing/PythonQt, has the Qt 5 and the widgets of CTK that 3D Slicer has.
 The panel runs on the stand-in of Testing/standin, not in the Slicer application: where Slicer has its Segment Editor,

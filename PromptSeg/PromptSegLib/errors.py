@@ -7,6 +7,13 @@ Anything else that escapes is a defect of ours.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
+
+
+def few(names: Sequence[object], most: int = 3) -> str:
+    """The first names, and how many more there are: what fits into a sentence."""
+    more = len(names) - most
+    return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 class PromptSegError(Exception):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 
 import numpy as np
 from few_slices import Rows, Task, add_arguments, mean, tasks
@@ -28,14 +27,13 @@ from PromptSegLib.session import Session
 def ways(session: Session, teachers: list[Task], k: int, shipped: Prompt | None) -> dict[str, tuple[Prompt, float]]:
     """Each way's prompt and the seconds that it took to learn."""
     found: dict[str, tuple[Prompt, float]] = {}
-    for title, some in (("one subject", teachers[:1]), (f"{len(teachers)} subjects", teachers)):
-        if title not in found and some:
-            start = time.perf_counter()
-            pairs = [(t.volume, t.draw(evenly_spaced(t.mask, k))) for t in some]
-            prompt = session.tune(pairs, Structure(some[0].structure)).prompt
-            found[title] = (prompt, time.perf_counter() - start)
+    for count in sorted({1, len(teachers)}):
+        start = time.perf_counter()
+        pairs = [(t.volume, t.draw(evenly_spaced(t.mask, k))) for t in teachers[:count]]
+        prompt = session.tune(pairs, Structure(teachers[0].structure)).prompt
+        found["one subject" if count == 1 else f"{count} subjects"] = (prompt, time.perf_counter() - start)
     if shipped is not None:
-        found["pre-trained"] = (replace(shipped, structure=Structure(teachers[0].structure)), float("nan"))
+        found["pre-trained"] = (shipped, float("nan"))
     return found
 
 
@@ -67,7 +65,7 @@ def main() -> None:
             session.set_volume(task.volume)
             dice = {}
             for title, (prompt, _) in prompts.items():
-                mask = session.segment([prompt]).mask(structure)
+                mask = session.segment([prompt]).mask(prompt.structure.name)
                 dice[title] = score(mask, task.mask, task.volume.grid.spacing[::-1]).dice
             seconds = {title: taken for title, (_, taken) in prompts.items()}
             rows.add(f"{key} {task.case}", {"structure": structure, "case": task.case, "dice": dice, "tune": seconds})

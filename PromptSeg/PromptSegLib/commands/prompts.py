@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, few
 from .arguments import check_outputs
 
 if TYPE_CHECKING:
@@ -146,6 +146,5 @@ def _about(card: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[
 def _text(value: Any) -> str | int | float | None:
     """What fits into a cell; None for nothing, and for what only programs read."""
     if isinstance(value, (list, tuple)):
-        more = f" and {len(value) - _MOST} more" if len(value) > _MOST else ""
-        value = ", ".join(str(item) for item in value[:_MOST]) + more
+        value = few(value, _MOST)
     return value if isinstance(value, (str, int, float)) and value != "" else None

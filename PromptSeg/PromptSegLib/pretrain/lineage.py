@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, few
 from .samples import Part
 
 Learned = dict[str, tuple[str, ...]]
@@ -46,9 +46,3 @@ def check_held_out(earlier: Mapping[str, Sequence[str]], parts: Sequence[Part], 
 def both(some: Iterable[str], others: Iterable[str]) -> list[str]:
     """What is in both, sorted."""
     return sorted(set(some) & set(others))
-
-
-def few(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

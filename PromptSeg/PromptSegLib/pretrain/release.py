@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, few
 from ..model.backbone import load_backbone, write_backbone
 from ..prompts.promptset import PromptSet
-from .lineage import both, few, learned_from
+from .lineage import both, learned_from
 
 
 def release(
@@ -45,14 +45,18 @@ def release(
     backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
     measured = {q["dataset"]: q for q in quality}
     learned = learned_from(backbone.card)
-    for found in quality:
-        known = both(found.get("validation", ()), learned.get(found["dataset"], ()))
+    for one in quality:
+        known = both(one.get("validation", ()), learned.get(one["dataset"], ()))
         if known:
             raise InputError(
-                f"What was measured on {few(known)} of {found['dataset']} says nothing: the backbone has learned from "
+                f"What was measured on {few(known)} of {one['dataset']} says nothing: the backbone has learned from "
                 f"{'it' if len(known) == 1 else 'them'}",
                 "measure on the subjects that its run held out",
             )
+    found_sets = {source: PromptSet.read(run / f"{source}.promptset") for source in sets}
+    unknown = set(own_components) - {n for found in found_sets.values() for n in found}
+    if unknown:
+        raise InputError(f"No set has a prompt for {few(sorted(unknown))}", "write structures as the run names them")
     card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
     card |= {"note": note, "quality": list(quality)}
     (folder / "Models").mkdir(parents=True, exist_ok=True)
@@ -61,7 +65,7 @@ def release(
     if identity != backbone.id:
         raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
     for source, title in sets.items():
-        found = PromptSet.read(run / f"{source}.promptset")
+        found = found_sets[source]
         dice = measured.get(source, {}).get("dice", {})
         prompts = [
             replace(p, card={**p.card, "components": own_components.get(n, components), "validation_dice": dice.get(n)})
@@ -88,9 +92,9 @@ def main() -> None:
     parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
     sets = dict(text.split("=", 1) for text in options.set)
-    own = dict(text.split("=", 1) for text in options.components_of)
+    own = {name: rule for name, _, rule in (text.partition("=") for text in options.components_of)}
     if not set(own.values()) <= set(rules):
-        parser.error(f"--components-of takes one of {', '.join(rules)}")
+        parser.error(f"--components-of takes STRUCTURE=RULE, the rule being one of {', '.join(rules)}")
     quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
     release(options.run, options.output, sets, quality, options.note, options.components, options.name, own)
 

@@ -305,6 +305,8 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     review.check.click()
     pump(lambda: not review.running.running)
     assert review.table.rowCount == 1
+    header = review.table.horizontalHeader()
+    assert header.sectionPosition(3) + header.sectionSize(3) >= review.table.viewport().width - 1  # nothing beside it
     review.table.selectRow(0)
     review.accept.click()
     assert review.table.item(0, 3).text() == "accepted"
@@ -434,5 +436,11 @@ def test_what_is_painted_can_be_seen_in_both_styles(drawing, window, is_dark) ->
         text = curve.grab().toImage()
         seen = [text.pixelColor(x, y).lightness() for x in range(380) for y in range(78, 94)]
         assert np.abs(np.array(seen) - base).max() > 120
+        curve.end()
+        ended = curve.grab().toImage()  # and then no number passes for the result
+        assert ended != text
+        curve.clear()
+        curve.add({"loss": 1.0, "left_out_dice": 0.5})
+        assert curve.grab().toImage() == text
     finally:
         dark(window, False)

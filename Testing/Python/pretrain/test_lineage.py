@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from PromptSegLib.errors import InputError
+from PromptSegLib.errors import InputError, few
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.pretrain import release
 from PromptSegLib.pretrain.checkpoint import read_settings
 from PromptSegLib.pretrain.data import read_dataset, split_cases
-from PromptSegLib.pretrain.lineage import few, learned_from
+from PromptSegLib.pretrain.lineage import learned_from
 
 pytestmark = pytest.mark.usefixtures("small_images")
 

@@ -54,5 +54,8 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
 def test_a_run_without_such_files_is_one_sentence(tmp_path, trained) -> None:
     with pytest.raises(PromptSegError, match="no backbone file"):
         release.release(tmp_path, tmp_path / "R", {"phantoms": "abdomen-ct"})
+    sets = {"phantoms": "abdomen-ct"}
+    with pytest.raises(PromptSegError, match="No set has a prompt for liber"):
+        release.release(trained, tmp_path / "R", sets, name="tiny", own_components={"liber": "main"})
     with pytest.raises(PromptSegError, match="no prompt set"):
         release.release(trained, tmp_path / "R", {"other": "abdomen-ct"}, name="tiny")
