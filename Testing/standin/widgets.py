@@ -137,15 +137,44 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
         self._go(self._ids[index])
 
 
+class _Effect:
+    """Where one of the Segment Editor's effects stands: its parameters are attributes of the editor node, and one of
+    the effect's own hides a common one of the same name for good."""
+
+    def __init__(self, name: str, node: Any) -> None:
+        self.name, self._node = name, node
+
+    def setParameter(self, name: str, value: Any) -> None:
+        self._node.SetAttribute(f"{self.name}.{name}", str(value))
+
+    def setCommonParameter(self, name: str, value: Any) -> None:
+        self._node.SetAttribute(name, str(value))
+
+    def parameter(self, name: str) -> str:
+        own = self._node.GetAttribute(f"{self.name}.{name}")
+        return own if own is not None else (self._node.GetAttribute(name) or "")
+
+    def integerParameter(self, name: str) -> int:
+        return int(self.parameter(name) or 0)
+
+
 class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
-    """Where the real Segment Editor stands in Slicer: nodes and undo are real, its effects are not here."""
+    """Where the real Segment Editor stands in Slicer: nodes and undo are real, its effects are not here.
+
+    What it does by itself is done here too, in the same order: a segmentation that is set selects its first segment and
+    its reference volume, and ends the effect; a segment that a program selects tells nobody; what is read-only has no
+    effect.
+    """
 
     currentSegmentIDChanged = Signal(str)  # noqa: N815
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
-        self._scene = self._node = None
+        self._scene = self._node = self._shown = None
         self._logic: Any = None
+        self._tags: list[tuple[Any, int]] = []
+        self._row, self._updating = "", False
+        self._locked = False
         self._label = QtWidgets.QLabel("Segment Editor (effects and segments as in 3D Slicer)", self)
         self._label.setAlignment(QtCore.Qt.AlignCenter)
         layout = QtWidgets.QVBoxLayout(self)
@@ -156,7 +185,7 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
 
     for _name in ("segmentationNodeSelectorVisible", "sourceVolumeNodeSelectorVisible", "maskingSectionVisible",
                   "specifyGeometryButtonVisible", "show3DButtonVisible", "addRemoveSegmentButtonsVisible",
-                  "switchToSegmentationsButtonVisible", "undoEnabled", "maximumNumberOfUndoStates", "readOnly",
+                  "switchToSegmentationsButtonVisible", "undoEnabled", "maximumNumberOfUndoStates",
                   "effectButtonStyle", "effectColumnCount", "unorderedEffectsVisible", "autoShowSourceVolumeNode",
                   "jumpToSelectedSegmentEnabled"):  # fmt: skip
         locals()[_name] = property(
@@ -164,8 +193,19 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
             lambda self, value, n=_name: setattr(self, f"_{n}", value),
         )
 
+    @property
+    def readOnly(self) -> bool:
+        return self._locked
+
+    @readOnly.setter
+    def readOnly(self, value: bool) -> None:
+        self._locked = bool(value)
+        if value:
+            self.setActiveEffect(None)
+
     def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
+        self._update()
 
     def mrmlScene(self) -> Any:
         return self._scene
@@ -174,18 +214,63 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         import slicer
 
         assert self._scene is not None, "set the scene first"
+        if node is self._node:
+            return
+        for what, tag in self._tags:
+            what.RemoveObserver(tag)
+        self._tags = []
         self._node = node
         self._logic = slicer.vtkSlicerSegmentEditorLogic()
         self._logic.SetMRMLScene(self._scene)
         self._logic.SetSegmentEditorNode(node)
+        if node is not None:
+            if node.GetAttribute("BrushSphere") is None:  # the effects' defaults
+                node.SetAttribute("BrushSphere", "0")
+            self._tags.append((node, node.AddObserver("ModifiedEvent", lambda *_: self._update())))
+        self._update()
 
     def mrmlSegmentEditorNode(self) -> Any:
         return self._node
 
+    def _update(self) -> None:
+        """The widget follows its node."""
+        if self._scene is None or self._node is None or self._updating:
+            return
+        self._updating = True
+        try:
+            node = self._node.GetSegmentationNode()
+            if node is not self._shown:
+                self._shown, self._row = node, ""
+                if node is not None:
+                    self.setSourceVolumeNode(node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
+                    segments = node.GetSegmentation().GetSegmentIDs()
+                    if segments:
+                        self._select(segments[0])
+            chosen = self.currentSegmentID()
+            there = node is not None and bool(chosen) and node.GetSegmentation().GetSegment(chosen) is not None
+            self._select(chosen if there else "")
+        finally:
+            self._updating = False
+
+    def _select(self, identity: str) -> None:
+        """A row of the table of segments is selected."""
+        if identity == self._row:
+            return
+        self._row = identity
+        if identity != self.currentSegmentID():
+            self._node.SetSelectedSegmentID(identity or None)
+            self.currentSegmentIDChanged.emit(identity)
+
+    def click(self, identity: str) -> None:  # type: ignore[override]
+        """A user clicks a segment in the table."""
+        self._select(identity)
+
     def setSegmentationNode(self, node: Any) -> None:
-        assert self._node is not None, "set the segment editor node first"
-        if self._node.GetSegmentationNode() is not node:
-            self._node.SetAndObserveSegmentationNode(node)
+        assert self._node is not None or node is None, "set the segment editor node first"
+        if self._node is None or self._node.GetSegmentationNode() is node:
+            return
+        self._node.SetAndObserveSegmentationNode(node)
+        self.setActiveEffect(None)
 
     def segmentationNode(self) -> Any:
         return self._node.GetSegmentationNode() if self._node is not None else None
@@ -199,8 +284,8 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         return self._node.GetSourceVolumeNode() if self._node is not None else None
 
     def setCurrentSegmentID(self, identity: str) -> None:
-        self._node.SetSelectedSegmentID(identity)
-        self.currentSegmentIDChanged.emit(identity)
+        if self._node is not None:
+            self._node.SetSelectedSegmentID(identity)
 
     def currentSegmentID(self) -> str:
         return (self._node.GetSelectedSegmentID() or "") if self._node is not None else ""
@@ -222,16 +307,18 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         return self.order
 
     def effectByName(self, name: str) -> Any:
-        return None
+        return _Effect(name, self._node) if name in self.order and self._node is not None else None
 
     def activeEffect(self) -> Any:
-        return None
+        return self.effectByName(self._node.GetActiveEffectName() or "") if self._node is not None else None
 
     def setActiveEffect(self, effect: Any) -> None:
-        pass
+        assert self._node is not None or effect is None, "set the segment editor node first"
+        if self._node is not None:
+            self._node.SetActiveEffectName(effect.name if effect is not None else "")
 
     def setActiveEffectByName(self, name: str) -> None:
-        pass
+        self.setActiveEffect(self.effectByName(name))
 
     def setupViewObservations(self) -> None:
         pass

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..mrml import nodes, overlay
+from ..mrml.before import Before
 from ..worker.payload import Found, get_mask, put_volume_in_steps
 from ..worker.service import Service
 from .job import Job
@@ -78,6 +79,7 @@ class Asking:
         volume: Any,
         save_state: Callable[[], object] | None,
         suffix: str = "",
+        before: Before | None = None,
     ) -> Generator[None, None, tuple[list[Found], list[str]]]:
         """Read the worker's masks one by one, then change the node once."""
         if not node.GetSegmentation().GetNumberOfSegments():
@@ -89,7 +91,7 @@ class Asking:
             images.append(nodes.prepare(found[-1], node, volume))
             yield
         self._check_there(volume, node)
-        return found, nodes.show(found, node, volume, save_state, images=images, suffix=suffix)
+        return found, nodes.show(found, node, volume, save_state, images=images, suffix=suffix, before=before)
 
     def _keep_doubt(self, masks: Sequence[Mapping[str, Any]], volume: Any) -> Work:
         """Keep the maps of how unsure the result is, cut to their boxes, until the next result."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..mrml import nodes, slices
+from ..mrml.before import Before
 from ..worker.payload import put_box, put_grid
 from .asking import Work
 from .job import Job
@@ -22,6 +23,8 @@ from .teaching import Teaching
 
 class Logic(Teaching):
     """One for the application; see :class:`~PromptSegLib.desktop.asking.Asking` for what it is made of."""
+
+    _before_segmenting: Before | None = None
 
     def segment(
         self,
@@ -54,7 +57,9 @@ class Logic(Teaching):
             def put() -> Work:
                 self._check_there(volume, segmentation)
                 node = segmentation or nodes.new_segmentation(volume)
-                found, ids = yield from self._show(result["masks"], node, volume, self.save_state)
+                before = Before(node, made=segmentation is None)
+                found, ids = yield from self._show(result["masks"], node, volume, self.save_state, before=before)
+                self._before_segmenting = before
                 yield from self._keep_doubt(result["masks"], volume)
                 seen = tuple(one.structure for one in found)
                 return SegmentResult(node, tuple(ids), seen, time.monotonic() - began, result.get("review"))
@@ -65,6 +70,18 @@ class Logic(Teaching):
             prepare(), lambda fields: job.do_request("segment", fields, receive, identity=identity, on_event=self._hear)
         )
         return job
+
+    def undo_segmenting(self) -> None:
+        """Have the segmentation as it was before the last result of :meth:`segment`; once.
+
+        Raises :class:`InputError`, and changes nothing, where there is none or a segment was edited since.
+        """
+        before = self._before_segmenting
+        if before is None:
+            raise InputError("There is no segmentation to take back", "segment something first")
+        before.bring_back()
+        self.uncertainty(0.0)
+        self._before_segmenting, self._doubt, self._doubt_of = None, {}, None
 
     def review(
         self,
@@ -148,6 +165,7 @@ class Logic(Teaching):
             self._forget(one)
         self.rounds, self._taught, self._before = [], None, False
         self._doubt, self._doubt_of = {}, None
+        self._before_segmenting = None
 
     def close(self) -> None:
         """End the worker too."""

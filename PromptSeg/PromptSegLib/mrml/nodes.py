@@ -21,7 +21,7 @@ from .images import array_of, image_of, image_to_world, matrix_of, oriented_imag
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
-_LABELMAP, _SURFACE = "Binary labelmap", "Closed surface"
+LABELMAP, SURFACE = "Binary labelmap", "Closed surface"
 
 
 class Result(Protocol):
@@ -39,6 +39,13 @@ class Result(Protocol):
     @property
     def low(self) -> tuple[int, int, int]:
         """Where the box begins."""
+
+
+class Kept(Protocol):
+    """What :func:`show` tells of each segment that it changes; see :class:`PromptSegLib.mrml.before.Before`."""
+
+    def keep(self, identity: str, shown: Any, former: Any, value: int) -> None:
+        """``former`` is the label map that ``shown`` replaces, None for a new segment."""
 
 
 def grid_of(node: Any) -> Grid:
@@ -133,11 +140,12 @@ def show(
     *,
     images: Sequence[Any] | None = None,
     suffix: str = "",
+    before: Kept | None = None,
 ) -> list[str]:
     """Put masks into a segmentation node, all at once, and give the ids of their segments.
 
     ``images`` are what :func:`prepare` made of each result, so that little is left to do here; ``suffix`` is added to
-    the names of new segments.
+    the names of new segments; ``before`` is told what is replaced.
 
     A former result of the same structure is replaced and keeps the name and colour that the user may have given it;
     what was drawn is never touched. ``save_state`` is called before the node changes: the segment editor's
@@ -161,30 +169,34 @@ def show(
     if save_state is not None:
         save_state()
     ids = []
-    in_3d = segmentation.ContainsRepresentation(_SURFACE)
+    in_3d = segmentation.ContainsRepresentation(SURFACE)
     were = node.StartModify()
     try:
         for one, image in zip(results, images, strict=True):
             name = one.structure.name
             segment_id = former.get(name, "")
+            replaced, value = None, 1
             if segment_id:
                 segmentation.SeparateSegmentLabelmap(segment_id)  # it may share its label map with drawn segments
                 segment = segmentation.GetSegment(segment_id)
-                segment.RemoveAllRepresentations(_LABELMAP)
+                replaced, value = segment.GetRepresentation(LABELMAP), segment.GetLabelValue()
+                segment.RemoveAllRepresentations(LABELMAP)
                 segment.SetLabelValue(1)
-                segment.AddRepresentation(_LABELMAP, image)
+                segment.AddRepresentation(LABELMAP, image)
                 segment.Modified()
             else:
                 segment = slicer.vtkSegment()
                 _describe(segment, one.structure)
                 segment.SetName(f"{name}{suffix}")
                 segment.SetTag(RESULT_TAG, name)
-                segment.AddRepresentation(_LABELMAP, image)
+                segment.AddRepresentation(LABELMAP, image)
                 segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
                 segmentation.AddSegment(segment, segment_id)
+            if before is not None:
+                before.keep(segment_id, image, replaced, value)
             ids.append(segment_id)
         if in_3d:
-            segmentation.CreateRepresentation(_SURFACE)  # of those that lack it
+            segmentation.CreateRepresentation(SURFACE)  # of those that lack it
     finally:
         node.EndModify(were)
     return ids
@@ -220,7 +232,7 @@ def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = 
                 f"{segment.GetName()} was not drawn on the voxels of {volume_node.GetName()}",
                 "draw on the volume that it belongs to",
             )
-        image = segment.GetRepresentation(_LABELMAP)
+        image = segment.GetRepresentation(LABELMAP)
         return _resampled(image, segment.GetLabelValue(), _between(node, volume_node) @ image_to_world(image), grid)
     out = np.zeros(grid.shape, bool)
     array, low = found
@@ -248,7 +260,7 @@ def _box(node: Any, segment_id: str, volume_node: Any) -> tuple[np.ndarray, tupl
     segment = node.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise InputError(f"{node.GetName()} has no such segment", "choose a segment")
-    image = segment.GetRepresentation(_LABELMAP)
+    image = segment.GetRepresentation(LABELMAP)
     if image is None:
         _check_labelmaps(node)
     array = np.zeros((0, 0, 0), np.uint8) if image is None else array_of(image)
@@ -295,7 +307,7 @@ def _check_belongs(node: Any, volume_node: Any) -> None:
 
 
 def _check_labelmaps(node: Any) -> None:
-    if node.GetSegmentation().GetSourceRepresentationName() != _LABELMAP:
+    if node.GetSegmentation().GetSourceRepresentationName() != LABELMAP:
         raise InputError(
             f"{node.GetName()} holds surfaces and no label map",
             "make binary labelmap its source representation in the module Segmentations",

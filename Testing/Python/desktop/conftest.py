@@ -146,3 +146,62 @@ def taught(desk, ct, phantom):
 def liver():
     """The structure of that name."""
     return find("liver")
+
+
+@pytest.fixture
+def module(window, engine_files, tmp_path, monkeypatch):
+    """The module's widget over the tiny backbone, with a library of its own prompts."""
+    import importlib
+    import sys
+    from pathlib import Path
+
+    from PromptSegLib.desktop import core
+
+    monkeypatch.setattr(core, "library_folder", lambda: tmp_path / "library")
+    root = Path(core.__file__).resolve().parents[2]
+    monkeypatch.syspath_prepend(str(root))
+    code = importlib.import_module("PromptSeg")
+    logic = code.PromptSegLogic
+    monkeypatch.setattr(code, "PromptSegLogic", lambda: logic(backbone=str(engine_files[0]), threads=1))
+    made = code.PromptSegWidget()
+    made.setup()
+    made.parent.resize(400, 860)
+    made.parent.show()
+    made.logic.core.library.import_file(engine_files[1])
+    yield made
+    made.cleanup()
+    made.parent.close()
+    sys.modules.pop("PromptSeg", None)
+
+
+@pytest.fixture
+def panel(module):
+    return module.panel
+
+
+@pytest.fixture
+def loaded(module, desk, phantom, slicer):
+    """The module shown, with a CT in the scene."""
+    ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
+    module.enter()
+    return ct
+
+
+@pytest.fixture
+def own(panel):
+    """The text of the tiny backbone's liver."""
+    return panel.logic.library.texts(["liver"])[0]
+
+
+@pytest.fixture
+def paint(panel, phantom):
+    """Draw the liver in some slices of the segment at hand, as the Segment Editor would."""
+
+    def draw(*chosen: int) -> None:
+        mask = np.zeros_like(phantom.labels == 1)
+        mask[list(chosen)] = (phantom.labels == 1)[list(chosen)]
+        segment = panel.volumes.segmentation.GetSegmentation().GetSegment(panel.teach.segment_id)
+        segment.RemoveRepresentation("Binary labelmap")
+        segment.AddRepresentation("Binary labelmap", oriented_image(mask, (0, 0, 0), phantom.volume.grid.ijk_to_ras))
+
+    return draw

@@ -15,66 +15,12 @@ from PromptSegLib.mrml.images import oriented_image
 
 
 @pytest.fixture
-def module(window, engine_files, tmp_path, monkeypatch):
-    """The module's widget over the tiny backbone, with a library of its own prompts."""
-    import importlib
-    import sys
-    from pathlib import Path
-
-    from PromptSegLib.desktop import core
-
-    monkeypatch.setattr(core, "library_folder", lambda: tmp_path / "library")
-    root = Path(core.__file__).resolve().parents[2]
-    monkeypatch.syspath_prepend(str(root))
-    code = importlib.import_module("PromptSeg")
-    logic = code.PromptSegLogic
-    monkeypatch.setattr(code, "PromptSegLogic", lambda: logic(backbone=str(engine_files[0]), threads=1))
-    made = code.PromptSegWidget()
-    made.setup()
-    made.parent.resize(400, 860)
-    made.parent.show()
-    made.logic.core.library.import_file(engine_files[1])
-    yield made
-    made.cleanup()
-    made.parent.close()
-    sys.modules.pop("PromptSeg", None)
-
-
-@pytest.fixture
-def panel(module):
-    return module.panel
-
-
-@pytest.fixture
-def loaded(module, desk, phantom, slicer):
-    """The module shown, with a CT in the scene."""
-    ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
-    module.enter()
-    return ct
-
-
-@pytest.fixture
-def own(panel):
-    """The text of the tiny backbone's liver."""
-    return panel.logic.library.texts(["liver"])[0]
-
-
-def paint(panel, phantom, chosen) -> None:
-    """Draw the liver in some slices of the segment at hand, as the Segment Editor would."""
-    mask = np.zeros_like(phantom.labels == 1)
-    mask[list(chosen)] = (phantom.labels == 1)[list(chosen)]
-    segment = panel.volumes.segmentation.GetSegmentation().GetSegment(panel.teach.segment_id)
-    segment.RemoveRepresentation("Binary labelmap")
-    segment.AddRepresentation("Binary labelmap", oriented_image(mask, (0, 0, 0), phantom.volume.grid.ijk_to_ras))
-
-
-@pytest.fixture
-def drawing(panel, loaded, phantom):
+def drawing(panel, loaded, paint):
     """The liver drawn in two slices that are marked complete; a slice without it marked absent."""
     panel.tabs.setCurrentIndex(1)
     panel.teach.name.setText("my liver")
     panel.teach.begin.click()
-    paint(panel, phantom, (5, 7))
+    paint(5, 7)
     for index in (5, 7):
         panel.teach._go(index)
         panel.teach.mark_complete()
@@ -124,6 +70,39 @@ def test_segmenting_by_mouse(panel, loaded, own, pump, slicer) -> None:
     assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["liver"]
     assert panel.segment.show_3d.visible
     assert button.text == "Segment 1 structure"
+
+
+def test_undo_brings_back_what_was_there(panel, loaded, own, pump, slicer) -> None:
+    from PromptSegLib.mrml import nodes
+
+    def segmented() -> None:
+        panel.segment.button.click()
+        pump(lambda: not panel.segment.running.running)
+
+    def undo() -> None:
+        assert panel.segment.message._button.text == "Undo"
+        panel.segment.message._button.click()
+
+    panel.segment.structures.tick(own)
+    segmented()
+    undo()
+    assert panel.volumes.segmentation is None  # it was made for the result
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    segmented()
+    node = panel.volumes.segmentation
+    (identity,) = node.GetSegmentation().GetSegmentIDs()
+    segment = node.GetSegmentation().GetSegment(identity)
+    mine = oriented_image(np.ones((2, 3, 4), bool), (1, 1, 1), nodes.grid_of(loaded).ijk_to_ras)
+    segment.AddRepresentation("Binary labelmap", mine)
+    segmented()
+    assert nodes.segment_mask(node, identity, loaded).sum() != 24
+    undo()
+    assert nodes.segment_mask(node, identity, loaded).sum() == 24
+    segmented()
+    segment.GetRepresentation("Binary labelmap").Modified()  # a stroke
+    undo()
+    assert "was changed since" in panel.segment.message.text
+    assert nodes.segment_mask(node, identity, loaded).sum() != 24
 
 
 def test_closing_leaves_no_process(panel, module, loaded, own, pump) -> None:

@@ -9,13 +9,15 @@ import slicer
 
 EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
 TAG = "SegmentEditor"
-"""The application's own editor node: undo and the module Segment Editor then show the same."""
+"""The application's own editor node: the module Segment Editor then shows the same."""
+SPHERE = "BrushSphere"
 
 
 class EditorBox:
     """``editor`` is the real widget, set up in the order that it needs: scene, editor node, segmentation, volume.
 
-    ``on_effect()`` is called when another effect may have become active.
+    ``on_effect()`` is called when another effect may have become active, ``on_segment(segment_id)`` when a user chose
+    another segment. What is set up for drawing is set back on leaving, for the node is the application's.
     """
 
     def __init__(self) -> None:
@@ -27,20 +29,31 @@ class EditorBox:
         self.editor.maximumNumberOfUndoStates = 10
         self.editor.setEffectNameOrder(EFFECTS)
         self.editor.unorderedEffectsVisible = False
+        self.editor.connect("currentSegmentIDChanged(QString)", self._chosen)
         self.widget = self.editor
         self.on_effect: Callable[[], None] | None = None
-        self._open = False
+        self.on_segment: Callable[[str], None] | None = None
+        self._open = self._entering = False
+        self._effect_before = ""
         self._watched: tuple[Any, int] | None = None
+        self._former: list[Callable[[], object]] = []
 
-    def enter(self, segmentation: Any, volume: Any) -> None:
-        """Show a segmentation to draw in, on a volume."""
-        if self.editor.mrmlScene() is not slicer.mrmlScene:
-            self.editor.setMRMLScene(slicer.mrmlScene)
-        self.editor.setMRMLSegmentEditorNode(self._node())
-        self.editor.setSegmentationNode(segmentation)
-        self.editor.setSourceVolumeNode(volume)
+    def enter(self, segmentation: Any, volume: Any, segment_id: str) -> None:
+        """Show a segmentation to draw in, on a volume, with one of its segments chosen."""
+        self._entering = True  # a segmentation that is set chooses its first segment, and says so
+        try:
+            if self.editor.mrmlScene() is not slicer.mrmlScene:
+                self.editor.setMRMLScene(slicer.mrmlScene)
+            self.editor.setMRMLSegmentEditorNode(self._node())
+            self.editor.setSegmentationNode(segmentation)
+            self.editor.setSourceVolumeNode(volume)
+            if self.segment_id != segment_id:
+                self.editor.setCurrentSegmentID(segment_id)
+        finally:
+            self._entering = False
         if not self._open:
             self._open = True
+            self._set_up()
             self.editor.setupViewObservations()
             self.editor.installKeyboardShortcuts()
             self._watch()
@@ -55,11 +68,14 @@ class EditorBox:
             self.editor.setActiveEffect(None)
             self.editor.uninstallKeyboardShortcuts()
             self.editor.removeViewObservations()
+            former, self._former = self._former, []
+            for set_back in former:
+                set_back()
 
     def close_scene(self) -> None:
         """Before the scene goes."""
         self.exit()
-        self.editor.setMRMLScene(None)
+        self.editor.setSegmentationNode(None)
 
     @property
     def segment_id(self) -> str:
@@ -72,12 +88,9 @@ class EditorBox:
         return str(self._watched[0].GetActiveEffectName() or "") if self._watched is not None else ""
 
     def draw_in(self, segment_id: str) -> None:
-        """Choose a segment and a brush that paints in one slice."""
+        """Choose a segment and the brush."""
         self.editor.setCurrentSegmentID(segment_id)
         self.editor.setActiveEffectByName("Paint")
-        effect = self.editor.activeEffect()
-        if effect is not None:
-            effect.setParameter("BrushSphere", 0)
 
     def save_state(self) -> None:
         """For undo, before a program changes the segmentation."""
@@ -85,8 +98,27 @@ class EditorBox:
             self.editor.saveStateForUndo()
 
     def lock(self, on: bool) -> None:
-        """Nothing is drawn while what is drawn is being read."""
+        """Nothing is drawn while what is drawn is being read; afterwards the effect is back that was active."""
+        if on:
+            self._effect_before = self.effect
         self.editor.readOnly = on
+        if not on and self._open and self._effect_before:
+            self.editor.setActiveEffectByName(self._effect_before)
+        if not on:
+            self._effect_before = ""
+
+    def _chosen(self, segment_id: str) -> None:
+        if not self._entering and self.on_segment is not None:
+            self.on_segment(str(segment_id or ""))
+
+    def _set_up(self) -> None:
+        """A brush that paints in one slice, and takes nothing from other segments: results may lie below."""
+        node = self._node()
+        mode, sphere = node.GetOverwriteMode(), node.GetAttribute(SPHERE)
+        node.SetOverwriteMode(node.OverwriteNone)
+        # A parameter that effects share: one of the brush's own would hide it from the check box for good.
+        node.SetAttribute(SPHERE, "0")
+        self._former = [lambda: node.SetOverwriteMode(mode), lambda: node.SetAttribute(SPHERE, sphere)]
 
     def _watch(self) -> None:
         import vtk

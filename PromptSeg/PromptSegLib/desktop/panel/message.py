@@ -10,7 +10,7 @@ from ...errors import PromptSegError
 
 
 class Message:
-    """A ``widget`` that is hidden while there is nothing to say, with a button where there is a remedy to press."""
+    """A ``widget`` that is hidden while there is nothing to say, with a button where there is something to press."""
 
     def __init__(self) -> None:
         self.widget = qt.QWidget()
@@ -36,9 +36,9 @@ class Message:
         self._label.setText("")
         self.widget.setVisible(False)
 
-    def tell(self, text: str) -> None:
-        """Say something that is worth knowing."""
-        self._say(text, "")
+    def tell(self, text: str, button: str = "", action: Callable[[], None] | None = None) -> None:
+        """Say something that is worth knowing, with a button for what may follow."""
+        self._say(text, button, action)
 
     def warn(self, problem: PromptSegError | str, button: str = "", remedy: Callable[[], None] | None = None) -> None:
         """Say what is wrong, with its remedy."""

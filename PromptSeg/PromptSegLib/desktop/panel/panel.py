@@ -34,7 +34,9 @@ class Panel:
         self._observed: list[int] = []
         self.widget = qt.QWidget()
         self.volumes = VolumeBox(self.state, self._volume_chosen)
-        self.segment = SegmentTab(logic, self.state, self.volumes, self.ready, self._result)
+        self.segment = SegmentTab(
+            logic, self.state, self.volumes, self.ready, self._result, lambda: self.review.forget()
+        )
         self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
         self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch, self.teach.rounds.toggle)
         self.tabs = qt.QTabWidget()

@@ -26,7 +26,7 @@ from .volume_box import VolumeBox
 
 class SegmentTab:
     """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(result)`` is called
-    after a result."""
+    after a result, ``on_undone()`` when it was taken back."""
 
     def __init__(
         self,
@@ -35,8 +35,10 @@ class SegmentTab:
         volumes: VolumeBox,
         ready: Callable[[], bool],
         on_result: Callable[[SegmentResult], None],
+        on_undone: Callable[[], None],
     ) -> None:
-        self._logic, self._volumes, self._ready, self._on_result = logic, volumes, ready, on_result
+        self._logic, self._volumes, self._ready = logic, volumes, ready
+        self._on_result, self._on_undone, self._every = on_result, on_undone, False
         self.widget = qt.QWidget()
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, lambda running: self.refresh())
@@ -103,7 +105,7 @@ class SegmentTab:
         if not self._ready():
             return
         volume, node, wanted = self._volumes.volume, self._volumes.segmentation, self.structures.ticked
-        every = self.frames.checked and frames_of(volume) is not None
+        every = self._every = self.frames.checked and frames_of(volume) is not None
 
         def start(**listeners: Any) -> Job:
             if every:
@@ -122,8 +124,21 @@ class SegmentTab:
         text = texts.segmented(len(result.segment_ids), result.seconds)
         if empty:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
-        self.message.tell(text)
+        if self._every:
+            self.message.tell(text)
+        else:
+            self.message.tell(text, _("Undo"), self._undo)
         self._on_result(result)
+        self.refresh()
+
+    def _undo(self) -> None:
+        try:
+            self._logic.undo_segmenting()
+        except PromptSegError as problem:
+            self.message.warn(problem)
+            return
+        self.message.tell(_("Taken back: the segmentation is as it was before."))
+        self._on_undone()
         self.refresh()
 
     def _import(self) -> None:

@@ -86,7 +86,7 @@ class TeachTab:
         self.clear = button(_("Not done"), _("Take the mark of this slice back"), self.mark_untouched, "U")
         self.next = button(_("Next"), _("Go to the suggested slice: its drawing should help most"), self.go_next, "N")
         self.editor = EditorBox()
-        self.editor.editor.connect("currentSegmentIDChanged(QString)", self._another_segment)
+        self.editor.on_segment = self._another_segment
         self.preview = button(_("Preview"), _("A first mask within seconds"), self._preview)
         self.teach = button(_("Teach"), _("Learn the structure from what is drawn; about a minute"), self._teach)
         self.teach.setMinimumHeight(32)
@@ -95,16 +95,18 @@ class TeachTab:
         self.rounds = Rounds(self._logic, self.message, self._round_changed, self._on_kept)
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
-        self.hint = qt.QLabel("\n".join(texts.how_to_teach()))
+        self.hint = qt.QLabel()
         self.hint.setWordWrap(True)
         self._drawing = qt.QWidget()
         inner = qt.QVBoxLayout(self._drawing)
         inner.setContentsMargins(0, 0, 0, 0)
-        for one in (self.view, self.strip, self.counts, self._marks, self.editor.widget, self._actions):
+        above, below = (self.view, self.strip, self.counts, self._marks), (self._actions,)
+        for one in (*above, self.editor.widget, *below):
             inner.addWidget(one)
+        self._of_segment = (*above, *below)
         layout = qt.QVBoxLayout(self.widget)
-        below = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
-        for one in (beside(self.name, self.begin), self.code, self.hint, self._drawing, *below):
+        last = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
+        for one in (beside(self.name, self.begin), self.code, self.hint, self._drawing, *last):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)
@@ -115,9 +117,17 @@ class TeachTab:
     @property
     def segment_id(self) -> str:
         """The segment that is drawn in; empty before there is one, and for a segment that shows a result."""
-        node, identity = self._volumes.segmentation, self._state.text("Segment")
-        segment = node.GetSegmentation().GetSegment(identity) if node is not None and identity else None
-        return identity if segment is not None and not nodes.tag(segment, nodes.RESULT_TAG) else ""
+        segment = self._segment()
+        return self._chosen_id if segment is not None and not nodes.tag(segment, nodes.RESULT_TAG) else ""
+
+    @property
+    def _chosen_id(self) -> str:
+        """The segment that is chosen in the editor, whatever it is."""
+        return self._state.text("Segment")
+
+    def _segment(self) -> Any:
+        node, identity = self._volumes.segmentation, self._chosen_id
+        return node.GetSegmentation().GetSegment(identity) if node is not None and identity else None
 
     @property
     def axis(self) -> int:
@@ -147,7 +157,17 @@ class TeachTab:
     def refresh(self) -> None:
         """Show what is drawn now."""
         node, volume, identity = self._volumes.segmentation, self._volumes.volume, self.segment_id
-        self._drawing.setVisible(bool(identity))
+        chosen = self._segment()
+        self._drawing.setVisible(chosen is not None)
+        for one in self._of_segment:
+            one.setVisible(bool(identity))
+        self.hint.setText(
+            "\n".join(texts.how_to_teach())
+            if chosen is None
+            else _("{name} is a result. Choose the segment that you draw in, or draw another structure.").format(
+                name=chosen.GetName()
+            )
+        )
         self.hint.setVisible(not identity)
         self.begin.setEnabled(volume is not None and not self.running.running)
         self.begin.setText(_("New") if identity else _("Draw"))
@@ -230,7 +250,7 @@ class TeachTab:
 
     def _named(self) -> None:
         segment, name = self._segment(), str(self.name.text).strip()
-        if segment is not None and name and segment.GetName() != name:
+        if segment is not None and self.segment_id and name and segment.GetName() != name:
             slices.name_segment(segment, name)
         self._say_code()
 
@@ -239,24 +259,18 @@ class TeachTab:
         self.code.setText(said)
         self.code.setVisible(bool(said))
 
-    def _segment(self) -> Any:
-        node = self._volumes.segmentation
-        return node.GetSegmentation().GetSegment(self.segment_id) if node is not None and self.segment_id else None
-
     def _another_segment(self, identity: str) -> None:
-        if self._shown and identity and identity != self._state.text("Segment"):
-            self._state.set_text("Segment", str(identity))
+        if self._shown and identity and identity != self._chosen_id:
+            self._state.set_text("Segment", identity)
             self.rounds.begin()
             self._later.start()
 
     def _edit(self) -> None:
         node, volume = self._volumes.segmentation, self._volumes.volume
-        if node is None or volume is None or not self.segment_id:
+        if node is None or volume is None or self._segment() is None:
             return
-        self.editor.enter(node, volume)
+        self.editor.enter(node, volume, self._chosen_id)
         self._logic.save_state = self.editor.save_state
-        if self.editor.segment_id != self.segment_id:
-            self.editor.editor.setCurrentSegmentID(self.segment_id)
 
     # Slices
 

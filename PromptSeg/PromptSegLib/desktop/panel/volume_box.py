@@ -37,6 +37,7 @@ class VolumeBox:
     def _selector(self, kind: str, role: str, name: str, empty: str) -> Any:
         combo = slicer.qMRMLNodeComboBox()
         combo.nodeTypes = [kind]
+        combo.showChildNodeTypes = False  # label maps are kinds of volumes, and none to work on
         combo.addEnabled, combo.removeEnabled, combo.renameEnabled = False, False, False
         combo.noneEnabled = True
         combo.noneDisplay = empty

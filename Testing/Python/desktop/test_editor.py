@@ -1,0 +1,99 @@
+"""The Segment Editor's own ways: what it selects by itself, what a click in its table does, and what is given back."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def results(panel, phantom, names=("liver", "spleen")) -> list[str]:
+    """Segments as a segmentation leaves them, before anything is drawn."""
+    from dataclasses import dataclass
+
+    from PromptSegLib.mrml import nodes
+    from PromptSegLib.prompts.structure import Structure
+
+    @dataclass
+    class Found:
+        structure: Structure
+        mask: object
+        low: tuple[int, int, int] = (0, 0, 0)
+
+    volume = panel.volumes.volume
+    node = nodes.new_segmentation(volume)
+    found = [Found(Structure(name, None, (0.5, 0.5, 0.5)), phantom.labels == 1) for name in names]
+    ids = nodes.show(found, node, volume)
+    panel.volumes.choose_segmentation(node)
+    return ids
+
+
+@pytest.fixture
+def drawn(panel, loaded, phantom, paint):
+    """Results of a segmentation, and a new structure drawn beside them."""
+    made = results(panel, phantom)
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    paint(5, 7)
+    return made
+
+
+def test_drawing_after_a_segmentation_draws_in_the_new_segment(panel, drawn) -> None:
+    teach = panel.teach
+    assert teach.segment_id
+    assert teach.segment_id not in drawn
+    assert teach.editor.segment_id == teach.segment_id
+    assert teach.strip.visible
+
+
+def test_coming_back_goes_on_with_what_was_drawn(panel, module, drawn, slicer) -> None:
+    mine = panel.teach.segment_id
+    module.exit()
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    editor = panel.teach.editor.editor.mrmlSegmentEditorNode()
+    editor.SetAndObserveSegmentationNode(other)  # the module Segment Editor shares the node
+    module.enter()
+    assert panel.teach.segment_id == mine
+    assert panel.teach.editor.segment_id == mine
+
+
+def test_a_click_on_a_result_leaves_a_way_back(panel, drawn) -> None:
+    teach = panel.teach
+    mine = teach.segment_id
+    teach.editor.editor.click(drawn[0])
+    teach.refresh()
+    assert not teach.segment_id
+    assert teach.editor.widget.visible
+    assert not teach.strip.visible
+    assert "liver" in teach.hint.text
+    teach.editor.editor.click(mine)
+    teach.refresh()
+    assert teach.segment_id == mine
+    assert teach.strip.visible
+
+
+def test_the_brush_is_back_when_drawing_is_allowed_again(panel, drawn) -> None:
+    editor = panel.teach.editor
+    assert editor.effect == "Paint"
+    editor.lock(True)
+    assert not editor.effect
+    editor.lock(False)
+    assert editor.effect == "Paint"
+
+
+def test_the_applications_editor_gets_its_settings_back(panel, module, loaded, phantom, slicer) -> None:
+    from PromptSegLib.desktop.panel.editor_box import EditorBox
+
+    node = EditorBox._node()
+    node.SetOverwriteMode(node.OverwriteAllSegments)
+    node.SetAttribute("BrushSphere", "1")
+    results(panel, phantom)
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    effect = panel.teach.editor.editor.activeEffect()
+    assert effect.integerParameter("BrushSphere") == 0
+    assert node.GetOverwriteMode() == node.OverwriteNone  # what is drawn takes nothing from results
+    module.exit()
+    assert node.GetAttribute("Paint.BrushSphere") is None
+    assert node.GetAttribute("BrushSphere") == "1"
+    assert node.GetOverwriteMode() == node.OverwriteAllSegments
