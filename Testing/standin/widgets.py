@@ -261,7 +261,7 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
             self._node.SetSelectedSegmentID(identity or None)
             self.currentSegmentIDChanged.emit(identity)
 
-    def click(self, identity: str) -> None:  # type: ignore[override]
+    def _pick(self, identity: str) -> None:
         """A user clicks a segment in the table."""
         self._select(identity)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 _ROW = {"structure", "segment_id", "volume_ml", "remarks", "slices"}
-ACCEPTED, FLAGGED = "accepted", "look again"
 
 
 class State:
@@ -76,14 +75,3 @@ class State:
         """Keep what a review of the chosen segmentation found; no rows for none."""
         self.set_reference("Reviewed", self.reference("Segmentation") if rows else None)
         self.set_values("Review", {"rows": rows, "axis": axis} if rows else None)
-
-    @property
-    def decisions(self) -> dict[str, str]:
-        """What was decided of segments in the review, by segment id."""
-        found = self.values("Decisions")
-        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-
-    def decide(self, segment_id: str, decision: str) -> None:
-        """Keep a decision; an empty one takes it back."""
-        known = {**self.decisions, segment_id: decision}
-        self.set_values("Decisions", {k: v for k, v in known.items() if v})

@@ -21,6 +21,8 @@ from .images import array_of, image_of, image_to_world, matrix_of, oriented_imag
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
+STATUS_TAG = "Segmentation.Status"
+"""3D Slicer's own: whether work on a segment is done, or it is flagged."""
 LABELMAP, SURFACE = "Binary labelmap", "Closed surface"
 
 
@@ -183,6 +185,7 @@ def show(
                 segment.RemoveAllRepresentations(LABELMAP)
                 segment.SetLabelValue(1)
                 segment.AddRepresentation(LABELMAP, image)
+                segment.RemoveTag(STATUS_TAG)  # what was decided was of the mask before
                 segment.Modified()
             else:
                 segment = slicer.vtkSegment()

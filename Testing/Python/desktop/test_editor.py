@@ -59,13 +59,13 @@ def test_coming_back_goes_on_with_what_was_drawn(panel, module, drawn, slicer) -
 def test_a_click_on_a_result_leaves_a_way_back(panel, drawn) -> None:
     teach = panel.teach
     mine = teach.segment_id
-    teach.editor.editor.click(drawn[0])
+    teach.editor.editor._pick(drawn[0])
     teach.refresh()
     assert not teach.segment_id
     assert teach.editor.widget.visible
     assert not teach.strip.visible
     assert "liver" in teach.hint.text
-    teach.editor.editor.click(mine)
+    teach.editor.editor._pick(mine)
     teach.refresh()
     assert teach.segment_id == mine
     assert teach.strip.visible

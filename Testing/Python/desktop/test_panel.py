@@ -273,7 +273,7 @@ def test_side_by_side_shows_the_segmentation_once_and_goes_back(panel, drawing, 
     assert matrix(yellow) == before
 
 
-def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, monkeypatch) -> None:
+def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, monkeypatch, slicer) -> None:
     import qt
 
     panel.segment.structures.tick(own)
@@ -289,6 +289,10 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     review.table.selectRow(0)
     review.accept.click()
     assert review.table.item(0, 3).text() == "accepted"
+    contents = panel.volumes.segmentation.GetSegmentation()
+    segment = contents.GetSegment(review.rows[0]["segment_id"])
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.GetSegmentStatus(segment) == logic.Completed  # as the Segment Editor shows it
     for name, start in (("r.html", "<!doctype html>"), ("r.csv", "structure,volume_ml")):
         monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, n=name: str(tmp_path / n))
         review.report.click()
@@ -325,6 +329,20 @@ def test_the_scene_remembers_a_review_until_the_segmentation_changes(panel, modu
     assert not review.rows
     panel.state.set_text("Review", '{"rows": [{"structure": 3}], "axis": "x"}')
     assert panel.state.review == ([], 0)
+
+
+def test_a_new_result_has_to_be_decided_anew(panel, loaded, own, pump) -> None:
+    from PromptSegLib.mrml.decisions import FLAGGED, decide, decision_of
+
+    panel.segment.structures.tick(own)
+    for _round in range(2):
+        panel.segment.button.click()
+        pump(lambda: not panel.segment.running.running)
+        contents = panel.volumes.segmentation.GetSegmentation()
+        (identity,) = contents.GetSegmentIDs()
+        assert not decision_of(contents.GetSegment(identity))
+        decide(contents.GetSegment(identity), FLAGGED)
+        assert decision_of(contents.GetSegment(identity)) == FLAGGED
 
 
 def test_samples_are_listed_at_startup_and_nothing_is_fetched(module, window, monkeypatch) -> None:

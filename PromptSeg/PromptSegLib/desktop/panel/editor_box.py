@@ -55,7 +55,7 @@ class EditorBox:
             self._open = True
             self._set_up()
             self.editor.setupViewObservations()
-            self.editor.installKeyboardShortcuts()
+            self.editor.installKeyboardShortcuts(slicer.util.mainWindow() or self.editor)
             self._watch()
 
     def exit(self) -> None:

@@ -11,9 +11,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import OutputError, PromptSegError
+from ...mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
 from ...volumes.atomic import replacing
 from ..logic import Logic
-from ..state import ACCEPTED, FLAGGED, State
+from ..state import State
 from . import texts
 from .message import Message
 from .parts import beside, button
@@ -146,12 +147,10 @@ class ReviewTab:
         there = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.check.setText(_("Cancel") if busy else _("Review"))
         self.check.setEnabled(busy or (there and self._volumes.volume is not None))
-        decisions = self._state.decisions
         self.table.setVisible(bool(self.rows))
         self.table.setRowCount(len(self.rows))
         for number, row in enumerate(self.rows):
-            decision = decisions.get(row["segment_id"], "")
-            cells = (row["structure"], f"{row['volume_ml']:.1f}", quality_of(row), status_of(row, decision))
+            cells = (row["structure"], f"{row['volume_ml']:.1f}", quality_of(row), status_of(row, self._decision(row)))
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip("\n".join((row["structure"], *row["remarks"])))
@@ -212,11 +211,20 @@ class ReviewTab:
         if row is None:
             self.message.tell(_("Choose a structure in the table first."))
             return
-        known = self._state.decisions.get(row["segment_id"])
-        self._state.decide(row["segment_id"], "" if known == decision else decision)
+        segment = self._segment(row)
+        if segment is not None:
+            decide(segment, "" if decision_of(segment) == decision else decision)
         number = self.table.currentRow()
         self.refresh()
         self.table.selectRow(number)
+
+    def _segment(self, row: dict[str, Any]) -> Any:
+        node = self._volumes.segmentation
+        return node.GetSegmentation().GetSegment(str(row["segment_id"])) if node is not None else None
+
+    def _decision(self, row: dict[str, Any]) -> str:
+        segment = self._segment(row)
+        return decision_of(segment) if segment is not None else ""
 
     def _beside(self) -> None:
         if self._pair.on:
@@ -231,7 +239,7 @@ class ReviewTab:
         if not path:
             return
         target = Path(str(path))
-        rows = [{**row, "decision": self._state.decisions.get(row["segment_id"], "")} for row in self.rows]
+        rows = [{**row, "decision": self._decision(row)} for row in self.rows]
         try:
             if target.suffix.lower() == ".csv":
                 text = texts.csv_of(rows)
