@@ -5,7 +5,7 @@
 
 Networks are trained from scratch on slices of half the working resolution (4 mm), so that a run takes minutes on one
 core; a choice that only pays at full resolution is not seen here. Dice: every structure by its own prompt, on every
-third slice of the held-out subjects. Finished runs are kept in ``--out`` and not repeated.
+sixth slice of the held-out subjects. Finished runs are kept in ``--out`` and not repeated.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from PromptSegLib.pretrain.tasks import TaskSampler
 from PromptSegLib.pretrain.train import average, train_step
 from PromptSegLib.pretrain.trainee import Trainee, quick_dice
 
+EVERY = 6
+"""Of how many slices of held-out subjects one is looked at."""
 SIZES = ((64, 96), (96, 96))
 BASE = PUNetConfig(windows=(8, 8, 8, 6, 6))
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -93,7 +95,7 @@ def run(
     ema.to(dtype).eval()
     dice: dict[str, list[float]] = {}
     for sample in held_out:
-        picked = np.arange(0, len(sample.grey), 3)
+        picked = np.arange(0, len(sample.grey), EVERY)
         stride = max(1, round(3.0 / sample.slice_mm))
         around = np.clip(picked[:, None] + np.array([-stride, 0, stride]), 0, len(sample.grey) - 1)
         grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1).permute(0, 2, 3, 1).contiguous()

@@ -5,7 +5,9 @@
 
 The slices are spread evenly over the structure's extent, ends included; the first of the teachers is the one subject.
 Beside them the prompt of ``--prompts`` that the backbone was trained with, from all of its subjects: what a few slices
-could come to at best. Rows are kept in the JSON file, and what is there is not done again.
+could come to at best. ``--networks`` adds full fine-tuning (backbone and prompt learned further) and a small U-Net
+from random numbers, on the slices of the one subject. Rows are kept in the JSON file, and what is there is not done
+again.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import time
 
 import numpy as np
 from few_slices import Rows, Task, add_arguments, mean, tasks
+from whole_networks import drawn_slices, fine_tuned, from_scratch
 
+from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.prompts.structure import Structure
@@ -23,17 +27,27 @@ from PromptSegLib.review.metrics import score
 from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.session import Session
 
+NETWORKS = {"full fine-tuning": (fine_tuned, 150, 3e-4), "small U-Net": (from_scratch, 600, 2e-3)}
+"""Steps of all slices, and the network's learning rate."""
+Way = tuple[Backbone, Prompt, float]
 
-def ways(session: Session, teachers: list[Task], k: int, shipped: Prompt | None) -> dict[str, tuple[Prompt, float]]:
-    """Each way's prompt and the seconds that it took to learn."""
-    found: dict[str, tuple[Prompt, float]] = {}
+
+def ways(session: Session, teachers: list[Task], k: int, shipped: Prompt | None, networks: bool) -> dict[str, Way]:
+    """Each way's network and prompt, and the seconds that it took to learn."""
+    found: dict[str, Way] = {}
+    backbone = session.backbone
     for count in sorted({1, len(teachers)}):
         start = time.perf_counter()
         pairs = [(t.volume, t.draw(evenly_spaced(t.mask, k))) for t in teachers[:count]]
         prompt = session.tune(pairs, Structure(teachers[0].structure)).prompt
-        found["one subject" if count == 1 else f"{count} subjects"] = (prompt, time.perf_counter() - start)
+        found["one subject" if count == 1 else f"{count} subjects"] = (backbone, prompt, time.perf_counter() - start)
     if shipped is not None:
-        found["pre-trained"] = (shipped, float("nan"))
+        found["pre-trained"] = (backbone, shipped, float("nan"))
+    if networks:
+        slices = drawn_slices(teachers[:1], k)
+        for title, (learn, steps, lr) in NETWORKS.items():
+            start = time.perf_counter()
+            found[title] = (*learn(backbone, found["one subject"][1], slices, steps, lr), time.perf_counter() - start)
     return found
 
 
@@ -43,6 +57,7 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--teachers", required=True, help="names of the subjects whose slices are drawn, with commas")
     parser.add_argument("--prompts", default="abdomen-ct", help="the set that has the pre-trained prompts")
+    parser.add_argument("--networks", action="store_true", help="also whole networks on the same slices")
     parser.add_argument("-k", type=int, default=5)
     options = parser.parse_args()
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
@@ -60,14 +75,16 @@ def main() -> None:
         todo = [t for t in patients.get(structure, ()) if f"{key} {t.case}" not in rows.rows]
         if not todo or time.perf_counter() - began > 60 * options.minutes:
             continue
-        prompts = ways(session, some, options.k, known.get(structure))
+        learned = ways(session, some, options.k, known.get(structure), options.networks)
+        whole = session.backbone
         for task in todo:
             session.set_volume(task.volume)
             dice = {}
-            for title, (prompt, _) in prompts.items():
+            for title, (session.backbone, prompt, _) in learned.items():
                 mask = session.segment([prompt]).mask(prompt.structure.name)
                 dice[title] = score(mask, task.mask, task.volume.grid.spacing[::-1]).dice
-            seconds = {title: taken for title, (_, taken) in prompts.items()}
+            session.backbone = whole
+            seconds = {title: taken for title, (*_, taken) in learned.items()}
             rows.add(f"{key} {task.case}", {"structure": structure, "case": task.case, "dice": dice, "tune": seconds})
             print(f"{structure}, {task.case}: " + ", ".join(f"{t} {d:.3f}" for t, d in dice.items()), flush=True)
     table(list(rows.rows.values()))
@@ -84,7 +101,7 @@ def table(rows: list[dict]) -> None:
         print(f"| {structure} | {len(own)} | " + " | ".join(f"{value:.3f}" for value in columns[-1]) + " |")
     means = [float(np.nanmean(column)) for column in zip(*columns, strict=True)]
     print(f"| **mean of {len(columns)}** | | " + " | ".join(f"**{value:.3f}**" for value in means) + " |")
-    seconds = [mean([row["tune"].get(title, float("nan")) for row in rows]) for title in titles[:2]]
+    seconds = [mean([row["tune"].get(title, float("nan")) for row in rows]) for title in titles]
     print("Seconds to learn: " + ", ".join(f"{t} {s:.0f}" for t, s in zip(titles, seconds, strict=False)))
 
 

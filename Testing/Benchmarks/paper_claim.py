@@ -61,6 +61,12 @@ class Settings:
     batches: int = 60
     dense: float = 1.0
     """Weight of the loss of all base structures at once, which reaches the network past their deep tokens."""
+    shown: float = 0.0
+    """Weight of tasks that are shown in other slices: base structures, unions of two, and all of one brightness."""
+    cpa: float = 0.01
+    """Weight of contrastive prototype assignment in mode "joint"."""
+    head_width: int = 16
+    """Features that the head compares."""
     groups: int = 2
     every: int = 3
     base: tuple[str, ...] = BASE
@@ -69,9 +75,11 @@ class Settings:
 
     def network(self) -> PUNetConfig:
         """The sizes of the network."""
-        return (
-            paper() if self.config == "paper" else PUNetConfig(prompted_encoder_levels=(1, 2, 3, 4), proposer_width=0)
-        )
+        if self.config == "paper":
+            return paper()
+        levels = (1, 2, 3, 4) if self.config == "all blocks" else (4,)
+        width = PUNetConfig.proposer_width if self.shown else 0
+        return PUNetConfig(prompted_encoder_levels=levels, proposer_width=width, head_width=self.head_width)
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,8 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
         ema=0.99,
         mode=mode,
         dense=settings.dense,
+        shown=settings.shown,
+        cpa=settings.cpa,
     )
     began = time.process_time()
     torch.manual_seed(recipe.seed)
@@ -375,11 +385,14 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=1.0, help="multiplies all numbers of steps")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--spacing", type=float, default=3.0, help="in-plane, in mm")
-    parser.add_argument("--config", choices=("all blocks", "paper"), default="all blocks")
+    parser.add_argument("--config", choices=("all blocks", "decoder", "paper"), default="all blocks")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="only these ways")
     parser.add_argument("--structures", nargs="+", choices=NEW, help="only these structures")
     parser.add_argument("--subjects", nargs="+", type=int, help="only these numbers of subjects (0: all)")
     parser.add_argument("--dense", type=float, default=1.0, help="weight of the dense loss in pre-training")
+    parser.add_argument("--shown", type=float, default=0.0, help="weight of shown tasks in pre-training")
+    parser.add_argument("--cpa", type=float, default=0.01, help="weight of prototype assignment in mode joint")
+    parser.add_argument("--head-width", type=int, default=16, help="features that the head compares")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
     options = parser.parse_args()
     results = Results(options.out)
@@ -400,6 +413,9 @@ def main() -> None:
         steps=max(1, round(usual.steps * options.budget)),
         batches=max(1, round(usual.batches * options.budget)),
         dense=options.dense,
+        shown=options.shown,
+        cpa=options.cpa,
+        head_width=options.head_width,
     )
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)
