@@ -31,6 +31,10 @@ class Teaching(Asking):
         self._taught: tuple[Any, Any, str] | None = None
         self._before = False
 
+    def rounds_of(self, volume: Any, segmentation: Any, segment_id: str) -> list[TeachResult]:
+        """The rounds, if they are of this segment of this volume; otherwise none."""
+        return self.rounds if self._taught == (volume, segmentation, segment_id) else []
+
     def preview(self, *where: Any, axis: int = 0, background_id: str = "", **listeners: Any) -> Job:
         """A first mask of what was drawn, within seconds: as :meth:`teach`, without a gradient step."""
         return self._teach("preview", *where, axis=axis, background_id=background_id, steps=0, **listeners)

@@ -97,3 +97,67 @@ def test_the_applications_editor_gets_its_settings_back(panel, module, loaded, p
     assert node.GetAttribute("Paint.BrushSphere") is None
     assert node.GetAttribute("BrushSphere") == "1"
     assert node.GetOverwriteMode() == node.OverwriteAllSegments
+
+
+def test_rounds_are_of_the_segment_at_hand(panel, drawn, pump) -> None:
+    teach = panel.teach
+    for index in (5, 7):
+        teach._go(index)
+        teach.mark_complete()
+    mine = teach.segment_id
+    teach.teach.click()
+    pump(lambda: not teach.running.running)
+    first = teach.rounds.last
+    assert first is not None
+    teach.name.setText("another")
+    teach.begin.click()
+    assert teach.segment_id != mine
+    assert teach.rounds.last is None  # or it would start from another structure's prompt
+    assert teach.teach.text == "Teach"
+    assert not teach.rounds.accept.visible
+    teach.editor.editor._pick(mine)
+    teach.refresh()
+    assert teach.rounds.last is first
+    assert teach.teach.text == "Teach again"
+
+
+def test_nothing_is_drawn_in_a_segmentation_that_is_not_shown(panel, drawn, slicer) -> None:
+    assert panel.teach.editor.effect == "Paint"
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    panel.volumes.choose_segmentation(other)
+    node = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert not node.GetActiveEffectName()
+    assert panel.teach.hint.visible
+
+
+def test_a_second_structure_leaves_the_first_its_name(panel, drawn) -> None:
+    teach = panel.teach
+    first = teach.segment_id
+    contents = panel.volumes.segmentation.GetSegmentation()
+    teach.name.setText("my spleen")
+    teach.name.editingFinished.emit()  # the focus goes to the button, before it is pressed
+    teach.begin.click()
+    assert teach.segment_id != first
+    names = [contents.GetSegment(one).GetName() for one in (first, teach.segment_id)]
+    assert names == ["my liver", "my spleen"]
+    teach.begin.click()  # nothing new was typed
+    assert not teach.name.text
+    teach.refresh()
+    assert not teach.name.text
+    teach.name.setText("third")
+    teach.name.returnPressed.emit()
+    assert contents.GetSegment(teach.segment_id).GetName() == "third"
+    teach.name.setText("fourth")
+    teach.name.returnPressed.emit()  # another name
+    assert contents.GetSegment(teach.segment_id).GetName() == "fourth"
+    assert contents.GetNumberOfSegments() == 5
+
+
+def test_what_is_typed_and_not_entered_is_forgotten_with_another_segment(panel, drawn) -> None:
+    teach = panel.teach
+    mine = teach.segment_id
+    teach.name.setText("my spleen")
+    teach.begin.click()
+    teach.name.setText("something")
+    teach.editor.editor._pick(mine)
+    assert teach.name.text == "my liver"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
@@ -44,9 +44,9 @@ class Rounds:
         known = self._logic.rounds
         return known[-1] if known and self.result is known[-1] else None
 
-    def begin(self) -> None:
-        """Another structure."""
-        self.result = None
+    def begin(self, known: Sequence[TeachResult] = ()) -> None:
+        """Another structure, with the rounds that are known of it."""
+        self.result = known[-1] if known else None
         self.refresh(False)
 
     def add(self, result: TeachResult) -> None:
@@ -63,7 +63,7 @@ class Rounds:
         known = self.result
         self.quality.setText(texts.quality(known.left_out, known.estimate) if known is not None else "")
         self.quality.setVisible(known is not None and not busy)
-        self._buttons.setVisible(bool(self._logic.rounds) and not busy)
+        self._buttons.setVisible(known is not None and not busy)
 
     def toggle(self) -> str:
         """Show the round before instead of the last one, and back; says which it is now."""

@@ -50,7 +50,7 @@ class TeachTab:
         self._statuses: list[SliceStatus] = []
         self._drawn_at_round: list[SliceStatus] = []
         self._drawn_now: list[SliceStatus] = []
-        self._shown = False
+        self._shown = self._naming = False
         self.watch = ViewWatch(self._moved)
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, self._changed)
@@ -69,7 +69,9 @@ class TeachTab:
         self._completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
         self._completer.setFilterMode(qt.Qt.MatchContains)
         self.name.setCompleter(self._completer)
-        self.name.connect("editingFinished()", self._named)
+        self.name.setToolTip(_("Enter begins to draw it, or renames the structure that is drawn"))
+        self.name.connect("returnPressed()", self._entered)
+        self.name.connect("textChanged(QString)", lambda text: self._say_code())
         self.begin = button(_("Draw"), _("Make a segment of that name and draw in it"), self._begin)
         self.code = qt.QLabel()
         self.code.setWordWrap(True)
@@ -144,6 +146,8 @@ class TeachTab:
         self.watch.watch(chosen, self._volumes.volume)
         self._observe()
         self._edit()
+        self._say_name()
+        self._go_on()
         self.refresh()
 
     def exit(self) -> None:
@@ -171,8 +175,8 @@ class TeachTab:
         self.hint.setVisible(not identity)
         self.begin.setEnabled(volume is not None and not self.running.running)
         self.begin.setText(_("New") if identity else _("Draw"))
-        if identity and not self.name.hasFocus():
-            self.name.setText(node.GetSegmentation().GetSegment(identity).GetName())
+        if identity and not (self._naming or self.name.hasFocus() or self.name.modified):
+            self.name.setText(chosen.GetName())  # renamed in the segments table
         self._say_code()
         self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:
@@ -201,7 +205,7 @@ class TeachTab:
         kind = self.running.job.kind if self.running.job is not None else ""
         self.preview.setVisible(not busy)
         self.preview.setEnabled(drawn)
-        self.teach.setText(_("Cancel") if busy else _("Teach again") if self._logic.rounds else _("Teach"))
+        self.teach.setText(_("Cancel") if busy else _("Teach again") if self.rounds.result is not None else _("Teach"))
         self.teach.setEnabled(busy or drawn)
         self.keep.setVisible(kind == "teach")
         self._marks.setEnabled(not busy)
@@ -222,6 +226,7 @@ class TeachTab:
         volume = self._volumes.volume
         name = str(self.name.text).strip()
         if not name or (self.segment_id and name == self._segment().GetName()):
+            self._naming = True
             self.name.setText("")
             self.name.setFocus()
             self.message.tell(_("Type the name of the structure, then press Draw."))
@@ -239,6 +244,8 @@ class TeachTab:
         self.editor.save_state()
         identity = slices.add_segment(node, name)
         self._state.set_text("Segment", identity)
+        self._naming = False
+        self.name.setText(name)
         self._drawn_at_round = []
         self.strip.show_suggested(())
         self.rounds.begin()
@@ -248,11 +255,16 @@ class TeachTab:
         self.editor.draw_in(identity)
         self.message.tell(_("Draw the structure in a few slices. Press Complete when it is whole in a slice."))
 
-    def _named(self) -> None:
-        segment, name = self._segment(), str(self.name.text).strip()
-        if segment is not None and self.segment_id and name and segment.GetName() != name:
-            slices.name_segment(segment, name)
-        self._say_code()
+    def _entered(self) -> None:
+        """Enter in the line of the name: a new structure, or another name for the one at hand. Losing the focus does
+        nothing, or a press on the button New would rename."""
+        name = str(self.name.text).strip()
+        if not self.segment_id or self._naming:
+            if name and self.begin.enabled:
+                self._begin()
+        elif name:
+            self.name.setText(name)
+            slices.name_segment(self._segment(), name)
 
     def _say_code(self) -> None:
         said = texts.code_of(str(self.name.text))
@@ -262,12 +274,29 @@ class TeachTab:
     def _another_segment(self, identity: str) -> None:
         if self._shown and identity and identity != self._chosen_id:
             self._state.set_text("Segment", identity)
-            self.rounds.begin()
+            self._say_name()
+            self._go_on()
             self._later.start()
+
+    def _say_name(self) -> None:
+        """The name of the segment at hand, whatever was typed and not entered."""
+        self._naming = False
+        if self.segment_id:
+            self.name.setText(self._segment().GetName())
+
+    def _go_on(self) -> None:
+        """With the rounds of the segment at hand, if there are any."""
+        known = self._logic.rounds_of(self._volumes.volume, self._volumes.segmentation, self.segment_id)
+        if self.rounds.result is not (known[-1] if known else None):
+            self.rounds.begin(known)
+            self._drawn_at_round = []
+            self.strip.show_suggested([int(one["index"]) for one in self.rounds.suggestions()])
+            self.curve.setVisible(False)
 
     def _edit(self) -> None:
         node, volume = self._volumes.segmentation, self._volumes.volume
         if node is None or volume is None or self._segment() is None:
+            self.editor.exit()  # nothing is drawn where it cannot be seen
             return
         self.editor.enter(node, volume, self._chosen_id)
         self._logic.save_state = self.editor.save_state
