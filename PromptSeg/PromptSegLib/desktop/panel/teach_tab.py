@@ -13,7 +13,7 @@ from ...errors import PromptSegError
 from ...mrml import nodes, slices
 from ...progress import Progress
 from ...prompts.structure import Structure
-from ...prompts.terminology import find, structures
+from ...prompts.terminology import find
 from ...tune.annotations import SliceStatus
 from ..logic import Logic
 from ..results import TeachResult
@@ -22,6 +22,7 @@ from . import texts
 from .curve import Curve
 from .editor_box import EditorBox
 from .message import Message
+from .naming import Naming
 from .parts import beside, button
 from .rounds import Rounds
 from .running import Running
@@ -50,7 +51,7 @@ class TeachTab:
         self._statuses: list[SliceStatus] = []
         self._drawn_at_round: list[SliceStatus] = []
         self._drawn_now: list[SliceStatus] = []
-        self._shown = self._naming = False
+        self._shown = False
         self.watch = ViewWatch(self._moved)
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, self._changed)
@@ -62,19 +63,8 @@ class TeachTab:
 
     def _build(self) -> None:
         self.widget = qt.QWidget()
-        self.name = qt.QLineEdit()
-        self.name.setPlaceholderText(_("Name of the new structure, for example left kidney"))
-        self.name.setAccessibleName(_("Name of the structure"))
-        self._completer = qt.QCompleter([one.name for one in structures()])  # the line does not own it
-        self._completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
-        self._completer.setFilterMode(qt.Qt.MatchContains)
-        self.name.setCompleter(self._completer)
-        self.name.setToolTip(_("Enter begins to draw it, or renames the structure that is drawn"))
-        self.name.connect("returnPressed()", self._entered)
-        self.name.connect("textChanged(QString)", lambda text: self._say_code())
-        self.begin = button(_("Draw"), _("Make a segment of that name and draw in it"), self._begin)
-        self.code = qt.QLabel()
-        self.code.setWordWrap(True)
+        self.naming = Naming(self._begin, self._rename, self._ask_for_name)
+        self.name, self.begin = self.naming.line, self.naming.begin
         self.view = qt.QComboBox()
         self.view.setAccessibleName(_("View to draw in"))
         for name, title in VIEWS.items():
@@ -108,7 +98,7 @@ class TeachTab:
         self._of_segment = (*above, *below)
         layout = qt.QVBoxLayout(self.widget)
         last = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
-        for one in (beside(self.name, self.begin), self.code, self.hint, self._drawing, *last):
+        for one in (self.naming.widget, self.hint, self._drawing, *last):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)
@@ -146,7 +136,7 @@ class TeachTab:
         self.watch.watch(chosen, self._volumes.volume)
         self._observe()
         self._edit()
-        self._say_name()
+        self.naming.show(self._drawn_name)
         self._go_on()
         self.refresh()
 
@@ -173,11 +163,7 @@ class TeachTab:
             )
         )
         self.hint.setVisible(not identity)
-        self.begin.setEnabled(volume is not None and not self.running.running)
-        self.begin.setText(_("New") if identity else _("Draw"))
-        if identity and not (self._naming or self.name.hasFocus() or self.name.modified):
-            self.name.setText(chosen.GetName())  # renamed in the segments table
-        self._say_code()
+        self.naming.refresh(self._drawn_name, enabled=volume is not None and not self.running.running)
         self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:
             return
@@ -222,15 +208,18 @@ class TeachTab:
 
     # Drawing
 
-    def _begin(self) -> None:
+    @property
+    def _drawn_name(self) -> str:
+        return str(self._segment().GetName()) if self.segment_id else ""
+
+    def _ask_for_name(self) -> None:
+        self.message.tell(_("Type the name of the structure, then press Draw."))
+
+    def _rename(self, name: str) -> None:
+        slices.name_segment(self._segment(), name)
+
+    def _begin(self, name: str) -> None:
         volume = self._volumes.volume
-        name = str(self.name.text).strip()
-        if not name or (self.segment_id and name == self._segment().GetName()):
-            self._naming = True
-            self.name.setText("")
-            self.name.setFocus()
-            self.message.tell(_("Type the name of the structure, then press Draw."))
-            return
         self.message.clear()
         node = self._volumes.segmentation
         try:
@@ -244,8 +233,6 @@ class TeachTab:
         self.editor.save_state()
         identity = slices.add_segment(node, name)
         self._state.set_text("Segment", identity)
-        self._naming = False
-        self.name.setText(name)
         self._drawn_at_round = []
         self.strip.show_suggested(())
         self.rounds.begin()
@@ -255,34 +242,12 @@ class TeachTab:
         self.editor.draw_in(identity)
         self.message.tell(_("Draw the structure in a few slices. Press Complete when it is whole in a slice."))
 
-    def _entered(self) -> None:
-        """Enter in the line of the name: a new structure, or another name for the one at hand. Losing the focus does
-        nothing, or a press on the button New would rename."""
-        name = str(self.name.text).strip()
-        if not self.segment_id or self._naming:
-            if name and self.begin.enabled:
-                self._begin()
-        elif name:
-            self.name.setText(name)
-            slices.name_segment(self._segment(), name)
-
-    def _say_code(self) -> None:
-        said = texts.code_of(str(self.name.text))
-        self.code.setText(said)
-        self.code.setVisible(bool(said))
-
     def _another_segment(self, identity: str) -> None:
         if self._shown and identity and identity != self._chosen_id:
             self._state.set_text("Segment", identity)
-            self._say_name()
+            self.naming.show(self._drawn_name)
             self._go_on()
             self._later.start()
-
-    def _say_name(self) -> None:
-        """The name of the segment at hand, whatever was typed and not entered."""
-        self._naming = False
-        if self.segment_id:
-            self.name.setText(self._segment().GetName())
 
     def _go_on(self) -> None:
         """With the rounds of the segment at hand, if there are any."""
