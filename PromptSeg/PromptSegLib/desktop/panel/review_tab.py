@@ -87,6 +87,7 @@ class ReviewTab:
         self.places.setWordWrap(True)
         self.places.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         self.places.connect("currentRowChanged(int)", self._go)
+        self.places.connect("itemClicked(QListWidgetItem*)", lambda item: self._go(int(self.places.currentRow)))
         self.unsure = qt.QSlider(qt.Qt.Horizontal)
         self.unsure.setRange(0, 100)
         self.unsure.setToolTip(_("How strongly the map of what is unsure is laid over the slices"))
