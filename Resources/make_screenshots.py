@@ -96,6 +96,7 @@ def main() -> None:
     camera.wait(lambda: panel.segment.running._bar.value > 300)
     camera.shoot("segment-running")
     camera.wait(lambda: not panel.segment.running.running)
+    camera.shoot("segment-result")
     panel.tabs.setCurrentIndex(1)
     camera.shoot("teach-start")
     value = next(v for v, one in labels.names.items() if "right lung" in one.name)
