@@ -366,6 +366,7 @@ class TeachTab:
 
     def _round_changed(self) -> None:
         self._state.keep_review([], 0)  # it was of the round before
+        self._go_on()  # another segment may have been chosen meanwhile
         self.refresh()
 
     # Watching what is drawn
