@@ -23,7 +23,7 @@ from PromptSegLib.model.losses import mask_loss
 from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.segment.segmenter import WorkingVolumes
-from PromptSegLib.tune.examples import _vary
+from PromptSegLib.tune.examples import vary
 
 
 class SmallUNet(nn.Module):
@@ -89,7 +89,7 @@ def teach(
         share = min((step + 1) / max(1, steps // 10), 0.55 + 0.45 * math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * share
-        x, t, w = (images, target, valid) if step % 4 == 0 else _vary(images, target, valid, generator)
+        x, t, w = (images, target, valid) if step % 4 == 0 else vary(images, target, valid, generator)
         with torch.no_grad():
             torch._foreach_copy_(list(fast.parameters()), own)
         fast.zero_grad(set_to_none=True)

@@ -107,7 +107,7 @@ def make_examples(
     encoded, all_targets, all_valids = [], [], []
     for v in range(1 + variants):
         check(should_stop)
-        x, t, w = (pictures, target, valid) if v == 0 else _vary(pictures, target, valid, generator)
+        x, t, w = (pictures, target, valid) if v == 0 else vary(pictures, target, valid, generator)
         encoded.append(backbone.net.encode(x.to(backbone.device, backbone.dtype)))
         all_targets.append(t)
         all_valids.append(w)
@@ -116,8 +116,11 @@ def make_examples(
     return Examples(places, shown, encoded, torch.stack(all_targets).to(place), torch.stack(all_valids).to(place))
 
 
-def _vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Small rotations, scalings and shifts, brightness, contrast and noise: one patient as several."""
+def vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Small rotations, scalings and shifts, brightness, contrast and noise: one patient as several.
+
+    ``images`` (n, H, W, 3) -1..1, ``target`` and ``valid`` (n, H, W) 0..1; each slice is varied in its own way.
+    """
     n, height, width, _ = images.shape
 
     def normal(*shape: int) -> Tensor:
