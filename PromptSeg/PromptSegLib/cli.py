@@ -19,12 +19,14 @@ from .commands import demo, evaluate, info, pretrain, prompts, review, segment, 
 from .commands.console import Console
 from .commands.stopping import StopOnSignal
 from .errors import InputError, Stopped, as_problem
+from .threads import wait_passively
 
 DONE, DEFECT, PROBLEM, STOPPED, UNREAD = 0, 1, 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status; ``arguments`` default to the process's own."""
+    wait_passively()
     words = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

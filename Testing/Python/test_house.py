@@ -24,7 +24,7 @@ LIBRARY = ROOT / "PromptSeg" / "PromptSegLib"
 # A module imports from its own level or below; the faces stand on top.
 LEVELS = (
     ("errors",),
-    ("progress", "resources"),
+    ("progress", "resources", "threads"),
     ("volumes", "prompts", "model"),
     ("segment", "tune", "review", "pretrain"),
     ("session",),

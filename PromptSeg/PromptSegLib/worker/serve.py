@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import PromptSegError, Stopped, as_problem
 from ..progress import Progress
+from ..threads import wait_passively
 from .protocol import PROTOCOL, Lines, RequestError, decode, decode_request, encode
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until standard input closes."""
+    wait_passively()
     parser = argparse.ArgumentParser("python -m PromptSegLib.worker", description=__doc__, allow_abbrev=False)
     add_arguments(parser)
     return serve(parser.parse_args(arguments))

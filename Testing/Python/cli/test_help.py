@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import pytest
@@ -94,3 +95,12 @@ def test_a_wrong_command_line_is_one_sentence(words: list[str], capsys) -> None:
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert captured.err.endswith(".\n")
+
+
+def test_compute_threads_leave_their_cores_while_they_wait(monkeypatch, capsys) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # whoever sets it knows why
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
