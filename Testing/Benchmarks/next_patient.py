@@ -71,7 +71,7 @@ def main() -> None:
     rows, began = Rows(options.json), time.perf_counter()
     session, known = Session(options.backbone, threads=options.threads), resolve(options.prompts)
     for structure, some in teachers.items():
-        key = f"{session.backbone.id[:12]} {options.teachers} {options.k} {structure}"
+        key = f"{session.backbone.id[:12]} {options.teachers} {options.k} {structure}" + " networks" * options.networks
         todo = [t for t in patients.get(structure, ()) if f"{key} {t.case}" not in rows.rows]
         if not todo or time.perf_counter() - began > 60 * options.minutes:
             continue
@@ -80,7 +80,8 @@ def main() -> None:
         for task in todo:
             session.set_volume(task.volume)
             dice = {}
-            for title, (session.backbone, prompt, _) in learned.items():
+            for title, (backbone, prompt, _) in learned.items():
+                session.backbone = backbone
                 mask = session.segment([prompt]).mask(prompt.structure.name)
                 dice[title] = score(mask, task.mask, task.volume.grid.spacing[::-1]).dice
             session.backbone = whole
@@ -102,7 +103,7 @@ def table(rows: list[dict]) -> None:
     means = [float(np.nanmean(column)) for column in zip(*columns, strict=True)]
     print(f"| **mean of {len(columns)}** | | " + " | ".join(f"**{value:.3f}**" for value in means) + " |")
     seconds = [mean([row["tune"].get(title, float("nan")) for row in rows]) for title in titles]
-    print("Seconds to learn: " + ", ".join(f"{t} {s:.0f}" for t, s in zip(titles, seconds, strict=False)))
+    print("Seconds to learn: " + ", ".join(f"{t} {s:.0f}" for t, s in zip(titles, seconds, strict=True)))
 
 
 if __name__ == "__main__":

@@ -144,12 +144,6 @@ class _Effect:
     def __init__(self, name: str, node: Any) -> None:
         self.name, self._node = name, node
 
-    def setParameter(self, name: str, value: Any) -> None:
-        self._node.SetAttribute(f"{self.name}.{name}", str(value))
-
-    def setCommonParameter(self, name: str, value: Any) -> None:
-        self._node.SetAttribute(name, str(value))
-
     def parameter(self, name: str) -> str:
         own = self._node.GetAttribute(f"{self.name}.{name}")
         return own if own is not None else (self._node.GetAttribute(name) or "")
@@ -253,17 +247,13 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
             self._updating = False
 
     def _select(self, identity: str) -> None:
-        """A row of the table of segments is selected."""
+        """A row of the table of segments is selected, by the widget itself or by a click."""
         if identity == self._row:
             return
         self._row = identity
         if identity != self.currentSegmentID():
             self._node.SetSelectedSegmentID(identity or None)
             self.currentSegmentIDChanged.emit(identity)
-
-    def _pick(self, identity: str) -> None:
-        """A user clicks a segment in the table."""
-        self._select(identity)
 
     def setSegmentationNode(self, node: Any) -> None:
         assert self._node is not None or node is None, "set the segment editor node first"

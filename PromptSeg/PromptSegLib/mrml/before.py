@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from .nodes import LABELMAP, SURFACE, remove
+from .nodes import LABELMAP, STATUS_TAG, SURFACE, remove
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class _Segment:
     changed: int
     former: Any
     value: int
+    status: str
 
 
 class Before:
@@ -31,9 +32,10 @@ class Before:
         self._made = made
         self._segments: list[_Segment] = []
 
-    def keep(self, identity: str, shown: Any, former: Any, value: int) -> None:
-        """A segment that is about to show ``shown`` in place of ``former`` (None for a new segment)."""
-        self._segments.append(_Segment(identity, shown, int(shown.GetMTime()), former, value))
+    def keep(self, identity: str, shown: Any, former: Any, value: int, status: str) -> None:
+        """A segment shows ``shown`` in place of ``former`` (None for a new segment), which had that label value and
+        status."""
+        self._segments.append(_Segment(identity, shown, int(shown.GetMTime()), former, value, status))
 
     def bring_back(self) -> None:
         """Have it as it was. Raises :class:`InputError`, and changes nothing, where a segment was edited since."""
@@ -45,9 +47,7 @@ class Before:
             segment = contents.GetSegment(one.identity)
             now = segment.GetRepresentation(LABELMAP)
             if now is not one.shown or now.GetMTime() != one.changed:
-                raise InputError(
-                    f"{segment.GetName()} was changed since", "use Undo in the module Segment Editor, or delete it"
-                )
+                raise InputError(f"{segment.GetName()} was changed since", "delete the segments that are not wanted")
         in_3d = contents.ContainsRepresentation(SURFACE)
         were = self.node.StartModify()
         try:
@@ -59,6 +59,8 @@ class Before:
                 segment.RemoveAllRepresentations(LABELMAP)
                 segment.SetLabelValue(one.value)
                 segment.AddRepresentation(LABELMAP, one.former)
+                if one.status:
+                    segment.SetTag(STATUS_TAG, one.status)
                 segment.Modified()
             if in_3d and contents.GetNumberOfSegments():
                 contents.CreateRepresentation(SURFACE)

@@ -9,7 +9,7 @@ not fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ..prompts.structure import Structure
 from ..prompts.terminology import entry_string
 from ..volumes.volume import Grid, Volume
 from .images import array_of, image_of, image_to_world, matrix_of, oriented_image, vtk_matrix
+
+if TYPE_CHECKING:
+    from .before import Before
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
@@ -41,13 +44,6 @@ class Result(Protocol):
     @property
     def low(self) -> tuple[int, int, int]:
         """Where the box begins."""
-
-
-class Kept(Protocol):
-    """What :func:`show` tells of each segment that it changes; see :class:`PromptSegLib.mrml.before.Before`."""
-
-    def keep(self, identity: str, shown: Any, former: Any, value: int) -> None:
-        """``former`` is the label map that ``shown`` replaces, None for a new segment."""
 
 
 def grid_of(node: Any) -> Grid:
@@ -142,7 +138,7 @@ def show(
     *,
     images: Sequence[Any] | None = None,
     suffix: str = "",
-    before: Kept | None = None,
+    before: Before | None = None,
 ) -> list[str]:
     """Put masks into a segmentation node, all at once, and give the ids of their segments.
 
@@ -177,11 +173,12 @@ def show(
         for one, image in zip(results, images, strict=True):
             name = one.structure.name
             segment_id = former.get(name, "")
-            replaced, value = None, 1
+            replaced, value, status = None, 1, ""
             if segment_id:
                 segmentation.SeparateSegmentLabelmap(segment_id)  # it may share its label map with drawn segments
                 segment = segmentation.GetSegment(segment_id)
                 replaced, value = segment.GetRepresentation(LABELMAP), segment.GetLabelValue()
+                status = tag(segment, STATUS_TAG)
                 segment.RemoveAllRepresentations(LABELMAP)
                 segment.SetLabelValue(1)
                 segment.AddRepresentation(LABELMAP, image)
@@ -196,7 +193,7 @@ def show(
                 segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
                 segmentation.AddSegment(segment, segment_id)
             if before is not None:
-                before.keep(segment_id, image, replaced, value)
+                before.keep(segment_id, image, replaced, value, status)
             ids.append(segment_id)
         if in_3d:
             segmentation.CreateRepresentation(SURFACE)  # of those that lack it

@@ -59,13 +59,13 @@ def test_coming_back_goes_on_with_what_was_drawn(panel, module, drawn, slicer) -
 def test_a_click_on_a_result_leaves_a_way_back(panel, drawn) -> None:
     teach = panel.teach
     mine = teach.segment_id
-    teach.editor.editor._pick(drawn[0])
+    teach.editor.editor._select(drawn[0])
     teach.refresh()
     assert not teach.segment_id
     assert teach.editor.widget.visible
     assert not teach.strip.visible
     assert "liver" in teach.hint.text
-    teach.editor.editor._pick(mine)
+    teach.editor.editor._select(mine)
     teach.refresh()
     assert teach.segment_id == mine
     assert teach.strip.visible
@@ -115,7 +115,7 @@ def test_rounds_are_of_the_segment_at_hand(panel, drawn, pump) -> None:
     assert teach.rounds.last is None  # or it would start from another structure's prompt
     assert teach.teach.text == "Teach"
     assert not teach.rounds.accept.visible
-    teach.editor.editor._pick(mine)
+    teach.editor.editor._select(mine)
     teach.refresh()
     assert teach.rounds.last is first
     assert teach.teach.text == "Teach again"
@@ -159,5 +159,5 @@ def test_what_is_typed_and_not_entered_is_forgotten_with_another_segment(panel, 
     teach.name.setText("my spleen")
     teach.begin.click()
     teach.name.setText("something")
-    teach.editor.editor._pick(mine)
+    teach.editor.editor._select(mine)
     assert teach.name.text == "my liver"

@@ -74,6 +74,7 @@ def test_segmenting_by_mouse(panel, loaded, own, pump, slicer) -> None:
 
 def test_undo_brings_back_what_was_there(panel, loaded, own, pump, slicer) -> None:
     from PromptSegLib.mrml import nodes
+    from PromptSegLib.mrml.decisions import ACCEPTED, decide, decision_of
 
     def segmented() -> None:
         panel.segment.button.click()
@@ -94,10 +95,13 @@ def test_undo_brings_back_what_was_there(panel, loaded, own, pump, slicer) -> No
     segment = node.GetSegmentation().GetSegment(identity)
     mine = oriented_image(np.ones((2, 3, 4), bool), (1, 1, 1), nodes.grid_of(loaded).ijk_to_ras)
     segment.AddRepresentation("Binary labelmap", mine)
+    decide(segment, ACCEPTED)
     segmented()
+    assert not decision_of(segment)
     assert nodes.segment_mask(node, identity, loaded).sum() != 24
     undo()
     assert nodes.segment_mask(node, identity, loaded).sum() == 24
+    assert decision_of(segment) == ACCEPTED
     segmented()
     segment.GetRepresentation("Binary labelmap").Modified()  # a stroke
     undo()

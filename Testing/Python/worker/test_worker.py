@@ -363,3 +363,15 @@ def _is_zombie(process: int) -> bool:
     """Ended, but whoever adopted it has not looked yet."""
     stat = Path(f"/proc/{process}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_its_compute_threads_leave_their_cores_while_they_wait(monkeypatch, tmp_path) -> None:
+    import os
+
+    from PromptSegLib.worker import serve
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is put back
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(serve, "serve", lambda args: 0)
+    assert serve.main(["--jobs", str(tmp_path)]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

@@ -99,13 +99,10 @@ class EditorBox:
 
     def lock(self, on: bool) -> None:
         """Nothing is drawn while what is drawn is being read; afterwards the effect is back that was active."""
-        if on:
-            self._effect_before = self.effect
+        former, self._effect_before = self._effect_before, self.effect if on else ""
         self.editor.readOnly = on
-        if not on and self._open and self._effect_before:
-            self.editor.setActiveEffectByName(self._effect_before)
-        if not on:
-            self._effect_before = ""
+        if not on and self._open and former:
+            self.editor.setActiveEffectByName(former)
 
     def _chosen(self, segment_id: str) -> None:
         if not self._entering and self.on_segment is not None:
