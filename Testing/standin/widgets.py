@@ -53,6 +53,7 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
 
     currentNodeChanged = Signal(object)  # noqa: N815
     nodeAddedByUser = Signal(object)  # noqa: N815
+    nodeAdded = Signal(object)  # noqa: N815
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
@@ -118,11 +119,14 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
             found.insert(0, ("", self._noneText))
         self.blockSignals(True)
         self.clear()
-        self._ids = [identity for identity, _ in found]
+        former, self._ids = set(self._ids), [identity for identity, _ in found]
         self.addItems([name for _, name in found])
         self.blockSignals(False)
         wanted = self._current if self._current in self._ids else (self._ids[0] if not self._none else "")
         self._go(wanted)
+        for identity in self._ids:
+            if identity and identity not in former:
+                self.nodeAdded.emit(self._scene.GetNodeByID(identity))
 
     def _go(self, identity: str) -> None:
         if identity not in self._ids:

@@ -24,7 +24,7 @@ def slice_of(slice_node: Any, volume_node: Any) -> tuple[int, int]:
     Raises :class:`AnnotationError` if the view is not along the volume's slices.
     """
     grid = grid_of(volume_node)
-    plane = np.linalg.inv(_to_world(volume_node)) @ matrix_of(slice_node.GetSliceToRAS())
+    plane = np.linalg.inv(to_world(volume_node)) @ matrix_of(slice_node.GetSliceToRAS())
     normal = plane[:3, 2] / np.linalg.norm(plane[:3, 2])
     cosines = np.abs(np.asarray(grid.direction).reshape(3, 3).T @ (normal * [-1, -1, 1]))  # both in LPS
     along = int(np.argmax(cosines))
@@ -42,12 +42,12 @@ def go_to(slice_node: Any, volume_node: Any, axis: int, index: int) -> None:
     grid = grid_of(volume_node)
     ijk = (np.array(grid.size) - 1) / 2
     ijk[2 - axis] = index
-    r, a, s, _ = _to_world(volume_node) @ grid.ijk_to_ras @ np.append(ijk, 1.0)
+    r, a, s, _ = to_world(volume_node) @ grid.ijk_to_ras @ np.append(ijk, 1.0)
     slice_node.JumpSliceByOffsetting(float(r), float(a), float(s))
 
 
-def _to_world(volume_node: Any) -> np.ndarray:
-    """(4, 4) of the volume's parent transforms."""
+def to_world(volume_node: Any) -> np.ndarray:
+    """(4, 4) of a volume's parent transforms. Raises :class:`GridError` for one that is no matrix."""
     import vtk
 
     matrix = vtk.vtkMatrix4x4()

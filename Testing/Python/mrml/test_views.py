@@ -48,9 +48,9 @@ def test_a_transform_is_followed(view, add_volume, make_grid, add_transform) -> 
     grid, transform = make_grid(), add_transform()
     volume_node = add_volume(grid=grid)
     volume_node.SetAndObserveTransformNodeID(transform.GetID())
-    from PromptSegLib.mrml.views import _to_world
+    from PromptSegLib.mrml.views import to_world
 
-    along(view, grid, 0, _to_world(volume_node))
+    along(view, grid, 0, to_world(volume_node))
     go_to(view, volume_node, 0, 2)
     assert slice_of(view, volume_node) == (0, 2)
     along(view, grid, 0)  # as if there were no transform

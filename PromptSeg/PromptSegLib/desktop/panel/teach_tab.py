@@ -285,9 +285,12 @@ class TeachTab:
         if not self.segment_id or self.running.running:
             return
         if axis < 0:
-            self.message.warn(
-                _("The view is not along the volume's slices; turn it."), _("Align the view"), self.watch.align
-            )
+            bent = self.watch.bent
+            if bent is not None:
+                self.message.warn(bent)
+            else:
+                text = _("The view is not along the volume's slices; turn it.")
+                self.message.warn(text, _("Align the view"), self.watch.align)
             return
         self.editor.save_state()
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
-from ...mrml import nodes
+from ...mrml import nodes, views
 from ...prompts.structure import Structure
 from ...prompts.terminology import find
 
@@ -41,6 +41,10 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
         warnings.append(_("This volume is very large: crop it to what you need (module Crop Volume)."))
     if max(sx, sy, sz) > _THICK:
         warnings.append(_("Slices are more than 5 mm apart: small structures may be missed."))
+    try:
+        views.to_world(volume_node)
+    except PromptSegError as error:  # it can be segmented, but not drawn in
+        warnings.append(str(error))
     return line, warnings
 
 

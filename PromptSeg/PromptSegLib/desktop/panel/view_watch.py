@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from ...errors import PromptSegError
+from ...errors import GridError, PromptSegError
 from ...mrml import views
 
 
@@ -55,6 +55,16 @@ class ViewWatch:
             return views.slice_of(self._node, self._volume)
         except PromptSegError:
             return -1, -1
+
+    @property
+    def bent(self) -> GridError | None:
+        """What to say of a volume that no view shows slices of, however it is turned."""
+        try:
+            if self._volume is not None:
+                views.to_world(self._volume)
+        except GridError as problem:
+            return problem
+        return None
 
     def tell(self) -> None:
         """Say where the view is now."""

@@ -25,6 +25,13 @@ class VolumeBox:
             "vtkMRMLSegmentationNode", "Segmentation", _("Segmentation"), _("New, made when needed")
         )
         self.segmentations.setToolTip(_("Where results go and where you draw; a new one is made when it is needed"))
+        self._newest = ""
+        self._later = qt.QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.connect("timeout()", self._take_up)
+        # When a node is added, its image is not there yet.
+        self.volumes.connect("nodeAdded(vtkMRMLNode*)", self._appeared)
         self._line = qt.QLabel()
         self._line.setWordWrap(True)
         self._line.setAccessibleName(_("What the volume is"))
@@ -67,12 +74,31 @@ class VolumeBox:
                 if combo.mrmlScene() is not slicer.mrmlScene:
                     combo.setMRMLScene(slicer.mrmlScene)
                 combo.setCurrentNode(self._state.reference(role))
-            if self.volume is None and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"):
-                self.volumes.setCurrentNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
+            if self.volume is None:
+                self.volumes.setCurrentNode(self._first())
         finally:
             self._quiet = False
         self._keep()
         self._describe()
+
+    def _first(self) -> Any:
+        """The first volume that can be chosen and has an image; None if there is none."""
+        scene, kind = slicer.mrmlScene, "vtkMRMLScalarVolumeNode"
+        for number in range(scene.GetNumberOfNodesByClass(kind)):
+            node = scene.GetNthNodeByClass(number, kind)
+            if node.GetClassName() == kind and not node.GetHideFromEditors() and node.GetImageData() is not None:
+                return node
+        return None
+
+    def _appeared(self, node: Any) -> None:
+        self._newest = node.GetID()
+        self._later.start()
+
+    def _take_up(self) -> None:
+        """A volume was loaded and none is chosen: it is the one to work on. A scene that is read says so itself."""
+        scene = slicer.mrmlScene
+        if self.volume is None and not scene.IsBatchProcessing():
+            self.volumes.setCurrentNode(scene.GetNodeByID(self._newest))
 
     def _chosen(self, role: str, node: Any) -> None:
         if self._quiet:
