@@ -58,6 +58,7 @@ class _Run:
             self.job.fail(InputError("The sequence was changed or removed meanwhile", "choose it and try again"))
             return
         self.made.append(result.node)
+        result.node.SetDisplayVisibility(False)  # of another frame than the one in view, perhaps
         self._drop_hand()
         self.number += 1
         if self.number < self.count:

@@ -9,6 +9,8 @@ from PromptSegLib.desktop.sequence import segment_frames
 from PromptSegLib.errors import InputError, Stopped
 from PromptSegLib.mrml import nodes, sequences
 
+SEGMENTATION = "vtkMRMLSegmentationNode"
+
 
 @pytest.fixture
 def moving(desk, ct, scene, slicer, engine_files):
@@ -43,10 +45,19 @@ def test_a_volume_on_its_own_is_no_sequence(desk, ct) -> None:
 
 def test_each_frame_has_its_own_segmentation_and_nothing_else_is_left(desk, moving, scene) -> None:
     volumes = count(scene, "vtkMRMLScalarVolumeNode")
-    told = []
-    job = segment_frames(desk.logic, moving, ["liver"], on_progress=lambda p: told.append(p.fraction))
+    told, visible = [], []
+
+    def tell(progress) -> None:
+        told.append(progress.fraction)
+        made = [scene.GetNthNodeByClass(n, SEGMENTATION) for n in range(count(scene, SEGMENTATION))]
+        visible.extend(one.GetDisplayVisibility() for one in made)
+
+    job = segment_frames(desk.logic, moving, ["liver"], on_progress=tell)
     result = job.wait(60)
     assert told == sorted(told)
+    assert visible, "there was one of the first frame while the second ran"
+    assert not any(visible), "and it did not lie over the frame in view"
+    assert result.node.GetDisplayVisibility()
     assert count(scene, "vtkMRMLScalarVolumeNode") == volumes
     assert count(scene, "vtkMRMLSegmentationNode") == 1
     frames = sequences.frames_of(moving)
