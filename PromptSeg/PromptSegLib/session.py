@@ -109,7 +109,9 @@ class Session:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
-                priors[prompt.structure.name] = prior_of(work, by_hand, weight_for(prompt.card, works.volume.grid))
+                priors[prompt.structure.name] = prior_of(
+                    work, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
+                )
                 crops[prompt.structure.name] = crop_of(work, by_hand)
         return segment(
             self.backbone,

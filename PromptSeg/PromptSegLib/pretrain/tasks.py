@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .augment import window
+from .augment import holes, phase, window
 from .data import Sample
 from .views import Views, make_views
 
 SIZES = ((128, 160), (160, 160), (160, 192), (192, 192))
 GROUP = 3
-BENT, BEND, BEND_GRID = 0.6, 3.5, 28
+BENT, BEND, BEND_GRID = 0.75, 5.0, 28
 """How often slices are bent; how far control points move (standard deviation) and lie apart, in pixels."""
+PHASE, HOLES = 0.5, 0.15
+"""How often structures are enhanced otherwise, and how often boxes are filled with noise."""
 
 
 @dataclass
@@ -194,7 +196,13 @@ class TaskSampler:
         inputs, target = self._affine(
             grey, table[label].float()[:, None], label == sample.structures.index(name) + 1, size
         )
-        return self._intensity(inputs).permute(0, 2, 3, 1).contiguous(), target[:, 0].round().long()
+        target = target[:, 0].round().long()
+        if rng.random() < PHASE:
+            inputs = phase(inputs, target, rng)
+        x = self._intensity(inputs)
+        if rng.random() < HOLES:
+            x = holes(x, rng)
+        return x.permute(0, 2, 3, 1).contiguous(), target
 
     @staticmethod
     def _anchor(sample: Sample, rng: np.random.Generator) -> tuple[str | None, int]:

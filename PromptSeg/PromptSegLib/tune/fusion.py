@@ -1,29 +1,33 @@
 """What the drawn outlines themselves say about the slices between them, as an addition to the network's logits.
 
-Network and interpolation fail in different places: the network where the image is unclear, interpolation where the
-structure changes between slices. Their sum is better than either. The addition is signed distance to the interpolated
-outline over distance to the nearest drawn slice: sure close to a drawn slice and far from the outline, weak half-way.
+Network and outlines fail in different places: the network where the image is unclear, outlines where the structure
+changes between slices. Their sum is better than either. The addition is signed distance to the outline, interpolated
+and carried by the picture, over distance to the nearest drawn slice: sure close to a drawn slice and far from the
+outline, weak half-way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..progress import ShouldStop, never
 from ..segment.result import PRIOR_LIMIT, Prior, weighted
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid
 from .annotations import SliceAnnotations, SliceStatus
-from .interpolation import FLOOR_MM, signed_distance
+from .carry import Carrier, mixed
+from .interpolation import FLOOR_MM, distance_to, signed_distance
 
 __all__ = [
     "PRIOR_LIMIT",
     "WEIGHTS",
+    "between",
     "drawn_masks",
     "location_prior",
-    "outlines",
     "outlines_of",
     "prior_of",
     "weight_for",
@@ -43,13 +47,57 @@ def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
     }
 
 
-def outlines(
-    masks: Mapping[int, np.ndarray], spacing: Sequence[float], wanted: Sequence[int] | None = None
+def outlines_of(
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    wanted: Sequence[int] | None = None,
+    without: int | None = None,
+    should_stop: ShouldStop = never,
 ) -> dict[int, np.ndarray]:
-    """For slices between drawn ones: signed distance over distance to the nearest drawn slice, (rows, columns) float32.
+    """For slices between drawn ones: signed distance to the outline over the distance to the nearest drawn slice,
+    (rows, columns) float32 on the working grid.
+
+    ``wanted`` are the slices to give (None: all between); ``without`` leaves one drawn slice out. Slices beyond the
+    outermost drawn ones have no entry: there the network is alone. The outline is that of interpolation and of what the
+    picture carries from the drawn slices (:mod:`.carry`), mixed. Raises ``Stopped``.
+    """
+    if annotations.axis != work.axis:
+        return {}
+    every = drawn_masks(annotations)
+    masks = {k: m for k, m in every.items() if k != without}
+    mm = work.volume.grid.spacing[::-1]
+    # Distances are taken on the native slices, so that what is thinner than a working pixel keeps its outline.
+    height, width = (mm[a] for a in range(3) if a != work.axis)
+    shape = between(masks, (work.slice_mm, height, width), wanted)
+    if not shape:
+        return {}
+
+    def on_grid(distance: np.ndarray) -> np.ndarray:
+        """A native slice of distances; what lies beside it is surely not the structure."""
+        return work.mask_to_working(np.maximum(distance, FLOOR_MM) - np.float32(FLOOR_MM)) + np.float32(FLOOR_MM)
+
+    out = {k: on_grid(v) for k, v in shape.items()}
+    seen = {k: work.mask_to_working(m) > 0 for k, m in every.items()}
+    carrier = Carrier(work, seen)
+    for a, b in pairwise(sorted(masks)):
+        inside = [k for k in out if a < k < b]
+        if inside and seen[a].any() and seen[b].any():  # where a structure ends, no picture is asked
+            carrier.prepare(a, b, should_stop)
+            ends = {k: on_grid(distance_to(masks[k], (height, width))) for k in (a, b)}
+            below, above = carrier.carry(ends[a], a, b, inside), carrier.carry(ends[b], b, a, inside)
+            for k in inside:
+                out[k][carrier.box] = mixed(below[k], above[k], out[k][carrier.box], (k - a) / (b - a))
+    drawn = np.array(sorted(masks))
+    return {k: v / np.float32(np.abs(drawn - k).min() * work.slice_mm) for k, v in out.items()}
+
+
+def between(
+    masks: Mapping[int, np.ndarray], spacing: tuple[float, float, float], wanted: Sequence[int] | None = None
+) -> dict[int, np.ndarray]:
+    """Signed distance to the interpolated outline in mm, (rows, columns) float32, for slices between drawn ones.
 
     ``masks`` are drawn slices by index, ``spacing`` is in mm along slices, rows and columns, ``wanted`` are the slices
-    to give (None: all between). Slices beyond the outermost drawn ones have no entry: there the network is alone.
+    to give (None: all between).
     """
     drawn = sorted(masks)
     if len(drawn) < 2 or not any(m.any() for m in masks.values()):
@@ -62,30 +110,9 @@ def outlines(
     low, high = max(k for k in drawn if k < min(chosen)), min(k for k in drawn if k > max(chosen))
     moved = {k - low: masks[k] for k in drawn if low <= k <= high}
     if not any(m.any() for m in moved.values()):
-        return {k: np.full(masks[low].shape, FLOOR_MM / spacing[0], np.float32) for k in chosen}
+        return {k: np.full(masks[low].shape, FLOOR_MM, np.float32) for k in chosen}
     distance = signed_distance(moved, high - low + 1, spacing, only={k - low for k in chosen})
-    return {k: distance[k - low] / (min(abs(k - d) for d in drawn) * spacing[0]) for k in chosen}
-
-
-def outlines_of(
-    work: WorkingVolume,
-    annotations: SliceAnnotations,
-    wanted: Sequence[int] | None = None,
-    without: int | None = None,
-) -> dict[int, np.ndarray]:
-    """:func:`outlines` of the drawn slices, on the working grid; ``without`` leaves one drawn slice out.
-
-    Distances are taken on the native slices, so that what is thinner than a working pixel keeps its outline.
-    """
-    if annotations.axis != work.axis:
-        return {}
-    masks = {k: m for k, m in drawn_masks(annotations).items() if k != without}
-    mm = work.volume.grid.spacing[::-1]
-    spacing = (work.slice_mm, *(mm[a] for a in range(3) if a != work.axis))
-    floor = FLOOR_MM / work.slice_mm
-    found = outlines(masks, spacing, wanted)
-    # What lies beside the native slice is surely not the structure.
-    return {k: work.mask_to_working(v - floor) + np.float32(floor) for k, v in found.items()}
+    return {k: distance[k - low] for k in chosen}
 
 
 def location_prior(annotations: SliceAnnotations, count: int) -> dict[int, float]:
@@ -110,10 +137,12 @@ def weight_for(card: Mapping[str, Any], grid: Grid) -> float:
     return weight if grid.digest in card.get("taught_on", (grid.digest,)) else WEIGHTS[0]
 
 
-def prior_of(work: WorkingVolume, annotations: SliceAnnotations, weight: float) -> Prior:
-    """The additions to the logits of all slices but the drawn ones."""
+def prior_of(
+    work: WorkingVolume, annotations: SliceAnnotations, weight: float, should_stop: ShouldStop = never
+) -> Prior:
+    """The additions to the logits of all slices but the drawn ones. Raises ``Stopped``."""
     if annotations.axis != work.axis:
         return Prior()
-    between = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations).items()}
+    found = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations, should_stop=should_stop).items()}
     beyond = {k: v for k, v in location_prior(annotations, work.count).items() if k not in annotations.used()}
-    return Prior(between, weight, {k: v for k, v in beyond.items() if not weight or k not in between})
+    return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found})

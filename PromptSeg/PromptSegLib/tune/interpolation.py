@@ -130,7 +130,7 @@ def signed_distance(
 
     for k, mask in inner.items():
         if mask.any():
-            put(k, _distance(mask, pixel))
+            put(k, distance_to(mask, pixel))
     for (a, mask_a), (b, mask_b) in pairwise(inner.items()):
         if b - a < 2 or not (mask_a.any() or mask_b.any()):
             continue
@@ -155,8 +155,8 @@ class _Blend:
     """Everything between one part and its partner on the next drawn slice, of which one may be missing."""
 
     def __init__(self, a: np.ndarray | None, b: np.ndarray | None, pixel: tuple[float, float]) -> None:
-        self._a = None if a is None else _distance(a, pixel)
-        self._b = None if b is None else _distance(b, pixel)
+        self._a = None if a is None else distance_to(a, pixel)
+        self._b = None if b is None else distance_to(b, pixel)
         self._move = np.zeros(2)
         if a is not None and b is not None:
             move = _centroid(b) - _centroid(a)
@@ -217,7 +217,7 @@ def _partners(
     yield from ((None, masks_b[g]) for g in only_b)
 
 
-def _distance(mask: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
+def distance_to(mask: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
     """Signed distance in mm of pixel centres to the outline, which runs half a pixel from those next to it."""
     half = min(pixel) / 2.0
     inside = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=pixel)[1:-1, 1:-1]

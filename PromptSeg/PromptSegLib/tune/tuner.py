@@ -140,7 +140,7 @@ def tune(
             learn_from = [n for n in everything if n != fold]
             volume, index = examples.places[fold]
             drawing = drawings[volume]
-            outline = outlines_of(drawing.work, drawing.annotations, [index], without=index).get(index)
+            outline = outlines_of(drawing.work, drawing.annotations, [index], index, should_stop).get(index)
             outline = None if outline is None else outline[drawing.crop]
             curve = []
             for step, tensors, loss in go(start(learn_from), learn_from, most):

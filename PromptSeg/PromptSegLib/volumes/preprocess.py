@@ -8,7 +8,7 @@ whose inverse is known exactly; a volume is only ever touched slice by slice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -170,6 +170,8 @@ class WorkingVolume:
         self._row_back, self._column_back = self.rows.backward(), self.columns.backward()
         self._grey = np.zeros((self.count, *self.size), np.uint8)
         self._made = np.zeros(self.count, bool)
+        self.kept: dict[Hashable, np.ndarray] = {}
+        """What others found out about the slices and may ask again; forgotten with them."""
 
     def _fit(self, volume, axis, sign, box, native_mm, multiple, margin_mm) -> Axis:
         """The working axis that covers ``box`` with a margin, centred, and a multiple of ``multiple`` pixels long."""
@@ -267,3 +269,4 @@ class WorkingVolume:
     def free(self) -> None:
         """Forget the slices that were made."""
         self._made[:] = False
+        self.kept.clear()

@@ -205,3 +205,18 @@ def paint(panel, phantom):
         segment.AddRepresentation("Binary labelmap", oriented_image(mask, (0, 0, 0), phantom.volume.grid.ijk_to_ras))
 
     return draw
+
+
+@pytest.fixture
+def drawing(panel, loaded, paint):
+    """The liver drawn in two slices that are marked complete; a slice without it marked absent."""
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    paint(5, 7)
+    for index in (5, 7):
+        panel.teach._go(index)
+        panel.teach.mark_complete()
+    panel.teach._go(0)
+    panel.teach.mark_absent()
+    return panel.teach

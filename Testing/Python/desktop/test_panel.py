@@ -14,21 +14,6 @@ import pytest
 from PromptSegLib.mrml.images import oriented_image
 
 
-@pytest.fixture
-def drawing(panel, loaded, paint):
-    """The liver drawn in two slices that are marked complete; a slice without it marked absent."""
-    panel.tabs.setCurrentIndex(1)
-    panel.teach.name.setText("my liver")
-    panel.teach.begin.click()
-    paint(5, 7)
-    for index in (5, 7):
-        panel.teach._go(index)
-        panel.teach.mark_complete()
-    panel.teach._go(0)
-    panel.teach.mark_absent()
-    return panel.teach
-
-
 def test_it_opens_without_a_volume_and_says_what_to_do(module) -> None:
     module.enter()
     assert "Sample Data" in module.panel.volumes._line.text
@@ -36,40 +21,6 @@ def test_it_opens_without_a_volume_and_says_what_to_do(module) -> None:
     module.panel.tabs.setCurrentIndex(1)
     assert module.panel.teach.hint.visible
     module.exit()
-
-
-def test_a_volume_that_is_loaded_while_the_module_is_open_is_taken_up(module, desk, phantom, pump, slicer) -> None:
-    module.enter()
-    ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
-    pump(lambda: module.panel.volumes.volume is ct)
-    assert "voxels of" in module.panel.volumes._line.text
-    other = desk.add_ct(slicer.mrmlScene, phantom.volume)
-    for _ in range(5):
-        slicer.app.processEvents()
-    assert module.panel.volumes.volume is ct, "what is chosen stays"
-    slicer.mrmlScene.RemoveNode(ct)
-    assert other.GetScene() is not None
-
-
-def test_a_bent_volume_is_not_told_to_turn_the_view(panel, loaded, drawing, slicer) -> None:
-    import vtk
-
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    bend = vtk.vtkThinPlateSplineTransform()
-    source, target = vtk.vtkPoints(), vtk.vtkPoints()
-    for n, point in enumerate(np.random.default_rng(0).normal(0, 100, (8, 3))):
-        source.InsertNextPoint(*point)
-        target.InsertNextPoint(*(point + n))
-    bend.SetBasisToR()
-    bend.SetSourceLandmarks(source)
-    bend.SetTargetLandmarks(target)
-    transform.SetAndObserveTransformToParent(bend)
-    for node in (loaded, panel.volumes.segmentation):
-        node.SetAndObserveTransformNodeID(transform.GetID())
-    drawing.mark_complete()
-    assert "harden the transform" in drawing.message.text
-    panel.volumes.refresh()
-    assert "bent by a transform" in panel.volumes._line.text
 
 
 def test_loading_the_module_brings_nothing_heavy(window) -> None:

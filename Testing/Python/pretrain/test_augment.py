@@ -42,6 +42,21 @@ def test_each_change_keeps_shape_and_range_and_follows_its_seed(change, pictures
     assert change(pictures[:2, :, :8, :5], seeded()).shape == (2, 3, 8, 5), "smaller than any box"
 
 
+def test_each_structure_is_enhanced_by_one_amount_in_all_slices() -> None:
+    grey = torch.full((2, 3, 40, 40), 100.0)
+    labels = torch.zeros(2, 40, 40, dtype=torch.long)
+    labels[0, 5:15, 5:15], labels[1, 20:35, 20:35], labels[1, 5:15, 5:15] = 1, 1, 3
+    changed = augment.phase(grey, labels, seeded(2)) - 100
+    first, again, other = changed[0, :, 7:13, 7:13], changed[1, :, 22:33, 22:33], changed[1, :, 7:13, 7:13]
+    assert max(float(part.std()) for part in (first, again, other)) < 1e-4
+    assert first[0, 0, 0] == pytest.approx(float(again[0, 0, 0]))
+    assert abs(float(first[0, 0, 0] - other[0, 0, 0])) > 0.1
+    assert not changed[:, :, :3].any(), "nothing but structures changes"
+    edge = changed[0, 0, 10, 3:8].abs()
+    assert 0 < edge[1] < edge[2] < edge[3], "edges are soft"
+    assert torch.equal(augment.phase(grey, labels, seeded(2)) - 100, changed)
+
+
 def test_holes_are_one_to_three_small_boxes(pictures) -> None:
     changed = (augment.holes(pictures, seeded()) != pictures).any(1)
     assert all(3 * 3 <= int(c.sum()) <= 3 * 12 * 12 for c in changed)

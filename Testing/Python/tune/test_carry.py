@@ -1,0 +1,134 @@
+"""Outlines follow what the picture shows from slice to slice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from PromptSegLib.errors import Stopped
+from PromptSegLib.tune import carry
+from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.tune.carry import Carrier, displacement, mixed
+from PromptSegLib.tune.fusion import between, outlines_of
+from PromptSegLib.tune.interpolation import FLOOR_MM
+from PromptSegLib.volumes.preprocess import WorkingVolume
+from PromptSegLib.volumes.volume import Grid, Volume
+
+DEPTH, SIDE = 17, 96
+
+
+def disc(row: float, column: float, radius: float) -> np.ndarray:
+    rows, columns = np.ogrid[:SIDE, :SIDE]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+def radius(k: int) -> float:
+    """Wide in the middle of the volume and narrow at its ends: nothing that two outlines tell."""
+    return 8 + 12 * float(np.sin(np.pi * k / (DEPTH - 1)))
+
+
+@pytest.fixture
+def volume() -> Volume:
+    voxels = np.full((DEPTH, SIDE, SIDE), -100, np.int16)
+    for k in range(DEPTH):
+        voxels[k][disc(48, 48, 44)] = 0
+        voxels[k][disc(48, 48, radius(k))] = 120
+    return Volume(voxels, Grid((SIDE, SIDE, DEPTH), spacing=(2.0, 2.0, 3.0)))
+
+
+def truth(k: int) -> np.ndarray:
+    return disc(48, 48, radius(k))
+
+
+def drawn(volume: Volume, *indices: int, empty: tuple[int, ...] = ()) -> SliceAnnotations:
+    slices = {k: Slice(SliceStatus.COMPLETE, truth(k).astype(np.uint8)) for k in indices}
+    slices |= {k: Slice(SliceStatus.ABSENT, np.zeros((SIDE, SIDE), np.uint8)) for k in empty}
+    return SliceAnnotations(0, volume.grid, slices)
+
+
+def dice(found: np.ndarray, wanted: np.ndarray) -> float:
+    return 2 * np.count_nonzero(found & wanted) / (np.count_nonzero(found) + np.count_nonzero(wanted))
+
+
+def test_a_bulge_between_two_drawn_slices_is_found(volume: Volume) -> None:
+    work = WorkingVolume(volume, crop=False)
+    found = outlines_of(work, drawn(volume, 0, 16))
+    blend = between({0: truth(0), 16: truth(16)}, (3.0, 2.0, 2.0))
+    native = work.to_native(found[8], FLOOR_MM)
+    assert native is not None
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[native[0]] = native[1] > 0
+    assert dice(blend[8] > 0, truth(8)) < 0.4
+    assert dice(mask, truth(8)) > 0.9
+
+
+def test_the_same_volume_and_drawing_give_the_same_outlines(volume: Volume) -> None:
+    first, second = (outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 6, 16)) for _ in range(2))
+    assert sorted(first) == [k for k in range(1, 16) if k != 6]
+    assert all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def test_a_left_out_slice_is_carried_from_its_neighbours(volume: Volume) -> None:
+    work = WorkingVolume(volume, crop=False)
+    one = outlines_of(work, drawn(volume, 0, 6, 16), [6], without=6)
+    other = outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 16), [6])
+    assert list(one) == [6]
+    # Its place in the chain of slices is the same; the box may be another.
+    assert np.abs((one[6] > 0).astype(int) - (other[6] > 0)).mean() < 0.01
+
+
+def test_slices_are_registered_once(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = carry.displacement
+    monkeypatch.setattr(carry, "displacement", lambda *p: calls.append(p) or real(*p))
+    work = WorkingVolume(volume, crop=False)
+    outlines_of(work, drawn(volume, 0, 6, 16))
+    assert len(calls) == 2 * 16
+    outlines_of(work, drawn(volume, 0, 6, 16), [6], without=6)
+    assert len(calls) == 2 * 16
+    work.free()
+    assert not work.kept
+
+
+def test_where_the_structure_ends_no_picture_is_asked(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry, "displacement", lambda *_: pytest.fail("registered"))
+    found = outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 8, empty=(12,)))
+    assert found[9].max() > 0 > found[11].max()
+
+
+def test_thin_slices_are_registered_in_steps(volume: Volume) -> None:
+    thin = Volume(volume.voxels, Grid((SIDE, SIDE, DEPTH), spacing=(2.0, 2.0, 1.0)))
+    work = WorkingVolume(thin, crop=False)
+    carrier = Carrier(work, {0: truth(0), 16: truth(16)})
+    assert carrier.stops == [0, 3, 6, 10, 13, 16]
+    assert len(outlines_of(work, drawn(thin, 0, 16))) == 15
+
+
+def test_it_stops_at_once(volume: Volume) -> None:
+    with pytest.raises(Stopped):
+        outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 16), should_stop=lambda: True)
+
+
+def test_a_shift_is_found_in_pixels_along_rows_and_columns() -> None:
+    fixed, moving = (255 * d.astype(np.float32) for d in (disc(40, 48, 20), disc(43, 46, 20)))
+    found = displacement(fixed, moving)
+    inside = disc(40, 48, 18)
+    assert found.shape == (2, SIDE, SIDE)
+    edge = disc(40, 48, 22) & ~inside
+    assert found[0][edge].mean() == pytest.approx(3, abs=1)
+    assert found[1][edge].mean() == pytest.approx(-2, abs=1)
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (1, 30), (97, 95)])
+def test_boxes_of_any_size_are_registered(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(1).random(shape).astype(np.float32) * 200
+    assert np.abs(displacement(picture, picture)).max() < 0.05
+
+
+def test_distances_are_mixed_where_they_differ_and_kept_where_they_agree() -> None:
+    far, near, inside = (np.full((1, 1), v) for v in (FLOOR_MM, -1.0, 10.0))
+    assert mixed(far, far, far, 0.5) == pytest.approx(FLOOR_MM)
+    assert mixed(inside, inside, inside, 0.3) == pytest.approx(10)
+    assert mixed(near, near, near, 0.5) == pytest.approx(-1)
+    close = mixed(inside, far, inside, 0.1)
+    assert close > 0 > mixed(inside, far, far, 0.5), "the nearer drawn slice counts more"
