@@ -26,6 +26,8 @@ MARGIN = 14
 """Working pixels around all outlines: further away every distance is at its floor."""
 MOST = 1_500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
+KEPT = 200_000_000
+"""Bytes of displacements that stay with a volume, about; the oldest go first."""
 LEVELS = (4, 2, 1)
 ITERATIONS = (20, 20, 15)
 SMOOTH = 0.7
@@ -57,6 +59,8 @@ class Carrier:
     def prepare(self, low: int, high: int, should_stop: ShouldStop = never) -> None:
         """Register all neighbours between two drawn slices, on all cores. Raises ``Stopped``."""
         stops = [k for k in self.stops if low <= k <= high]
+        while sum(one.nbytes for one in self.work.kept.values()) > KEPT:
+            del self.work.kept[next(iter(self.work.kept))]
         pairs = [p for a, b in pairwise(stops) for p in ((a, b), (b, a)) if self._key(*p) not in self.work.kept]
         if not pairs:
             return

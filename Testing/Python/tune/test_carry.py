@@ -90,6 +90,15 @@ def test_slices_are_registered_once(volume: Volume, monkeypatch: pytest.MonkeyPa
     assert not work.kept
 
 
+def test_not_everything_is_kept(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = WorkingVolume(volume, crop=False)
+    outlines_of(work, drawn(volume, 0, 6, 16))
+    monkeypatch.setattr(carry, "KEPT", 10_000)
+    found = outlines_of(work, drawn(volume, 0, 6, 16))
+    assert len(found) == 14
+    assert len(work.kept) == 2 * 10, "those of the last gap"
+
+
 def test_where_the_structure_ends_no_picture_is_asked(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carry, "displacement", lambda *_: pytest.fail("registered"))
     found = outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 8, empty=(12,)))
