@@ -297,8 +297,8 @@ class _Run:
         numbers.append(KeyFigure(f"{all_in:.0f} s", "to learn and segment all", machine.computer(device)))
         note = (
             "Every method was given the same slices. The first and the last slice of a structure are among them, which "
-            "suits interpolation. Nothing was tuned on the slices that count. PromptSeg is its network and the signed "
-            "distances together; the network alone is listed as well."
+            "suits interpolation. Nothing was tuned on the slices that count. PromptSeg is its network "
+            "together with the drawn outlines, followed from slice to slice; the network alone is listed as well."
         )
         if not notes:
             note += f" {_FILL} is 3D Slicer's own way to do this, ITK's morphological contour interpolation."
