@@ -43,16 +43,17 @@ Box = tuple[slice, slice]
 
 
 class Carrier:
-    """Carries outlines between the ``drawn`` slices (native indices along ``work.axis``) of a volume.
+    """Carries distances between the drawn slices of a volume, within ``box`` (rows, columns) of the working grid.
 
-    ``outlines`` (rows, columns) bool on the working grid, by drawn slice, say where to look. Displacements are kept
-    with the working volume: a later round, and segmenting after teaching, need not find them again.
+    ``outlines``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
+    to look. Displacements are kept with the working volume: a later round, and segmenting after teaching, need not
+    find them again.
     """
 
     def __init__(self, work: WorkingVolume, outlines: Mapping[int, np.ndarray]) -> None:
-        self.work, self.drawn = work, sorted(outlines)
+        self.work = work
         self.box = _box(np.any(list(outlines.values()), axis=0))
-        self.stops = _stops(self.drawn, max(1, round(STEP_MM / work.slice_mm)))
+        self.stops = _stops(sorted(outlines), max(1, round(STEP_MM / work.slice_mm)))
         pixels = 2 * len(self.stops) * (self.box[0].stop - self.box[0].start) * (self.box[1].stop - self.box[1].start)
         self.finest = 1 if pixels <= MOST else 2
 
