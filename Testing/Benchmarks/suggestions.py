@@ -136,7 +136,21 @@ def report(rows: Sequence[Mapping[str, Any]], picture: Path | None) -> None:
         counts = [n + 2 for n in range(length)]
         roles = zip(("ours", "fill", "blend"), STRATEGIES, strict=True)
         series = [Series(role, counts, curves[name], points=True) for role, name in roles]
-        picture.write_text(chart(series, ("drawn slices", "Dice"), "Dice by number of drawn slices"), encoding="utf-8")
+        drawn = chart(series, ("drawn slices", "Dice"), "Dice by number of drawn slices")
+        picture.write_text(standing_alone(drawn), encoding="utf-8")
+
+
+COLOURS = {"ink": "#222", "faint": "#bbb", "ours": "#1f6fb2", "fill": "#b2561f", "blend": "#5a5a5a"}
+
+
+def standing_alone(svg: str) -> str:
+    """A report's chart as a file of its own, with the colours that a report's style sheet would give it."""
+    for role, colour in COLOURS.items():
+        svg = svg.replace(f"var(--{role})", colour)
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return svg.replace(
+        '<svg class="chart"', f'<svg {names} width="497" height="292" style="background:#fff;font-family:sans-serif"', 1
+    )
 
 
 def main() -> None:
@@ -146,7 +160,7 @@ def main() -> None:
     parser.add_argument("--taught", type=int, default=3, help="slices that the prompt is learned from")
     parser.add_argument("--network", choices=("tuned", "none"), default="tuned")
     parser.add_argument("--slices", type=int, default=9, help="draw up to so many")
-    parser.add_argument("--picture", type=Path, help="write the curves as an SVG element")
+    parser.add_argument("--picture", type=Path, help="write the curves as an SVG file")
     options = parser.parse_args()
     rows, began = Rows(options.json), time.perf_counter()
     session = Session(options.backbone, threads=options.threads)
