@@ -14,7 +14,7 @@ from ..model.losses import mask_loss
 from ..progress import ShouldStop, check
 from ..segment.result import add_prior, weighted
 from .examples import Examples
-from .fusion import WEIGHTS
+from .fusion import OUTLINES_ALONE, WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 
@@ -27,6 +27,8 @@ structure: then the usual weight is a small one, and a greater one where the net
 Fitted to pairs of volume and structure (docs/experiments.md)."""
 _FOUND = 0.4
 """The Dice from which on a left-out slice counts as found."""
+_NOTHING = 0.05
+"""Where the only such slice has less at every weight, nothing speaks for the network: then the outlines are alone."""
 
 
 def descend(
@@ -109,6 +111,8 @@ class LeftOut:
             return self.marks[step], WEIGHTS[0]
         table = _HANDICAP
         if len(between) == 1:
+            if between.max() < _NOTHING:
+                return self.marks[step], OUTLINES_ALONE
             found = between[0][WEIGHTS.index(0.0)] >= _FOUND
             table = _HANDICAP_OF_ONE if found else _HANDICAP_OF_ONE_NOT_FOUND
         handicap = np.array([table.get(w, 0.0) for w in WEIGHTS])

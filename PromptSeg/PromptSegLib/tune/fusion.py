@@ -23,6 +23,7 @@ from .carry import Carrier, mixed
 from .interpolation import FLOOR_MM, distance_to, signed_distance
 
 __all__ = [
+    "OUTLINES_ALONE",
     "PRIOR_LIMIT",
     "WEIGHTS",
     "between",
@@ -34,7 +35,8 @@ __all__ = [
     "weighted",
 ]
 
-WEIGHTS = (6.0, 15.0, 40.0, 1000.0, 2.0, 0.0)
+OUTLINES_ALONE = 1000.0
+WEIGHTS = (6.0, 15.0, 40.0, OUTLINES_ALONE, 2.0, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see, 0 the network alone."""
 

@@ -103,3 +103,6 @@ def test_one_left_out_slice_speaks_for_outlines_only_if_it_does_so_clearly() -> 
     assert one.choice() == (0, 40.0)
     nothing = np.full((1, len(WEIGHTS)), 0.1)  # the network does not find it
     assert LeftOut([0], {3: nothing}).choice() == (0, 15.0)
+    nothing[:] = 0.02  # and nothing else does: as little speaks for the network as can
+    assert LeftOut([0], {3: nothing}).choice() == (0, 1000.0)
+    assert LeftOut([0], {3: nothing, 7: nothing}).choice() != (0, 1000.0), "two slices are compared as ever"
