@@ -29,6 +29,10 @@ from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
 
+FIRST_WEIGHT = 40.0
+"""The outlines' weight before the first step, when no slice was left out to choose it: for structures that the network
+does not know, greater ones are better, and for others it matters little."""
+
 
 @dataclass(frozen=True)
 class TuningRecipe:
@@ -64,7 +68,8 @@ class TuningResult:
     """The learned ``prompt`` and what is known about it.
 
     ``left_out`` lists the drawn slices that were left out, with their Dice at the number of steps and the weight that
-    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two. ``history`` lists steps with loss and
+    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two. None is left out where no step was asked
+    for. ``history`` lists steps with loss and
     Dice, ``notes`` are sentences about what was drawn that deserve a second look.
     """
 
@@ -126,7 +131,7 @@ def tune(
     )
 
     best = Best(first)
-    folds = folds_of(examples, recipe.folds)
+    folds = folds_of(examples, recipe.folds) if most else []  # a first mask is wanted at once
     left_out = LeftOut(marks_of(most, recipe.check_every))
     work_units = (len(folds) + 1) * max(1, most)
     chosen_steps, weight = left_out.choice()
@@ -169,6 +174,8 @@ def tune(
         stopped = True
     seconds["all"] = time.perf_counter() - began
 
+    if not most:
+        weight = FIRST_WEIGHT if start_from is None else float(start_from.card.get("outline_weight", FIRST_WEIGHT))
     weight = weight if recipe.weight is None else recipe.weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(
