@@ -204,6 +204,27 @@ def scene(slicer):
     logic.SetMRMLScene(None)
 
 
+@pytest.fixture
+def bend():
+    """Add a transform that is not linear to a scene."""
+    import vtk
+
+    def add(scene):
+        node = scene.AddNewNodeByClass("vtkMRMLTransformNode")
+        spline = vtk.vtkThinPlateSplineTransform()
+        points, moved = vtk.vtkPoints(), vtk.vtkPoints()
+        for index, point in enumerate(np.random.default_rng(0).normal(0, 100, (8, 3))):
+            points.InsertNextPoint(*point)
+            moved.InsertNextPoint(*(point + index))
+        spline.SetBasisToR()
+        spline.SetSourceLandmarks(points)
+        spline.SetTargetLandmarks(moved)
+        node.SetAndObserveTransformToParent(spline)
+        return node
+
+    return add
+
+
 @pytest.fixture(scope="session")
 def engine_files(tmp_path_factory) -> tuple[Path, Path]:
     """(a backbone, a prompt set with random prompts of liver and spleen)."""

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 
 def test_a_volume_that_is_loaded_while_the_module_is_open_is_taken_up(module, desk, phantom, pump, slicer) -> None:
     module.enter()
     ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
     pump(lambda: module.panel.volumes.volume is ct)
     assert "voxels of" in module.panel.volumes._line.text
-    other = desk.add_ct(slicer.mrmlScene, phantom.volume)
+    desk.add_ct(slicer.mrmlScene, phantom.volume)
     for _ in range(5):
         slicer.app.processEvents()
     assert module.panel.volumes.volume is ct, "what is chosen stays"
-    slicer.mrmlScene.RemoveNode(ct)
-    assert other.GetScene() is not None
 
 
-def test_a_bent_volume_is_not_told_to_turn_the_view(panel, loaded, drawing, slicer) -> None:
-    import vtk
-
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    bend = vtk.vtkThinPlateSplineTransform()
-    source, target = vtk.vtkPoints(), vtk.vtkPoints()
-    for n, point in enumerate(np.random.default_rng(0).normal(0, 100, (8, 3))):
-        source.InsertNextPoint(*point)
-        target.InsertNextPoint(*(point + n))
-    bend.SetBasisToR()
-    bend.SetSourceLandmarks(source)
-    bend.SetTargetLandmarks(target)
-    transform.SetAndObserveTransformToParent(bend)
+def test_a_bent_volume_is_not_told_to_turn_the_view(panel, loaded, drawing, bend, slicer) -> None:
+    transform = bend(slicer.mrmlScene)
     for node in (loaded, panel.volumes.segmentation):
         node.SetAndObserveTransformNodeID(transform.GetID())
     drawing.mark_complete()

@@ -82,21 +82,9 @@ def add_transform(scene):
 
 
 @pytest.fixture
-def bent(scene):
-    """Add a transform that is not linear."""
-    import vtk
-
-    node = scene.AddNewNodeByClass("vtkMRMLTransformNode")
-    spline = vtk.vtkThinPlateSplineTransform()
-    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
-    for index, point in enumerate(np.random.default_rng(0).normal(0, 100, (8, 3))):
-        points.InsertNextPoint(*point)
-        moved.InsertNextPoint(*(point + index))
-    spline.SetBasisToR()
-    spline.SetSourceLandmarks(points)
-    spline.SetTargetLandmarks(moved)
-    node.SetAndObserveTransformToParent(spline)
-    return node
+def bent(scene, bend):
+    """A transform that is not linear."""
+    return bend(scene)
 
 
 @pytest.fixture

@@ -62,6 +62,15 @@ def test_a_bulge_between_two_drawn_slices_is_found(volume: Volume) -> None:
     assert dice(mask, truth(8)) > 0.9
 
 
+def test_very_many_pixels_are_registered_on_half_the_resolution(volume: Volume, monkeypatch) -> None:
+    monkeypatch.setattr(carry, "MOST", 0)
+    work = WorkingVolume(volume, crop=False)
+    found = outlines_of(work, drawn(volume, 0, 6, 16))
+    wanted = work.mask_to_working(truth(3)) > 0.5
+    assert Carrier(work, {0: truth(0)}).finest == 2
+    assert dice(found[3] > 0, wanted) > 0.85
+
+
 def test_the_same_volume_and_drawing_give_the_same_outlines(volume: Volume) -> None:
     first, second = (outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 6, 16)) for _ in range(2))
     assert sorted(first) == [k for k in range(1, 16) if k != 6]
