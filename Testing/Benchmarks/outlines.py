@@ -1,10 +1,11 @@
-"""Outlines between drawn slices without any network: interpolated, carried by the picture, and mixed as it ships.
+"""Outlines between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
 
     python Testing/Benchmarks/outlines.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
-        --json outlines.json [--set FIELD_SIGMA=1 HELD_MM=2]
+        --json outlines.json [--net outline-net.safetensors] [--set FIELD_SIGMA=1]
 
 Dice on undrawn slices between the outermost drawn ones, on the working grid; k slices spread evenly over a structure's
-extent, ends included. ``--set`` changes constants of :mod:`PromptSegLib.tune.carry` for one more column.
+extent, ends included. ``--net`` takes another network than the one that ships; ``--set`` changes constants of
+:mod:`PromptSegLib.tune.carry`. Both make rows of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ast
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,36 +23,50 @@ import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
 from PromptSegLib.tune import carry
-from PromptSegLib.tune.fusion import outlines_of
+from PromptSegLib.tune.fusion import outlines_of, stretches
+from PromptSegLib.tune.outline_net import OutlineNet, outline_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
-SHIPS = "mixed, as it ships"
-WAYS: dict[str, dict[str, Any]] = {
-    "interpolated": {"SHARE": 0.0, "HELD_MM": 100.0},
-    "carried": {"SHARE": 1.0},
-    SHIPS: {},
-}
+WAYS = ("interpolated", "carried", "judged")
 
 
-def measure(task: Task, k: int, constants: Mapping[str, Any]) -> tuple[float, float]:
-    """(Dice, seconds of one core) with other constants."""
-    former = {name: getattr(carry, name) for name in constants}
+def measure(task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], float]:
+    """Dice by way, and seconds of one core for all that ships."""
     annotations, work = task.draw(evenly_spaced(task.mask, k)), WorkingVolume(task.volume)
+    start = time.process_time()
+    judged = outlines_of(work, annotations, net=net)
+    seconds = time.process_time() - start
+    sums = {name: np.zeros(2, int) for name in WAYS}
+
+    def count(name: str, inside: np.ndarray, index: int) -> None:
+        there = work.mask_to_working(task.mask[index]) > 0.5
+        sums[name] += np.count_nonzero(inside & there), np.count_nonzero(inside) + np.count_nonzero(there)
+
+    for one in stretches(work, annotations):
+        told = one.told()
+        for index, shape in one.shape.items():
+            count("interpolated", shape > 0, index)
+            count("judged", judged[index] > 0, index)
+            carried = shape > 0
+            if one.carrier is not None:
+                near, far = told[index][0][:2]
+                t = min(index - one.low, one.high - index) / (one.high - one.low)
+                carried = np.zeros(work.size, bool)
+                carried[one.carrier.box] = (1 - t) * near + t * far > 0
+            count("carried", carried, index)
+    return {name: (2 * both / total if total else float("nan")) for name, (both, total) in sums.items()}, seconds
+
+
+def with_constants(constants: Mapping[str, Any], task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], float]:
+    """:func:`measure` with other constants of carrying."""
+    former = {name: getattr(carry, name) for name in constants}
     try:
         for name, value in constants.items():
             setattr(carry, name, value)
-        start = time.process_time()
-        found = outlines_of(work, annotations)
-        seconds = time.process_time() - start
+        return measure(task, k, net)
     finally:
         for name, value in former.items():
             setattr(carry, name, value)
-    both = total = 0
-    for index, distance in found.items():
-        inside, there = distance > 0, work.mask_to_working(task.mask[index]) > 0.5
-        both += int(np.count_nonzero(inside & there))
-        total += int(np.count_nonzero(inside) + np.count_nonzero(there))
-    return (2 * both / total if total else float("nan")), seconds
 
 
 def main() -> None:
@@ -58,30 +74,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 9])
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="constants for one more column")
+    parser.add_argument("--net", type=Path, help="another network that judges outlines")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of carrying")
     options = parser.parse_args()
     torch.set_num_threads(options.threads or 1)
-    ways = dict(WAYS)
-    if options.set:
-        ways[" ".join(options.set)] = {n: ast.literal_eval(v) for n, v in (one.split("=", 1) for one in options.set)}
-    rows = Rows(options.json)
+    constants = {n: ast.literal_eval(v) for n, v in (one.split("=", 1) for one in options.set)}
+    setting = " ".join([*([options.net.name] if options.net else []), *options.set]) or "as it ships"
+    rows, net = Rows(options.json), outline_net(options.net)
     for task in tasks(options, 2):
         for k in options.k:
             if np.count_nonzero(task.mask.any((1, 2))) <= k:
                 continue
-            for name, constants in ways.items():
-                key = f"{task.case} {task.structure} {k} {name}"
-                if key not in rows.rows:
-                    dice, seconds = measure(task, k, constants)
-                    rows.add(key, {"structure": task.structure, "k": k, "way": name, "dice": dice, "seconds": seconds})
-                    print(f"{key}: {dice:.3f}, {seconds:.1f} s", flush=True)
+            key = f"{task.case} {task.structure} {k} {setting}"
+            if key not in rows.rows:
+                dice, seconds = with_constants(constants, task, k, net)
+                place = {"case": task.case, "structure": task.structure, "k": k, "setting": setting}
+                rows.add(key, {**place, "dice": dice, "seconds": seconds})
+                print(f"{key}: {', '.join(f'{n} {v:.3f}' for n, v in dice.items())}, {seconds:.1f} s", flush=True)
     found = json.loads(options.json.read_text(encoding="utf-8")).values()
-    names = list(dict.fromkeys(r["way"] for r in found))
-    print(f"\n| k | pairs | {' | '.join(names)} | CPU seconds as it ships |\n" + "|---" * (len(names) + 3) + "|")
-    for k in sorted({r["k"] for r in found}):
-        here = {n: [r for r in found if r["k"] == k and r["way"] == n] for n in names}
-        cells = [f"{mean([r['dice'] for r in here[n]]):.3f}" for n in names]
-        print(f"| {k} | {len(here[SHIPS])} | {' | '.join(cells)} | {mean([r['seconds'] for r in here[SHIPS]]):.1f} |")
+    print(f"\n| setting | k | pairs | {' | '.join(WAYS)} | CPU seconds |\n" + "|---" * (len(WAYS) + 4) + "|")
+    for name in dict.fromkeys(r["setting"] for r in found):
+        for k in sorted({r["k"] for r in found}):
+            here = [r for r in found if r["k"] == k and r["setting"] == name]
+            if here:
+                cells = [f"{mean([r['dice'][w] for r in here]):.3f}" for w in WAYS]
+                seconds = mean([r["seconds"] for r in here])
+                print(f"| {name} | {k} | {len(here)} | {' | '.join(cells)} | {seconds:.1f} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from .precision import fast_dtype, pick_device
 from .punet import PUNet
 
 FORMAT = "promptseg-backbone-1"
+SHARED = "shared."
+"""How the names of shared tokens begin in the file."""
 _DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.int64}  # batch normalisation counts its batches
 
 
@@ -33,6 +36,9 @@ class Backbone:
     device: torch.device
     dtype: torch.dtype
     card: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Tensor] | None = None
+    """Deep tokens (n, C) under which pre-training showed all structures at once, on ``device`` and of ``dtype``: a
+    second look at a slice that all prompts whose cards say ``shared_pass`` have in common."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor of a prompt for this backbone."""
@@ -80,21 +86,29 @@ def load_backbone(name: str | Path = "punet-ct", device: str = "auto", dtype: to
         raise BackboneError(f"{path.name} holds numbers of an unexpected type", "get the file again")
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise BackboneError(f"{path.name} is damaged: it holds weights that are not numbers", "get the file again")
+    identity = weights_id(tensors)
     try:
         net = PUNet(PUNetConfig.from_dict(json.loads(meta["config"])))
+        shared = {k.removeprefix(SHARED): tensors.pop(k) for k in list(tensors) if k.startswith(SHARED)}
         net.load_state_dict(tensors)
+        shapes = {k: s for k, s in net.prompt_shapes().items() if k.endswith(".tokens")}
+        if shared and {k: tuple(v.shape) for k, v in shared.items()} != shapes:
+            raise ValueError("shared tokens of another network")
         card = json.loads(meta.get("card", "{}"))
     except (RuntimeError, ValueError, KeyError) as error:
         raise BackboneError(
             f"{path.name} does not fit this version of PromptSeg", "get the file again, or update"
         ) from error
     dtype = dtype or fast_dtype(place)
-    return Backbone(path.stem, weights_id(tensors), net.to(place, dtype).freeze(), place, dtype, card)
+    common = {k: v.to(place, dtype) for k, v in shared.items()} or None
+    return Backbone(path.stem, identity, net.to(place, dtype).freeze(), place, dtype, card, common)
 
 
-def write_backbone(path: Path, net: PUNet, card: dict[str, Any]) -> str:
-    """Write ``net`` as fp16 with its card, and the card beside it as JSON for people. Gives the backbone's id."""
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+def write_backbone(path: Path, net: PUNet, card: dict[str, Any], shared: Mapping[str, Tensor] | None = None) -> str:
+    """Write ``net`` and its shared tokens as fp16 with the card, and the card beside it as JSON for people. Gives the
+    backbone's id."""
+    every = net.state_dict() | {SHARED + k: v.detach() for k, v in (shared or {}).items()}
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in every.items()}
     identity = weights_id(tensors)
     card = {"name": Path(path).stem, "id": identity, **card}
     write_tensors(

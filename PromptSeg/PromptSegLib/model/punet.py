@@ -107,15 +107,18 @@ class PUNet(nn.Module):
 
     def pixel_features(self, encoded: Encoded, prompts: Prompts | None) -> Tensor:
         """The features that the head compares, under the given prompts: (B, H, W, width), padded size."""
+        prompts = None if prompts is None else _batched(prompts)
         return self.head.features(self.decoded(encoded, prompts), encoded.image_term)
+
+    def compare(self, features: Tensor, prompts: Prompts, size: tuple[int, int]) -> Tensor:
+        """Logits (B, H, W) float32 of one structure, of pixel features and its head tokens; ``size`` is (H, W)."""
+        return self.head.logits(features, _batched(prompts))[:, : size[0], : size[1]]
 
     def decode(self, encoded: Encoded, prompts: Prompts) -> Tensor:
         """Logits (B, H, W) float32 of one structure; a prompt's tensors are (n, C) or, one for each slice, (B, n, C)
         (attention biases: (heads, n) or (B, heads, n)).
         """
-        prompts = {k: v[None] if v.ndim == 2 and not k.endswith(".bias") else v for k, v in prompts.items()}
-        logits = self.head.logits(self.pixel_features(encoded, prompts), prompts)
-        return logits[:, : encoded.size[0], : encoded.size[1]]
+        return self.compare(self.pixel_features(encoded, prompts), prompts, encoded.size)
 
     def freeze(self) -> PUNet:
         """Ready for use: evaluation mode, no gradients to any weight. Returns itself."""
@@ -125,3 +128,8 @@ class PUNet(nn.Module):
             if isinstance(module, WindowAttention):
                 module.forget()
         return self
+
+
+def _batched(prompts: Prompts) -> Prompts:
+    """Tokens as (P, n, C); attention biases as they are."""
+    return {k: v[None] if v.ndim == 2 and not k.endswith(".bias") else v for k, v in prompts.items()}

@@ -61,7 +61,7 @@ def release(
     card |= {"note": note, "quality": list(quality)}
     (folder / "Models").mkdir(parents=True, exist_ok=True)
     (folder / "PromptSets").mkdir(parents=True, exist_ok=True)
-    identity = write_backbone(folder / "Models" / f"{name}.safetensors", backbone.net, card)
+    identity = write_backbone(folder / "Models" / f"{name}.safetensors", backbone.net, card, backbone.shared)
     if identity != backbone.id:
         raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
     for source, title in sets.items():

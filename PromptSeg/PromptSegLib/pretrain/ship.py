@@ -66,6 +66,7 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
                 "spacing": RECIPE["spacing"],
                 "window": window,
                 "components": "substantial",
+                "shared_pass": True,
                 "volumes": len(found),
                 "slices": sum(found),
                 "data": [part.dataset.name],
@@ -120,7 +121,7 @@ def export(
     ``card`` goes into the backbone's card, ``about`` into those of the sets. Gives the backbone's id.
     """
     trainee, names, recipe = load_trainee(checkpoint)
-    identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe})
+    identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe}, trainee.bank.common())
     shapes = trainee.net.prompt_shapes()
     for path, cards in sets.items():
         prompts, taken = [], set()

@@ -46,8 +46,12 @@ class PromptBank(nn.Module):
         own = {k: self.tensors[_safe(k)][numbers] for k in self.keys}
         return {k: v + self.shared[_safe(k)] if k in self.deep else v for k, v in own.items()}
 
+    def common(self) -> dict[str, Tensor]:
+        """The shared deep tokens alone, (n, C)."""
+        return {k: self.shared[_safe(k)] for k in self.deep}
+
     def everything(self, count: int) -> dict[str, Tensor]:
-        """The shared deep tokens alone, ``count`` times: only for training, never shipped."""
+        """The same, ``count`` times."""
         return {k: self.shared[_safe(k)][None].expand(count, -1, -1) for k in self.deep}
 
     def deep_of(self, numbers: Tensor) -> dict[str, Tensor]:

@@ -17,9 +17,9 @@ from .trainee import PromptBank, Trainee
 def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
     """Fill ``trainee`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
 
-    What all prompts share is taken as their mean; attention biases are left out, as they are tuning's alone. Gives the
-    structures that were found; others, and the encoder's classifiers, stay as they were. Raises :class:`InputError` for
-    sets of another backbone or a backbone of another configuration.
+    What all prompts share is the backbone's own, or else taken as their mean; attention biases are left out, as they
+    are tuning's alone. Gives the structures that were found; others, and the encoder's classifiers, stay as they were.
+    Raises :class:`InputError` for sets of another backbone or a backbone of another configuration.
     """
     if source.net.config != trainee.net.config:
         raise InputError(
@@ -46,17 +46,19 @@ def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptS
         if tensors is not None:
             taken[n] = tensors
     if taken:
-        _fill(bank, taken)
+        _fill(bank, taken, source.shared)
     return [bank.names[n] for n in taken]
 
 
-def _fill(bank: PromptBank, taken: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
-    """Put prompts into the bank: deep tokens as their mean and each one's difference from it."""
+def _fill(
+    bank: PromptBank, taken: Mapping[int, Mapping[str, torch.Tensor]], shared: Mapping[str, torch.Tensor] | None
+) -> None:
+    """Put prompts into the bank: deep tokens as what is shared and each one's difference from it."""
     for key in bank.keys:
         stacked = torch.stack([t[key].float() for t in taken.values()])
         own = bank.tensors[key.replace(".", "_")]
         if key in bank.deep:
-            mean = stacked.mean(0)
-            bank.shared[key.replace(".", "_")].copy_(mean)
-            stacked = stacked - mean
+            common = stacked.mean(0) if shared is None else shared[key].float()
+            bank.shared[key.replace(".", "_")].copy_(common)
+            stacked = stacked - common
         own[list(taken)] = stacked.to(own.dtype)

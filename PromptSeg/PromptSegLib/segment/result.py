@@ -25,6 +25,8 @@ NETWORK_LIMIT = 6.0
 """What the network's logits are held within where a prior is added to them."""
 PRIOR_LIMIT = 12.0
 """Twice what the network's logits are held within: close to a drawn slice the outline decides."""
+BEYOND_MM = 30.0
+"""How far beyond the outermost drawn slices the network's opinion counts, if only for what to draw next."""
 
 
 def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -86,6 +88,16 @@ class LogitMap:
     prior: Prior = field(default_factory=Prior)
     network: dict[int, np.ndarray] = field(default_factory=dict)
     """The network's own logits, int8, of slices where a prior was added to them."""
+
+    def wanted(self) -> set[int]:
+        """The slices that the network has a say in: not those far beyond the drawing, which a prior keeps empty."""
+        beyond = self.prior.beyond
+        closed = {k for k, v in beyond.items() if NETWORK_LIMIT + v <= NO_SIGN}
+        inside = [k for k in range(self.work.count) if k not in beyond]
+        if inside:
+            reach = int(np.ceil(BEYOND_MM / self.work.slice_mm))
+            closed -= set(range(inside[0] - reach, inside[-1] + reach + 1))
+        return set(range(self.work.count)) - closed
 
     def put(self, index: int, logits: np.ndarray) -> None:
         """Take up the network's logits (rows, columns) of one slice, with what the prior adds to them."""

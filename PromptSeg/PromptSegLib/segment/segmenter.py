@@ -116,23 +116,33 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
     """Fill the logit maps of one group of prompts that share a view and a crop."""
     net, place = backbone.net, backbone.device
     tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
-    for first in range(0, work.count, BATCH):
+    wanted = [maps[p.structure.name].wanted() for p in group]
+    every = sorted(set.union(*wanted))
+    common = backbone.shared if any(p.card.get("shared_pass") for p in group) else None
+    for first in range(0, len(every), BATCH):
         check(should_stop)
-        indices = list(range(first, min(first + BATCH, work.count)))
+        indices = every[first : first + BATCH]
         start = time.perf_counter()
         images = torch.from_numpy(work.inputs(indices, window)).to(place, backbone.dtype)
         images = images if crop is None else images[:, crop[0], crop[1]].contiguous()
         seconds["prepare"] += time.perf_counter() - start
         start = time.perf_counter()
         encoded = net.encode(images)
+        features = None if common is None else net.pixel_features(encoded, common)
         for n, (prompt, prompt_tensors) in enumerate(zip(group, tensors, strict=True)):
             check(should_stop)
-            logits = net.decode(encoded, prompt_tensors)
-            found = maps[prompt.structure.name]
-            values = logits.float().cpu().numpy()
-            for index, plane in zip(indices, values, strict=True):
-                found.put(index, plane if crop is None else _framed(plane, crop, work.size))
-            share = (first + len(indices) * (n + 1) / len(group)) / work.count
+            own = [at for at, index in enumerate(indices) if index in wanted[n]]
+            if own:
+                some = len(own) < len(indices)
+                logits = net.decode(encoded.select(own) if some else encoded, prompt_tensors).float()
+                if features is not None and prompt.card.get("shared_pass"):
+                    seen = features[own] if some else features
+                    logits = (logits + net.compare(seen, prompt_tensors, encoded.size).float()) / 2
+                values = logits.cpu().numpy()
+                found = maps[prompt.structure.name]
+                for at, plane in zip(own, values, strict=True):
+                    found.put(indices[at], plane if crop is None else _framed(plane, crop, work.size))
+            share = (first + len(indices) * (n + 1) / len(group)) / len(every)
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
 

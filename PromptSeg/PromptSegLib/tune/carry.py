@@ -4,7 +4,7 @@ Interpolation (:mod:`.interpolation`) knows the contours alone. The picture know
 working grid are registered to each other (symmetric-forces demons: Wang et al. 2005, doi:10.1088/0031-9155/50/12/011,
 as SimpleITK has it), and the signed distances to the drawn outlines are moved along, from the drawn slice below and
 from the one above. That follows a kidney or a liver over wide gaps, knows no organ, and fails where a thin structure
-leaves its place between two slices. So it is mixed with interpolation, which fails elsewhere.
+leaves its place between two slices. Interpolation fails elsewhere: :mod:`.outline_net` weighs both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEP_MM = 3.0
 """Slices closer to each other than that are not registered one by one: what is between is interpolated."""
 MARGIN = 14
 """Working pixels around all outlines: further away every distance is at its floor."""
-MOST = 1_500_000
+MOST = 500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
 KEPT = 200_000_000
 """Bytes of displacements that stay with a volume, about; the oldest go first."""
@@ -34,10 +34,6 @@ SMOOTH = 0.7
 """Standard deviation in pixels that pictures are smoothed by."""
 FIELD_SIGMA, UPDATE_SIGMA = 0.6, 0.5
 """Those that displacements and their changes are smoothed by, in pixels of their level; times its root."""
-SHARE = 0.7
-"""Of what is carried, beside the interpolated outline."""
-HELD_MM = 4.0
-"""What distances are held within where they are mixed, so that one that is far off does not outvote the others."""
 
 Box = tuple[slice, slice]
 
@@ -65,7 +61,7 @@ class Carrier:
         pairs = [p for a, b in pairwise(stops) for p in ((a, b), (b, a)) if self._key(*p) not in self.work.kept]
         if not pairs:
             return
-        pictures = {k: self._picture(k) for pair in pairs for k in pair}
+        pictures = {k: self.picture(k) for pair in pairs for k in pair}
 
         def register(pair: tuple[int, int]) -> np.ndarray:
             check(should_stop)
@@ -99,7 +95,8 @@ class Carrier:
         (rows, columns) = self.box
         return "carry", self.finest, of, to, rows.start, rows.stop, columns.start, columns.stop
 
-    def _picture(self, index: int) -> np.ndarray:
+    def picture(self, index: int) -> np.ndarray:
+        """One slice's grey values within :attr:`box`, smoothed a little, float32."""
         return ndimage.gaussian_filter(self.work.grey(index)[self.box].astype(np.float32), SMOOTH, mode="nearest")
 
 
@@ -130,16 +127,6 @@ def displacement(fixed: np.ndarray, moving: np.ndarray, finest: int = 1) -> np.n
     assert field is not None, "the coarsest level is always there"
     whole = sitk.Resample(field, sitk.GetImageFromArray(fixed))
     return np.moveaxis(sitk.GetArrayFromImage(whole), -1, 0)[::-1].astype(np.float32)
-
-
-def mixed(below: np.ndarray, above: np.ndarray, shape: np.ndarray, t: float) -> np.ndarray:
-    """One signed distance in mm of three (rows, columns): carried from ``below`` and from ``above``, and of
-    interpolation alone (``shape``). ``t`` is how far from below to above the slice is, 0 to 1."""
-    every = np.stack([below, above, shape])
-    held = np.clip(every, -HELD_MM, HELD_MM)
-    mean = SHARE * ((1 - t) * held[0] + t * held[1]) + (1 - SHARE) * held[2]
-    # Where all three are far inside or far outside, as far as the least of them.
-    return mean + np.maximum(every.min(0) - HELD_MM, 0) + np.minimum(every.max(0) + HELD_MM, 0)
 
 
 def _stops(drawn: Sequence[int], stride: int) -> list[int]:

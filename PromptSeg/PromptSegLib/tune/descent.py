@@ -18,7 +18,7 @@ from .fusion import OUTLINES_ALONE, WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 
-_HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.02}
+_HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01, 40.0: 0.02, 1000.0: 0.05}
 _HANDICAP_OF_ONE = {0.0: 0.14, 2.0: 0.1, 15.0: 0.01, 40.0: 0.05, 1000.0: 0.1}
 _HANDICAP_OF_ONE_NOT_FOUND = {0.0: 0.14, 2.0: 0.1, 6.0: 0.1, 40.0: 0.05, 1000.0: 0.1}
 """By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
@@ -48,12 +48,14 @@ def descend(
     beginnings of the names of the tensors that change.
     """
     tensors = {k: v.detach().clone().requires_grad_(k.startswith(tuple(learn))) for k, v in start.items()}
+    yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
+    if not steps:
+        return  # a first mask does not wait the second that torch takes to load its optimisers
     index = torch.tensor(list(chosen))
     picked = [e.select(index) for e in examples.encoded]
     generator = torch.Generator().manual_seed(seed)
     learned = [k for k in tensors if k.startswith(tuple(learn))]
     optimiser = torch.optim.Adam([tensors[k] for k in learned], lr=lr, betas=(0.9, 0.95))
-    yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
     for step in range(1, steps + 1):
         check(should_stop)
         for group in optimiser.param_groups:

@@ -1,26 +1,28 @@
 """What the drawn outlines themselves say about the slices between them, as an addition to the network's logits.
 
 Network and outlines fail in different places: the network where the image is unclear, outlines where the structure
-changes between slices. Their sum is better than either. The addition is signed distance to the outline, interpolated
-and carried by the picture, over distance to the nearest drawn slice: sure close to a drawn slice and far from the
-outline, weak half-way.
+changes between slices. Their sum is better than either. Between two slices that show the structure, the addition is
+what :mod:`.outline_net` makes of interpolation, of what the picture carries (:mod:`.carry`) and of grey values. Where
+the structure ends, it is signed distance to the interpolated outline over the distance to the nearest drawn slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..progress import ShouldStop, never
-from ..segment.result import PRIOR_LIMIT, Prior, weighted
+from ..segment.result import EVEN_WEIGHT, PRIOR_LIMIT, Prior, weighted
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid
 from .annotations import SliceAnnotations, SliceStatus
-from .carry import Carrier, mixed
+from .carry import Carrier
 from .interpolation import FLOOR_MM, distance_to, signed_distance
+from .outline_net import Gap, OutlineNet, evidence, outline_net
 
 __all__ = [
     "OUTLINES_ALONE",
@@ -49,22 +51,55 @@ def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
     }
 
 
-def outlines_of(
+@dataclass(frozen=True)
+class Stretch:
+    """Undrawn slices between two drawn ones, ``low`` and ``high``.
+
+    ``shape`` has, by slice, the signed distance in mm to the interpolated outline, (rows, columns) of the working grid;
+    ``ends`` those to both drawn outlines, and ``carrier`` what has registered the slices: None where one of the two
+    does not show the structure, because there no picture is asked.
+    """
+
+    low: int
+    high: int
+    shape: Mapping[int, np.ndarray]
+    ends: Mapping[int, np.ndarray] = field(default_factory=dict)
+    carrier: Carrier | None = None
+
+    def told(self) -> dict[int, tuple[np.ndarray, list[float]]]:
+        """What the network that judges outlines is told, by slice: see :func:`~.outline_net.evidence`."""
+        carrier, low, high = self.carrier, self.low, self.high
+        if carrier is None:
+            return {}
+        box = carrier.box
+        below = carrier.carry(self.ends[low], low, high, [*self.shape, high])
+        above = carrier.carry(self.ends[high], high, low, [*self.shape, low])
+        gap = Gap(
+            low,
+            high,
+            carrier.work.slice_mm,
+            (self.ends[low][box], self.ends[high][box]),
+            (below[high], above[low]),
+            (carrier.picture(low), carrier.picture(high)),
+        )
+        return {
+            k: evidence(gap, k, (below[k], above[k]), shape[box], carrier.picture(k)) for k, shape in self.shape.items()
+        }
+
+
+def stretches(
     work: WorkingVolume,
     annotations: SliceAnnotations,
     wanted: Sequence[int] | None = None,
     without: int | None = None,
     should_stop: ShouldStop = never,
-) -> dict[int, np.ndarray]:
-    """For slices between drawn ones: signed distance to the outline over the distance to the nearest drawn slice,
-    (rows, columns) float32 on the working grid.
+) -> Iterator[Stretch]:
+    """The gaps between drawn slices in which slices are ``wanted`` (None: all), registered where that helps.
 
-    ``wanted`` are the slices to give (None: all between); ``without`` leaves one drawn slice out. Slices beyond the
-    outermost drawn ones have no entry: there the network is alone. The outline is that of interpolation and of what the
-    picture carries from the drawn slices (:mod:`.carry`), mixed. Raises ``Stopped``.
+    ``without`` leaves one drawn slice out. Raises ``Stopped``.
     """
     if annotations.axis != work.axis:
-        return {}
+        return
     every = drawn_masks(annotations)
     masks = {k: m for k, m in every.items() if k != without}
     mm = work.volume.grid.spacing[::-1]
@@ -72,25 +107,51 @@ def outlines_of(
     height, width = (mm[a] for a in range(3) if a != work.axis)
     shape = between(masks, (work.slice_mm, height, width), wanted)
     if not shape:
-        return {}
+        return
 
     def on_grid(distance: np.ndarray) -> np.ndarray:
         """A native slice of distances; what lies beside it is surely not the structure."""
         return work.mask_to_working(np.maximum(distance, FLOOR_MM) - np.float32(FLOOR_MM)) + np.float32(FLOOR_MM)
 
-    out = {k: on_grid(v) for k, v in shape.items()}
     seen = {k: work.mask_to_working(m) > 0 for k, m in every.items()}
     carrier = Carrier(work, seen)
     for a, b in pairwise(sorted(masks)):
-        inside = [k for k in out if a < k < b]
-        if inside and seen[a].any() and seen[b].any():  # where a structure ends, no picture is asked
+        inside = {k: on_grid(v) for k, v in shape.items() if a < k < b}
+        if not inside:
+            continue
+        if seen[a].any() and seen[b].any():
             carrier.prepare(a, b, should_stop)
             ends = {k: on_grid(distance_to(masks[k], (height, width))) for k in (a, b)}
-            below, above = carrier.carry(ends[a], a, b, inside), carrier.carry(ends[b], b, a, inside)
-            for k in inside:
-                out[k][carrier.box] = mixed(below[k], above[k], out[k][carrier.box], (k - a) / (b - a))
-    drawn = np.array(sorted(masks))
-    return {k: v / np.float32(np.abs(drawn - k).min() * work.slice_mm) for k, v in out.items()}
+            yield Stretch(a, b, inside, ends, carrier)
+        else:
+            yield Stretch(a, b, inside)
+
+
+def outlines_of(
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    wanted: Sequence[int] | None = None,
+    without: int | None = None,
+    should_stop: ShouldStop = never,
+    net: OutlineNet | None = None,
+) -> dict[int, np.ndarray]:
+    """For slices between drawn ones: how sure the drawn slices make a pixel, positive inside, (rows, columns) float32
+    of the working grid. :data:`EVEN_WEIGHT` times it is a logit.
+
+    ``wanted`` are the slices to give (None: all between); ``without`` leaves one drawn slice out. Slices beyond the
+    outermost drawn ones have no entry: there the network is alone. Raises ``Stopped`` and ``BackboneError``.
+    """
+    out: dict[int, np.ndarray] = {}
+    for one in stretches(work, annotations, wanted, without, should_stop):
+        if one.carrier is None:
+            for k, distance in one.shape.items():
+                out[k] = distance / np.float32(min(k - one.low, one.high - k) * work.slice_mm)
+            continue
+        told = one.told()
+        for k, logits in zip(told, (net or outline_net()).judge(list(told.values()), should_stop), strict=True):
+            out[k] = np.full(work.size, -PRIOR_LIMIT / EVEN_WEIGHT, np.float32)
+            out[k][one.carrier.box] = logits / EVEN_WEIGHT
+    return out
 
 
 def between(

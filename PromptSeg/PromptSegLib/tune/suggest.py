@@ -24,7 +24,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
-from ..segment.result import SCALE, LogitMap
+from ..segment.result import BEYOND_MM, SCALE, LogitMap
 from .annotations import SliceAnnotations
 from .interpolation import signed_distance
 
@@ -32,8 +32,6 @@ SHAPE = 0.1
 """How much expected shape error counts beside doubt."""
 ROUGHNESS = 1.0
 """How fast outlines stray, see above."""
-BEYOND_MM = 30.0
-"""How far beyond the outermost drawn slices the network is believed."""
 REACH_MM = 10.0
 """A drawn slice helps others up to this far away."""
 _COARSE = 2

@@ -29,9 +29,8 @@ from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
 
-FIRST_WEIGHT = 40.0
-"""The outlines' weight before the first step, when no slice was left out to choose it: for structures that the network
-does not know, greater ones are better, and for others it matters little."""
+FIRST_WEIGHT = 15.0
+"""The outlines' weight before the first step, when no slice was left out to choose it."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,20 @@ def test_what_is_written_comes_back_as_fp16(net, path) -> None:
         assert torch.equal(backbone.net.state_dict()[name], tensor.half().float()), name
 
 
+def test_shared_tokens_come_back_and_count_for_the_id(net, path, tmp_path) -> None:
+    shared = {k: torch.full(s, 0.25) for k, s in net.prompt_shapes().items() if k.endswith(".tokens")}
+    identity = write_backbone(tmp_path / "shared.safetensors", net, {}, shared)
+    found = load_backbone(tmp_path / "shared.safetensors", "cpu", torch.float32)
+    assert found.shared is not None
+    assert {k: v.tolist() for k, v in found.shared.items()} == {k: v.tolist() for k, v in shared.items()}
+    assert found.id == identity != load_backbone(path, "cpu").id
+    assert load_backbone(path, "cpu").shared is None
+    shared.popitem()
+    write_backbone(tmp_path / "less.safetensors", net, {}, shared)
+    with pytest.raises(BackboneError, match="does not fit"):
+        load_backbone(tmp_path / "less.safetensors", "cpu")
+
+
 def test_statistics_of_a_batch_norm_come_back_too(tmp_path) -> None:
     net = PUNet(replace(tiny(), norm="batch"))
     for name, tensor in net.named_buffers():

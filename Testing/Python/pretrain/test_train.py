@@ -119,9 +119,12 @@ def test_a_session_takes_what_a_run_ships(go, tmp_path, phantom) -> None:
 def test_what_ships_is_the_average(go, tmp_path) -> None:
     average = load_file(go(steps=3))
     shipped = load_file(tmp_path / "run" / "small.safetensors")
+    shared = {n: "bank.shared." + n.removeprefix("shared.").replace(".", "_") for n in shipped if "shared." in n}
+    sources = {n: shared.get(n, f"net.{n}") for n in shipped}
+    assert shared
     for name, tensor in shipped.items():
-        assert torch.equal(tensor, average[f"ema.net.{name}"].half())
-    assert any(not torch.equal(average[f"ema.net.{n}"], average[f"model.net.{n}"]) for n in shipped)
+        assert torch.equal(tensor, average[f"ema.{sources[name]}"].half())
+    assert any(not torch.equal(average[f"ema.{n}"], average[f"model.{n}"]) for n in sources.values())
 
 
 def test_structures_without_a_code_or_without_a_volume(kit, tmp_path) -> None:

@@ -34,9 +34,18 @@ def test_network_and_prompts_are_those_of_the_files(backbone, prompts) -> None:
         assert torch.allclose(own[key][2], prompts["liver"].tensors[key], atol=1e-5)
         # A structure without a prompt has its own random difference still.
         assert torch.equal(trainee.bank.tensors[key.replace(".", "_")][1], before[key.replace(".", "_")][1])
-    for key in trainee.bank.deep:  # what is shared is the mean
+    for key, shared in trainee.bank.common().items():
+        assert torch.equal(shared, backbone.shared[key])
+
+
+def test_without_shared_tokens_their_mean_is_shared(backbone, prompts) -> None:
+    trainee = Trainee(tiny(), ["spleen", "liver"])
+    warm_start(trainee, replace(backbone, shared=None), [prompts])
+    own = trainee.bank(torch.tensor([0, 1]))
+    for key, shared in trainee.bank.common().items():
         mean = (prompts["spleen"].tensors[key] + prompts["liver"].tensors[key]) / 2
-        assert torch.allclose(trainee.bank.shared[key.replace(".", "_")], mean, atol=1e-6)
+        assert torch.allclose(shared, mean, atol=1e-6)
+        assert torch.allclose(own[key][1], prompts["liver"].tensors[key], atol=1e-5)
 
 
 def test_no_prompts_leave_the_bank_as_it_is(backbone) -> None:

@@ -78,6 +78,21 @@ def test_overlaps_are_kept_in_masks(session, prompts) -> None:
     assert np.array_equal(both.labels, both.mask("liver") * np.uint8(1))
 
 
+def test_a_prompt_with_a_second_look_takes_the_mean_of_both(session, prompts, phantom) -> None:
+    """The other look is that under the tokens which the backbone shares out."""
+    own = dict(prompts["liver"].tensors)
+    shared = {**own, **{k: v.float().cpu() for k, v in session.backbone.shared.items()}}
+    looks = {"both": own, "own": own, "other": shared}
+    cards = {n: {**prompts["liver"].card, "shared_pass": n == "both"} for n in looks}
+    asked = [Prompt(Structure(n), session.backbone.id, t, cards[n]) for n, t in looks.items()]
+    maps = session.segment(asked).maps
+    for k in range(8, 16):
+        both, one, other = (maps[n].slices[k].astype(float) for n in looks)
+        free = (np.abs(one) < 100) & (np.abs(other) < 100) & (np.abs(both) < 100)  # neither cut off nor cleaned away
+        assert free.any()
+        assert np.abs(both - (one + other) / 2)[free].max() <= 1.5
+
+
 def test_one_structure_twice_is_refused(session, prompts) -> None:
     with pytest.raises(PromptError, match="liver was asked for twice"):
         session.segment([prompts["liver"], prompts["liver"]])
@@ -128,6 +143,27 @@ def test_drawn_slices_of_one_structure_leave_the_others_alone(session, prompts, 
     drawn = drawn_by_hand(phantom, 0, SliceStatus.COMPLETE)
     result = session.segment(prompts.values(), drawn={"liver": drawn})
     assert np.array_equal(result.mask("spleen"), whole.mask("spleen"))
+
+
+def test_far_beyond_the_drawing_nothing_is_computed(session, prompts, phantom, kit, monkeypatch) -> None:
+    """There the drawing keeps the mask empty, so that the network need not look."""
+    drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [10, 13])
+    net = session.backbone.net
+    encode, seen = net.encode, []
+    monkeypatch.setattr(net, "encode", lambda images: (seen.append(len(images)), encode(images))[1])
+
+    def found(reach_mm: float):
+        seen.clear()
+        monkeypatch.setattr("PromptSegLib.segment.result.BEYOND_MM", reach_mm)
+        return session.segment([prompts["liver"]], drawn={"liver": drawn}).mask("liver"), sum(seen)
+
+    near, few = found(8.0)  # two slices on either side
+    every, all_slices = found(1000.0)
+    assert (few, all_slices) == (8, 24)
+    assert kit.dice(near, every) > 0.999
+    monkeypatch.undo()
+    both = session.segment(prompts.values(), drawn={"liver": drawn})  # the others are looked for everywhere
+    assert kit.dice(both.mask("liver"), every) > 0.999
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from PromptSegLib.errors import Stopped
 from PromptSegLib.tune import carry
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.carry import Carrier, displacement, mixed
+from PromptSegLib.tune.carry import Carrier, displacement
 from PromptSegLib.tune.fusion import between, outlines_of
 from PromptSegLib.tune.interpolation import FLOOR_MM
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -141,12 +141,3 @@ def test_a_shift_is_found_in_pixels_along_rows_and_columns() -> None:
 def test_boxes_of_any_size_are_registered(shape: tuple[int, int]) -> None:
     picture = np.random.default_rng(1).random(shape).astype(np.float32) * 200
     assert np.abs(displacement(picture, picture)).max() < 0.05
-
-
-def test_distances_are_mixed_where_they_differ_and_kept_where_they_agree() -> None:
-    far, near, inside = (np.full((1, 1), v) for v in (FLOOR_MM, -1.0, 10.0))
-    assert mixed(far, far, far, 0.5) == pytest.approx(FLOOR_MM)
-    assert mixed(inside, inside, inside, 0.3) == pytest.approx(10)
-    assert mixed(near, near, near, 0.5) == pytest.approx(-1)
-    close = mixed(inside, far, inside, 0.1)
-    assert close > 0 > mixed(inside, far, far, 0.5), "the nearer drawn slice counts more"
