@@ -31,13 +31,15 @@ def release(
     components: str = "substantial",
     name: str = "punet-ct",
     own_components: Mapping[str, str] | None = None,
+    second_look: Sequence[str] = (),
 ) -> str:
     """Write ``folder/Models/NAME.safetensors`` and ``folder/PromptSets/*.promptset`` from the folder of a run.
 
     ``sets`` maps the run's prompt sets to the names that users see; ``quality`` are measured Dice by structure, with
     the data set and the subjects that they were measured on, none of which may have been learned from;
-    ``own_components`` are rules of single structures, as for vessels that show in several pieces. Gives the
-    backbone's id. Raises :class:`InputError`.
+    ``own_components`` are rules of single structures, as for vessels that show in several pieces; ``second_look`` names
+    the run's prompt sets that also look under the tokens which the backbone shares out. Gives the backbone's id.
+    Raises :class:`InputError`.
     """
     import torch
 
@@ -67,10 +69,10 @@ def release(
     for source, title in sets.items():
         found = found_sets[source]
         dice = measured.get(source, {}).get("dice", {})
-        prompts = [
-            replace(p, card={**p.card, "components": own_components.get(n, components), "validation_dice": dice.get(n)})
-            for n, p in found.items()
-        ]
+        prompts = []
+        for n, p in found.items():
+            rules = {"components": own_components.get(n, components), "shared_pass": source in second_look}
+            prompts.append(replace(p, card={**p.card, **rules, "validation_dice": dice.get(n)}))
         about = {**found.card, "data": source}
         if source in measured:
             about["validation"] = measured[source].get("validation", [])
@@ -89,6 +91,7 @@ def main() -> None:
     rules = ("largest", "main", "substantial", "all")
     parser.add_argument("--components", default="substantial", choices=rules)
     parser.add_argument("--components-of", action="append", default=[], metavar="STRUCTURE=RULE")
+    parser.add_argument("--second-look", action="append", default=[], metavar="DATASET", help="see the experiments")
     parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
     sets = dict(text.split("=", 1) for text in options.set)
@@ -96,7 +99,17 @@ def main() -> None:
     if not set(own.values()) <= set(rules):
         parser.error(f"--components-of takes STRUCTURE=RULE, the rule being one of {', '.join(rules)}")
     quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
-    release(options.run, options.output, sets, quality, options.note, options.components, options.name, own)
+    release(
+        options.run,
+        options.output,
+        sets,
+        quality,
+        options.note,
+        options.components,
+        options.name,
+        own,
+        options.second_look,
+    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,6 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
                 "spacing": RECIPE["spacing"],
                 "window": window,
                 "components": "substantial",
-                "shared_pass": True,
                 "volumes": len(found),
                 "slices": sum(found),
                 "data": [part.dataset.name],

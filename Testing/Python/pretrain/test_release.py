@@ -25,7 +25,7 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     (tmp_path / "q.json").write_text(json.dumps(QUALITY))
     words = [str(trained), "-o", str(tmp_path / "R"), "--set", "phantoms=abdomen-ct", "--name", "tiny"]
     words += ["--quality", str(tmp_path / "q.json"), "--note", "made for tests", "--components", "largest"]
-    words += ["--components-of", "aorta=main"]
+    words += ["--components-of", "aorta=main", "--second-look", "phantoms"]
     monkeypatch.setattr(sys, "argv", ["release", *words])
     release.main()
     source = load_backbone(trained / "tiny.safetensors", "cpu")
@@ -45,6 +45,8 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
         "spleen": "largest",
         "aorta": "main",
     }
+    assert all(p.card["shared_pass"] for p in prompts.values())
+    assert not any(p.card.get("shared_pass") for p in PromptSet.read(trained / "phantoms.promptset").values())
     session = Session(tmp_path / "R" / "Models" / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
     found = session.segment([prompts["liver"]])
