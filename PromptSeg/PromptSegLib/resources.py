@@ -1,4 +1,4 @@
-"""Where the files that PromptSeg ships lie: the backbone and the prompt sets.
+"""Where the files that PromptSeg ships lie: the backbone, the prompt sets and the network that judges outlines.
 
 Slicer keeps resources beside the package, a wheel inside it; nothing else in PromptSeg needs to know which.
 """

@@ -43,8 +43,8 @@ def weighted(outline: np.ndarray, weight: float) -> np.ndarray:
 class Prior:
     """What drawn slices say about the others, on the working grid.
 
-    ``outlines`` are slices (rows, columns) between drawn ones: signed distance to the interpolated outline over the
-    distance to the nearest drawn slice, positive inside. ``weight`` is how much they count beside the network;
+    ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
+    :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
     ``beyond`` is added to all logits of slices beyond the outermost drawn ones.
     """
 
