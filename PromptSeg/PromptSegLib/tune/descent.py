@@ -14,21 +14,17 @@ from ..model.losses import mask_loss
 from ..progress import ShouldStop, check
 from ..segment.result import add_prior, weighted
 from .examples import Examples
-from .fusion import OUTLINES_ALONE, WEIGHTS
+from .fusion import WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 
 _HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01, 40.0: 0.02, 1000.0: 0.05}
-_HANDICAP_OF_ONE = {0.0: 0.14, 2.0: 0.1, 15.0: 0.01, 40.0: 0.05, 1000.0: 0.1}
-_HANDICAP_OF_ONE_NOT_FOUND = {0.0: 0.14, 2.0: 0.1, 6.0: 0.1, 40.0: 0.05, 1000.0: 0.1}
 """By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
-which hurts the outlines and not the network. With one such slice, as of three drawn ones, the gap is as wide as the
-structure: then the usual weight is a small one, and a greater one where the network alone does not find that slice.
-Fitted to pairs of volume and structure (docs/experiments.md)."""
+which hurts the outlines and not the network. Fitted to pairs of volume and structure (docs/experiments.md)."""
 _FOUND = 0.4
-"""The Dice from which on a left-out slice counts as found."""
-_NOTHING = 0.05
-"""Where the only such slice has less at every weight, nothing speaks for the network: then the outlines are alone."""
+"""With one such slice, as of three drawn ones, the gap is as wide as the structure and says nothing of the outlines.
+It only tells whether the network finds the structure: from this Dice on. If not, the outlines weigh more."""
+_WEIGHTS_OF_ONE = (6.0, 40.0)
 
 
 def descend(
@@ -111,13 +107,10 @@ class LeftOut:
         between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).any()])
         if not len(between):
             return self.marks[step], WEIGHTS[0]
-        table = _HANDICAP
         if len(between) == 1:
-            if between.max() < _NOTHING:
-                return self.marks[step], OUTLINES_ALONE
             found = between[0][WEIGHTS.index(0.0)] >= _FOUND
-            table = _HANDICAP_OF_ONE if found else _HANDICAP_OF_ONE_NOT_FOUND
-        handicap = np.array([table.get(w, 0.0) for w in WEIGHTS])
+            return self.marks[step], _WEIGHTS_OF_ONE[0 if found else 1]
+        handicap = np.array([_HANDICAP.get(w, 0.0) for w in WEIGHTS])
         return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +88,9 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory) -> Path:
-    """A folder of resources: the backbone punet-ct and the prompt set abdomen-ct."""
+    """A folder of resources: the backbone punet-ct, the prompt set abdomen-ct, and the real network for outlines."""
     folder = tmp_path_factory.mktemp("resources")
+    shutil.copytree(resources.resource("OutlineNet"), folder / "OutlineNet")
     (folder / "Models").mkdir()
     (folder / "PromptSets").mkdir()
     backbone = write_backbone(folder / "Models" / "punet-ct.safetensors", 1)
