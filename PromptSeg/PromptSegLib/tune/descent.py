@@ -19,12 +19,15 @@ from .fusion import WEIGHTS
 Tensors = Mapping[str, Tensor]
 
 _HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01, 40.0: 0.02, 1000.0: 0.05}
+_HANDICAP_OF_UNKNOWN = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01}
 """By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
 which hurts the outlines and not the network. Fitted to pairs of volume and structure (docs/experiments.md)."""
+_KNOWN = 0.6
+"""The Dice of the network alone on left-out slices from which on a structure counts as known to it."""
 _FOUND = 0.4
 """With one such slice, as of three drawn ones, the gap is as wide as the structure and says nothing of the outlines.
 It only tells whether the network finds the structure: from this Dice on. If not, the outlines weigh more."""
-_WEIGHTS_OF_ONE = (6.0, 40.0)
+_WEIGHTS_OF_ONE = (15.0, 40.0)
 
 
 def descend(
@@ -110,8 +113,9 @@ class LeftOut:
         if len(between) == 1:
             found = between[0][WEIGHTS.index(0.0)] >= _FOUND
             return self.marks[step], _WEIGHTS_OF_ONE[0 if found else 1]
-        handicap = np.array([_HANDICAP.get(w, 0.0) for w in WEIGHTS])
-        return self.marks[step], WEIGHTS[int((between.mean(0) - handicap).argmax())]
+        dice = between.mean(0)
+        table = _HANDICAP if dice[WEIGHTS.index(0.0)] >= _KNOWN else _HANDICAP_OF_UNKNOWN
+        return self.marks[step], WEIGHTS[int((dice - [table.get(w, 0.0) for w in WEIGHTS]).argmax())]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
         """Dice of each left-out slice at that choice; at the ends, where there is no outline, of the network alone."""

@@ -99,10 +99,18 @@ def test_the_best_weight_on_left_out_slices_is_taken() -> None:
 def test_one_left_out_slice_only_tells_whether_the_network_finds_the_structure() -> None:
     curve = np.full((1, len(WEIGHTS)), 0.8)
     curve[0, WEIGHTS.index(1000.0)] = 0.95
-    assert LeftOut([0], {3: curve}).choice() == (0, 6.0)
+    assert LeftOut([0], {3: curve}).choice() == (0, 15.0)
     curve[0, WEIGHTS.index(0.0)] = 0.1
     assert LeftOut([0], {3: curve}).choice() == (0, 40.0)
     assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 1000.0), "two slices are compared"
+
+
+def test_outlines_may_decide_where_the_network_hardly_finds_the_structure() -> None:
+    curve = np.full((1, len(WEIGHTS)), 0.8)
+    curve[0, WEIGHTS.index(40.0)] = 0.81
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 15.0)
+    curve[0, WEIGHTS.index(0.0)] = 0.5
+    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 40.0)
 
 
 def test_the_network_alone_must_be_clearly_better() -> None:
