@@ -205,6 +205,32 @@ def scene(slicer):
 
 
 @pytest.fixture
+def saved(slicer, tmp_path):
+    """Save a scene with its volumes and segmentations, and load it again into one that is given or a new one."""
+
+    def again(scene, into=None):
+        for node_class, kind, ending in (
+            ("vtkMRMLScalarVolumeNode", slicer.vtkMRMLVolumeArchetypeStorageNode, ".nrrd"),
+            ("vtkMRMLSegmentationNode", slicer.vtkMRMLSegmentationStorageNode, ".seg.nrrd"),
+        ):
+            for number in range(scene.GetNumberOfNodesByClass(node_class)):
+                node = scene.GetNthNodeByClass(number, node_class)
+                storage = scene.AddNode(kind())
+                storage.SetFileName(str(tmp_path / f"{node.GetID()}{ending}"))
+                node.SetAndObserveStorageNodeID(storage.GetID())
+                assert storage.WriteData(node)
+        scene.SetRootDirectory(str(tmp_path))
+        scene.SetURL(str(tmp_path / "scene.mrml"))
+        assert scene.Commit()
+        loaded = slicer.vtkMRMLScene() if into is None else into
+        loaded.SetURL(str(tmp_path / "scene.mrml"))
+        loaded.Connect()
+        return loaded
+
+    return again
+
+
+@pytest.fixture
 def bend():
     """Add a transform that is not linear to a scene."""
     import vtk

@@ -59,6 +59,15 @@ class PromptSegInSlicer(unittest.TestCase):
             self.panel.teach.mark_complete()
         return node, segment
 
+    def save_and_load(self):
+        """The scene as it comes back from an .mrb."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "scene.mrb")
+            slicer.util.saveScene(path)
+            slicer.mrmlScene.Clear()
+            slicer.util.loadScene(path)
+        self.panel.refresh()
+
     def test_structures_are_listed(self):
         names = [entry.structure.name for _item, entry in self.panel.segment.structures._items]
         self.assertIn("liver", names)
@@ -66,12 +75,7 @@ class PromptSegInSlicer(unittest.TestCase):
     def test_slice_marks_survive_saving(self):
         _node, segment = self.draw("test organ", [6, 12, 18])
         self.assertEqual(self.panel.teach._statuses[12].value, "complete")
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "scene.mrb")
-            slicer.util.saveScene(path)
-            slicer.mrmlScene.Clear()
-            slicer.util.loadScene(path)
-        self.panel.refresh()
+        self.save_and_load()
         self.panel.tabs.setCurrentIndex(1)
         self.assertEqual(self.panel.teach.segment_id, segment)
         self.assertEqual(self.panel.teach._statuses[12].value, "complete")
@@ -92,6 +96,10 @@ class PromptSegInSlicer(unittest.TestCase):
         self.panel.review.check.click()
         self.wait(self.panel.review.running)
         self.assertEqual(len(self.panel.review.rows), 3)
+        self.save_and_load()
+        self.assertEqual(len(self.panel.review.rows), 3)
+        self.panel.tabs.setCurrentIndex(1)
+        self.assertEqual(self.panel.logic.rounds[-1].leave_one_slice_out_dice, last.leave_one_slice_out_dice)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What PromptSeg needs beyond what 3D Slicer has, and how it is installed: after one question, when first needed.
 
-torch comes through the extension PyTorch, which picks the build for this computer's GPU.
+torch comes through the extension PyTorch, which picks the build for this computer's GPU; where that is not installed,
+as beside a checkout, from the Python Package Index.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..errors import PromptSegError
 NEEDED = {"torch": "torch", "safetensors": "safetensors"}
 """Import name and name for pip."""
 LEAST_TORCH = ">=2.2"
+TORCH = f"torch{LEAST_TORCH}"
 SAFETENSORS = "safetensors>=0.4.3"
 
 
@@ -49,30 +51,34 @@ def install(ask: Callable[[str], bool] | None = None) -> bool:
     testing = slicer.app.testingEnabled
     if testing() if callable(testing) else testing:
         return False
-    if "torch" in absent:
-        check_pytorch_extension()
+    extension = pytorch_extension() if "torch" in absent else None
     question = _(
         "To compute on this computer, PromptSeg needs {packages}. They are downloaded from the Python Package "
         "Index into 3D Slicer (torch: up to 3 GB, some minutes). Install them now?"
     ).format(packages=_(" and ").join(absent))
+    if "torch" in absent and extension is None:
+        question += "\n\n" + _(
+            "The extension PyTorch, which picks the torch for this computer's graphics card, is not installed: the "
+            "usual torch is taken. To have the other one, cancel and install the extension in the Extensions Manager."
+        )
     if not (ask or slicer.util.confirmOkCancelDisplay)(question):
         return False
-    if "torch" in absent:
-        _install_torch()
+    if extension is not None:
+        _install_torch(extension)
+    elif "torch" in absent:
+        _pip(TORCH)
     if "safetensors" in absent:
         _pip(SAFETENSORS)
     importlib.invalidate_caches()
     return not missing()
 
 
-def check_pytorch_extension() -> Any:
-    """The module of the extension PyTorch. Raises :class:`PromptSegError` where it is not installed."""
+def pytorch_extension() -> Any:
+    """The module of the extension PyTorch; None where it is not installed."""
     try:
         import PyTorchUtils
-    except ImportError as error:
-        raise PromptSegError(
-            "The extension PyTorch is not installed", "install it in the Extensions Manager and restart 3D Slicer"
-        ) from error
+    except ImportError:
+        return None
     return PyTorchUtils
 
 
@@ -92,13 +98,12 @@ def report(info: dict[str, Any] | None = None) -> str:
     return "\n".join(lines)
 
 
-def _install_torch() -> None:
+def _install_torch(extension: Any) -> None:
     import slicer
 
-    utils = check_pytorch_extension()
     with slicer.util.WaitCursor():
         try:
-            torch = utils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=LEAST_TORCH)
+            torch = extension.PyTorchUtilsLogic().installTorch(torchVersionRequirement=LEAST_TORCH)
         except Exception as error:
             raise PromptSegError(
                 f"torch could not be installed ({error})", "open the module PyTorch Util and install it there"

@@ -142,8 +142,9 @@ class Logic(Teaching):
         if name in self._doubt:
             box = self._doubt[name]
             found["uncertainty"] = {"file": self.service.jobs.write_array(file, box.values), "low": list(box.low)}
-        if self.rounds and self.rounds[-1].structure.name == name and self.rounds[-1].estimate:
-            found["estimate"] = self.rounds[-1].estimate["dice"]
+        for one in (course.rounds[-1] for course in self._courses.values() if course.rounds):
+            if one.structure.name == name and one.estimate:
+                found["estimate"] = one.estimate["dice"]
         return found
 
     def self_check(self, **listeners: Any) -> Job:
@@ -161,9 +162,7 @@ class Logic(Teaching):
         """Everything belongs to a scene that is gone: jobs end, rounds are forgotten."""
         for job in list(self._jobs):
             job.drop()
-        for one in self.rounds:
-            self._forget(one)
-        self.rounds, self._taught, self._before = [], None, False
+        self._forget_rounds()
         self._doubt, self._doubt_of = {}, None
         self._before_segmenting = None
 

@@ -1,18 +1,24 @@
-"""Teaching a structure from drawn slices, in rounds that can be compared, taken back and kept."""
+"""Teaching a structure from drawn slices, in rounds that can be compared, taken back and kept.
+
+The last round of every segment is kept in the scene too (:mod:`PromptSegLib.mrml.taught`), so that work goes on where
+it was left when the scene is loaded again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import AnnotationError, PromptSegError
-from ..mrml import nodes, slices
+from ..mrml import nodes, slices, taught
+from ..prompts.promptset import read_header, structure_of
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
-from ..worker.payload import get_mask, put_annotations, put_structure
+from ..worker.payload import Found, bounding_box, get_mask, put_annotations, put_structure
 from .asking import Asking, Work
 from .job import Job
 from .results import TeachResult
@@ -22,18 +28,37 @@ TAUGHT = ", taught"
 SUGGESTED = 3
 
 
+Where = tuple[Any, Any, str]
+"""Volume, segmentation and the id of the segment that is drawn in."""
+
+
+@dataclass
+class Course:
+    """The rounds of one segment, the last one last; ``before`` says that the one before it is shown."""
+
+    rounds: list[TeachResult] = field(default_factory=list)
+    before: bool = False
+
+
 class Teaching(Asking):
-    """``rounds`` are the rounds of the structure at hand, the last one last."""
+    """Each segment that is drawn in has rounds of its own; one of them is at hand."""
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)
-        self.rounds: list[TeachResult] = []
-        self._taught: tuple[Any, Any, str] | None = None
-        self._before = False
+        self._courses: dict[Where, Course] = {}
+        self._taught: Where | None = None
+
+    @property
+    def rounds(self) -> list[TeachResult]:
+        """The rounds of the segment at hand, the last one last."""
+        return [] if self._taught is None else self._course(self._taught).rounds
 
     def rounds_of(self, volume: Any, segmentation: Any, segment_id: str) -> list[TeachResult]:
-        """The rounds, if they are of this segment of this volume; otherwise none."""
-        return self.rounds if self._taught == (volume, segmentation, segment_id) else []
+        """The rounds of this segment, which is at hand from now on; the last one may have come with the scene."""
+        if volume is None or segmentation is None or not segment_id:
+            return []
+        self._taught = (volume, segmentation, segment_id)
+        return self.rounds
 
     def preview(self, *where: Any, axis: int = 0, background_id: str = "", **listeners: Any) -> Job:
         """A first mask of what was drawn, within seconds: as :meth:`teach`, without a gradient step."""
@@ -91,20 +116,24 @@ class Teaching(Asking):
 
     def undo_round(self) -> TeachResult | None:
         """Go back to the round before; gives it, None if there is none any more."""
-        if self.rounds:
-            gone = self.rounds.pop()
-            self._show_round(self.rounds[-1] if self.rounds else None, gone)
-        self._before = False
-        return self.rounds[-1] if self.rounds else None
+        rounds = self.rounds
+        if self._taught is not None and rounds:
+            gone = rounds.pop()
+            self._show_round(self._taught, rounds[-1] if rounds else None, gone.structure)
+            self._course(self._taught).before = False
+            self._remember(self._taught)
+        return rounds[-1] if rounds else None
 
     def toggle_before_after(self) -> bool:
         """Show the round before instead of the last one, or the other way round; True when the last one is shown."""
-        if not self.rounds:
+        rounds = self.rounds
+        if self._taught is None or not rounds:
             return True
-        self._before = not self._before
-        former = self.rounds[-2] if len(self.rounds) > 1 else None
-        self._show_round(former if self._before else self.rounds[-1], self.rounds[-1])
-        return not self._before
+        course = self._course(self._taught)
+        course.before = not course.before
+        former = rounds[-2] if len(rounds) > 1 else None
+        self._show_round(self._taught, former if course.before else rounds[-1], rounds[-1].structure)
+        return not course.before
 
     def _teach(
         self,
@@ -127,6 +156,7 @@ class Teaching(Asking):
         identity = self._identity(job)
         known = structure if isinstance(structure, Structure) else find(structure) or Structure(structure)
         shown = {"id": ""}
+        where = (volume, segmentation, segment_id)
 
         def prepare() -> Work:
             nodes.check_belongs(segmentation, volume)
@@ -134,8 +164,7 @@ class Teaching(Asking):
             if not drawn.drawn():
                 raise AnnotationError("No slice shows the structure yet", "draw it in at least one slice")
             yield
-            if self._taught != (volume, segmentation, segment_id):
-                self._begin_rounds(volume, segmentation, segment_id)
+            self._taught = where
             sent = yield from self._sending(volume)
             former = start_from.prompt if isinstance(start_from, TeachResult) else start_from
             return {
@@ -169,22 +198,25 @@ class Teaching(Asking):
                 yield from self._keep_doubt(result["masks"], volume)
                 if kind == "preview":
                     return ids[0]
-                number = len(self.rounds) + 1
+                course = self._course(where)
+                number = course.rounds[-1].round + 1 if course.rounds else 1
                 made = TeachResult(
                     number, known, str(self._keep_prompt(result["prompt"], number)), ids[0], result["card"],
                     result["leave_one_slice_out_dice"], result["left_out"], result.get("estimate"), result["notes"],
                     result.get("suggestions") or (), result["history"], result.get("review"),
                     time.monotonic() - began, result["stopped"], found[0],
                 )  # fmt: skip
-                self.rounds.append(made)
-                self._before = False
+                course.rounds.append(made)
+                course.before = False
+                self._remember(where)
                 return made
 
             job.do_steps(put(), job.finish)
 
         def go_back() -> None:
             if shown["id"] and (job.stopped or job.problem is not None) and self._is_there(volume, segmentation):
-                self._show_round(self.rounds[-1] if self.rounds else None, None, known)
+                rounds = self._course(where).rounds
+                self._show_round(where, rounds[-1] if rounds else None, known)
 
         job.finally_do(go_back)
         job.do_steps(
@@ -192,10 +224,43 @@ class Teaching(Asking):
         )
         return job
 
-    def _begin_rounds(self, volume: Any, segmentation: Any, segment_id: str) -> None:
-        for one in self.rounds:
-            self._forget(one)
-        self.rounds, self._taught, self._before = [], (volume, segmentation, segment_id), False
+    def _course(self, where: Where) -> Course:
+        """What is known of a segment; where nothing is, what the scene remembers."""
+        if where not in self._courses:
+            last = self._recalled(where)
+            self._courses[where] = Course([] if last is None else [last])
+        return self._courses[where]
+
+    def _remember(self, where: Where) -> None:
+        """Keep the last round in the scene; none there if there is none any more."""
+        rounds = self._courses[where].rounds
+        if not rounds:
+            taught.forget(*where)
+            return
+        with contextlib.suppress(OSError):  # what was learned is gone, and so there is nothing to keep
+            taught.keep(*where, vars(rounds[-1]), Path(rounds[-1].prompt).read_bytes())
+
+    def _recalled(self, where: Where) -> TeachResult | None:
+        """The round that came with the scene, if there is one."""
+        volume, segmentation, _ = where
+        with contextlib.suppress(PromptSegError):
+            kept = taught.kept(*where)
+            if kept is None:
+                return None
+            values, prompt = kept
+            file = self.service.jobs.path(f"round-{self.service.jobs.new_id()}/prompt.promptset")
+            file.write_bytes(prompt)
+            header = read_header(file)["prompts"][0]
+            result_id, found = str(values["result_segment_id"]), None
+            structure = structure_of(header["structure"])
+            if segmentation.GetSegmentation().GetSegment(result_id) is not None:
+                mask = nodes.segment_mask(segmentation, result_id, volume)
+                box = bounding_box(mask)
+                k, j, i = (part.start for part in box)
+                found = Found(structure, mask[box], (k, j, i), 0.0)
+            values |= {"structure": structure, "card": header["card"], "prompt": str(file), "found": found}
+            return TeachResult(**values)
+        return None
 
     def _keep_prompt(self, file: str, number: int) -> Path:
         """What a round learned, where the end of its job does not remove it."""
@@ -203,24 +268,25 @@ class Teaching(Asking):
         self.service.jobs.path(file).replace(kept)
         return kept
 
-    def _forget(self, taught: TeachResult) -> None:
-        with contextlib.suppress(PromptSegError, OSError):
-            self.service.jobs.remove(Path(taught.prompt).parent.name)
+    def _forget_rounds(self) -> None:
+        """The scene is gone, and the rounds with it."""
+        for course in self._courses.values():
+            for one in course.rounds:
+                with contextlib.suppress(PromptSegError, OSError):
+                    self.service.jobs.remove(Path(one.prompt).parent.name)
+        self._courses, self._taught = {}, None
 
-    def _show_round(
-        self, one: TeachResult | None, gone: TeachResult | None, structure: Structure | None = None
-    ) -> None:
+    def _show_round(self, where: Where, one: TeachResult | None, structure: Structure) -> None:
         """Show a round's mask in the segment of results, or take that segment away."""
-        if self._taught is None or not self._is_there(*self._taught[:2]):
+        volume, segmentation, _ = where
+        if not self._is_there(volume, segmentation):
             return
-        volume, segmentation, _ = self._taught
         if one is not None and one.found is not None:
             nodes.show([one.found], segmentation, volume, self.save_state, suffix=TAUGHT)
             return
-        name = (gone.structure if gone is not None else structure or Structure("")).name
         contents = segmentation.GetSegmentation()
         for segment_id in contents.GetSegmentIDs():
-            if nodes.tag(contents.GetSegment(segment_id), nodes.RESULT_TAG) == name:
+            if nodes.tag(contents.GetSegment(segment_id), nodes.RESULT_TAG) == structure.name:
                 if self.save_state is not None:
                     self.save_state()
                 contents.RemoveSegment(segment_id)

@@ -185,23 +185,10 @@ def test_marks_survive_a_seg_nrrd(slicer, scene, drawn, tmp_path, crop) -> None:
     assert all(np.array_equal(after.slices[k].mask, one.mask) for k, one in before.slices.items())
 
 
-def test_marks_survive_saving_and_loading_the_scene(slicer, scene, drawn, tmp_path) -> None:
+def test_marks_survive_saving_and_loading_the_scene(scene, drawn, saved) -> None:
     node, segment_id, volume_node = drawn
     mark(node, segment_id, volume_node, 0, 2, COMPLETE)
-    for one, kind, name in (
-        (node, slicer.vtkMRMLSegmentationStorageNode, "s.seg.nrrd"),
-        (volume_node, slicer.vtkMRMLVolumeArchetypeStorageNode, "ct.nrrd"),
-    ):
-        storage = scene.AddNode(kind())
-        storage.SetFileName(str(tmp_path / name))
-        one.SetAndObserveStorageNodeID(storage.GetID())
-        assert storage.WriteData(one)
-    scene.SetRootDirectory(str(tmp_path))
-    scene.SetURL(str(tmp_path / "scene.mrml"))
-    assert scene.Commit()
-    loaded = slicer.vtkMRMLScene()
-    loaded.SetURL(str(tmp_path / "scene.mrml"))
-    loaded.Connect()
+    loaded = saved(scene)
     volume_again = loaded.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     again = loaded.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     assert marks_of(again, segment_id, volume_again).of(0) == {2: COMPLETE}
