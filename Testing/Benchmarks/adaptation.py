@@ -28,7 +28,9 @@ from PromptSegLib.pretrain.trainee import BALANCE, Trainee
 
 Prompt = dict[str, Tensor]
 NETWORK_SHARE = 0.3
-"""The network's learning rate over its prompt's where both learn, as in pre-training."""
+"""The network's learning rate over its prompt's where all of both learns, as in pre-training."""
+SCALES_SHARE = 1 / 30
+"""The same where only scales and shifts learn beside the prompt."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Method:
     label: str
     source: str
     learns: Callable[[str], bool] = lambda name: True
-    network: bool = False
+    network: Callable[[str, Tensor], bool] | None = None
+    """Which of the network's weights learn too."""
+    share: float = NETWORK_SHARE
     scratch: bool = False
     linear: bool = False
     rates: tuple[float, ...] = (0.1, 0.3)
@@ -51,14 +55,31 @@ def _above_the_bottleneck(name: str) -> bool:
     return name.startswith("encoder.")
 
 
+def _scales(name: str, weight: Tensor) -> bool:
+    """Scales and shifts of all layers, one number for each channel, and the head's two small matrices."""
+    return weight.ndim == 1 or (name.startswith("head.") and weight.ndim == 2)
+
+
+def _all(name: str, weight: Tensor) -> bool:
+    return True
+
+
 METHODS = {
     "prompts": Method("prompt tuning, all blocks", "images"),
     "decoder": Method("prompt tuning, bottleneck and decoder", "encoded", lambda n: not _above_the_bottleneck(n)),
     "head": Method("head tokens only", "features", lambda n: n.startswith("head.")),
     "bias": Method("attention biases only", "images", lambda n: n.endswith(".bias"), rates=(0.1, 0.3)),
     "linear": Method("linear head", "features", lambda n: False, linear=True, rates=(0.01, 0.03)),
-    "full": Method("full fine-tuning", "images", network=True, rates=(6e-4, 1.2e-3)),
-    "scratch": Method("from scratch", "images", network=True, scratch=True, rates=(6e-4, 1.2e-3)),
+    "scales": Method(
+        "prompts, scales and shifts",
+        "images",
+        lambda n: not _above_the_bottleneck(n),
+        _scales,
+        SCALES_SHARE,
+        rates=(5e-3, 1e-2),
+    ),
+    "full": Method("full fine-tuning", "images", network=_all, rates=(6e-4, 1.2e-3)),
+    "scratch": Method("from scratch", "images", network=_all, scratch=True, rates=(6e-4, 1.2e-3)),
 }
 
 
@@ -233,9 +254,11 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
         _ = pool.encoded
     began = time.process_time()
     net = master = None
-    if method.network:
+    if method.network is not None:
         master = PUNet(frozen.weights.config) if method.scratch else copy.deepcopy(frozen.weights)
-        master.requires_grad_(True).train()
+        master.train()
+        for name, weight in master.named_parameters():
+            weight.requires_grad_(method.network(name, weight))
         net = copy.deepcopy(master).to(frozen.dtype).to(memory_format=torch.channels_last)
         if method.scratch:
             prompt = {k: torch.zeros_like(v) if k.endswith(".bias") else 0.3 * torch.randn_like(v)
@@ -254,9 +277,9 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
     for k in learned:
         prompt[k] = prompt[k].detach().clone().requires_grad_(True)
     leaves = [prompt[k] for k in sorted(learned)]
-    groups = [{"params": leaves, "peak": rate / NETWORK_SHARE if method.network else rate}]
+    groups = [{"params": leaves, "peak": rate / method.share if method.network else rate}]
     if master is not None:
-        groups.append({"params": list(master.parameters()), "peak": rate})
+        groups.append({"params": [p for p in master.parameters() if p.requires_grad], "peak": rate})
     optimiser = torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.98))
     everything = [p for g in optimiser.param_groups for p in g["params"]]
     order: list[int] = []

@@ -148,13 +148,14 @@ def tune(
             outline = None if outline is None else outline[drawing.crop]
             curve = []
             for step, tensors, loss in go(start(learn_from), learn_from, most):
-                report = {"step": step, "loss": loss, "fold": number + 1}
+                report = {"step": step, "loss": loss, "slice": index}
                 if step in left_out.marks:
                     rows, columns = drawing.size
                     logits = logits_of(backbone, examples, tensors, [fold])[0][:rows, :columns]
                     target, valid = (t[0, fold, :rows, :columns] for t in (examples.target, examples.valid))
                     curve.append(fused_dice(logits, outline, target, valid))
-                    report["left_out_dice"] = float(curve[-1][-1])
+                    alone, fused = (float(curve[-1][WEIGHTS.index(w)]) for w in (0.0, FIRST_WEIGHT))
+                    report |= {"left_out_dice": alone, "fused_dice": alone if outline is None else fused}
                 share = 0.02 + 0.96 * (number * most + step) / work_units
                 where = f"Without slice {index}" + (f" of volume {volume + 1}" if len(drawings) > 1 else "")
                 on_progress(Progress("leave one out", share, where, report))

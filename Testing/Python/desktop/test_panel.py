@@ -198,6 +198,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert drawing.rounds.accept.visible
     assert drawing.curve._loss
     assert drawing.curve._over
+    assert [part for _first, part in drawing.curve._parts] == [5, 7, -1]  # left out one after the other, then none
     panel.state.set_values("Review", {"rows": []})
     drawing.rounds.accept.click()
     assert "is kept in My structures" in drawing.message.text
@@ -417,16 +418,18 @@ def test_what_is_painted_can_be_seen_in_both_styles(drawing, window, is_dark) ->
             above = light[:11, index * width : (index + 1) * width]
             assert np.abs(above.astype(int) - ground).max() > 60, index
         assert np.abs(light[20, 1:-1] - base).max() > 60  # lines between cells
-        curve.add({"loss": 1.0, "left_out_dice": 0.5})
+        curve.add({"loss": 1.0, "fused_dice": 0.5})
         curve.resize(380, curve.height)
         text = curve.grab().toImage()
-        seen = [text.pixelColor(x, y).lightness() for x in range(380) for y in range(78, 94)]
+        seen = [
+            text.pixelColor(x, y).lightness() for x in range(380) for y in range(curve.height - 22, curve.height - 4)
+        ]
         assert np.abs(np.array(seen) - base).max() > 120
         curve.end()
         ended = curve.grab().toImage()  # and then no number passes for the result
         assert ended != text
         curve.clear()
-        curve.add({"loss": 1.0, "left_out_dice": 0.5})
+        curve.add({"loss": 1.0, "fused_dice": 0.5})
         assert curve.grab().toImage() == text
     finally:
         dark(window, False)
