@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace, ks: Sequence[int]) -> Iterator[dict[str
             left_out = seen[-1]
             step, chosen = original(left_out)
             at = left_out.marks.index(step)
-            between = [c[at] for c in left_out.curves.values() if not np.isnan(c[at]).any()]
+            between = [c[at, :, 0] for c in left_out.curves.values() if not np.isnan(c[at, :, 0]).any()]
             means = np.mean(between, 0).tolist() if between else []
             known = interpolations(task, k)
             row: dict[str, Any] = {

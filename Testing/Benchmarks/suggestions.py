@@ -26,7 +26,7 @@ from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.segment.result import SCALE, LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
 from PromptSegLib.session import Session
-from PromptSegLib.tune.fusion import prior_of
+from PromptSegLib.tune.fusion import WEIGHTS, prior_of
 from PromptSegLib.tune.suggest import suggest
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
@@ -39,7 +39,7 @@ class Simulation:
     """One structure of one volume; the network's logits are computed once."""
 
     def __init__(self, session: Session, task: Task, taught: int, network: bool) -> None:
-        self.task, self.weight = task, 6.0
+        self.task, self.weight = task, WEIGHTS[0]
         session.set_volume(task.volume)
         if not network:
             self.work = WorkingVolume(task.volume)
@@ -58,7 +58,7 @@ class Simulation:
     def after(self, slices: Sequence[int]) -> tuple[LogitMap, float]:
         """What comes out once these slices are drawn, and its Dice."""
         annotations = self.task.draw(slices)
-        weight = self.weight or 6.0
+        weight = self.weight or WEIGHTS[0]
         found = LogitMap(
             self.work, drawn=annotations.native_slices(0), prior=prior_of(self.work, annotations, weight)
         )  # fmt: skip

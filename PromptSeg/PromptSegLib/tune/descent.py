@@ -12,22 +12,18 @@ from torch import Tensor
 from ..model.backbone import Backbone
 from ..model.losses import mask_loss
 from ..progress import ShouldStop, check
-from ..segment.result import add_prior, weighted
+from ..segment.result import EVEN_WEIGHT, NETWORK_LIMIT, add_prior, weighted
 from .examples import Examples
 from .fusion import WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 
-_HANDICAP = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01, 40.0: 0.02, 1000.0: 0.05}
-_HANDICAP_OF_UNKNOWN = {0.0: 0.15, 2.0: 0.1, 6.0: 0.01}
-"""By how much Dice on left-out slices a weight must be better: a slice that was left out leaves twice the usual gap,
-which hurts the outlines and not the network. Fitted to pairs of volume and structure (docs/experiments.md)."""
-_KNOWN = 0.6
-"""The Dice of the network alone on left-out slices from which on a structure counts as known to it."""
-_FOUND = 0.4
-"""With one such slice, as of three drawn ones, the gap is as wide as the structure and says nothing of the outlines.
-It only tells whether the network finds the structure: from this Dice on. If not, the outlines weigh more."""
-_WEIGHTS_OF_ONE = (15.0, 40.0)
+_PRICES = {15.0: 0.0, 40.0: 0.1, 1000.0: 0.4}
+"""What a weight must save of the cross-entropy on left-out slices, in nats for each pixel of the structure: few slices
+say little, and the usual weight is right for most structures. Fitted to pairs of volume and structure
+(docs/experiments.md)."""
+_LEAST_AREA = 50
+"""Pixels: smaller structures do not count for more."""
 
 
 def descend(
@@ -93,49 +89,56 @@ def folds_of(examples: Examples, most: int) -> list[int]:
 
 @dataclass
 class LeftOut:
-    """Dice of each slice that was left out, by step and by weight of the outlines: ``curves[n]`` is (marks,
-    weights) of example n."""
+    """How well each slice was found while it was left out, by step and by weight of the outlines: ``curves[n]`` is
+    (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`judged`)."""
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
 
     def choice(self) -> tuple[int, float]:
-        """The number of steps at which the network is best, and then the weight of the outlines that is best with it,
-        handicaps taken off; the usual weight where no left-out slice has outlines on both sides."""
+        """The number of steps at which the network alone has the best Dice, and the weight that goes with it: that of
+        the least cross-entropy and price; the usual weight where no left-out slice has outlines on both sides.
+
+        Cross-entropy tells how far the network can be trusted beside outlines, whose own probabilities allow for the
+        gap; Dice of one or two slices, with gaps twice as wide as usual, does not.
+        """
         if not self.curves:
             return self.marks[-1], WEIGHTS[0]
-        alone = np.array([c[:, WEIGHTS.index(0.0)] for c in self.curves.values()])
+        alone = np.array([c[:, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
-        between = np.array([c[step] for c in self.curves.values() if not np.isnan(c[step]).any()])
-        if not len(between):
-            return self.marks[step], WEIGHTS[0]
-        if len(between) == 1:
-            found = between[0][WEIGHTS.index(0.0)] >= _FOUND
-            return self.marks[step], _WEIGHTS_OF_ONE[0 if found else 1]
-        dice = between.mean(0)
-        table = _HANDICAP if dice[WEIGHTS.index(0.0)] >= _KNOWN else _HANDICAP_OF_UNKNOWN
-        return self.marks[step], WEIGHTS[int((dice - [table.get(w, 0.0) for w in WEIGHTS]).argmax())]
+        priced = [WEIGHTS.index(weight) for weight in _PRICES]
+        costs = np.array([c[step, priced, 1] for c in self.curves.values()])
+        total = costs[~np.isnan(costs).any(1)].sum(0) + list(_PRICES.values())
+        return self.marks[step], WEIGHTS[priced[int(total.argmin())]]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
         """Dice of each left-out slice at that choice; at the ends, where there is no outline, of the network alone."""
         step, at, alone = self.marks.index(steps), WEIGHTS.index(weight), WEIGHTS.index(0.0)
-        return {k: float(v[step, alone] if np.isnan(v[step, at]) else v[step, at]) for k, v in self.curves.items()}
+        dice = {k: v[step, :, 0] for k, v in self.curves.items()}
+        return {k: float(v[alone] if np.isnan(v[at]) else v[at]) for k, v in dice.items()}
 
 
-def fused_dice(logits: Tensor, outline: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
-    """Dice of one slice's logits (H, W) with its outline, for each weight; NaN where nothing is and is
-    found."""
+def judged(logits: Tensor, outline: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
+    """How well one slice is found by logits (H, W) with its outline, for each weight: (weights, 2).
+
+    Dice, NaN where nothing is and is found; and cross-entropy in nats over the structure's pixels, where the outline
+    is the logit that it is and the network's counts the less the greater the weight. NaN without an outline.
+    """
     known = (valid > 0).cpu().numpy()
-    there = (target > 0.5).cpu().numpy() & known
-    plain = logits.float().cpu().numpy()
-    out = np.full(len(WEIGHTS), np.nan)
+    there = (target > 0.5).cpu().numpy()[known]
+    own = logits.float().cpu().numpy()[known]
+    drawn = None if outline is None else outline[known]
+    out = np.full((len(WEIGHTS), 2), np.nan)
     for n, weight in enumerate(WEIGHTS):
-        if outline is None and weight:
+        if drawn is None and weight:
             continue
-        fused = plain if outline is None or weight == 0 else add_prior(plain, weighted(outline, weight))
-        found = (fused > 0) & known
+        fused = own if drawn is None or weight == 0 else add_prior(own, weighted(drawn, weight))
+        found = fused > 0
         total = found.sum() + there.sum()
         if total:
-            out[n] = 2 * (found & there).sum() / total
+            out[n, 0] = 2 * (found & there).sum() / total
+        if drawn is not None and weight:
+            share = EVEN_WEIGHT / weight * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(drawn, EVEN_WEIGHT)
+            out[n, 1] = np.logaddexp(0, np.where(there, -share, share)).sum() / max(_LEAST_AREA, there.sum())
     return out

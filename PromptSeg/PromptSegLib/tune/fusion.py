@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 OUTLINES_ALONE = 1000.0
-WEIGHTS = (6.0, 15.0, 40.0, OUTLINES_ALONE, 2.0, 0.0)
+WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
-that the network cannot see, 0 the network alone."""
+that the network cannot see. 0, the network alone, is only measured."""
 
 
 def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
@@ -178,17 +178,19 @@ def between(
     return {k: distance[k - low] for k in chosen}
 
 
-def location_prior(annotations: SliceAnnotations, count: int) -> dict[int, float]:
+def location_prior(annotations: SliceAnnotations, count: int, weight: float = WEIGHTS[0]) -> dict[int, float]:
     """What the drawn slices say about the slices beyond them, by index: an addition to all logits of a slice.
 
     A structure goes on a little beyond the outermost slices that show it, not far: the addition falls to its limit
-    within half of the usual gap between drawn slices. With one drawn slice nothing is known.
+    within half of the usual gap between drawn slices, and sooner where the network, which alone has a say there, counts
+    less beside the outlines' ``weight``. With one drawn slice nothing is known.
     """
     drawn = annotations.drawn()
     if len(drawn) < 2:
         return {}
     first, last = drawn[0], drawn[-1]
-    reach = max(1.0, 0.5 * (last - first) / (len(drawn) - 1))
+    trusted = min(1.0, WEIGHTS[0] / weight) if weight else 1.0
+    reach = max(1.0, trusted * 0.5 * (last - first) / (len(drawn) - 1))
     beyond = {k: max(first - k, k - last) for k in range(count) if not first <= k <= last}
     return {k: -PRIOR_LIMIT * min(1.0, d / reach) for k, d in beyond.items()}
 
@@ -207,5 +209,5 @@ def prior_of(
     if annotations.axis != work.axis:
         return Prior()
     found = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations, should_stop=should_stop).items()}
-    beyond = {k: v for k, v in location_prior(annotations, work.count).items() if k not in annotations.used()}
+    beyond = {k: v for k, v in location_prior(annotations, work.count, weight).items() if k not in annotations.used()}
     return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found})

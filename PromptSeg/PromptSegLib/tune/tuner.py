@@ -24,13 +24,10 @@ from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
-from .descent import LeftOut, descend, folds_of, fused_dice, logits_of, marks_of
+from .descent import LeftOut, descend, folds_of, judged, logits_of, marks_of
 from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
-
-FIRST_WEIGHT = 15.0
-"""The outlines' weight before the first step, when no slice was left out to choose it."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,8 @@ def tune(
                     rows, columns = drawing.size
                     logits = logits_of(backbone, examples, tensors, [fold])[0][:rows, :columns]
                     target, valid = (t[0, fold, :rows, :columns] for t in (examples.target, examples.valid))
-                    curve.append(fused_dice(logits, outline, target, valid))
-                    alone, fused = (float(curve[-1][WEIGHTS.index(w)]) for w in (0.0, FIRST_WEIGHT))
+                    curve.append(judged(logits, outline, target, valid))
+                    alone, fused = (float(curve[-1][WEIGHTS.index(w), 0]) for w in (0.0, WEIGHTS[0]))
                     report |= {"left_out_dice": alone, "fused_dice": alone if outline is None else fused}
                 share = 0.02 + 0.96 * (number * most + step) / work_units
                 where = f"Without slice {index}" + (f" of volume {volume + 1}" if len(drawings) > 1 else "")
@@ -175,7 +172,7 @@ def tune(
     seconds["all"] = time.perf_counter() - began
 
     if not most:
-        weight = FIRST_WEIGHT if start_from is None else float(start_from.card.get("outline_weight", FIRST_WEIGHT))
+        weight = WEIGHTS[0] if start_from is None else float(start_from.card.get("outline_weight", WEIGHTS[0]))
     weight = weight if recipe.weight is None else recipe.weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
 from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.descent import LeftOut
+from PromptSegLib.tune.descent import LeftOut, judged
 from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, location_prior, outlines_of, weighted
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -68,54 +70,77 @@ def test_a_structure_ends_soon_beyond_the_outermost_drawn_slices() -> None:
     assert prior[18] == prior[0] == -PRIOR_LIMIT
 
 
+def test_it_ends_at_once_where_the_outlines_decide_alone() -> None:
+    alone = location_prior(drawn(8, 12, 16), 30, 1000.0)
+    assert alone[17] == alone[7] == -PRIOR_LIMIT
+    assert location_prior(drawn(8, 12, 16), 30, 0.0) == location_prior(drawn(8, 12, 16), 30)
+
+
+AT = {weight: n for n, weight in enumerate(WEIGHTS)}
+
+
+def curve(marks: int = 1, dice: float = 0.5) -> np.ndarray:
+    """A slice that was left out and found with this Dice whatever the weight, at no cost."""
+    out = np.zeros((marks, len(WEIGHTS), 2))
+    out[..., 0] = dice
+    return out
+
+
 def test_the_weight_is_chosen_at_the_networks_best_step() -> None:
-    at = {w: n for n, w in enumerate(WEIGHTS)}
-    curve = np.full((3, len(WEIGHTS)), 0.5)
-    curve[:, at[0.0]] = 0.3, 0.6, 0.4
-    curve[1, at[15.0]] = 0.9
-    left_out = LeftOut([0, 5, 10], {3: curve, 9: curve.copy()})
-    assert left_out.choice() == (5, 15.0)
-    assert left_out.scores(5, 15.0) == {3: 0.9, 9: 0.9}
+    one = curve(3)
+    one[:, AT[0.0], 0] = 0.3, 0.6, 0.4
+    one[1, AT[40.0], 0] = 0.9
+    one[1, :, 1] = 2.0
+    one[1, AT[40.0], 1] = 0.5
+    left_out = LeftOut([0, 5, 10], {3: one, 9: one.copy()})
+    assert left_out.choice() == (5, 40.0)
+    assert left_out.scores(5, 40.0) == {3: 0.9, 9: 0.9}
 
 
 def test_at_the_ends_the_network_is_measured_alone() -> None:
-    curve = np.full((1, len(WEIGHTS)), np.nan)
-    curve[0, WEIGHTS.index(0.0)] = 0.4
-    left_out = LeftOut([0], {3: curve})
+    one = np.full((1, len(WEIGHTS), 2), np.nan)
+    one[0, AT[0.0], 0] = 0.4
+    left_out = LeftOut([0], {3: one})
     assert left_out.choice() == (0, WEIGHTS[0])
     assert left_out.scores(0, 15.0) == {3: 0.4}
+    other = curve()
+    other[0, AT[15.0], 1] = 1.0
+    assert LeftOut([0], {3: one, 7: other}).choice() == (0, 40.0), "what is between counts"
 
 
-def test_the_best_weight_on_left_out_slices_is_taken() -> None:
-    curve = np.full((1, len(WEIGHTS)), 0.8)
-    two = LeftOut([0], {3: curve, 7: curve})
-    assert two.choice() == (0, 15.0)
-    curve[0, WEIGHTS.index(6.0)] = 0.805  # not better by enough
-    assert two.choice() == (0, 15.0)
-    curve[0, WEIGHTS.index(40.0)] = 0.83
-    assert two.choice() == (0, 40.0)
+def test_a_weight_must_save_what_it_costs() -> None:
+    one = curve()
+    assert LeftOut([0], {3: one}).choice() == (0, 15.0)
+    one[0, AT[15.0], 1] = 0.05
+    assert LeftOut([0], {3: one}).choice() == (0, 15.0)
+    assert LeftOut([0], {3: one, 5: one, 7: one}).choice() == (0, 40.0), "three slices say more than one"
+    one[0, :, 1] = 1.0
+    one[0, AT[1000.0], 1] = 0.5
+    assert LeftOut([0], {3: one}).choice() == (0, 1000.0)
 
 
-def test_one_left_out_slice_only_tells_whether_the_network_finds_the_structure() -> None:
-    curve = np.full((1, len(WEIGHTS)), 0.8)
-    curve[0, WEIGHTS.index(1000.0)] = 0.95
-    assert LeftOut([0], {3: curve}).choice() == (0, 15.0)
-    curve[0, WEIGHTS.index(0.0)] = 0.1
-    assert LeftOut([0], {3: curve}).choice() == (0, 40.0)
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 1000.0), "two slices are compared"
+def test_the_network_is_never_alone_where_there_are_outlines() -> None:
+    one = curve()
+    one[0, AT[0.0], 0] = 0.96
+    one[0, [AT[15.0], AT[40.0], AT[1000.0]], 1] = 5.0
+    assert LeftOut([0], {3: one}).choice() == (0, 15.0)
 
 
-def test_outlines_may_decide_where_the_network_hardly_finds_the_structure() -> None:
-    curve = np.full((1, len(WEIGHTS)), 0.8)
-    curve[0, WEIGHTS.index(40.0)] = 0.81
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 15.0)
-    curve[0, WEIGHTS.index(0.0)] = 0.5
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 40.0)
-
-
-def test_the_network_alone_must_be_clearly_better() -> None:
-    curve = np.full((1, len(WEIGHTS)), 0.8)
-    curve[0, WEIGHTS.index(0.0)] = 0.85
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 15.0)
-    curve[0, WEIGHTS.index(0.0)] = 0.96
-    assert LeftOut([0], {3: curve, 7: curve}).choice() == (0, 0.0)
+def test_what_a_slice_is_found_with() -> None:
+    there = torch.zeros(20, 20)
+    there[5:15, 5:15] = 1
+    valid = torch.ones(20, 20)
+    good, bad = (there * 2 - 1) * 6, (1 - there * 2) * 6
+    outline = np.where(there.numpy() > 0, 1.0, -1.0)
+    right, wrong = (judged(logits, outline, there, valid) for logits in (good, bad))
+    assert right[:, 0].tolist() == [1.0] * len(WEIGHTS)
+    assert wrong[AT[0.0], 0] == 0
+    assert wrong[AT[1000.0], 0] == 1
+    # A logit of 6 in all 400 pixels, over the 100 of the structure; the network is against it with 6 times 0.4.
+    assert wrong[AT[15.0], 1] == pytest.approx(4 * np.log1p(np.exp(-3.6)))
+    assert right[AT[15.0], 1] == pytest.approx(4 * np.log1p(np.exp(-8.4)))
+    assert wrong[AT[1000.0], 1] == pytest.approx(right[AT[1000.0], 1], abs=1e-2)
+    alone = judged(good, None, there, valid)
+    assert alone[AT[0.0], 0] == 1
+    assert np.isnan(alone[:3]).all()
+    assert np.isnan(judged(good, None, there * 0, 1 - there)[AT[0.0], 0]), "nothing is there, and nothing is found"
