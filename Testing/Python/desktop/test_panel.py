@@ -293,6 +293,16 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     assert panel.logic.has_uncertainty
 
 
+def test_the_worst_slice_of_every_structure_comes_first(panel, loaded) -> None:
+    review, found = panel.review, (("liver", (3, 4, 5)), ("aorta", (7,)))
+    review.rows = [
+        {"structure": name, "segment_id": "", "volume_ml": 1.0, "remarks": [],
+         "slices": [{"index": n, "why": "it differs"} for n in worst]} for name, worst in found
+    ]  # fmt: skip
+    review.refresh()
+    assert [index for _name, index in review._places] == [3, 7, 4, 5]
+
+
 def test_the_scene_remembers_a_review_until_the_segmentation_changes(panel, module, loaded, own, pump) -> None:
     def segmented() -> None:
         panel.tabs.setCurrentIndex(0)

@@ -193,7 +193,9 @@ class ReviewTab:
 
     def _list(self) -> None:
         rows = [self.row] if self.row is not None else self.rows
-        found = [(row["structure"], one) for row in rows for one in row["slices"]]
+        most = max((len(row["slices"]) for row in rows), default=0)
+        # The worst slice of every structure comes first, then the second of each: the list has room for a dozen.
+        found = [(row["structure"], row["slices"][n]) for n in range(most) for row in rows if n < len(row["slices"])]
         self.places.blockSignals(True)
         self.places.clear()
         self._places = []
