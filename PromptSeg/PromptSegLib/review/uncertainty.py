@@ -19,7 +19,7 @@ def candidates(logits: LogitMap, index: int) -> dict[str, np.ndarray]:
 
     *entropy* of the final logits in bits; *disagreement* of the network with the drawn outlines, or with the final
     result where there is no outline; their mean (*sum*) and their maximum (*greater*); and what is shipped, *doubt*:
-    entropy with network and outlines weighed evenly, whatever weight was chosen.
+    entropy of the outlines' probabilities with the network's, trusted as far as the chosen weight says.
     """
 
     def share(values: np.ndarray | None) -> np.ndarray:

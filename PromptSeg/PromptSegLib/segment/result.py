@@ -111,20 +111,21 @@ class LogitMap:
     def doubt(self, index: int) -> np.ndarray | None:
         """How unsure one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
 
-        Entropy in bits of :meth:`even`. Drawn slices are not in doubt.
+        Entropy in bits of :meth:`share`. Drawn slices are not in doubt.
         """
-        share = self.even(index)
+        share = self.share(index)
         return None if share is None else entropy(share)
 
     def expected_errors(self, index: int) -> float:
-        """How many working pixels of one slice are wrong if :meth:`even` is right; 0 for a drawn slice."""
-        share = self.even(index)
+        """How many working pixels of one slice are wrong if :meth:`share` is right; 0 for a drawn slice."""
+        share = self.share(index)
         return 0.0 if share is None else float(np.minimum(share, 1 - share).sum())
 
-    def even(self, index: int) -> np.ndarray | None:
-        """Probabilities of one undrawn slice, with network and outlines weighed evenly; None where there is no sign.
+    def share(self, index: int) -> np.ndarray | None:
+        """Probabilities of one undrawn slice; None where there is no sign.
 
-        With the weight that was chosen, one of them may decide alone and hide what the other says against it.
+        The outlines' own, with the network's logits counting as far as the chosen weight trusts them: what is added to
+        the logits for the mask itself is held within limits and often stronger than that.
         """
         if index in self.drawn and not (self.drawn[index] == UNDECIDED).any():
             return None
@@ -135,8 +136,8 @@ class LogitMap:
         if network is None and found is None:
             return None
         own = np.full(self.work.size, -NETWORK_LIMIT, np.float32) if network is None else network / np.float32(SCALE)
-        share = _share(add_prior(own, weighted(outline, EVEN_WEIGHT)) * SCALE)
-        return share if found is None else np.where(found <= FILL * SCALE, 0, share).astype(np.float32)
+        trust = EVEN_WEIGHT / max(self.prior.weight, EVEN_WEIGHT)
+        return _share((trust * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(outline, EVEN_WEIGHT)) * SCALE)
 
     def native(self, index: int) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """The box of one native slice along ``work.axis`` that may hold the structure, and its logits (float32); None

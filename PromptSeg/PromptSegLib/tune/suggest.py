@@ -5,8 +5,8 @@ What is expected to be wrong in an undrawn slice is the sum of two things:
 - *shape*: how far the structure strays from its interpolated outline. Between drawn slices a and b, interpolation is
   off by about ((k - a) (b - k) / (b - a)) ** ROUGHNESS times a factor: 0.5 would be a random walk, 2 a smooth bend.
   Each drawn slice tells the factor around it, by how badly its neighbours predict it.
-- *doubt*: how many pixels are wrong if the probabilities are right in which network and outlines are weighed evenly
-  (:meth:`LogitMap.expected_errors`): few where both agree.
+- *doubt*: how many pixels are wrong if the probabilities of network and outlines together are right
+  (:meth:`LogitMap.expected_errors`).
 
 Drawing a slice makes it right and its neighbours better: shape error falls with the gaps, doubt with the distance to
 the nearest drawn slice. Beyond the outermost drawn slices, what the network still finds counts, as far as it hangs
