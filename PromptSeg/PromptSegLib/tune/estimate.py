@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..segment.result import SCALE, LogitMap
+from ..segment.result import LogitMap
 from .annotations import SliceAnnotations
 
 NAMES = ("leave_one_out", "expected", "agreement", "gap")
@@ -54,7 +54,8 @@ class Estimate:
 def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float | None) -> dict[str, float]:
     """What is known without a reference, by :data:`NAMES`; NaN for what is not.
 
-    ``expected`` is the Dice of the final mask with a truth drawn from its own probabilities, over the undrawn slices;
+    ``expected`` is the Dice of the mask with a truth drawn from the probabilities (:meth:`LogitMap.share`), over the
+    undrawn slices;
     ``agreement`` the Dice of network and outlines between drawn slices; ``gap`` the mean distance of drawn slices in
     mm. Dice lies in 0..1.
     """
@@ -62,9 +63,9 @@ def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float 
     sums = np.zeros(4)  # probability, mask, both; then the same for network and outline
     both = np.zeros(3)
     for k in {*logits.slices, *logits.network} - used:
-        if k in logits.slices:
-            p = 1 / (1 + np.exp(-logits.slices[k].astype(np.float32) / SCALE))
-            found = p > 0.5
+        p = logits.share(k)
+        if p is not None:
+            found = logits.slices[k] > 0 if k in logits.slices else np.zeros(p.shape, bool)
             sums[:3] += float(p.sum()), float(np.count_nonzero(found)), float(p[found].sum())
     for k, outline in logits.prior.outlines.items():
         inside = outline > 0
