@@ -130,7 +130,7 @@ class LogitMap:
         if index in self.drawn and not (self.drawn[index] == UNDECIDED).any():
             return None
         found, outline = self.slices.get(index), self.prior.outlines.get(index)
-        if outline is None or index in self.prior.beyond:
+        if outline is None or not self.prior.weight or index in self.prior.beyond:
             return None if found is None else _share(found)
         network = self.network.get(index)
         if network is None and found is None:

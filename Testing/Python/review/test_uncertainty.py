@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,18 @@ def test_candidates_are_between_0_and_1_and_where_they_should_be() -> None:
     assert apart[both] < 0.1
     assert found["entropy"][only_network] == pytest.approx(1, abs=0.05)  # +6 and -6
     assert found["doubt"][only_network] > found["doubt"][both]
+
+
+@pytest.mark.parametrize(("weight", "trust"), [(15.0, 0.4), (1000.0, 0.006), (6.0, 1.0)])
+def test_the_network_counts_as_far_as_it_is_trusted(weight, trust) -> None:
+    voxels = np.random.default_rng(0).normal(0, 100, (5, 32, 32)).astype(np.float32)
+    work = WorkingVolume(Volume(voxels, Grid((32, 32, 5), spacing=(2.0, 2.0, 3.0))), crop=False)
+    logits = LogitMap(work, prior=Prior({2: np.full(work.size, 0.5, np.float32)}, weight))
+    logits.put(2, np.full(work.size, -2.0, np.float32))
+    assert logits.share(2) == pytest.approx(1 / (1 + np.exp(2 * trust - 3)), abs=1e-3)
+    alone = LogitMap(work, prior=replace(logits.prior, weight=0.0))
+    alone.put(2, np.full(work.size, -2.0, np.float32))
+    assert alone.share(2) == pytest.approx(1 / (1 + np.exp(2)), abs=1e-3)
 
 
 def test_a_segmentation_s_uncertainty_is_none_where_it_was_drawn(session, phantom, prompts) -> None:
