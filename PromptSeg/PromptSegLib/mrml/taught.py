@@ -15,8 +15,6 @@ from typing import Any
 KIND, SEGMENT = "PromptSeg.Round", "PromptSeg.Segment"
 VOLUME_ROLE, SEGMENTATION_ROLE = "PromptSeg.Volume", "PromptSeg.Segmentation"
 _FORMAT = "1"
-_NEVER = 0
-"""``ForceCreateStorageNode`` of a text node that has no file of its own."""
 _NUMBER = (int, float)
 _KINDS: dict[str, Any] = {
     "round": int, "result_segment_id": str, "leave_one_slice_out_dice": (*_NUMBER, type(None)), "left_out": list,
@@ -38,7 +36,7 @@ def keep(volume: Any, segmentation: Any, segment_id: str, values: Mapping[str, A
         node.UnRegister(None)  # the scene keeps it
         node.SetName("PromptSeg round")
         node.SetHideFromEditors(True)
-        node.SetForceCreateStorageNode(_NEVER)
+        node.SetForceCreateStorageNode(node.CreateStorageNodeNever)  # it has no file of its own to be asked about
         node.SetAttribute(KIND, _FORMAT)
         node.SetAttribute(SEGMENT, segment_id)
         scene.AddNode(node)

@@ -27,6 +27,9 @@ def came_back(desk, ct, taught, scene, saved, make_desk):
 
 def test_a_round_comes_back_with_the_scene_and_can_be_kept(came_back) -> None:
     result, desk, *where = came_back
+    node = where[1].GetScene().GetFirstNodeByClass("vtkMRMLTextNode")
+    assert node.GetHideFromEditors()
+    assert node.GetStorageNode() is None
     (again,) = desk.logic.rounds_of(*where)
     assert again.structure == result.structure
     assert again.left_out == list(result.left_out)
