@@ -59,6 +59,21 @@ def thick(mm: float) -> Change:
     return change
 
 
+def thin(mm: float) -> Change:
+    """Slices of about ``mm``, interpolated linearly; labels are those of the nearest slice."""
+
+    def change(voxels, labels, matrix):
+        n = max(1, round(np.linalg.norm(matrix[:3, 2]) / mm))
+        places = np.arange((len(voxels) - 1) * n + 1) / n
+        low = np.minimum(places.astype(int), len(voxels) - 2)
+        share = (places - low).astype(np.float32)[:, None, None]
+        out = matrix.copy()
+        out[:, 2] /= n
+        return (1 - share) * voxels[low] + share * voxels[low + 1], labels[np.round(places).astype(int)], out
+
+    return change
+
+
 def cropped(voxels, labels, matrix):
     """The field of view ends 5 mm outside of the annotated organs."""
     there = np.argwhere(labels > 0)
@@ -106,6 +121,7 @@ CHANGES: dict[str, Change] = {
     "rows stored from the other side": flipped(1),
     "feet first": flipped(0),
     "stored as sagittal slices": axes_turned,
+    "slices of 1 mm": thin(1.0),
     "slices of 8 mm": thick(8.0),
     "cropped to the organs": cropped,
     "wide field of view with a table": wide,
