@@ -200,7 +200,7 @@ def _range(method: Method, taught: Taught) -> str:
 
 _HOW_LEARNED = (
     "PromptSeg takes the number of steps at which the network finds left-out slices best. Between the shown slices it "
-    "then adds what their outlines say, with the weight that is best for left-out slices."
+    "then adds what their outlines say; how far the network is trusted beside them is told by left-out slices."
 )
 
 
