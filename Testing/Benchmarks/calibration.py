@@ -4,7 +4,8 @@
     python Testing/Benchmarks/calibration.py few.json [other.json ...] --picture reliability.svg
 
 Takes the rows of ``few_slices.py``. Each volume is estimated by a line that was fitted to the other volumes: the table
-and the picture are those. The last line is the fit to all, to be put into ``tune/estimate.py``.
+and the picture are those, and how far they are off is the spread of the range. The last line is the fit to all with
+that spread, to be put into ``tune/estimate.py``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from PromptSegLib.tune.estimate import Calibration, estimate, in_log_odds, log_odds
+from PromptSegLib.tune.estimate import Calibration, Estimate, estimate, in_log_odds, log_odds
 
 RIDGE = 1.0
 
@@ -56,14 +58,20 @@ def main() -> None:
     rows = [r for file in read for r in file.values() if r["variant"] == options.variant and r["dice"] == r["dice"]]
     rows = [{**r, "signs": {k: math.nan if v is None else v for k, v in r["signs"].items()}} for r in rows]
     cases = sorted({r["case"] for r in rows})
-    pairs = []
-    for case in cases:
-        others = [r for r in rows if r["case"] != case] or rows
-        line = fit(others)
-        for r in (r for r in rows if r["case"] == case):
-            made = estimate(r["signs"], line)
+    lines = {case: fit([r for r in rows if r["case"] != case] or rows) for case in cases}
+
+    def judge(spread: float | None) -> list[tuple[Estimate, float, float]]:
+        """(estimate, Dice, leave-one-slice-out Dice) of each pair, with the lines' own spread or another."""
+        out = []
+        for r in rows:
+            line = lines[r["case"]]
+            made = estimate(r["signs"], line if spread is None else replace(line, spread=spread))
             if made is not None:
-                pairs.append((made, r["dice"], r["signs"]["leave_one_out"]))
+                out.append((made, r["dice"], r["signs"]["leave_one_out"]))
+        return out
+
+    spread = round(float(np.sqrt(np.mean([(log_odds(p.dice) - log_odds(t)) ** 2 for p, t, _ in judge(None)]))), 3)
+    pairs = judge(spread)
     predicted = np.array([p.dice for p, _, _ in pairs])
     true = np.array([t for _, t, _ in pairs])
     alone = np.array([loo for _, _, loo in pairs])
@@ -82,7 +90,7 @@ def main() -> None:
         print(f"| {predicted[g].min():.2f} to {predicted[g].max():.2f} | {len(g)} | {p:.3f} | {t:.3f} |")
     if options.picture:
         draw(options.picture, predicted, true)
-    print(f"\nCALIBRATION = {fit(rows)}")
+    print(f"\nCALIBRATION = {replace(fit(rows), spread=spread)}")
 
 
 def draw(path: Path, predicted: np.ndarray, true: np.ndarray) -> None:
