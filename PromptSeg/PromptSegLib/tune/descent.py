@@ -24,6 +24,9 @@ say little, and the usual weight is right for most structures. Fitted to pairs o
 (docs/experiments.md)."""
 _LEAST_AREA = 50
 """Pixels: smaller structures do not count for more."""
+_KNOWN, _SEEN = 0.6, 0.3
+"""From which Dice of the first mask on the drawn slices on the network counts as knowing the structure, and as seeing
+anything of it."""
 
 
 def descend(
@@ -94,22 +97,27 @@ class LeftOut:
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
+    usual: float = WEIGHTS[0]
+    """The weight where no left-out slice tells: see :func:`first_weight`."""
 
     def choice(self) -> tuple[int, float]:
         """The number of steps at which the network alone has the best Dice, and the weight that goes with it: that of
-        the least cross-entropy and price; the usual weight where no left-out slice has outlines on both sides.
+        the least cross-entropy and price; ``usual`` where no left-out slice has outlines on both sides.
 
         Cross-entropy tells how far the network can be trusted beside outlines, whose own probabilities allow for the
         gap; Dice of one or two slices, with gaps twice as wide as usual, does not.
         """
         if not self.curves:
-            return self.marks[-1], WEIGHTS[0]
+            return self.marks[-1], self.usual
         alone = np.array([c[:, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
         priced = [WEIGHTS.index(weight) for weight in _PRICES]
         costs = np.array([c[step, priced, 1] for c in self.curves.values()])
-        total = costs[~np.isnan(costs).any(1)].sum(0) + list(_PRICES.values())
+        told = costs[~np.isnan(costs).any(1)]
+        if not len(told):
+            return self.marks[step], self.usual
+        total = told.sum(0) + list(_PRICES.values())
         return self.marks[step], WEIGHTS[priced[int(total.argmin())]]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
@@ -117,6 +125,12 @@ class LeftOut:
         step, at, alone = self.marks.index(steps), WEIGHTS.index(weight), WEIGHTS.index(0.0)
         dice = {k: v[step, :, 0] for k, v in self.curves.items()}
         return {k: float(v[alone] if np.isnan(v[at]) else v[at]) for k, v in dice.items()}
+
+
+def first_weight(dice: float) -> float:
+    """The outlines' weight before any slice was left out, by the Dice of the first mask on the drawn slices: what the
+    network hardly finds although it was shown, it finds nowhere else."""
+    return 1000.0 if dice < _SEEN else 40.0 if dice < _KNOWN else WEIGHTS[0]
 
 
 def judged(logits: Tensor, outline: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:

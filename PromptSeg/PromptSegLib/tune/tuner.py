@@ -24,7 +24,7 @@ from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
-from .descent import LeftOut, descend, folds_of, judged, logits_of, marks_of
+from .descent import LeftOut, descend, first_weight, folds_of, judged, logits_of, marks_of
 from .examples import Drawing, Examples, make_examples
 from .fusion import WEIGHTS, outlines_of
 from .initialise import propose
@@ -128,7 +128,7 @@ def tune(
 
     best = Best(first)
     folds = folds_of(examples, recipe.folds) if most else []  # a first mask is wanted at once
-    left_out = LeftOut(marks_of(most, recipe.check_every))
+    left_out = LeftOut(marks_of(most, recipe.check_every), usual=first_weight(dice))
     work_units = (len(folds) + 1) * max(1, most)
     chosen_steps, weight = left_out.choice()
     stopped = False
@@ -172,7 +172,7 @@ def tune(
     seconds["all"] = time.perf_counter() - began
 
     if not most:
-        weight = WEIGHTS[0] if start_from is None else float(start_from.card.get("outline_weight", WEIGHTS[0]))
+        weight = left_out.usual if start_from is None else float(start_from.card.get("outline_weight", WEIGHTS[0]))
     weight = weight if recipe.weight is None else recipe.weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(

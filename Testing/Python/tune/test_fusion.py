@@ -8,7 +8,7 @@ import torch
 
 from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.descent import LeftOut, judged
+from PromptSegLib.tune.descent import LeftOut, first_weight, judged
 from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, location_prior, outlines_of, weighted
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -103,6 +103,7 @@ def test_at_the_ends_the_network_is_measured_alone() -> None:
     left_out = LeftOut([0], {3: one})
     assert left_out.choice() == (0, WEIGHTS[0])
     assert left_out.scores(0, 15.0) == {3: 0.4}
+    assert LeftOut([0], {3: one}, 40.0).choice() == (0, 40.0)
     other = curve()
     other[0, AT[15.0], 1] = 1.0
     assert LeftOut([0], {3: one, 7: other}).choice() == (0, 40.0), "what is between counts"
@@ -124,6 +125,12 @@ def test_the_network_is_never_alone_where_there_are_outlines() -> None:
     one[0, AT[0.0], 0] = 0.96
     one[0, [AT[15.0], AT[40.0], AT[1000.0]], 1] = 5.0
     assert LeftOut([0], {3: one}).choice() == (0, 15.0)
+
+
+@pytest.mark.parametrize(("dice", "weight"), [(0.1, 1000.0), (0.5, 40.0), (0.8, 15.0), (float("nan"), 15.0)])
+def test_what_the_network_hardly_finds_though_shown_is_left_to_the_outlines(dice, weight) -> None:
+    assert first_weight(dice) == weight
+    assert LeftOut([0, 5], usual=first_weight(dice)).choice() == (5, weight)
 
 
 def test_what_a_slice_is_found_with() -> None:

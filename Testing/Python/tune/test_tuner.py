@@ -17,8 +17,8 @@ from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.tune import tuner
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.tune.descent import first_weight
 from PromptSegLib.tune.examples import Drawing
-from PromptSegLib.tune.fusion import WEIGHTS
 
 CYST = Structure("cyst")
 
@@ -105,7 +105,7 @@ def test_the_first_mask_is_the_proposer_s(session, annotations, monkeypatch) -> 
     again = session.tune(annotations, CYST, steps=0)
     assert same(first.prompt, again.prompt)
     assert not first.left_out, "it is wanted at once"
-    assert first.prompt.card["outline_weight"] == WEIGHTS[0]
+    assert first.prompt.card["outline_weight"] == first_weight(first.history[0]["dice"])
     assert asked
     assert asked[0] > 0
 
