@@ -243,7 +243,7 @@ class Teaching(Asking):
     def _recalled(self, where: Where) -> TeachResult | None:
         """The round that came with the scene, if there is one."""
         volume, segmentation, _ = where
-        with contextlib.suppress(PromptSegError):
+        with contextlib.suppress(PromptSegError, OSError):
             kept = taught.kept(*where)
             if kept is None:
                 return None
