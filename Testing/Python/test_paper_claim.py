@@ -72,13 +72,16 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
     for cell in cells[:-6]:
         if cell.subjects != 10:
             experiment.run(cell)
-    experiment.run(next(c for c in cells if c.method == "bias"))
+    for name in ("bias", "scales"):
+        experiment.run(next(c for c in cells if c.method == name))
     found = json.loads(experiment.results.path.read_text())["cells"]
     assert {c["method"] for c in found.values()} == set(adaptation.METHODS)
     assert all(0 <= c["dice"] <= 1 and c["seconds"] >= 0 and np.isfinite(c["loss"]) for c in found.values())
 
     shapes = {k: torch.Size(s).numel() for k, s in PUNet(tiny()).prompt_shapes().items()}
-    network = sum(p.numel() for p in PUNet(tiny()).parameters())
+    weights = dict(PUNet(tiny()).named_parameters())
+    network = sum(p.numel() for p in weights.values())
+    scales = sum(p.numel() for n, p in weights.items() if p.ndim == 1 or (n.startswith("head.") and p.ndim == 2))
     trained = {c["method"]: c["trained"] for c in found.values()}
     assert trained == {
         "prompts": sum(shapes.values()),
@@ -86,6 +89,7 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
         "head": sum(n for k, n in shapes.items() if k.startswith("head.")),
         "bias": sum(n for k, n in shapes.items() if k.endswith(".bias")),
         "linear": tiny().head_width + 1,
+        "scales": scales + sum(shapes.values()),
         "full": network + sum(shapes.values()),
         "scratch": network + sum(shapes.values()),
     }
