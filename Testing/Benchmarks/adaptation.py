@@ -324,8 +324,12 @@ def _forward(source: str, net: PUNet | None, frozen: Frozen, prompt: Prompt) -> 
             return frozen.net.head.logits(slices.features[n], prompts)[:, :height, :width]
         if source == "encoded":
             return frozen.below.decode(slices.encoded[n], prompts)
-        used = frozen.net if net is None else net
-        return used.decode(used.encode(slices.images[n].to(frozen.dtype)), prompts)
+        used, images = frozen.net if net is None else net, slices.images[n].to(frozen.dtype)
+        if net is not None and torch.is_grad_enabled():
+            # torch 2.13 crashes in the backward pass of group normalisation if its scale learns and its input, a small
+            # channels-last map, needs no gradient.
+            images = images.detach().requires_grad_()
+        return used.decode(used.encode(images), prompts)
 
     return logits
 
