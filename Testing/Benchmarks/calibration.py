@@ -4,8 +4,8 @@
     python Testing/Benchmarks/calibration.py few.json [other.json ...] --picture reliability.svg
 
 Takes the rows of ``few_slices.py``. Each volume is estimated by a line that was fitted to the other volumes: the table
-and the picture are those, and how far they are off is the spread of the range. The last line is the fit to all with
-that spread, to be put into ``tune/estimate.py``.
+and the picture are those. The width of its range is how far such estimates of the other volumes are off. The last line
+is the fit to all, with the spread of all volumes, to be put into ``tune/estimate.py``.
 """
 
 from __future__ import annotations
@@ -60,18 +60,22 @@ def main() -> None:
     cases = sorted({r["case"] for r in rows})
     lines = {case: fit([r for r in rows if r["case"] != case] or rows) for case in cases}
 
-    def judge(spread: float | None) -> list[tuple[Estimate, float, float]]:
-        """(estimate, Dice, leave-one-slice-out Dice) of each pair, with the lines' own spread or another."""
-        out = []
-        for r in rows:
-            line = lines[r["case"]]
-            made = estimate(r["signs"], line if spread is None else replace(line, spread=spread))
-            if made is not None:
-                out.append((made, r["dice"], r["signs"]["leave_one_out"]))
-        return out
+    off: dict[str, list[float]] = {case: [] for case in cases}
+    for r in rows:
+        made = estimate(r["signs"], lines[r["case"]])
+        if made is not None:
+            off[r["case"]].append(log_odds(made.dice) - log_odds(r["dice"]))
 
-    spread = round(float(np.sqrt(np.mean([(log_odds(p.dice) - log_odds(t)) ** 2 for p, t, _ in judge(None)]))), 3)
-    pairs = judge(spread)
+    def spread_of(chosen: Sequence[str]) -> float:
+        """Of the errors in some volumes, none of which was fitted to."""
+        return round(float(np.sqrt(np.mean([e**2 for case in chosen for e in off[case]]))), 3)
+
+    pairs: list[tuple[Estimate, float, float]] = []
+    for r in rows:
+        line = replace(lines[r["case"]], spread=spread_of([c for c in cases if c != r["case"]] or cases))
+        made = estimate(r["signs"], line)
+        if made is not None:
+            pairs.append((made, r["dice"], r["signs"]["leave_one_out"]))
     predicted = np.array([p.dice for p, _, _ in pairs])
     true = np.array([t for _, t, _ in pairs])
     alone = np.array([loo for _, _, loo in pairs])
@@ -90,7 +94,7 @@ def main() -> None:
         print(f"| {predicted[g].min():.2f} to {predicted[g].max():.2f} | {len(g)} | {p:.3f} | {t:.3f} |")
     if options.picture:
         draw(options.picture, predicted, true)
-    print(f"\nCALIBRATION = {replace(fit(rows), spread=spread)}")
+    print(f"\nCALIBRATION = {replace(fit(rows), spread=spread_of(cases))}")
 
 
 def draw(path: Path, predicted: np.ndarray, true: np.ndarray) -> None:
