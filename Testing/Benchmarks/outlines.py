@@ -5,7 +5,7 @@
 
 Dice on undrawn slices between the outermost drawn ones, on the working grid; k slices spread evenly over a structure's
 extent, ends included. ``--net`` takes another network than the one that ships; ``--set`` changes constants of
-:mod:`PromptSegLib.tune.carry`. Both make rows of their own.
+:mod:`PromptSegLib.tune.demons`. Both make rows of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
-from PromptSegLib.tune import carry
+from PromptSegLib.tune import demons
 from PromptSegLib.tune.fusion import outlines_of, stretches
 from PromptSegLib.tune.outline_net import OutlineNet, outline_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -58,15 +58,15 @@ def measure(task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], floa
 
 
 def with_constants(constants: Mapping[str, Any], task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], float]:
-    """:func:`measure` with other constants of carrying."""
-    former = {name: getattr(carry, name) for name in constants}
+    """:func:`measure` with other constants of registration."""
+    former = {name: getattr(demons, name) for name in constants}
     try:
         for name, value in constants.items():
-            setattr(carry, name, value)
+            setattr(demons, name, value)
         return measure(task, k, net)
     finally:
         for name, value in former.items():
-            setattr(carry, name, value)
+            setattr(demons, name, value)
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 9])
     parser.add_argument("--net", type=Path, help="another network that judges outlines")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of carrying")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of registration")
     options = parser.parse_args()
     torch.set_num_threads(options.threads or 1)
     constants = {n: ast.literal_eval(v) for n, v in (one.split("=", 1) for one in options.set)}

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError, PromptSegError
+from ..model.precision import fast_dtype
 from ..progress import OnProgress, Progress, ignore
 from ..review.simulate import evenly_spaced
 from ..tune.annotations import SliceAnnotations
@@ -36,10 +37,13 @@ from .data import Case, DataSet, read_dataset, split_cases
 
 DRAWN = (3, 5, 9)
 """Numbers of evenly spaced slices that structures are drawn in."""
+ANYHOW, MOST_ANYHOW = 4, 8
+"""To learn from, they are also drawn so often in slices taken by chance, at most so many between the outermost ones."""
 GAPS = 3
 """In each step."""
 SLICES = 8
-"""Most slices of a gap in a step."""
+"""Most slices of a gap that are learned from."""
+RATE = 4e-3
 DICE = 0.5
 """Weight of the Dice loss beside cross-entropy."""
 FAINT = (0.5, 1.2, 0.08)
@@ -48,8 +52,8 @@ FAINT = (0.5, 1.2, 0.08)
 
 @dataclass(frozen=True)
 class Lesson:
-    """One gap: maps (n, 5, H, W) fp16, facts (n, 8), ``truth`` (n, H, W) bool; ``weight`` makes structures count alike,
-    however large they are and in however many gaps."""
+    """Slices of one gap: maps (n, 8, H, W) fp16, facts (n, 8), ``truth`` (n, H, W) bool; ``weight`` makes drawings
+    count alike, however large the structure is and in however many gaps."""
 
     maps: Tensor
     facts: Tensor
@@ -57,36 +61,49 @@ class Lesson:
     weight: float
 
 
-def drawings(dataset: DataSet, case: Case) -> Iterator[tuple[WorkingVolume, int, np.ndarray, SliceAnnotations]]:
-    """A case's structures, each drawn in few and in more slices: (working volume, number of slices, mask, drawn)."""
+def drawings(
+    dataset: DataSet, case: Case, rng: random.Random | None = None
+) -> Iterator[tuple[WorkingVolume, int, np.ndarray, SliceAnnotations]]:
+    """A case's structures, each drawn in few and in more slices: (working volume, number of slices, mask, drawn).
+
+    With ``rng``, also in slices taken by chance.
+    """
     volume = read_volume(case.image)
     labels = read_labels(case.label, volume.grid).array
     work = WorkingVolume(volume)
     for value in dataset.labels:
         mask = labels == value
-        for number in DRAWN:
-            if np.count_nonzero(mask.any((1, 2))) > number:
-                drawn = SliceAnnotations.from_labels(mask.astype(np.uint8), volume.grid, 1, evenly_spaced(mask, number))
-                yield work, number, mask, drawn
+        there = [int(k) for k in np.flatnonzero(mask.any((1, 2)))]
+        chosen = [evenly_spaced(mask, number) for number in DRAWN if len(there) > number]
+        if rng is not None and len(there) > 2:
+            for _ in range(ANYHOW):
+                number = rng.randint(0, min(MOST_ANYHOW, len(there) - 3))
+                chosen.append(sorted([there[0], there[-1], *rng.sample(there[1:-1], number)]))
+        for slices in chosen:
+            drawn = SliceAnnotations.from_labels(mask.astype(np.uint8), volume.grid, 1, slices)
+            yield work, len(slices), mask, drawn
         work.kept.clear()
 
 
-def lessons(dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = ignore) -> list[Lesson]:
+def lessons(dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = ignore, seed: int = 1) -> list[Lesson]:
     """What there is to learn from ``cases``."""
     found: list[Lesson] = []
+    rng = random.Random(seed)
     for done, case in enumerate(cases, 1):
-        for work, _, mask, drawn in drawings(dataset, case):
+        for work, _, mask, drawn in drawings(dataset, case, rng):
             gaps = []
-            for one in stretches(work, drawn):
+            # The same box for all drawings of a structure: what was registered for one serves the others.
+            around = work.mask_to_working(np.any(mask, axis=0)) > 0
+            for one in stretches(work, drawn, around=around):
                 told = one.told()
                 if one.carrier is not None and told:
-                    box = one.carrier.box
-                    truth = np.stack([work.mask_to_working(mask[k])[box] > 0.5 for k in told])
-                    maps = torch.from_numpy(np.stack([m for m, _ in told.values()])).half()
-                    facts = torch.tensor([f for _, f in told.values()], dtype=torch.float32)
-                    gaps.append((maps, facts, torch.from_numpy(truth)))
-            size = max(20, sum(int(truth.sum()) for _, _, truth in gaps))
-            found += [Lesson(*gap, 1 / size) for gap in gaps]
+                    chosen = sorted(rng.sample(sorted(told), min(len(told), SLICES)))
+                    truth = np.stack([work.mask_to_working(mask[k])[one.carrier.box] > 0.5 for k in chosen])
+                    maps = torch.from_numpy(np.stack([told[k][0] for k in chosen])).half()
+                    facts = torch.tensor([told[k][1] for k in chosen], dtype=torch.float32)
+                    gaps.append((maps, facts, torch.from_numpy(truth), len(told) / len(chosen)))
+            size = max(20.0, sum(share * int(truth.sum()) for _, _, truth, share in gaps))
+            found += [Lesson(maps, facts, truth, share / size) for maps, facts, truth, share in gaps]
         report = f"{dataset.name}: {done} of {len(cases)} subjects, {len(found)} gaps"
         on_progress(Progress("prepare", 0.5 * done / len(cases), report))
     return found
@@ -96,17 +113,19 @@ def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProg
     """Train a new network; same seed, same network."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    net = OutlineNet()
-    optimiser = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=1e-2)
+    net = OutlineNet().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-2)
     steps = max(1, math.ceil(epochs * len(found) / GAPS))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.05)
+    fast = fast_dtype(torch.device("cpu")) == torch.bfloat16
     order: list[int] = []
     mean = 0.0
     for step in range(steps):
         total = torch.zeros(())
         for _ in range(GAPS):
             order = order or rng.sample(range(len(found)), len(found))
-            total = total + _loss(net, found[order.pop()], rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+                total = total + _loss(net, found[order.pop()], rng)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -121,21 +140,21 @@ def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProg
 
 def _loss(net: OutlineNet, lesson: Lesson, rng: random.Random) -> Tensor:
     """Of some slices of one gap, turned and made fainter by chance."""
-    count = len(lesson.maps)
-    chosen = sorted(rng.sample(range(count), min(count, SLICES)))
-    weight = lesson.weight * count / len(chosen)
-    maps, facts, truth = lesson.maps[chosen].float(), lesson.facts[chosen], lesson.truth[chosen].float()
+    maps, facts, truth = lesson.maps.float(), lesson.facts, lesson.truth.float()
     least, most, never = FAINT
-    maps[:, 3:] *= 0.0 if rng.random() < never else rng.uniform(least, most)
+    for some in ((3, 4), (5, 6, 7)):
+        maps[:, some] *= 0.0 if rng.random() < never else rng.uniform(least, most)
+    if rng.random() < 0.5:  # light and dark are the same to it
+        maps[:, 5] = -maps[:, 5]
     turns = rng.randrange(4)
     maps, truth = torch.rot90(maps, turns, (2, 3)), torch.rot90(truth, turns, (1, 2))
     if rng.random() < 0.5:
         maps, truth = maps.flip(3), truth.flip(2)
-    logits = net(maps.contiguous(), facts)
+    logits = net(maps.contiguous(memory_format=torch.channels_last), facts).float()
     p, size = logits.sigmoid(), truth.sum() + 1
     overlap = (2 * (p * truth).sum() + 1) / (p.sum() + size)
     cross = functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
-    return weight * (cross + DICE * size * (1 - overlap))
+    return lesson.weight * (cross + DICE * size * (1 - overlap))
 
 
 def examine(dataset: DataSet, cases: Sequence[Case], net: OutlineNet) -> dict[int, float]:
@@ -156,19 +175,23 @@ def examine(dataset: DataSet, cases: Sequence[Case], net: OutlineNet) -> dict[in
 def train(
     datasets: Sequence[Path],
     output: Path,
-    epochs: float = 6.0,
+    epochs: float = 5.0,
     validation: float = 0.25,
     seed: int = 1,
+    most: int | None = None,
     on_progress: OnProgress = ignore,
 ) -> dict[str, object]:
-    """Learn from the data sets' training subjects and write the network; gives its card. Raises ``InputError``."""
+    """Learn from the data sets' training subjects and write the network; gives its card.
+
+    ``most`` is the most subjects of a data set to learn from, and to hold out. Raises ``InputError``.
+    """
     found: list[Lesson] = []
     parts = []
     for path in datasets:
         dataset = read_dataset(path)
-        training, held_out = split_cases(dataset.cases, validation, seed)
+        training, held_out = (part[:most] for part in split_cases(dataset.cases, validation, seed))
         parts.append((dataset, training, held_out))
-        found += lessons(dataset, training, on_progress)
+        found += lessons(dataset, training, on_progress, seed)
     if not found:
         raise InputError("No structure shows in enough slices to learn from", "name data sets with larger structures")
     net = learn(found, epochs, seed, on_progress)
@@ -191,8 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", nargs="+", type=Path, metavar="DATASET.json")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.safetensors")
-    parser.add_argument("--epochs", type=float, default=6.0)
+    parser.add_argument("--epochs", type=float, default=5.0)
     parser.add_argument("--validation", type=float, default=0.25, help="the share of the subjects that is held out")
+    parser.add_argument("--most", type=int, metavar="N", help="at most N subjects of a data set, and N held out")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
 
@@ -201,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
 
     try:
-        card = train(options.datasets, options.output, options.epochs, options.validation, options.seed, say)
+        card = train(
+            options.datasets, options.output, options.epochs, options.validation, options.seed, options.most, say
+        )
     except PromptSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -10,7 +10,6 @@ leaves its place between two slices. Interpolation fails elsewhere: :mod:`.outli
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume
+from .demons import displacements, warp
 
 STEP_MM = 3.0
 """Slices closer to each other than that are not registered one by one: what is between is interpolated."""
@@ -28,12 +28,10 @@ MOST = 500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
 KEPT = 200_000_000
 """Bytes of displacements that stay with a volume, about; the oldest go first."""
-LEVELS = (4, 2, 1)
-ITERATIONS = (20, 20, 15)
+BATCH = 16
+"""Pairs of slices that are registered together; to stop waits for them."""
 SMOOTH = 0.7
 """Standard deviation in pixels that pictures are smoothed by."""
-FIELD_SIGMA, UPDATE_SIGMA = 0.6, 0.5
-"""Those that displacements and their changes are smoothed by, in pixels of their level; times its root."""
 
 Box = tuple[slice, slice]
 
@@ -42,13 +40,15 @@ class Carrier:
     """Carries distances between the drawn slices of a volume, within ``box`` (rows, columns) of the working grid.
 
     ``outlines``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
-    to look. Displacements are kept with the working volume: a later round, and segmenting after teaching, need not
-    find them again.
+    to look, and ``around`` where else. Displacements are kept with the working volume: a later round, and segmenting
+    after teaching, need not find them again.
     """
 
-    def __init__(self, work: WorkingVolume, outlines: Mapping[int, np.ndarray]) -> None:
+    def __init__(
+        self, work: WorkingVolume, outlines: Mapping[int, np.ndarray], around: np.ndarray | None = None
+    ) -> None:
         self.work = work
-        self.box = _box(np.any(list(outlines.values()), axis=0))
+        self.box = _box(np.any([*outlines.values(), *([] if around is None else [around])], axis=0))
         self.stops = _stops(sorted(outlines), max(1, round(STEP_MM / work.slice_mm)))
         pixels = 2 * len(self.stops) * (self.box[0].stop - self.box[0].start) * (self.box[1].stop - self.box[1].start)
         self.finest = 1 if pixels <= MOST else 2
@@ -61,28 +61,29 @@ class Carrier:
         pairs = [p for a, b in pairwise(stops) for p in ((a, b), (b, a)) if self._key(*p) not in self.work.kept]
         if not pairs:
             return
-        pictures = {k: self.picture(k) for pair in pairs for k in pair}
-
-        def register(pair: tuple[int, int]) -> np.ndarray:
+        pictures = {k: torch.from_numpy(self.picture(k)) for k in stops}
+        for first in range(0, len(pairs), BATCH):
             check(should_stop)
-            return displacement(pictures[pair[0]], pictures[pair[1]], self.finest)
+            part = pairs[first : first + BATCH]
+            fixed, moving = (torch.stack([pictures[pair[n]] for pair in part]) for n in (0, 1))
+            with torch.inference_mode():
+                found = displacements(fixed, moving, self.finest).half().numpy()
+            self.work.kept |= {self._key(*pair): field for pair, field in zip(part, found, strict=True)}
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for pair, found in zip(pairs, pool.map(register, pairs), strict=True):
-                self.work.kept[self._key(*pair)] = found.astype(np.float16)
-
-    def carry(self, distance: np.ndarray, start: int, end: int, wanted: Iterable[int]) -> dict[int, np.ndarray]:
-        """Signed distance (rows, columns) of the working grid, known on slice ``start``, on the ``wanted`` slices
-        towards ``end``; within :attr:`box`. All between the two must be prepared."""
+    def carry(self, maps: np.ndarray, start: int, end: int, wanted: Iterable[int]) -> dict[int, np.ndarray]:
+        """Maps (n, rows, columns) within :attr:`box`, known on slice ``start``, on the ``wanted`` slices towards
+        ``end``. All between the two must be prepared."""
         ahead = 1 if end > start else -1
         stops = [k for k in self.stops[::ahead] if (k - start) * ahead >= 0 and (end - k) * ahead >= 0]
-        known = {start: distance[self.box]}
-        place = np.indices(known[start].shape).astype(np.float32)
-        here = place.copy()
-        for before, k in pairwise(stops):
-            step = self.work.kept[self._key(k, before)].astype(np.float32)
-            here = np.stack([_at(axis, place + step) for axis in here])
-            known[k] = _at(known[start], here)
+        known = {start: maps}
+        here = torch.from_numpy(np.indices(maps.shape[1:]).astype(np.float32))
+        place = here.clone()
+        drawn = torch.from_numpy(maps)[None]
+        with torch.inference_mode():
+            for before, k in pairwise(stops):
+                step = torch.from_numpy(self.work.kept[self._key(k, before)]).float()
+                here = warp(here[None], step[None])[0]
+                known[k] = warp(drawn, (here - place)[None])[0].numpy()
         out = {}
         for k in wanted:
             below = max(s for s in known if s <= k)
@@ -98,35 +99,6 @@ class Carrier:
     def picture(self, index: int) -> np.ndarray:
         """One slice's grey values within :attr:`box`, smoothed a little, float32."""
         return ndimage.gaussian_filter(self.work.grey(index)[self.box].astype(np.float32), SMOOTH, mode="nearest")
-
-
-def displacement(fixed: np.ndarray, moving: np.ndarray, finest: int = 1) -> np.ndarray:
-    """(2, rows, columns) float32: how many pixels away, along rows and columns, what ``fixed`` shows is in ``moving``.
-
-    Both are grey pictures (rows, columns) float32. ``finest`` is the last of :data:`LEVELS` to be used.
-    """
-    import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
-
-    field: sitk.Image | None = None
-    for level, iterations in zip(LEVELS, ITERATIONS, strict=True):
-        if level < finest:
-            break
-        shrink = [max(1, min(level, n // 4)) for n in fixed.shape[::-1]]
-        pictures = [sitk.BinShrink(sitk.GetImageFromArray(p), shrink) for p in (fixed, moving)]
-        demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
-        demons.SetNumberOfThreads(1)  # slices are many and small: they share the cores
-        demons.SetNumberOfIterations(iterations)
-        demons.SetSmoothDisplacementField(True)
-        demons.SetStandardDeviations([FIELD_SIGMA * s**0.5 for s in shrink])
-        demons.SetSmoothUpdateField(True)
-        demons.SetUpdateFieldStandardDeviations([UPDATE_SIGMA * s**0.5 for s in shrink])
-        if field is None:
-            field = demons.Execute(*pictures)
-        else:
-            field = demons.Execute(*pictures, sitk.Resample(field, pictures[0]))
-    assert field is not None, "the coarsest level is always there"
-    whole = sitk.Resample(field, sitk.GetImageFromArray(fixed))
-    return np.moveaxis(sitk.GetArrayFromImage(whole), -1, 0)[::-1].astype(np.float32)
 
 
 def _stops(drawn: Sequence[int], stride: int) -> list[int]:
@@ -146,8 +118,3 @@ def _box(union: np.ndarray) -> Box:
         first, last = (int(there[0]), int(there[-1])) if len(there) else (0, 0)
         ranges.append(slice(max(0, first - MARGIN), min(union.shape[axis], last + MARGIN + 1)))
     return ranges[0], ranges[1]
-
-
-def _at(values: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """``values`` (rows, columns) at fractional places (2, rows, columns)."""
-    return ndimage.map_coordinates(values, place, order=1, mode="nearest")

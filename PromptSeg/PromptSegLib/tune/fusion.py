@@ -72,15 +72,16 @@ class Stretch:
         if carrier is None:
             return {}
         box = carrier.box
-        below = carrier.carry(self.ends[low], low, high, [*self.shape, high])
-        above = carrier.carry(self.ends[high], high, low, [*self.shape, low])
+        drawn = {k: np.stack([self.ends[k][box], carrier.picture(k)]) for k in (low, high)}
+        below = carrier.carry(drawn[low], low, high, [*self.shape, high])
+        above = carrier.carry(drawn[high], high, low, [*self.shape, low])
         gap = Gap(
             low,
             high,
             carrier.work.slice_mm,
-            (self.ends[low][box], self.ends[high][box]),
-            (below[high], above[low]),
-            (carrier.picture(low), carrier.picture(high)),
+            (drawn[low][0], drawn[high][0]),
+            (below[high][0], above[low][0]),
+            (drawn[low][1], drawn[high][1]),
         )
         return {
             k: evidence(gap, k, (below[k], above[k]), shape[box], carrier.picture(k)) for k, shape in self.shape.items()
@@ -93,10 +94,12 @@ def stretches(
     wanted: Sequence[int] | None = None,
     without: int | None = None,
     should_stop: ShouldStop = never,
+    around: np.ndarray | None = None,
 ) -> Iterator[Stretch]:
     """The gaps between drawn slices in which slices are ``wanted`` (None: all), registered where that helps.
 
-    ``without`` leaves one drawn slice out. Raises ``Stopped``.
+    ``without`` leaves one drawn slice out; ``around``, (rows, columns) bool of the working grid, is what to look at
+    beside all drawn slices. Raises ``Stopped``.
     """
     if annotations.axis != work.axis:
         return
@@ -114,7 +117,7 @@ def stretches(
         return work.mask_to_working(np.maximum(distance, FLOOR_MM) - np.float32(FLOOR_MM)) + np.float32(FLOOR_MM)
 
     seen = {k: work.mask_to_working(m) > 0 for k, m in every.items()}
-    carrier = Carrier(work, seen)
+    carrier = Carrier(work, seen, around)
     for a, b in pairwise(sorted(masks)):
         inside = {k: on_grid(v) for k, v in shape.items() if a < k < b}
         if not inside:

@@ -2,8 +2,9 @@
 
 Interpolated contours, contours carried by registration, and how grey the structure is in the drawn slices each fail in
 their own way. A small convolutional network that was trained on other subjects (:mod:`PromptSegLib.pretrain.outlines`)
-weighs them up, pixel by pixel. It sees distances and likelihoods, never the picture itself, so that it knows no organ,
-no scanner and no contrast phase; it has a few thousand numbers, and ships beside the backbone.
+weighs them up, pixel by pixel. It sees distances, likelihoods and edges: the picture only in units of the contrast
+around the structure, in training as often turned into its negative, so that it knows no organ, no scanner and no
+contrast phase. It has a few thousand numbers, and ships beside the backbone.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ..model.files import read_tensors, write_tensors
 from ..progress import ShouldStop, check, never
 from ..resources import resource
 
-FORMAT = "promptseg-outlines-1"
+FORMAT = "promptseg-outlines-2"
 FILE = "outline-net.safetensors"
-WIDTH = 16
-DILATIONS = (1, 2, 4, 8)
-MAPS, FACTS = 5, 8
+WIDTH = 24
+DILATIONS = (1, 2, 4, 8, 1)
+MAPS, FACTS = 8, 8
 RING_MM = 12.0
 """What lies up to this far outside of a drawn outline is what the structure must be told from by its grey."""
 _BINS = 64
@@ -67,6 +68,12 @@ class Gap:
         return tables[0], tables[1]
 
     @functools.cached_property
+    def contrast(self) -> tuple[float, float]:
+        """Mean and standard deviation of the drawn slices' grey values, inside and close by."""
+        near = np.concatenate([g[d > -RING_MM] for g, d in zip(self.greys, self.ends, strict=True)])
+        return float(near.mean()), float(near.std()) + 4.0
+
+    @functools.cached_property
     def overlaps(self) -> tuple[float, float, float]:
         """Dice of what was carried to the far end with what was drawn there, from either side; of both drawings as they
         lie."""
@@ -77,15 +84,23 @@ class Gap:
 def evidence(
     gap: Gap, index: int, carried: tuple[np.ndarray, np.ndarray], shape: np.ndarray, grey: np.ndarray
 ) -> tuple[np.ndarray, list[float]]:
-    """What the network is told about slice ``index`` of a gap: maps (5, rows, columns) and eight facts.
+    """What the network is told about slice ``index`` of a gap: maps (8, rows, columns) and eight facts.
 
-    ``carried`` are the distances in mm from the lower and the upper drawn slice, ``shape`` that of interpolation,
-    ``grey`` the picture. The nearer drawn slice comes first.
+    ``carried`` come from the lower and the upper drawn slice, (2, rows, columns) each: distances in mm and the slice's
+    picture. ``shape`` are interpolated distances, ``grey`` is the picture. The nearer drawn slice comes first.
     """
     below, above = index - gap.low, gap.high - index
     near, far = (0, 1) if below <= above else (1, 0)
     level = (grey * (_BINS / 256)).astype(int).clip(0, _BINS - 1)
-    maps = [carried[near], carried[far], shape, *(gap.likelihoods[n][level] / 2 for n in (near, far))]
+    mean, spread = gap.contrast
+    maps = [
+        carried[near][0],
+        carried[far][0],
+        shape,
+        *(gap.likelihoods[n][level] / 2 for n in (near, far)),
+        ((grey - mean) / spread).clip(-3, 3),
+        *((np.abs(grey - carried[n][1]) / spread).clip(0, 3) for n in (near, far)),
+    ]
     apart = sorted((below, above))
     widest = [max(0.5, float(gap.ends[n].max())) for n in (near, far)]
     facts = [
@@ -100,7 +115,7 @@ def evidence(
 
 
 class OutlineNet(nn.Module):
-    """Maps (B, 5, H, W) and facts (B, 8) of :func:`evidence` to logits (B, H, W)."""
+    """Maps (B, 8, H, W) and facts (B, 8) of :func:`evidence` to logits (B, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +163,7 @@ def outline_net(path: Path | None = None) -> OutlineNet:
         net.load_state_dict({k: v.float() for k, v in tensors.items()})
     except RuntimeError as error:
         raise BackboneError(f"{file.name} does not fit this version of PromptSeg", "get the file again") from error
-    return net.eval().requires_grad_(False)
+    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def write_outline_net(path: Path, net: OutlineNet, card: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ import torch
 from PromptSegLib.model.files import read_header
 from PromptSegLib.pretrain.data import read_dataset
 from PromptSegLib.pretrain.outlines import learn, lessons, main
-from PromptSegLib.tune.outline_net import OutlineNet, outline_net
+from PromptSegLib.tune.outline_net import MAPS, OutlineNet, outline_net
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def found(dataset):
 def test_what_is_learned_from_is_told_about_every_slice_between(found) -> None:
     assert {len(one.maps) for one in found} > {1, 2}
     for one in found:
-        assert one.maps.shape[1] == 5
+        assert one.maps.shape[1] == MAPS
         assert one.facts.shape == (len(one.maps), 8)
         assert one.truth.shape == (len(one.maps), *one.maps.shape[2:])
     assert all(torch.isfinite(one.maps).all() and torch.isfinite(one.facts).all() for one in found)

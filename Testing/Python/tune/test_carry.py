@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from PromptSegLib.errors import Stopped
 from PromptSegLib.tune import carry
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.carry import Carrier, displacement
+from PromptSegLib.tune.carry import Carrier
 from PromptSegLib.tune.fusion import between, outlines_of
 from PromptSegLib.tune.interpolation import FLOOR_MM
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -87,14 +88,20 @@ def test_a_left_out_slice_is_carried_from_its_neighbours(volume: Volume) -> None
 
 
 def test_slices_are_registered_once(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    real = carry.displacement
-    monkeypatch.setattr(carry, "displacement", lambda *p: calls.append(p) or real(*p))
+    registered = 0
+    real = carry.displacements
+
+    def counted(fixed: torch.Tensor, *rest) -> torch.Tensor:
+        nonlocal registered
+        registered += len(fixed)
+        return real(fixed, *rest)
+
+    monkeypatch.setattr(carry, "displacements", counted)
     work = WorkingVolume(volume, crop=False)
     outlines_of(work, drawn(volume, 0, 6, 16))
-    assert len(calls) == 2 * 16
+    assert registered == 2 * 16
     outlines_of(work, drawn(volume, 0, 6, 16), [6], without=6)
-    assert len(calls) == 2 * 16
+    assert registered == 2 * 16
     work.free()
     assert not work.kept
 
@@ -109,7 +116,7 @@ def test_not_everything_is_kept(volume: Volume, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_where_the_structure_ends_no_picture_is_asked(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carry, "displacement", lambda *_: pytest.fail("registered"))
+    monkeypatch.setattr(carry, "displacements", lambda *_: pytest.fail("registered"))
     found = outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 8, empty=(12,)))
     assert found[9].max() > 0 > found[11].max()
 
@@ -125,19 +132,3 @@ def test_thin_slices_are_registered_in_steps(volume: Volume) -> None:
 def test_it_stops_at_once(volume: Volume) -> None:
     with pytest.raises(Stopped):
         outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 16), should_stop=lambda: True)
-
-
-def test_a_shift_is_found_in_pixels_along_rows_and_columns() -> None:
-    fixed, moving = (255 * d.astype(np.float32) for d in (disc(40, 48, 20), disc(43, 46, 20)))
-    found = displacement(fixed, moving)
-    inside = disc(40, 48, 18)
-    assert found.shape == (2, SIDE, SIDE)
-    edge = disc(40, 48, 22) & ~inside
-    assert found[0][edge].mean() == pytest.approx(3, abs=1)
-    assert found[1][edge].mean() == pytest.approx(-2, abs=1)
-
-
-@pytest.mark.parametrize("shape", [(4, 9), (1, 30), (97, 95)])
-def test_boxes_of_any_size_are_registered(shape: tuple[int, int]) -> None:
-    picture = np.random.default_rng(1).random(shape).astype(np.float32) * 200
-    assert np.abs(displacement(picture, picture)).max() < 0.05

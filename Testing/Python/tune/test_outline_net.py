@@ -13,7 +13,7 @@ from PromptSegLib.model.files import write_tensors
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.fusion import outlines_of
 from PromptSegLib.tune.interpolation import distance_to
-from PromptSegLib.tune.outline_net import Gap, OutlineNet, evidence, outline_net, write_outline_net
+from PromptSegLib.tune.outline_net import FORMAT, MAPS, Gap, OutlineNet, evidence, outline_net, write_outline_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -35,22 +35,37 @@ def gap(first: float = 10, last: float = 20) -> Gap:
     return Gap(4, 16, 3.0, (low, high), (low, high), (grey(first), grey(last, 180.0)))
 
 
+def carried(one: Gap) -> tuple[np.ndarray, np.ndarray]:
+    """Both drawn slices, distances and pictures, where they were."""
+    low, high = (np.stack(pair) for pair in zip(one.ends, one.greys, strict=True))
+    return low, high
+
+
 def test_the_nearer_drawn_slice_comes_first() -> None:
     one = gap()
     low, high = one.ends
-    maps, facts = evidence(one, 6, (low, high), low, grey(12))
+    maps, facts = evidence(one, 6, carried(one), low, grey(12))
+    assert maps.shape == (MAPS, SIDE, SIDE)
     assert np.array_equal(maps[0], low)
     assert facts[:3] == pytest.approx([2 * 2 / 12, np.log(6) / 2, np.log(30) / 2])
-    maps, other = evidence(one, 14, (low, high), low, grey(12))
+    maps, other = evidence(one, 14, carried(one), low, grey(12))
     assert np.array_equal(maps[0], high)
     assert other[:3] == pytest.approx(facts[:3])
     assert other[3:] == pytest.approx([facts[4], facts[3], facts[5], facts[7], facts[6]])
 
 
 def test_likelihoods_tell_inside_from_what_is_close_by() -> None:
-    maps, _ = evidence(gap(), 6, gap().ends, gap().ends[0], grey(12))
+    maps, _ = evidence(gap(), 6, carried(gap()), gap().ends[0], grey(12))
     assert maps[3][32, 32] > 1 > -1 > maps[3][0, 0]
     assert maps[4][32, 32] < maps[3][32, 32], "in the upper slice it is brighter"
+
+
+def test_the_picture_is_seen_beside_what_was_carried_here() -> None:
+    """In units of the contrast in the drawn slices: brighter is positive, and no difference is zero."""
+    maps, _ = evidence(gap(), 6, carried(gap()), gap().ends[0], grey(10))
+    assert maps[5][32, 32] > 0 > maps[5][0, 0]
+    assert not maps[6].any(), "the lower drawn slice shows the same"
+    assert maps[7][32, 32] > 0.5
 
 
 def test_what_arrives_is_compared_with_what_was_drawn() -> None:
@@ -61,7 +76,7 @@ def test_what_arrives_is_compared_with_what_was_drawn() -> None:
 
 def test_slices_are_judged_one_by_one() -> None:
     net, one = outline_net(), gap()
-    told = [evidence(one, k, one.ends, one.ends[0], grey(10 + k)) for k in range(5, 16)]
+    told = [evidence(one, k, carried(one), one.ends[0], grey(10 + k)) for k in range(5, 16)]
     together = net.judge(told)
     assert len(together) == 11
     for k in (0, 8):
@@ -91,7 +106,7 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     net = OutlineNet().eval()
     write_outline_net(tmp_path / "own.safetensors", net, {"seed": 1})
     one = gap()
-    told = [evidence(one, 9, one.ends, one.ends[0], grey(15))]
+    told = [evidence(one, 9, carried(one), one.ends[0], grey(15))]
     assert np.allclose(outline_net(tmp_path / "own.safetensors").judge(told), net.judge(told), atol=0.02)
 
 
@@ -104,6 +119,6 @@ def test_files_that_are_something_else_are_one_sentence(tmp_path: Path) -> None:
     write_tensors(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {})
     with pytest.raises(BackboneError, match="is not a network that judges outlines; get the file again"):
         outline_net(tmp_path / "other.safetensors")
-    write_tensors(tmp_path / "old.safetensors", {"x": torch.zeros(1)}, {"format": "promptseg-outlines-1"})
+    write_tensors(tmp_path / "old.safetensors", {"x": torch.zeros(1)}, {"format": FORMAT})
     with pytest.raises(BackboneError, match="does not fit this version"):
         outline_net(tmp_path / "old.safetensors")
