@@ -37,7 +37,7 @@ Box = tuple[slice, slice]
 
 
 class Carrier:
-    """Carries distances between the drawn slices of a volume, within ``box`` (rows, columns) of the working grid.
+    """Carries distances and pictures between drawn slices, within ``box`` (rows, columns) of the working grid.
 
     ``outlines``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
     to look, and ``around`` where else. Displacements are kept with the working volume: a later round, and segmenting
