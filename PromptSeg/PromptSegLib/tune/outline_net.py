@@ -4,7 +4,7 @@ Interpolated contours, contours carried by registration, and how grey the struct
 their own way. A small convolutional network that was trained on other subjects (:mod:`PromptSegLib.pretrain.outlines`)
 weighs them up, pixel by pixel. It sees distances, likelihoods and edges: the picture only in units of the contrast
 around the structure, in training as often turned into its negative, so that it knows no organ, no scanner and no
-contrast phase. It has a few thousand numbers, and ships beside the backbone.
+contrast phase. It has some 26,000 numbers, and ships beside the backbone.
 """
 
 from __future__ import annotations

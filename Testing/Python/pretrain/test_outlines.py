@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from PromptSegLib.model.files import read_header
 from PromptSegLib.pretrain.data import read_dataset
-from PromptSegLib.pretrain.outlines import learn, lessons, main
+from PromptSegLib.pretrain.outlines import ANYHOW, drawings, learn, lessons, main
 from PromptSegLib.tune.outline_net import MAPS, OutlineNet, outline_net
 
 
@@ -28,6 +29,15 @@ def test_what_is_learned_from_is_told_about_every_slice_between(found) -> None:
         assert one.facts.shape == (len(one.maps), 8)
         assert one.truth.shape == (len(one.maps), *one.maps.shape[2:])
     assert all(torch.isfinite(one.maps).all() and torch.isfinite(one.facts).all() for one in found)
+
+
+def test_structures_are_also_drawn_in_slices_taken_by_chance(dataset) -> None:
+    one = read_dataset(dataset)
+    evenly = [drawn.drawn() for *_, drawn in drawings(one, one.cases[0])]
+    by_chance = [drawn.drawn() for *_, drawn in drawings(one, one.cases[0], random.Random(1))]
+    again = [drawn.drawn() for *_, drawn in drawings(one, one.cases[0], random.Random(1))]
+    assert by_chance == again
+    assert len(by_chance) == len(evenly) + ANYHOW * len(one.labels)
 
 
 def test_the_same_seed_makes_the_same_network(found) -> None:
@@ -51,11 +61,11 @@ def test_it_learns(found) -> None:
 
 def test_the_command_writes_a_network_that_says_what_it_learned_from(dataset, tmp_path: Path, capsys) -> None:
     path = tmp_path / "net.safetensors"
-    assert main([str(dataset), "-o", str(path), "--epochs", "0.2"]) == 0
+    assert main([str(dataset), "-o", str(path), "--epochs", "0.2", "--most", "2"]) == 0
     assert "subjects" in capsys.readouterr().out
     assert isinstance(outline_net(path), OutlineNet)
     (data,) = json.loads(read_header(path)["card"])["data"]
-    assert len(data["training"]) == 3
+    assert len(data["training"]) == 2
     assert len(data["validation"]) == 1
     assert not {*data["training"]} & {*data["validation"]}
     assert {*data["validation_dice"]} == {"3", "5", "9"}

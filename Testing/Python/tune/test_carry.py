@@ -10,7 +10,7 @@ from PromptSegLib.errors import Stopped
 from PromptSegLib.tune import carry
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.carry import Carrier
-from PromptSegLib.tune.fusion import between, outlines_of
+from PromptSegLib.tune.fusion import between, outlines_of, stretches
 from PromptSegLib.tune.interpolation import FLOOR_MM
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -104,6 +104,14 @@ def test_slices_are_registered_once(volume: Volume, monkeypatch: pytest.MonkeyPa
     assert registered == 2 * 16
     work.free()
     assert not work.kept
+
+
+def test_drawings_that_look_at_the_same_place_share_what_was_registered(volume: Volume, monkeypatch) -> None:
+    work = WorkingVolume(volume, crop=False)
+    everything = np.ones(work.size, bool)
+    list(stretches(work, drawn(volume, 0, 16), around=everything))
+    monkeypatch.setattr(carry, "displacements", lambda *_: pytest.fail("registered"))
+    assert len(list(stretches(work, drawn(volume, 0, 6, 16), around=everything))) == 2
 
 
 def test_not_everything_is_kept(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
