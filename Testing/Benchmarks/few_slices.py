@@ -106,8 +106,11 @@ def tasks(options: argparse.Namespace, least: int) -> Iterator[Task]:
         labels = read_labels(case.label, volume.grid).array
         for value, structure in dataset.labels.items():
             mask = labels == value
-            if structure in wanted and np.count_nonzero(mask.any((1, 2))) >= least:
+            count = np.count_nonzero(mask.any((1, 2))) if structure in wanted else 0
+            if count >= least:
                 yield cropped(Task(case.name, structure, volume, mask), options.margin_mm)
+            elif count:
+                print(f"{case.name}: {structure} is in {count} slices only and is left out")
 
 
 def cropped(task: Task, margin_mm: float | None) -> Task:

@@ -393,6 +393,7 @@ def main() -> None:
     parser.add_argument("--shown", type=float, default=0.0, help="weight of shown tasks in pre-training")
     parser.add_argument("--cpa", type=float, default=0.01, help="weight of prototype assignment in mode joint")
     parser.add_argument("--head-width", type=int, default=16, help="features that the head compares")
+    parser.add_argument("--base", type=lambda text: tuple(text.split(",")), default=BASE, help="pre-trained structures")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
     options = parser.parse_args()
     results = Results(options.out)
@@ -416,6 +417,7 @@ def main() -> None:
         shown=options.shown,
         cpa=options.cpa,
         head_width=options.head_width,
+        base=options.base,
     )
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Prompt tuning: a structure's tokens learned by gradient on a frozen backbone, from a few drawn slices.
 
-How many steps are best is found by leaving out one drawn slice at a time: the same leave-one-slice-out runs give the
-honest figure that is shown to the user. Then the prompt is learned from all drawn slices for that many steps.
+How many steps are best is found by leaving out one drawn slice at a time; what those runs found is shown to the user.
+Then the prompt is learned from all drawn slices for that many steps.
 """
 
 from __future__ import annotations
