@@ -96,7 +96,7 @@ class Session:
         """
         from .segment.segmenter import segment
         from .tune.crop import crop_of
-        from .tune.fusion import prior_of, weight_for
+        from .tune.fusion import outline_spacing, prior_of, weight_for
 
         works, prompts = self._ready(), list(prompts)
         if not prompts:
@@ -109,8 +109,9 @@ class Session:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
+                fine = works.get(work.axis, outline_spacing(works.volume, work.axis, work.spacing))
                 priors[prompt.structure.name] = prior_of(
-                    work, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
+                    fine, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
                 )
                 crops[prompt.structure.name] = crop_of(work, by_hand)
         return segment(
@@ -148,6 +149,7 @@ class Session:
         from .segment.segmenter import WorkingVolumes
         from .tune.annotations import SliceAnnotations
         from .tune.examples import Drawing
+        from .tune.fusion import outline_spacing
         from .tune.tuner import tune
 
         pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations
@@ -157,7 +159,8 @@ class Session:
             if not drawn.grid.matches(volume.grid):
                 raise GridError("The drawn slices belong to another volume", "draw on the volume that they go with")
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
-            drawings.append(Drawing(works.get(drawn.axis, spacing), drawn))
+            fine = works.get(drawn.axis, outline_spacing(volume, drawn.axis, spacing))
+            drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
         return tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
             on_progress=on_progress, should_stop=should_stop,

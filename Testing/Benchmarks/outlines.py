@@ -1,11 +1,12 @@
 """Outlines between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
 
     python Testing/Benchmarks/outlines.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
-        --json outlines.json [--net outline-net.safetensors] [--set FIELD_SIGMA=1]
+        --json outlines.json [--net outline-net.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
 
-Dice on undrawn slices between the outermost drawn ones, on the working grid; k slices spread evenly over a structure's
-extent, ends included. ``--net`` takes another network than the one that ships; ``--set`` changes constants of
-:mod:`PromptSegLib.tune.demons`. Both make rows of their own.
+Dice on undrawn slices between the outermost drawn ones, on the volume's own grid; k slices spread evenly over a
+structure's extent, ends included. ``--spacing`` follows outlines on another working grid (mm), ``--net`` takes another
+network than the one that ships, ``--set`` changes constants of :mod:`PromptSegLib.tune.demons`: all make rows of their
+own.
 """
 
 from __future__ import annotations
@@ -23,47 +24,53 @@ import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
 from PromptSegLib.tune import demons
-from PromptSegLib.tune.fusion import outlines_of, stretches
+from PromptSegLib.tune.fusion import outline_spacing, outlines_of, stretches
 from PromptSegLib.tune.outline_net import OutlineNet, outline_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
 WAYS = ("interpolated", "carried", "judged")
 
 
-def measure(task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], float]:
+def measure(task: Task, k: int, net: OutlineNet, spacing: float | None) -> tuple[dict[str, float], float]:
     """Dice by way, and seconds of one core for all that ships."""
-    annotations, work = task.draw(evenly_spaced(task.mask, k)), WorkingVolume(task.volume)
+    annotations = task.draw(evenly_spaced(task.mask, k))
+    work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, 0, 2.0))
     start = time.process_time()
     judged = outlines_of(work, annotations, net=net)
     seconds = time.process_time() - start
     sums = {name: np.zeros(2, int) for name in WAYS}
 
-    def count(name: str, inside: np.ndarray, index: int) -> None:
-        there = work.mask_to_working(task.mask[index]) > 0.5
+    def count(name: str, signed: np.ndarray, index: int) -> None:
+        inside, found = np.zeros(task.mask.shape[1:], bool), work.to_native(signed.clip(-1, 1), -0.9)
+        if found is not None:
+            inside[found[0]] = found[1] > 0
+        there = task.mask[index]
         sums[name] += np.count_nonzero(inside & there), np.count_nonzero(inside) + np.count_nonzero(there)
 
     for one in stretches(work, annotations):
         told = one.told()
         for index, shape in one.shape.items():
-            count("interpolated", shape > 0, index)
-            count("judged", judged[index] > 0, index)
-            carried = shape > 0
+            count("interpolated", shape, index)
+            count("judged", judged[index], index)
+            carried = shape
             if one.carrier is not None:
                 near, far = told[index][0][:2]
                 t = min(index - one.low, one.high - index) / (one.high - one.low)
-                carried = np.zeros(work.size, bool)
-                carried[one.carrier.box] = (1 - t) * near + t * far > 0
+                carried = np.full(work.size, -1.0, np.float32)
+                carried[one.carrier.box] = (1 - t) * near + t * far
             count("carried", carried, index)
     return {name: (2 * both / total if total else float("nan")) for name, (both, total) in sums.items()}, seconds
 
 
-def with_constants(constants: Mapping[str, Any], task: Task, k: int, net: OutlineNet) -> tuple[dict[str, float], float]:
+def with_constants(
+    constants: Mapping[str, Any], task: Task, k: int, net: OutlineNet, spacing: float | None
+) -> tuple[dict[str, float], float]:
     """:func:`measure` with other constants of registration."""
     former = {name: getattr(demons, name) for name in constants}
     try:
         for name, value in constants.items():
             setattr(demons, name, value)
-        return measure(task, k, net)
+        return measure(task, k, net, spacing)
     finally:
         for name, value in former.items():
             setattr(demons, name, value)
@@ -75,11 +82,14 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 9])
     parser.add_argument("--net", type=Path, help="another network that judges outlines")
+    parser.add_argument("--spacing", type=float, help="in mm, of the working grid that outlines are followed on")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of registration")
     options = parser.parse_args()
     torch.set_num_threads(options.threads or 1)
     constants = {n: ast.literal_eval(v) for n, v in (one.split("=", 1) for one in options.set)}
-    setting = " ".join([*([options.net.name] if options.net else []), *options.set]) or "as it ships"
+    others = [options.net.name] if options.net else []
+    others += [f"{options.spacing:g} mm"] if options.spacing else []
+    setting = " ".join([*others, *options.set]) or "as it ships"
     rows, net = Rows(options.json), outline_net(options.net)
     for task in tasks(options, 2):
         for k in options.k:
@@ -87,7 +97,7 @@ def main() -> None:
                 continue
             key = f"{task.case} {task.structure} {k} {setting}"
             if key not in rows.rows:
-                dice, seconds = with_constants(constants, task, k, net)
+                dice, seconds = with_constants(constants, task, k, net, options.spacing)
                 place = {"case": task.case, "structure": task.structure, "k": k, "setting": setting}
                 rows.add(key, {**place, "dice": dice, "seconds": seconds})
                 print(f"{key}: {', '.join(f'{n} {v:.3f}' for n, v in dice.items())}, {seconds:.1f} s", flush=True)

@@ -26,7 +26,7 @@ from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.segment.result import SCALE, LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
 from PromptSegLib.session import Session
-from PromptSegLib.tune.fusion import WEIGHTS, prior_of
+from PromptSegLib.tune.fusion import WEIGHTS, outline_spacing, prior_of
 from PromptSegLib.tune.suggest import suggest
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
@@ -41,6 +41,7 @@ class Simulation:
     def __init__(self, session: Session, task: Task, taught: int, network: bool) -> None:
         self.task, self.weight = task, WEIGHTS[0]
         session.set_volume(task.volume)
+        self.fine = WorkingVolume(task.volume, spacing=outline_spacing(task.volume, 0, 2.0))
         if not network:
             self.work = WorkingVolume(task.volume)
             self.logits: Mapping[int, np.ndarray] = {}
@@ -60,11 +61,11 @@ class Simulation:
         annotations = self.task.draw(slices)
         weight = self.weight or WEIGHTS[0]
         found = LogitMap(
-            self.work, drawn=annotations.native_slices(0), prior=prior_of(self.work, annotations, weight)
+            self.fine, drawn=annotations.native_slices(0), prior=prior_of(self.fine, annotations, weight)
         )  # fmt: skip
         nothing = np.full(self.work.size, self.empty, np.float32)
         for k in range(self.work.count):
-            found.put(k, self.logits.get(k, nothing))
+            found.put(k, self.logits.get(k, nothing), self.work)
         clean_map(found, "substantial")
         structure = Structure(self.task.structure)
         labels = np.zeros(self.task.mask.shape, np.uint8)

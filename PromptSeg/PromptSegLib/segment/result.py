@@ -45,12 +45,14 @@ class Prior:
 
     ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
     :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
-    ``beyond`` is added to all logits of slices beyond the outermost drawn ones.
+    ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the outlines
+    are on where it is another, finer one than the network's.
     """
 
     outlines: Mapping[int, np.ndarray] = field(default_factory=dict)
     weight: float = 0.0
     beyond: Mapping[int, float] = field(default_factory=dict)
+    work: WorkingVolume | None = None
 
     def at(self, index: int) -> np.ndarray | None:
         """The addition to the logits of one slice; None if nothing is known there."""
@@ -79,7 +81,7 @@ def _share(logits: np.ndarray) -> np.ndarray:
 
 @dataclass
 class LogitMap:
-    """A structure's logits on the working grid: int8 slices, only where something might be there."""
+    """A structure's logits on a working grid: int8 slices, only where something might be there."""
 
     work: WorkingVolume
     slices: dict[int, np.ndarray] = field(default_factory=dict)
@@ -99,8 +101,11 @@ class LogitMap:
             closed -= set(range(inside[0] - reach, inside[-1] + reach + 1))
         return set(range(self.work.count)) - closed
 
-    def put(self, index: int, logits: np.ndarray) -> None:
-        """Take up the network's logits (rows, columns) of one slice, with what the prior adds to them."""
+    def put(self, index: int, logits: np.ndarray, seen: WorkingVolume | None = None) -> None:
+        """Take up the network's logits (rows, columns) of one slice, with what the prior adds to them; ``seen`` is the
+        grid that they are on if it is another than :attr:`work`."""
+        if seen is not None:
+            logits = self.work.taken_from(seen, logits, FILL)
         prior = self.prior.at(index)
         if prior is not None and logits.max() > NO_SIGN:
             self.network[index] = _scaled(logits)

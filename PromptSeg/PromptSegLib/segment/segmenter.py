@@ -81,9 +81,8 @@ def segment(
         for prompt in group:
             annotations = drawn.get(prompt.structure.name)
             by_hand = annotations.native_slices(work.axis) if annotations else {}
-            maps[prompt.structure.name] = LogitMap(
-                work, drawn=by_hand, prior=priors.get(prompt.structure.name, Prior())
-            )
+            prior = priors.get(prompt.structure.name, Prior())
+            maps[prompt.structure.name] = LogitMap(prior.work or work, drawn=by_hand, prior=prior)
         cost = 0.8 + len(group)
 
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
@@ -141,7 +140,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
                 values = logits.cpu().numpy()
                 found = maps[prompt.structure.name]
                 for at, plane in zip(own, values, strict=True):
-                    found.put(indices[at], plane if crop is None else _framed(plane, crop, work.size))
+                    found.put(indices[at], plane if crop is None else _framed(plane, crop, work.size), work)
             share = (first + len(indices) * (n + 1) / len(group)) / len(every)
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start

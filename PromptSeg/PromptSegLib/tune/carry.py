@@ -9,6 +9,7 @@ leaves its place between two slices. Interpolation fails elsewhere: :mod:`.outli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -19,11 +20,12 @@ from scipy import ndimage
 from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume
 from .demons import displacements, warp
+from .interpolation import FLOOR_MM
 
 STEP_MM = 3.0
 """Slices closer to each other than that are not registered one by one: what is between is interpolated."""
-MARGIN = 14
-"""Working pixels around all outlines: further away every distance is at its floor."""
+MARGIN, MARGIN_MM = 14, -FLOOR_MM
+"""Working pixels around all outlines, and at least so far: further away every distance is at its floor."""
 MOST = 500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
 KEPT = 200_000_000
@@ -48,7 +50,8 @@ class Carrier:
         self, work: WorkingVolume, outlines: Mapping[int, np.ndarray], around: np.ndarray | None = None
     ) -> None:
         self.work = work
-        self.box = _box(np.any([*outlines.values(), *([] if around is None else [around])], axis=0))
+        union = np.any([*outlines.values(), *([] if around is None else [around])], axis=0)
+        self.box = _box(union, max(MARGIN, math.ceil(MARGIN_MM / work.spacing)))
         self.stops = _stops(sorted(outlines), max(1, round(STEP_MM / work.slice_mm)))
         pixels = 2 * len(self.stops) * (self.box[0].stop - self.box[0].start) * (self.box[1].stop - self.box[1].start)
         self.finest = 1 if pixels <= MOST else 2
@@ -110,11 +113,11 @@ def _stops(drawn: Sequence[int], stride: int) -> list[int]:
     return sorted(stops)
 
 
-def _box(union: np.ndarray) -> Box:
-    """Rows and columns around the outlines, with :data:`MARGIN`."""
+def _box(union: np.ndarray, margin: int) -> Box:
+    """Rows and columns around the outlines, with ``margin`` pixels more where there are."""
     ranges = []
     for axis in (0, 1):
         there = np.flatnonzero(union.any(1 - axis))
         first, last = (int(there[0]), int(there[-1])) if len(there) else (0, 0)
-        ranges.append(slice(max(0, first - MARGIN), min(union.shape[axis], last + MARGIN + 1)))
+        ranges.append(slice(max(0, first - margin), min(union.shape[axis], last + margin + 1)))
     return ranges[0], ranges[1]

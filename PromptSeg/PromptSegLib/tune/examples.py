@@ -25,10 +25,12 @@ from .crop import Box, crop_of
 
 @dataclass(frozen=True)
 class Drawing:
-    """One volume as the network sees it, and what was drawn in it."""
+    """One volume as the network sees it, and what was drawn in it; ``fine`` is the grid on which outlines are followed
+    if that is another."""
 
     work: WorkingVolume
     annotations: SliceAnnotations
+    fine: WorkingVolume | None = None
 
     @cached_property
     def crop(self) -> Box:

@@ -18,7 +18,7 @@ import numpy as np
 from ..progress import ShouldStop, never
 from ..segment.result import EVEN_WEIGHT, PRIOR_LIMIT, Prior, weighted
 from ..volumes.preprocess import WorkingVolume
-from ..volumes.volume import Grid
+from ..volumes.volume import Grid, Volume
 from .annotations import SliceAnnotations, SliceStatus
 from .carry import Carrier
 from .interpolation import FLOOR_MM, distance_to, signed_distance
@@ -26,21 +26,33 @@ from .outline_net import Gap, OutlineNet, evidence, outline_net
 
 __all__ = [
     "OUTLINES_ALONE",
+    "OUTLINE_MM",
     "PRIOR_LIMIT",
     "WEIGHTS",
     "between",
     "drawn_masks",
     "location_prior",
+    "outline_spacing",
     "outlines_of",
     "prior_of",
     "weight_for",
     "weighted",
 ]
 
+OUTLINE_MM, FINER = 1.25, 0.8
+"""Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: so fine,
+but not finer than so much of the volume's own pixels."""
 OUTLINES_ALONE = 1000.0
 WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see. 0, the network alone, is only measured."""
+
+
+def outline_spacing(volume: Volume, axis: int, spacing: float) -> float:
+    """The spacing in mm of the working grid for outlines drawn on slices along array ``axis``, beside a network that
+    sees the volume at ``spacing``; never coarser than that."""
+    finest = min(mm for a, mm in enumerate(volume.grid.spacing[::-1]) if a != axis)
+    return min(spacing, max(OUTLINE_MM, FINER * finest))
 
 
 def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
@@ -208,9 +220,10 @@ def weight_for(card: Mapping[str, Any], grid: Grid) -> float:
 def prior_of(
     work: WorkingVolume, annotations: SliceAnnotations, weight: float, should_stop: ShouldStop = never
 ) -> Prior:
-    """The additions to the logits of all slices but the drawn ones. Raises ``Stopped``."""
+    """The additions to the logits of all slices but the drawn ones, on ``work``, the outlines' own grid
+    (:func:`outline_spacing`). Raises ``Stopped``."""
     if annotations.axis != work.axis:
         return Prior()
     found = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations, should_stop=should_stop).items()}
     beyond = {k: v for k, v in location_prior(annotations, work.count, weight).items() if k not in annotations.used()}
-    return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found})
+    return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found}, work)

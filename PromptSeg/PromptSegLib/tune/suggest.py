@@ -34,6 +34,8 @@ ROUGHNESS = 1.0
 """How fast outlines stray, see above."""
 REACH_MM = 10.0
 """A drawn slice helps others up to this far away."""
+TOGETHER_MM = 6.0
+"""What the network finds in the next slice hangs together with what lies this close in its own."""
 _COARSE = 2
 """Outlines are compared on every second working pixel: this is about which slice, not about where the outline runs."""
 
@@ -208,7 +210,7 @@ def _beyond(logits: LogitMap, annotations: SliceAnnotations, count: int) -> np.n
             found = logits.network.get(k, logits.slices.get(k))
             if not 0 <= k < count or k in known or found is None:
                 break
-            near = ndimage.binary_dilation(former, iterations=3)
+            near = ndimage.binary_dilation(former, iterations=max(1, round(TOGETHER_MM / logits.work.spacing)))
             former = near & (found > SCALE)
             if not former.any():
                 break

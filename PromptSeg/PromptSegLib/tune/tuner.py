@@ -26,7 +26,7 @@ from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
 from .descent import LeftOut, descend, first_weight, folds_of, judged, logits_of, marks_of
 from .examples import Drawing, Examples, make_examples
-from .fusion import WEIGHTS, outlines_of
+from .fusion import PRIOR_LIMIT, WEIGHTS, outlines_of
 from .initialise import propose
 
 
@@ -141,8 +141,7 @@ def tune(
             learn_from = [n for n in everything if n != fold]
             volume, index = examples.places[fold]
             drawing = drawings[volume]
-            outline = outlines_of(drawing.work, drawing.annotations, [index], index, should_stop).get(index)
-            outline = None if outline is None else outline[drawing.crop]
+            outline = _left_out_outline(drawing, index, should_stop)
             curve = []
             for step, tensors, loss in go(start(learn_from), learn_from, most):
                 report = {"step": step, "loss": loss, "slice": index}
@@ -208,6 +207,15 @@ def common_window(drawings: Sequence[Drawing]) -> tuple[float, float]:
     windows = [window_of(*d.work.volume.range_hu) for d in drawings]
     low, high = max(w[0] for w in windows), min(w[1] for w in windows)
     return (low, high) if low < high else windows[0]
+
+
+def _left_out_outline(drawing: Drawing, index: int, should_stop: ShouldStop) -> np.ndarray | None:
+    """What the other drawn slices say about one of them, as the network sees it; None at the ends."""
+    fine = drawing.fine or drawing.work
+    outline = outlines_of(fine, drawing.annotations, [index], index, should_stop).get(index)
+    if outline is None:
+        return None
+    return drawing.work.taken_from(fine, outline, -PRIOR_LIMIT)[drawing.crop]
 
 
 def _dice(backbone: Backbone, examples: Examples, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
@@ -102,6 +103,14 @@ class Axis:
     def backward(self) -> np.ndarray:
         """Linear weights (native, size)."""
         return _weights((np.arange(self.native) - self.start) / self.step, self.size, 1.0)[0]
+
+
+@lru_cache(maxsize=16)
+def _between(to: Axis, source: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (to.size, source.size) from one working axis to another of the same native axis, and which pixels of
+    ``to`` lie in ``source``."""
+    positions = (to.start + to.step * np.arange(to.size) - source.start) / source.step
+    return _weights(positions, source.size, abs(to.step / source.step))
 
 
 def body_box(volume: Volume) -> tuple[tuple[int, int], ...]:
@@ -244,6 +253,19 @@ class WorkingVolume:
         work[~self._row_inside] = 0
         work[:, ~self._column_inside] = 0
         return work
+
+    def taken_from(self, other: WorkingVolume, working: np.ndarray, outside: float) -> np.ndarray:
+        """A map (rows, columns) of another working grid of the same slices on this one, float32: linearly interpolated,
+        averaged where that one is finer; ``outside`` is the value where that one has no pixel."""
+        if other is self:
+            return working
+        (rows, row_inside), (columns, column_inside) = (
+            _between(self.rows, other.rows), _between(self.columns, other.columns)
+        )  # fmt: skip
+        out = rows @ working.astype(np.float32) @ columns.T
+        out[~row_inside] = outside
+        out[:, ~column_inside] = outside
+        return out
 
     def to_native(self, working: np.ndarray, above: float) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """A working map (rows, columns) on the native slice, only around what exceeds ``above``.

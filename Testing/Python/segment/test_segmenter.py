@@ -12,7 +12,8 @@ from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.volumes.volume import Volume
+from PromptSegLib.tune.fusion import OUTLINE_MM
+from PromptSegLib.volumes.volume import Grid, Volume
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
 
@@ -240,3 +241,23 @@ def test_a_prompt_that_finds_nothing_gives_an_empty_mask(session, prompts) -> No
 def test_the_shipped_set_has_a_prompt_for_each_organ(prompts) -> None:
     assert isinstance(prompts, PromptSet)
     assert set(prompts) == set(ORGANS.values())
+
+
+def test_with_drawn_slices_a_structure_is_kept_on_a_finer_grid(trained, prompts, phantom, kit) -> None:
+    """Of the same patient in twice as many pixels: the network sees what it saw, and the drawing keeps its detail."""
+    half = phantom.volume.grid.ijk_to_ras.copy()
+    half[:3, :2] /= 2
+    half[:3, 3] -= half[:3, :2] @ [0.5, 0.5]
+    voxels, labels = (a.repeat(2, 1).repeat(2, 2) for a in (phantom.volume.voxels, phantom.labels))
+    grid = Grid.from_ijk_to_ras(half, voxels.shape)
+    own = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    own.set_volume(Volume(voxels, grid))
+    drawn = SliceAnnotations.from_labels(labels, grid, 1, [8, 16])
+    alone = with_card(prompts["liver"], outline_weight=0.0, components="all")
+    plain, found = own.segment([alone]), own.segment([alone], drawn={"liver": drawn})
+    assert plain.maps["liver"].work.spacing == 2.0
+    assert found.maps["liver"].work.spacing == OUTLINE_MM
+    assert np.array_equal(found.mask("liver")[[8, 16]], labels[[8, 16]] == 1)
+    between = slice(9, 16)
+    assert kit.dice(found.mask("liver")[between], plain.mask("liver")[between]) > 0.97
+    assert np.abs(found.probability("liver") - plain.probability("liver"))[between].mean() < 0.01

@@ -9,7 +9,15 @@ import torch
 from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.descent import LeftOut, first_weight, judged
-from PromptSegLib.tune.fusion import PRIOR_LIMIT, WEIGHTS, location_prior, outlines_of, weighted
+from PromptSegLib.tune.fusion import (
+    OUTLINE_MM,
+    PRIOR_LIMIT,
+    WEIGHTS,
+    location_prior,
+    outline_spacing,
+    outlines_of,
+    weighted,
+)
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -151,3 +159,17 @@ def test_what_a_slice_is_found_with() -> None:
     assert alone[AT[0.0], 0] == 1
     assert np.isnan(alone[:3]).all()
     assert np.isnan(judged(good, None, there * 0, 1 - there)[AT[0.0], 0]), "nothing is there, and nothing is found"
+
+
+@pytest.mark.parametrize(
+    ("mm", "axis", "wanted"),
+    [
+        ((0.8, 0.8, 3.0), 0, OUTLINE_MM),  # fine enough
+        ((2.0, 2.1, 3.0), 0, 1.6),  # not much finer than the volume
+        ((3.9, 3.9, 2.5), 0, 2.0),  # not coarser than the network
+        ((3.9, 0.9, 1.8), 1, 1.44),  # along J, slices show I and K
+    ],
+)
+def test_outlines_are_followed_as_finely_as_the_volume_allows(mm, axis, wanted) -> None:
+    volume = Volume(np.arange(8, dtype=np.int16).reshape(2, 2, 2), Grid((2, 2, 2), spacing=mm))
+    assert outline_spacing(volume, axis, 2.0) == pytest.approx(wanted)

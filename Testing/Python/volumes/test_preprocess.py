@@ -179,6 +179,32 @@ def test_only_the_box_of_what_is_found_comes_back() -> None:
     assert whole[outside].max() <= 0.5
 
 
+@pytest.mark.parametrize("kind", ["straight", "oblique, permuted and flipped"])
+def test_a_map_goes_to_a_finer_working_grid_and_back(kind: str) -> None:
+    axes, spacing = GRIDS[kind]
+    on = grid(axes, spacing, (210, 170, 150))
+    volume = Volume(trunk(on), on)
+    coarse, fine = WorkingVolume(volume), WorkingVolume(volume, spacing=1.25, multiple=1)
+    organ = native_plane(ellipsoid(ras(on), (25, 5, 4), (38, 30, 33)), coarse.axis, coarse.count // 2)
+    shares = coarse.mask_to_working(organ), fine.mask_to_working(organ)
+    up, down = fine.taken_from(coarse, shares[0], 0.0), coarse.taken_from(fine, shares[1], 0.0)
+    assert (up.shape, down.shape) == (fine.size, coarse.size)
+    assert dice(up > 0.5, shares[1] > 0.5) > 0.98
+    assert dice(down > 0.5, shares[0] > 0.5) > 0.98
+    assert np.abs(down - shares[0]).mean() < 0.01
+
+
+def test_beside_the_other_working_grid_a_map_has_the_value_that_is_asked_for() -> None:
+    on = grid(np.eye(3), (1.0, 1.0, 5.0), (210, 170, 100))
+    volume = Volume(trunk(on), on)
+    padded, tight = WorkingVolume(volume), WorkingVolume(volume, multiple=1)
+    assert padded.size != tight.size
+    found = padded.taken_from(tight, np.ones(tight.size, np.float32), -7.0)
+    assert set(np.unique(found.round(4))) == {1.0, -7.0}
+    assert np.count_nonzero(found == 1) == np.prod(tight.size)
+    assert tight.taken_from(tight, found, 0.0) is found
+
+
 def test_a_volume_clipped_to_a_narrow_window_is_usable() -> None:
     on = grid(np.eye(3), (1.0, 1.0, 3.0), (420, 300, 30))
     voxels = np.clip(trunk(on), -160, 240).astype(np.int16)
