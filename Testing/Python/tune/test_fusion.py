@@ -164,10 +164,11 @@ def test_what_a_slice_is_found_with() -> None:
 @pytest.mark.parametrize(
     ("mm", "axis", "wanted"),
     [
-        ((0.8, 0.8, 3.0), 0, OUTLINE_MM),  # fine enough
-        ((2.0, 2.1, 3.0), 0, 1.6),  # not much finer than the volume
-        ((3.9, 3.9, 2.5), 0, 2.0),  # not coarser than the network
-        ((3.9, 0.9, 1.8), 1, 1.44),  # along J, slices show I and K
+        ((0.8, 0.8, 3.0), 0, OUTLINE_MM),
+        ((3.0, 3.0, 3.0), 0, OUTLINE_MM),  # between the volume's pixels too
+        ((3.9, 4.1, 2.5), 0, 1.56),  # not finer than that
+        ((6.0, 6.0, 2.5), 0, 2.0),  # not coarser than the network
+        ((6.0, 0.9, 4.0), 1, 1.6),  # along J, slices show I and K
     ],
 )
 def test_outlines_are_followed_as_finely_as_the_volume_allows(mm, axis, wanted) -> None:
