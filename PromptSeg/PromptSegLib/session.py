@@ -109,7 +109,7 @@ class Session:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
-                fine = works.get(work.axis, outline_spacing(works.volume, work.axis, work.spacing))
+                fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
                 priors[prompt.structure.name] = prior_of(
                     fine, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
                 )
@@ -159,7 +159,7 @@ class Session:
             if not drawn.grid.matches(volume.grid):
                 raise GridError("The drawn slices belong to another volume", "draw on the volume that they go with")
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
-            fine = works.get(drawn.axis, outline_spacing(volume, drawn.axis, spacing))
+            fine = works.get(drawn.axis, outline_spacing(volume, drawn, spacing))
             drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
         return tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,

@@ -34,7 +34,7 @@ WAYS = ("interpolated", "carried", "judged")
 def measure(task: Task, k: int, net: OutlineNet, spacing: float | None) -> tuple[dict[str, float], float]:
     """Dice by way, and seconds of one core for all that ships."""
     annotations = task.draw(evenly_spaced(task.mask, k))
-    work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, 0, 2.0))
+    work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, annotations, 2.0))
     start = time.process_time()
     judged = outlines_of(work, annotations, net=net)
     seconds = time.process_time() - start

@@ -41,7 +41,9 @@ class Simulation:
     def __init__(self, session: Session, task: Task, taught: int, network: bool) -> None:
         self.task, self.weight = task, WEIGHTS[0]
         session.set_volume(task.volume)
-        self.fine = WorkingVolume(task.volume, spacing=outline_spacing(task.volume, 0, 2.0))
+        self.fine = WorkingVolume(
+            task.volume, spacing=outline_spacing(task.volume, task.draw(evenly_spaced(task.mask, 2)), 2.0)
+        )
         if not network:
             self.work = WorkingVolume(task.volume)
             self.logits: Mapping[int, np.ndarray] = {}

@@ -39,20 +39,29 @@ __all__ = [
     "weighted",
 ]
 
-OUTLINE_MM, FINEST = 1.25, 0.4
-"""Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: so fine,
-but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
+OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
+"""Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
+these, but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
+MOST = 800_000
+"""Pixels that this may be: large structures gain nothing, and a preview takes seconds."""
 OUTLINES_ALONE = 1000.0
 WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
 that the network cannot see. 0, the network alone, is only measured."""
 
 
-def outline_spacing(volume: Volume, axis: int, spacing: float) -> float:
-    """The spacing in mm of the working grid for outlines drawn on slices along array ``axis``, beside a network that
-    sees the volume at ``spacing``; never coarser than that."""
-    finest = min(mm for a, mm in enumerate(volume.grid.spacing[::-1]) if a != axis)
-    return min(spacing, max(OUTLINE_MM, FINEST * finest))
+def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: float) -> float:
+    """The spacing in mm of the working grid for drawn outlines, beside a network that sees the volume at ``spacing``;
+    never coarser than that."""
+    mm = np.delete(volume.grid.spacing[::-1], annotations.axis)
+    drawn = annotations.drawn()
+    if len(drawn) < 2:
+        return spacing
+    union = np.any([annotations.slices[k].labelled() == 1 for k in drawn], axis=0)
+    sides = [np.ptp(np.flatnonzero(union.any(1 - n))) * mm[n] - 2 * FLOOR_MM for n in (0, 1)]
+    extent = sides[0] * sides[1] * (drawn[-1] - drawn[0])
+    fine = next((step for step in OUTLINE_MM if extent <= MOST * step**2), spacing)
+    return min(spacing, max(fine, FINEST * float(mm.min())))
 
 
 def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:

@@ -162,15 +162,35 @@ def test_what_a_slice_is_found_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mm", "axis", "wanted"),
+    ("mm", "wanted"),
     [
-        ((0.8, 0.8, 3.0), 0, OUTLINE_MM),
-        ((3.0, 3.0, 3.0), 0, OUTLINE_MM),  # between the volume's pixels too
-        ((3.9, 4.1, 2.5), 0, 1.56),  # not finer than that
-        ((6.0, 6.0, 2.5), 0, 2.0),  # not coarser than the network
-        ((6.0, 0.9, 4.0), 1, 1.6),  # along J, slices show I and K
+        ((0.8, 0.8, 3.0), 1.25),
+        ((3.0, 3.0, 3.0), 1.25),  # between the volume's pixels too
+        ((3.9, 4.1, 2.5), 1.56),  # not finer than that
+        ((6.0, 6.0, 2.5), 2.0),  # not coarser than the network
     ],
 )
-def test_outlines_are_followed_as_finely_as_the_volume_allows(mm, axis, wanted) -> None:
-    volume = Volume(np.arange(8, dtype=np.int16).reshape(2, 2, 2), Grid((2, 2, 2), spacing=mm))
-    assert outline_spacing(volume, axis, 2.0) == pytest.approx(wanted)
+def test_outlines_are_followed_as_finely_as_the_volume_allows(mm, wanted) -> None:
+    grid = Grid((20, 20, 30), spacing=mm)
+    volume = Volume(np.zeros(grid.shape, np.int16), grid)
+    annotations = SliceAnnotations(0, grid, drawn(4, 12, 20).slices)
+    assert outline_spacing(volume, annotations, 2.0) == pytest.approx(wanted)
+
+
+def test_outlines_of_a_large_structure_are_followed_less_finely() -> None:
+    """A square of 10 pixels in slices 0 to 80: with 20 mm around it, 80 slices of (9 pixels + 40 mm) squared."""
+    slices = {k: drawn(4).slices[4] for k in (0, 40, 80)}
+    found = []
+    for mm in (0.5, 9.0, 12.0, 20.0):
+        grid = Grid((20, 20, 100), spacing=(mm, mm, 1.0))
+        annotations = SliceAnnotations(0, grid, slices)
+        found.append(outline_spacing(Volume(np.zeros(grid.shape, np.int16), grid), annotations, 10.0))
+    sides = [9 * mm + 40 for mm in (0.5, 9.0, 12.0, 20.0)]
+    steps = [next((s for s in OUTLINE_MM if side**2 * 80 <= 800_000 * s**2), 10.0) for side in sides]
+    assert found == pytest.approx([max(s, 0.4 * mm) for s, mm in zip(steps, (0.5, 9.0, 12.0, 20.0), strict=True)])
+    assert steps == [1.25, 1.25, 1.6, 10.0]
+
+
+def test_one_drawn_slice_needs_no_other_grid() -> None:
+    grid = Grid((20, 20, 30))
+    assert outline_spacing(Volume(np.zeros(grid.shape, np.int16), grid), drawn(4), 2.0) == 2.0
