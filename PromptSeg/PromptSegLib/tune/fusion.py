@@ -42,7 +42,7 @@ __all__ = [
 OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
 """Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
 these, but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
-MOST = 800_000
+MOST = 700_000
 """Pixels that this may be: large structures gain nothing, and a preview takes seconds."""
 OUTLINES_ALONE = 1000.0
 WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)

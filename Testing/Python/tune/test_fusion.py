@@ -10,6 +10,7 @@ from PromptSegLib.segment.result import NETWORK_LIMIT, add_prior
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.descent import LeftOut, first_weight, judged
 from PromptSegLib.tune.fusion import (
+    MOST,
     OUTLINE_MM,
     PRIOR_LIMIT,
     WEIGHTS,
@@ -181,13 +182,13 @@ def test_outlines_of_a_large_structure_are_followed_less_finely() -> None:
     """A square of 10 pixels in slices 0 to 80: with 20 mm around it, 80 slices of (9 pixels + 40 mm) squared."""
     slices = {k: drawn(4).slices[4] for k in (0, 40, 80)}
     found = []
-    for mm in (0.5, 9.0, 12.0, 20.0):
+    for mm in (0.5, 8.0, 12.0, 20.0):
         grid = Grid((20, 20, 100), spacing=(mm, mm, 1.0))
         annotations = SliceAnnotations(0, grid, slices)
         found.append(outline_spacing(Volume(np.zeros(grid.shape, np.int16), grid), annotations, 10.0))
-    sides = [9 * mm + 40 for mm in (0.5, 9.0, 12.0, 20.0)]
-    steps = [next((s for s in OUTLINE_MM if side**2 * 80 <= 800_000 * s**2), 10.0) for side in sides]
-    assert found == pytest.approx([max(s, 0.4 * mm) for s, mm in zip(steps, (0.5, 9.0, 12.0, 20.0), strict=True)])
+    sides = [9 * mm + 40 for mm in (0.5, 8.0, 12.0, 20.0)]
+    steps = [next((s for s in OUTLINE_MM if side**2 * 80 <= MOST * s**2), 10.0) for side in sides]
+    assert found == pytest.approx([max(s, 0.4 * mm) for s, mm in zip(steps, (0.5, 8.0, 12.0, 20.0), strict=True)])
     assert steps == [1.25, 1.25, 1.6, 10.0]
 
 
