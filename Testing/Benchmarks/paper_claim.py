@@ -419,6 +419,9 @@ def main() -> None:
         head_width=options.head_width,
         base=options.base,
     )
+    unknown = {*settings.base} - {*data.read_dataset(options.dataset).labels.values()}
+    if unknown or {*settings.base} & {*NEW, REHEARSAL}:
+        parser.error(f"pre-train on other structures of the data set than {', '.join((*NEW, REHEARSAL))}")
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     material = load(options.dataset, settings, options.out.parent / "cache")

@@ -46,7 +46,7 @@ class Prior:
     ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
     :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
     ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the outlines
-    are on where it is another, finer one than the network's.
+    are on, as fine as the network's or finer; None: the network's.
     """
 
     outlines: Mapping[int, np.ndarray] = field(default_factory=dict)

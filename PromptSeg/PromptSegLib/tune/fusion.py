@@ -43,7 +43,8 @@ OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
 """Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
 these, but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
 MOST = 700_000
-"""Pixels that this may be: large structures gain nothing, and a preview takes seconds."""
+"""Pixels that a structure and its surroundings may be on such a grid, else the next coarser one is taken: large
+structures gain nothing by it, and a preview is to take seconds."""
 OUTLINES_ALONE = 1000.0
 WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures

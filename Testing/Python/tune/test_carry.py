@@ -140,3 +140,16 @@ def test_thin_slices_are_registered_in_steps(volume: Volume) -> None:
 def test_it_stops_at_once(volume: Volume) -> None:
     with pytest.raises(Stopped):
         outlines_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 16), should_stop=lambda: True)
+
+
+@pytest.mark.parametrize("spacing", [0.8, 1.25, 2.0])
+def test_registration_looks_at_two_centimetres_around_the_outlines(spacing: float) -> None:
+    grid = Grid((120, 120, 9), spacing=(1.0, 1.0, 3.0))
+    work = WorkingVolume(
+        Volume(np.arange(9 * 120 * 120, dtype=np.int32).reshape(9, 120, 120), grid), spacing=spacing, crop=False
+    )
+    outline = np.zeros((120, 120), bool)
+    outline[55:65, 55:65] = True
+    seen = {k: work.mask_to_working(outline) > 0 for k in (0, 8)}
+    for side in Carrier(work, seen).box:
+        assert (side.stop - side.start) * spacing >= 10 + 2 * 20

@@ -90,6 +90,16 @@ def test_beyond_the_last_drawn_slice_if_the_network_goes_on(work) -> None:
     assert all(s.index == 16 for s in nothing_more)
 
 
+@pytest.mark.parametrize("spacing", [0.75, 2.0])
+def test_what_hangs_together_is_a_matter_of_millimetres(work, spacing) -> None:
+    """The network finds the structure 4 mm beside where the drawing ends: that goes on, however fine the grid is."""
+    grid = WorkingVolume(work.volume, spacing=spacing, crop=False)
+    annotations = drawn(work, {15: disc(2), 17: disc(2)})
+    beside = np.where(np.roll(disc(2), 6, axis=1) == 1, 8.0, -8.0).astype(np.float32)  # 4 mm lie between them
+    (best,) = suggest(found(grid, annotations, dict.fromkeys(range(18, 30), beside)), annotations)
+    assert best.between == (17, None)
+
+
 def test_several_are_spread_out_and_never_drawn_ones(work) -> None:
     annotations = drawn(work, {4: disc(5), 20: disc(9), 36: disc(5)})
     several = suggest(found(work, annotations, {k: sure(7) for k in range(5, 36)}), annotations, most=3)
