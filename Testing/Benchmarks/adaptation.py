@@ -97,15 +97,22 @@ class Frozen:
         """What was pre-trained, in evaluation mode."""
         weights = copy.deepcopy(trainee.net).eval().requires_grad_(False)
         with torch.no_grad():
-            mean = {k: v.mean(0) for k, v in trainee.bank(torch.arange(len(trainee.bank.names))).items()}
+            place = next(weights.parameters()).device
+            every = trainee.bank(torch.arange(len(trainee.bank.names), device=place))
+            mean = {k: v.mean(0) for k, v in every.items()}
         shapes = weights.prompt_shapes()
-        prompt = {k: mean[k] if k in mean else torch.zeros(s) for k, s in shapes.items()}
+        prompt = {k: mean[k] if k in mean else torch.zeros(s, device=place) for k, s in shapes.items()}
         return cls(weights, copy.deepcopy(weights).to(dtype).freeze(), prompt)
 
     @property
     def dtype(self) -> torch.dtype:
         """What ``net`` computes in."""
         return next(self.net.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed."""
+        return next(self.net.parameters()).device
 
     @property
     def size(self) -> int:
@@ -135,7 +142,7 @@ class Slices:
     labels: list[Tensor]
     owner: list[str] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
-    """Seconds of computing (of all threads) that "encoded" and "features" took."""
+    """Seconds of computing (:func:`clock`) that "encoded" and "features" took."""
 
     @cached_property
     def encoded(self) -> list[Encoded]:
@@ -148,12 +155,22 @@ class Slices:
         return self._kept("features", lambda net, x, prompts: net.pixel_features(net.encode(x), prompts))
 
     def _kept(self, what: str, made: Callable[[PUNet, Tensor, Prompt], Any]) -> list:
-        began = time.process_time()
+        began = clock(self.frozen.device)
         prompts = batched(self.frozen.prompt, self.frozen.dtype)
         with torch.no_grad():
             out = [made(self.frozen.net, x.to(self.frozen.dtype), prompts) for x in self.images]
-        self.cost[what] = time.process_time() - began
+        self.cost[what] = clock(self.frozen.device) - began
         return out
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of computing: on the CPU those of all threads, so that other work on the machine does not count; on
+    another device those that passed, once it has done what it was given."""
+    if device.type == "cpu":
+        return time.process_time()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def batched(prompt: Mapping[str, Tensor], dtype: torch.dtype) -> Prompt:
@@ -191,7 +208,8 @@ def lessons(frozen: Frozen, samples: Sequence[Sample], structure: str, batches: 
     """Augmented slices to learn one structure from, three times ``groups`` in a batch; labels are 0 and 1."""
     sampler = TaskSampler([restrict(samples, [structure])], [1.0], [structure], seed)
     drawn = [sampler.draw(groups) for _ in range(batches)]
-    return Slices(frozen, [b.images for b in drawn], [b.labels for b in drawn])
+    place = frozen.device
+    return Slices(frozen, [b.images.to(place) for b in drawn], [b.labels.to(place) for b in drawn])
 
 
 def questions(
@@ -210,8 +228,8 @@ def questions(
             part = picked[first : first + batch]
             around = np.clip(part[:, None] + np.array([-stride, 0, stride]), 0, len(s.grey) - 1)
             grey = torch.from_numpy(s.grey[around].astype(np.float32) / 127.5 - 1)
-            out.images.append(grey.permute(0, 2, 3, 1).contiguous())
-            out.labels.append(table[torch.from_numpy(s.labels[part].astype(np.int64))])
+            out.images.append(grey.permute(0, 2, 3, 1).contiguous().to(frozen.device))
+            out.labels.append(table[torch.from_numpy(s.labels[part].astype(np.int64))].to(frozen.device))
             out.owner.append(s.name)
     return out
 
@@ -230,15 +248,15 @@ def first_prompt(frozen: Frozen, pool: Slices, seed: int, batches: int = 4) -> P
         vectors = torch.cat(picked)
         if len(vectors):
             mean = vectors.mean(0)
-            spread = 0.1 * mean.std() * torch.randn(prompt[f"head.{name}"].shape, generator=generator)
-            prompt[f"head.{name}"] = mean + spread
+            spread = torch.randn(prompt[f"head.{name}"].shape, generator=generator).to(mean.device)
+            prompt[f"head.{name}"] = mean + 0.1 * mean.std() * spread
     return prompt
 
 
 @dataclass
 class Learned:
     """A structure that was learned: ``logits(slices, n)`` of the n-th batch, how much was trained, and in how many
-    seconds of computing: not of the clock, so that other work on the machine does not count."""
+    seconds of computing (:func:`clock`)."""
 
     logits: Callable[[Slices, int], Tensor]
     trained: int
@@ -252,10 +270,10 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
     prompt = first_prompt(frozen, pool, seed)
     if method.source == "encoded":
         _ = pool.encoded
-    began = time.process_time()
+    began = clock(frozen.device)
     net = master = None
     if method.network is not None:
-        master = PUNet(frozen.weights.config) if method.scratch else copy.deepcopy(frozen.weights)
+        master = PUNet(frozen.weights.config).to(frozen.device) if method.scratch else copy.deepcopy(frozen.weights)
         master.train()
         for name, weight in master.named_parameters():
             weight.requires_grad_(method.network(name, weight))
@@ -269,7 +287,7 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
     if method.linear:
         values = torch.cat([f.float().flatten(0, 2) for f in pool.features])
         mean, std = values.mean(0), values.std(0).clamp_min(1e-3)
-        prompt = {"linear.weight": torch.zeros(len(mean)), "linear.bias": torch.full((1,), -2.0)}
+        prompt = {"linear.weight": torch.zeros_like(mean), "linear.bias": torch.full_like(mean[:1], -2.0)}
         learned = set(prompt)
         forward = _linear(prompt, mean, std, frozen)
     else:
@@ -310,7 +328,7 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
             torch._foreach_copy_(list(net.parameters()), list(master.parameters()))
         net.freeze()
     trained = sum(p.numel() for p in everything)
-    seconds = time.process_time() - began + pool.cost.get(method.source, 0.0)
+    seconds = clock(frozen.device) - began + pool.cost.get(method.source, 0.0)
     return Learned(forward, trained, seconds, total)
 
 

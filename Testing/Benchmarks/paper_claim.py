@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from adaptation import METHODS, Frozen, Slices, examine, learn, lessons, questions, restrict
+from adaptation import METHODS, Frozen, Slices, clock, examine, learn, lessons, questions, restrict
 
 from PromptSegLib.model.config import PUNetConfig, paper
 from PromptSegLib.model.files import read_tensors, write_tensors
-from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
+from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
 from PromptSegLib.pretrain import data, tasks, views
 from PromptSegLib.pretrain.data import Sample
 from PromptSegLib.pretrain.recipe import MODES, Recipe
@@ -46,7 +46,7 @@ REHEARSED = 4
 MOST_RATES = 3
 """Two for each way, and one beyond the better of them."""
 FIRST = ("prompts", "decoder", "full", "head", "linear", "scratch")
-CLAIM = 2.67
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,9 @@ def load(path: Path, settings: Settings, cache: Path) -> Material:
     return Material(part.training, part.validation)
 
 
-def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dtype) -> tuple[Trainee, dict[str, Any]]:
+def pretrain(
+    mode: str, material: Material, settings: Settings, dtype: torch.dtype, place: torch.device = CPU
+) -> tuple[Trainee, dict[str, Any]]:
     """Train network and prompts on the base structures alone; gives the moving average and its record."""
     steps = settings.pretraining_steps
     recipe = Recipe(
@@ -163,14 +165,14 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
         shown=settings.shown,
         cpa=settings.cpa,
     )
-    began = time.process_time()
+    began = clock(place)
     torch.manual_seed(recipe.seed)
-    trainee = Trainee(settings.network(), settings.base)
+    trainee = Trainee(settings.network(), settings.base).to(place)
     ema = copy.deepcopy(trainee).requires_grad_(False)
     optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
     fast = trainee if dtype == torch.float32 else copy.deepcopy(trainee).to(dtype)
     teacher = None if mode == "supervised" else copy.deepcopy(ema).to(dtype).eval()
-    sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed)
+    sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed, place)
     trainee.train()
     sums: dict[str, float] = {}
     for step in range(recipe.steps):
@@ -180,18 +182,19 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
         if teacher is not None:
             with torch.no_grad():
                 torch._foreach_copy_(list(teacher.parameters()), list(ema.parameters()))
-        for name, value in train_step(trainee, fast, optimiser, batch, dtype, recipe, teacher).items():
+        losses = train_step(trainee, fast, optimiser, batch.to(place), dtype, recipe, teacher)
+        for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value / 50
         average(ema, trainee, recipe.ema_decay(step))
         if (step + 1) % 50 == 0:
-            seconds = time.process_time() - began
+            seconds = clock(place) - began
             say(f"{mode}: step {step + 1}, {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in sums.items()))
             sums = {}
-    record: dict[str, Any] = {"steps": recipe.steps, "seconds": round(time.process_time() - began, 1), "dice": {}}
+    record: dict[str, Any] = {"steps": recipe.steps, "seconds": round(clock(place) - began, 1), "dice": {}}
     if mode != "self":  # there, prompts of the base structures have learned nothing
         exact = copy.deepcopy(ema).to(dtype)
         held_out = restrict(material.held_out, settings.base)
-        scores = validate(exact, held_out, settings.base, torch.device("cpu"), settings.every)
+        scores = validate(exact, held_out, settings.base, place, settings.every)
         record["dice"] = {k: round(v[0], 4) for k, v in scores.items()}
     return ema.eval(), record
 
@@ -199,10 +202,17 @@ def pretrain(mode: str, material: Material, settings: Settings, dtype: torch.dty
 class Experiment:
     """Everything that cells share, made when first needed and kept while it is used."""
 
-    def __init__(self, material: Material, settings: Settings, results: Results, mode: str = "supervised") -> None:
+    def __init__(
+        self,
+        material: Material,
+        settings: Settings,
+        results: Results,
+        mode: str = "supervised",
+        place: torch.device = CPU,
+    ) -> None:
         self.material, self.settings, self.results = material, settings, results
-        self.rehearsed_on = mode
-        self.dtype = fast_dtype(torch.device("cpu"))
+        self.rehearsed_on, self.place = mode, place
+        self.dtype = fast_dtype(place)
         self._frozen: dict[str, tuple[Frozen, Slices]] = {}
         self._pool: tuple[tuple, Slices] | None = None
 
@@ -214,11 +224,11 @@ class Experiment:
                 trainee = Trainee(self.settings.network(), self.settings.base)
                 trainee.load_state_dict(read_tensors(path)[0])
             else:
-                trainee, record = pretrain(mode, self.material, self.settings, self.dtype)
-                write_tensors(path, trainee.state_dict(), {"mode": mode})
+                trainee, record = pretrain(mode, self.material, self.settings, self.dtype, self.place)
+                write_tensors(path, {k: v.cpu() for k, v in trainee.state_dict().items()}, {"mode": mode})
                 self.results.put("pretraining", mode, record)
                 say(f"{mode}: {record}")
-            frozen = Frozen.of(trainee, self.dtype)
+            frozen = Frozen.of(trainee.to(self.place), self.dtype)
             asked = questions(frozen, self.material.held_out, self.settings.new, self.settings.every)
             self._frozen = {mode: (frozen, asked)}
         return self._frozen[mode]
@@ -271,6 +281,7 @@ class Experiment:
             "share": done.trained / frozen.size,
             "seconds": round(done.seconds, 2),
             "loss": round(done.loss, 4),
+            "device": self.place.type,
         }
         self.results.put("cells", cell.key, row)
         say(f"{cell.key}: Dice {row['dice']:.3f}, loss {row['loss']:.3f}, {row['seconds']:.0f} s")
@@ -301,18 +312,19 @@ def table(results: Results) -> str:
     """Markdown: for each pre-training and number of subjects a table of methods."""
     values = results.values
     cells = list(values["cells"].values())
+    spent = "CPU seconds" if all(c.get("device", "cpu") == "cpu" for c in cells) else "seconds"
     new = values["settings"]["new"]
     lines = []
     for mode in dict.fromkeys(c["mode"] for c in cells):
         record = values["pretraining"][mode]
         known = ", ".join(f"{k} {v:.3f}" for k, v in record["dice"].items()) or "none"
         lines += [
-            f"Pre-training: {mode}, {record['steps']} steps, {record['seconds']:.0f} CPU seconds; Dice: {known}.",
+            f"Pre-training: {mode}, {record['steps']} steps, {record['seconds']:.0f} {spent}; Dice: {known}.",
             "",
         ]
         for subjects in sorted({c["subjects"] for c in cells if c["mode"] == mode}, key=lambda n: -(n or 10**6)):
             here = [c for c in cells if (c["mode"], c["subjects"]) == (mode, subjects)]
-            columns = ["method", *new, "mean", "to full, points", "trained", "share %", "CPU seconds"]
+            columns = ["method", *new, "mean", "to full, points", "trained", "share %", spent]
             lines += [
                 f"**{subjects or 'All'} subjects**",
                 "",
@@ -321,10 +333,8 @@ def table(results: Results) -> str:
             ]
             lines += [_row(m, here, new) for m in METHODS if any(c["method"] == m for c in here)]
             lines.append("")
-    lines.append(
-        "Learning rates: " + ", ".join(f"{METHODS[k].label} {v['chosen']:g}" for k, v in values["rates"].items())
-    )
-    return "\n".join(lines)
+    rates = ", ".join(f"{METHODS[k].label} {v['chosen']:g}" for k, v in values["rates"].items())
+    return "\n".join([*lines, f"Learning rates: {rates}"])
 
 
 def _row(method: str, cells: Sequence[dict[str, Any]], new: Sequence[str]) -> str:
@@ -394,6 +404,7 @@ def main() -> None:
     parser.add_argument("--cpa", type=float, default=0.01, help="weight of prototype assignment in mode joint")
     parser.add_argument("--head-width", type=int, default=16, help="features that the head compares")
     parser.add_argument("--base", type=lambda text: tuple(text.split(",")), default=BASE, help="pre-trained structures")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
     options = parser.parse_args()
     results = Results(options.out)
@@ -425,14 +436,11 @@ def main() -> None:
     results.bind(settings)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     material = load(options.dataset, settings, options.out.parent / "cache")
-    experiment = Experiment(material, settings, results, options.modes[0])
+    experiment = Experiment(material, settings, results, options.modes[0], pick_device(options.device))
     for cell in plan(settings, options.modes, options.seeds):
-        asked = zip(
-            (options.methods, options.subjects, options.structures),
-            (cell.method, cell.subjects, cell.structure),
-            strict=True,
-        )
-        if cell.key not in results.values["cells"] and all(not only or value in only for only, value in asked):
+        only = {"method": options.methods, "subjects": options.subjects, "structure": options.structures}
+        asked = all(not wanted or getattr(cell, name) in wanted for name, wanted in only.items())
+        if asked and cell.key not in results.values["cells"]:
             experiment.run(cell)
     print(table(results))
 

@@ -7,7 +7,7 @@ slices, through the proposer, so that the network learns to take up structures i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,6 +46,11 @@ class Batch:
     support_inside: Tensor
     support_outside: Tensor
     views: Views | None = None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device; ``support`` are numbers that the host asks for."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor) and k != "support"}
+        return replace(self, **moved, views=None if self.views is None else self.views.to(device))
 
 
 class TaskSampler:

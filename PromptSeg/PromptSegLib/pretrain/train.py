@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import DeviceError, InputError, OutputError, PromptSegError, Stopped
 from ..model.backbone import load_backbone
@@ -191,7 +191,7 @@ class _Run:
                 batch = ranks.share(self._draw())
                 if teacher is not None and teacher is not state.ema:
                     _copy(teacher, state.ema)
-                arguments = (state.trainee, fast, state.optimiser, _to(batch, self.place), self.dtype, recipe)
+                arguments = (state.trainee, fast, state.optimiser, batch.to(self.place), self.dtype, recipe)
                 losses = train_step(*arguments, teacher, ranks)
                 lost = 0 if math.isfinite(losses["loss"]) else lost + 1
                 if lost >= MOST_LOST:
@@ -364,15 +364,6 @@ def _make(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made", "choose another one") from error
     return folder
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    for name, value in vars(batch).items():
-        if isinstance(value, Tensor) and name != "support":
-            setattr(batch, name, value.to(device))
-    if batch.views is not None:
-        batch.views = batch.views.to(device)
-    return batch
 
 
 def _duration(seconds: float) -> str:
