@@ -27,8 +27,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 NAME = "elsewhere"
 DEVICE = torch.device("cpu")
 """The pretended device, once :func:`install` has run."""
-BETWEEN = {"copy_", "_copy_from", "_to_copy", "to", "_foreach_copy_", "index", "index_put", "index_put_"}
-"""Operations that CUDA, too, allows with tensors of both devices: copies, and indices of the host."""
+COPIES = {"copy_", "_copy_from", "_to_copy", "to", "_foreach_copy_"}
+INDEXING = {"index", "index_put", "index_put_"}
 
 
 class Elsewhere(Tensor):
@@ -81,7 +81,7 @@ def carry_out(function: Any, args: tuple, kwargs: dict) -> Any:
     flat, spec = pytree.tree_flatten((args, kwargs))
     there = [t for t in flat if isinstance(t, Elsewhere)]
     here = [t for t in flat if isinstance(t, Tensor) and not isinstance(t, Elsewhere) and t.dim()]
-    if there and here and name not in BETWEEN:
+    if there and here and not _may_meet(name, args):
         raise RuntimeError(f"{name} got tensors of two devices")
     wanted = next((t for t in flat if isinstance(t, torch.device)), None)
     goes_there = bool(there) if wanted is None else wanted.type == NAME
@@ -101,6 +101,13 @@ def carry_out(function: Any, args: tuple, kwargs: dict) -> Any:
         return Elsewhere(one) if goes_there else one
 
     return pytree.tree_map_only(Tensor, placed, out)
+
+
+def _may_meet(name: str, args: tuple) -> bool:
+    """Whether CUDA, too, allows tensors of both devices here: in copies, and as the host's indices of its tensors."""
+    if name in INDEXING:
+        return all(isinstance(t, Elsewhere) for t in (args[0], *args[2:3]) if isinstance(t, Tensor) and t.dim())
+    return name in COPIES
 
 
 def install() -> None:

@@ -26,12 +26,15 @@ import second_device as s, torch
 s.install()
 with s.Dispatch():
     there = torch.ones(2, device=s.DEVICE)
+    assert there[torch.tensor([1])].device == s.DEVICE
     assert (there + 1).to("cpu").tolist() == [2, 2] and (there * torch.tensor(3.0)).device == s.DEVICE
     for wrong in (
         lambda: there + torch.ones(2),
         lambda: torch.cat([there, torch.ones(2)]),
         lambda: there.numpy(),
         lambda: there.double(),
+        lambda: there.index_put_((torch.tensor([0, 1]),), torch.ones(2)),
+        lambda: torch.ones(2)[there > 0],
     ):
         try:
             wrong()
@@ -39,7 +42,7 @@ with s.Dispatch():
             print(error)
 """)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 6
 
 
 def test_segment_teach_and_pretrain_on_another_device(trained, dataset, tmp_path, kit) -> None:
