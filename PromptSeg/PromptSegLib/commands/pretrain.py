@@ -51,10 +51,17 @@ def number(least: float, inclusive: bool = True) -> Any:
 def absent_list(text: str) -> tuple[str, list[str]]:
     """The argument type of a data set's name and structures."""
     name, _, rest = text.partition("=")
-    structures = [s.strip() for s in rest.split(",") if s.strip()]
-    if not name.strip() or not structures:
+    if not name.strip() or not rest.strip(" ,"):
         raise argparse.ArgumentTypeError(f"'{text}' is not like btcv=larynx,mandible")
-    return name.strip(), structures
+    return name.strip(), structure_list(rest)
+
+
+def structure_list(text: str) -> list[str]:
+    """The argument type of structures with commas between them."""
+    structures = [s.strip() for s in text.split(",") if s.strip()]
+    if not structures:
+        raise argparse.ArgumentTypeError(f"'{text}' is not like larynx,mandible")
+    return structures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draw", metavar="SHARE", nargs="+", type=number(0), help=draw)
     absent = "structures that no volume of a data set can show, as NAME=STRUCTURE,STRUCTURE; may be given again"
     parser.add_argument("--absent", metavar="LIST", action="append", type=absent_list, help=absent)
+    left = "structures to learn nothing of, with commas; may be given again"
+    parser.add_argument("--leave-out", metavar="LIST", action="append", type=structure_list, help=left)
     parser.add_argument("--steps", metavar="N", type=whole(1), help="optimiser steps")
     groups = "groups of three slices in a step, for each process (default: 3)"
     parser.add_argument("--groups", metavar="N", type=whole(1), help=groups)
@@ -170,6 +179,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         given["prompt_lr"] = args.lr * recipe.prompt_lr / recipe.lr
     if args.absent is not None:
         given["absent"] = dict(args.absent)
+    if args.leave_out is not None:
+        given["leave_out"] = tuple(name for some in args.leave_out for name in some)
     if args.draw is not None:
         given["weights"] = tuple(args.draw)
     return replace(recipe, **given)

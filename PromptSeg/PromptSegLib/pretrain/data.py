@@ -32,6 +32,7 @@ __all__ = [
     "DataSet",
     "Part",
     "Sample",
+    "leave_out",
     "load_part",
     "load_samples",
     "mark_absent",
@@ -121,6 +122,35 @@ def mark_absent(parts: Sequence[Part], absent: Mapping[str, Sequence[str]], name
         for sample in known[name].training:
             new = [s for s in structures if s not in sample.annotated]
             sample.absent = (*sample.absent, *new)
+
+
+def leave_out(parts: Sequence[Part], structures: Sequence[str]) -> list[Part]:
+    """The same data sets as if nobody had annotated these structures: to their volumes' others they are background.
+
+    Raises :class:`InputError` for a structure that no data set annotates, or if one has nothing left to learn from.
+    """
+    names = dict.fromkeys(n for p in parts for n in p.dataset.labels.values())
+    unknown = sorted({*structures} - {*names})
+    if unknown:
+        raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+
+    def without(samples: Iterable[Sample]) -> list[Sample]:
+        kept = []
+        for s in samples:
+            where = {n: slices for n, slices in s.where.items() if n not in structures}
+            if where:
+                kept.append(replace(s, where=where, absent=tuple(n for n in s.absent if n not in structures)))
+        return kept
+
+    left = []
+    for p in parts:
+        training = without(p.training)
+        if not training:
+            raise InputError(f"{p.dataset.name} has nothing left to learn from", "leave out less, or the data set")
+        labels = {value: n for value, n in p.dataset.labels.items() if n not in structures}
+        dataset = replace(p.dataset, labels=labels)
+        left.append(replace(p, dataset=dataset, training=training, validation=without(p.validation)))
+    return left
 
 
 def load_samples(

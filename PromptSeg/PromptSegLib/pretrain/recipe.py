@@ -46,6 +46,8 @@ class Recipe:
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By data set, structures that none of its volumes can show, for example the liver in CTs of the head: there,
     their prompts learn to find nothing."""
+    leave_out: tuple[str, ...] = ()
+    """Structures that the network is to know nothing of, though data sets annotate them: background to the others."""
     start_from: str = ""
     """Name and id of the backbone that the run started from: a record, nothing that decides."""
     earlier: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -85,4 +87,4 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """From what a checkpoint holds; what it does not know has its default, what is not known here is left out."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**known | {"weights": tuple(known.get("weights", ()))})
+        return cls(**known | {name: tuple(known.get(name, ())) for name in ("weights", "leave_out")})

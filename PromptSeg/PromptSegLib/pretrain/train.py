@@ -26,7 +26,7 @@ from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import PromptSet
 from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
-from .data import Part, Sample, load_part, mark_absent, read_datasets
+from .data import Part, Sample, leave_out, load_part, mark_absent, read_datasets
 from .distributed import Ranks, joined
 from .lineage import check_held_out, learned_from
 from .recipe import Recipe
@@ -102,7 +102,7 @@ def pretrain(
             ]
 
         ranks.alone(lambda: _make(folder))
-        parts = ranks.first(load)
+        parts = leave_out(ranks.first(load), recipe.leave_out)
         names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
         if source:
             check_held_out(recipe.earlier, parts, source.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from PromptSegLib.pretrain.checkpoint import read_settings
+from PromptSegLib.prompts.promptset import PromptSet
 
 from .conftest import Promptseg
 
@@ -27,6 +28,7 @@ def toy(place) -> Path:
 def test_options_reach_the_run_and_stay_when_it_goes_on(promptseg: Promptseg, toy) -> None:
     options = ("--mode", "joint", "--cpa", 0.5, "--lr", 3e-4, "--warmup", 4, "--decay", 5, "--schedule", "cosine")
     options += ("--draw", 7, "--steps", 1, "--validate-stride", 2, "--save-every", 9, *START, "abdomen-ct:liver")
+    options += ("--leave-out", "ball")
     outcome = promptseg("pretrain", "toy.json", "-o", "run", *TINY, *options)
     assert outcome.status == 0, outcome.err
     recipe = read_settings(toy / "run" / "last.safetensors")[1]
@@ -34,11 +36,14 @@ def test_options_reach_the_run_and_stay_when_it_goes_on(promptseg: Promptseg, to
     assert (recipe.warmup, recipe.decay, recipe.schedule, recipe.weights) == (4, 5, "cosine", (7.0,))
     assert (recipe.groups, recipe.validate_stride, recipe.save_every) == (1, 2, 9)
     assert recipe.start_from.startswith("punet-ct ")
+    assert recipe.leave_out == ("ball",)
+    assert list(PromptSet.read(toy / "run" / "toy.promptset")) == ["liver"]
     again = promptseg("pretrain", "toy.json", "-o", "run", "--device", "cpu", "--resume", "--steps", 2, "--json")
     assert again.status == 0, again.err
     later = read_settings(toy / "run" / "last.safetensors")[1]
     assert later.steps == 2
-    assert (later.mode, later.lr, later.start_from) == (recipe.mode, recipe.lr, recipe.start_from)
+    for name in ("mode", "lr", "start_from", "leave_out"):
+        assert getattr(later, name) == getattr(recipe, name)
     assert [e["fraction"] for e in again.events if e.get("stage") == "train"][-1] == 1.0
 
 
@@ -48,6 +53,9 @@ def test_options_reach_the_run_and_stay_when_it_goes_on(promptseg: Promptseg, to
         (("--draw", 7, 3), "There are 1 data sets, but 2 numbers say how often each is drawn"),
         (("--draw", 0), "--draw leaves nothing to draw from"),
         (("--draw", -1), "'-1' is not a number from 0 on"),
+        (("--leave-out", ","), "',' is not like larynx,mandible"),
+        (("--leave-out", "toe"), "No data set annotates toe; choose of liver, ball"),
+        (("--leave-out", "liver,ball"), "toy has nothing left to learn from; leave out less"),
         (("--mode", "both"), "invalid choice: 'both'"),
         (("--lr", 0), "'0' is not a number above 0"),
         (("--prompts", "abdomen-ct"), "add --start-from"),

@@ -11,7 +11,16 @@ import pytest
 
 from PromptSegLib.errors import GridError, InputError, OutputError, Stopped
 from PromptSegLib.pretrain import data
-from PromptSegLib.pretrain.data import Case, load_part, load_samples, mark_absent, read_dataset, split_cases
+from PromptSegLib.pretrain.data import (
+    Case,
+    leave_out,
+    load_part,
+    load_samples,
+    mark_absent,
+    read_dataset,
+    split_cases,
+)
+from PromptSegLib.pretrain.tasks import TaskSampler
 from PromptSegLib.volumes import atomic
 
 
@@ -260,3 +269,20 @@ def test_structures_of_other_data_sets_can_be_taken_as_absent(small) -> None:
         mark_absent([part], {"brains": ["larynx"]}, names)
     with pytest.raises(InputError, match="No data set annotates toe"):
         mark_absent([part], {"phantoms": ["toe"]}, names)
+
+
+def test_what_is_left_out_is_background_that_nobody_annotated(small) -> None:
+    change(small, absent_is_negative=True)
+    part = load_part(read_dataset(small), 0.0, 1, small.parent / "cache")
+    (left,) = leave_out([part], ["aorta", "spleen"])
+    assert list(left.dataset.labels.values()) == ["liver"]
+    assert [s.annotated for s in left.training] == [("liver",), ("liver",)]
+    assert all(set(s.annotated) == {"liver", "aorta", "spleen"} for s in part.training)  # as it was
+    batch = TaskSampler([left.training], [1.0], ["liver"], 1).draw(4)
+    assert batch.labels.unique().tolist() == [0, 1]
+    assert batch.annotated[:, 1:].all()  # pixels of what is left out count as outside of the liver
+    assert leave_out([part], [])[0].training[0].where.keys() == part.training[0].where.keys()
+    with pytest.raises(InputError, match="No data set annotates toe; choose of liver, spleen, aorta"):
+        leave_out([part], ["toe", "liver"])
+    with pytest.raises(InputError, match="phantoms has nothing left to learn from"):
+        leave_out([part], ["liver", "aorta", "spleen"])
