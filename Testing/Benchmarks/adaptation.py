@@ -1,4 +1,4 @@
-"""Ways to teach a pre-trained PUNet a new structure: prompts, parts of prompts, a linear head, the whole network.
+"""Ways to teach a pre-trained PUNet a new structure: prompts, parts of prompts, other heads, the whole network.
 
 Each way sees the same slices in the same order for the same number of steps. What a way leaves frozen is computed once:
 :class:`Slices` keeps it.
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from readout import Readout, level_maps
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,12 +32,15 @@ NETWORK_SHARE = 0.3
 """The network's learning rate over its prompt's where all of both learns, as in pre-training."""
 SCALES_SHARE = 1 / 30
 """The same where only scales and shifts learn beside the prompt."""
+READOUT_SHARE = 2.0
+"""The same where scales and shifts learn beside a readout, over the readout's rate."""
 
 
 @dataclass(frozen=True)
 class Method:
     """``learns`` says by name which tensors of a prompt learn; ``source`` is what the rest leaves unchanged: nothing
-    ("images"), the encoder above the bottleneck ("encoded") or everything below the head ("features")."""
+    ("images"), the encoder above the bottleneck ("encoded"), everything below the head ("features") or all that the
+    network makes ("maps")."""
 
     label: str
     source: str
@@ -46,6 +50,8 @@ class Method:
     share: float = NETWORK_SHARE
     scratch: bool = False
     linear: bool = False
+    readout: bool = False
+    """Whether the maps of all levels are read (:class:`~readout.Readout`) instead of the head's tokens compared."""
     rates: tuple[float, ...] = (0.1, 0.3)
     """Learning rates to choose from: the prompt's, or the network's where it learns."""
 
@@ -77,6 +83,16 @@ METHODS = {
         _scales,
         SCALES_SHARE,
         rates=(5e-3, 1e-2),
+    ),
+    "readout": Method("readout of all levels", "maps", lambda n: False, readout=True, rates=(3e-3, 1e-2)),
+    "both": Method(
+        "readout, scales and shifts",
+        "images",
+        lambda n: False,
+        _scales,
+        READOUT_SHARE,
+        readout=True,
+        rates=(3e-3, 1e-2),
     ),
     "full": Method("full fine-tuning", "images", network=_all, rates=(6e-4, 1.2e-3)),
     "scratch": Method("from scratch", "images", network=_all, scratch=True, rates=(6e-4, 1.2e-3)),
@@ -154,6 +170,11 @@ class Slices:
         """Pixel features (B, H, W, width) that the head compares."""
         return self._kept("features", lambda net, x, prompts: net.pixel_features(net.encode(x), prompts))
 
+    @cached_property
+    def maps(self) -> list[list[Tensor]]:
+        """The maps of all levels, coarse to fine."""
+        return self._kept("maps", _all_maps)
+
     def _kept(self, what: str, made: Callable[[PUNet, Tensor, Prompt], Any]) -> list:
         began = clock(self.frozen.device)
         prompts = batched(self.frozen.prompt, self.frozen.dtype)
@@ -187,6 +208,18 @@ def encode_to_bottleneck(net: PUNet, images: Tensor, prompts: Prompt) -> Encoded
         skips.append(net.decoder[str(n)].skip_term(x))
         pending = net.encoder[n + 1].prepare(x)
     return Encoded(encoded.size, [], skips, pending, encoded.image_term)
+
+
+def _all_maps(net: PUNet, images: Tensor, prompts: Prompt) -> list[Tensor]:
+    """Every level's map of images under a prompt, pixel features last."""
+    return level_maps(net, lambda: net.pixel_features(net.encode(images), prompts))
+
+
+@torch.no_grad()
+def some_maps(frozen: Frozen, pool: Slices, batches: int) -> list[list[Tensor]]:
+    """Maps of the first batches."""
+    prompts = batched(frozen.prompt, frozen.dtype)
+    return [_all_maps(frozen.net, x.to(frozen.dtype), prompts) for x in pool.images[:batches]]
 
 
 def restrict(samples: Sequence[Sample], names: Sequence[str]) -> list[Sample]:
@@ -295,6 +328,10 @@ def learn(method: Method, frozen: Frozen, pool: Slices, steps: int, rate: float,
     for k in learned:
         prompt[k] = prompt[k].detach().clone().requires_grad_(True)
     leaves = [prompt[k] for k in sorted(learned)]
+    if method.readout:
+        readout = Readout(some_maps(frozen, pool, 8))
+        leaves += readout.parameters()
+        forward = _read(readout, net, frozen, prompt)
     groups = [{"params": leaves, "peak": rate / method.share if method.network else rate}]
     if master is not None:
         groups.append({"params": [p for p in master.parameters() if p.requires_grad], "peak": rate})
@@ -348,6 +385,21 @@ def _forward(source: str, net: PUNet | None, frozen: Frozen, prompt: Prompt) -> 
             # channels-last map, needs no gradient.
             images = images.detach().requires_grad_()
         return used.decode(used.encode(images), prompts)
+
+    return logits
+
+
+def _read(readout: Readout, net: PUNet | None, frozen: Frozen, prompt: Prompt) -> Callable[[Slices, int], Tensor]:
+    """Logits by a readout of the maps of all levels: kept ones, or those of a network that learns."""
+
+    def logits(slices: Slices, n: int) -> Tensor:
+        height, width = slices.labels[n].shape[1:]
+        if net is None:
+            return readout(slices.maps[n], (height, width))
+        images = slices.images[n].to(frozen.dtype)
+        if torch.is_grad_enabled():
+            images = images.detach().requires_grad_()  # as in _forward
+        return readout(_all_maps(net, images, batched(prompt, frozen.dtype)), (height, width))
 
     return logits
 

@@ -34,7 +34,7 @@ def scripts(monkeypatch):
     import steering
 
     yield adaptation, paper_claim, steering
-    for name in ("adaptation", "paper_claim", "steering"):
+    for name in ("adaptation", "paper_claim", "steering", "readout"):
         sys.modules.pop(name, None)
 
 
@@ -82,6 +82,8 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
     weights = dict(PUNet(tiny()).named_parameters())
     network = sum(p.numel() for p in weights.values())
     scales = sum(p.numel() for n, p in weights.items() if p.ndim == 1 or (n.startswith("head.") and p.ndim == 2))
+    wide = tiny().widths[0] + 2 * sum(tiny().widths) - tiny().widths[-1] + tiny().head_width  # stem, levels, head
+    readout = 16 * wide + 16 + 17
     trained = {c["method"]: c["trained"] for c in found.values()}
     assert trained == {
         "prompts": sum(shapes.values()),
@@ -90,6 +92,8 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
         "bias": sum(n for k, n in shapes.items() if k.endswith(".bias")),
         "linear": tiny().head_width + 1,
         "scales": scales + sum(shapes.values()),
+        "readout": readout,
+        "both": scales + readout,
         "full": network + sum(shapes.values()),
         "scratch": network + sum(shapes.values()),
     }
@@ -123,10 +127,29 @@ def test_the_network_stays_as_it_was_and_prompts_enter_where_they_should(scripts
     slices.labels[0][:, 8:20, 8:20] = 1
     before = {k: v.clone() for k, v in net.state_dict().items()}
     start = adaptation.first_prompt(frozen, slices, 0)
-    for name in ("prompts", "full"):
+    for name in ("prompts", "readout", "both", "full"):
         adaptation.learn(adaptation.METHODS[name], frozen, slices, 3, 0.01, 0)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(torch.equal(v, prompt[k]) for k, v in start.items() if not k.startswith("head."))
+
+
+def test_a_readout_reads_every_level_from_coarse_to_fine(scripts, experiment) -> None:
+    import readout
+
+    adaptation, _, _ = scripts
+    net = PUNet(tiny()).freeze()
+    prompt = adaptation.batched({k: torch.randn(s) for k, s in net.prompt_shapes().items()}, torch.float32)
+    images = torch.randn(2, 20, 28, 3)  # padded to 24 x 32
+    with torch.no_grad():
+        maps = readout.level_maps(net, lambda: net.pixel_features(net.encode(images), prompt))
+    assert [m.shape[1:3] for m in maps] == [(3, 4), (6, 8), (6, 8), (12, 16), (12, 16), (12, 16), (24, 32)]
+    made = readout.Readout([maps])
+    assert made(maps, (20, 28)).shape == (2, 20, 28)
+    # A map that is constant says nothing: it is its own mean.
+    flat = [m.mean((0, 1, 2), keepdim=True).expand_as(m) for m in maps]
+    expected = made.out(torch.nn.functional.gelu(made.offset)).item()
+    assert torch.allclose(made(flat, (20, 28)), torch.tensor(expected), atol=1e-4)
+    assert not net.stem._forward_hooks  # nothing goes on watching
 
 
 @pytest.mark.parametrize("mode", ["joint", "self"])
