@@ -29,25 +29,28 @@ from PromptSegLib.session import Session
 
 NETWORKS = {"full fine-tuning": (fine_tuned, 150, 3e-4), "small U-Net": (from_scratch, 600, 2e-3)}
 """Steps of all slices, and the network's learning rate."""
-Way = tuple[Backbone, Prompt, float]
+Way = tuple[Backbone, Prompt, float, float | None]
 
 
 def ways(session: Session, teachers: list[Task], k: int, shipped: Prompt | None, networks: bool) -> dict[str, Way]:
-    """Each way's network and prompt, and the seconds that it took to learn."""
+    """Each way's network and prompt, the seconds that it took to learn, and what the network alone found of the drawn
+    slices while they were left out."""
     found: dict[str, Way] = {}
     backbone = session.backbone
     for count in sorted({1, len(teachers)}):
         start = time.perf_counter()
         pairs = [(t.volume, t.draw(evenly_spaced(t.mask, k))) for t in teachers[:count]]
-        prompt = session.tune(pairs, Structure(teachers[0].structure)).prompt
-        found["one subject" if count == 1 else f"{count} subjects"] = (backbone, prompt, time.perf_counter() - start)
+        learned = session.tune(pairs, Structure(teachers[0].structure))
+        title = "one subject" if count == 1 else f"{count} subjects"
+        found[title] = (backbone, learned.prompt, time.perf_counter() - start, learned.network_dice)
     if shipped is not None:
-        found["pre-trained"] = (backbone, shipped, float("nan"))
+        found["pre-trained"] = (backbone, shipped, float("nan"), None)
     if networks:
         slices = drawn_slices(teachers[:1], k)
         for title, (learn, steps, lr) in NETWORKS.items():
             start = time.perf_counter()
-            found[title] = (*learn(backbone, found["one subject"][1], slices, steps, lr), time.perf_counter() - start)
+            made = learn(backbone, found["one subject"][1], slices, steps, lr)
+            found[title] = (*made, time.perf_counter() - start, None)
     return found
 
 
@@ -80,13 +83,15 @@ def main() -> None:
         for task in todo:
             session.set_volume(task.volume)
             dice = {}
-            for title, (backbone, prompt, _) in learned.items():
+            for title, (backbone, prompt, *_) in learned.items():
                 session.backbone = backbone
                 mask = session.segment([prompt]).mask(prompt.structure.name)
                 dice[title] = score(mask, task.mask, task.volume.grid.spacing[::-1]).dice
             session.backbone = whole
-            seconds = {title: taken for title, (*_, taken) in learned.items()}
-            rows.add(f"{key} {task.case}", {"structure": structure, "case": task.case, "dice": dice, "tune": seconds})
+            seconds = {title: taken for title, (*_, taken, _) in learned.items()}
+            here = {title: alone for title, (*_, alone) in learned.items() if alone is not None}
+            row = {"structure": structure, "case": task.case, "dice": dice, "tune": seconds, "left_out": here}
+            rows.add(f"{key} {task.case}", row)
             print(f"{structure}, {task.case}: " + ", ".join(f"{t} {d:.3f}" for t, d in dice.items()), flush=True)
     table(list(rows.rows.values()))
 

@@ -103,6 +103,7 @@ _CARD = {
     "slices": "slices",
     "validation_dice": "Dice, held-out subjects",
     "leave_one_slice_out_dice": "Dice, left-out slices",
+    "network_dice": "without outlines",
     "data": "data",
     "author": "author",
     "date": "date",
@@ -110,7 +111,7 @@ _CARD = {
     "note": "note",
 }
 _MOST = 12  # names in a cell; --json has all
-_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice")
+_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice")
 
 
 def _columns(cards: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, str]]]:

@@ -168,6 +168,8 @@ def _segment(
 def _report(
     args: argparse.Namespace, console: Console, result: TuningResult, stopped: bool, expected: Estimate | None
 ) -> None:
+    from ..prompts.promptset import carries
+
     segmentation = None if stopped else args.segmentation
     several = len(args.pairs) > 2
     rows = [
@@ -181,10 +183,16 @@ def _report(
         console.line(f"Dice to be expected of the slices that were not drawn: {expected.dice:.2f} ({reach}).")
     for note in result.notes:
         console.line(note)
+    if carries(result.prompt.card) is False:
+        console.line(
+            f"Without outlines the network finds little of it (Dice {result.network_dice:.2f} on left-out slices): "
+            "expect little of this prompt alone in other volumes, and draw a few slices there, too."
+        )
     console.done(args.output, *([segmentation] if segmentation else []))
     console.result(
         structure=args.name,
         leave_one_slice_out_dice=result.leave_one_out_dice,
+        network_dice=result.network_dice,
         per_slice=dict(sorted(result.leave_one_out.items())),
         left_out=[vars(one) for one in result.left_out],
         notes=result.notes,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 FORMAT = "promptseg-promptset-1"
 MOST_BYTES = 256 * 2**20
 MOST_PROMPTS = 1000
+CARRIES = 0.6
+"""From this Dice of left-out slices without outlines on, a taught structure is found in other CTs, too
+(docs/benchmarks.md, "To the next patient")."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Prompt:
 
     ``tensors`` maps the names of :meth:`~PromptSegLib.model.punet.PUNet.prompt_shapes` to tensors; ``card`` is plain
     JSON: ``window`` (HU), ``spacing`` (mm), ``plane``, ``components``, ``slices``, ``volumes``,
-    ``leave_one_slice_out_dice``, ``author``, ``licence``, ``date``, ``note``.
+    ``leave_one_slice_out_dice``, ``network_dice`` (the same without outlines), ``author``, ``licence``, ``date``,
+    ``note``.
     """
 
     structure: Structure
@@ -52,6 +57,13 @@ class Prompt:
             raise PromptError(
                 f"The prompt for {self.structure.name} has tensors of the wrong shape", "get the file again"
             )
+
+
+def carries(card: Mapping[str, Any]) -> bool | None:
+    """Whether a prompt with this card is of use in CTs other than those that it was taught on, where no outlines help
+    the network; None if the card does not tell, as those of pre-training do not."""
+    found = card.get("network_dice")
+    return found >= CARRIES if isinstance(found, float) and math.isfinite(found) else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Then the prompt is learned from all drawn slices for that many steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -64,14 +64,15 @@ class TuningResult:
     """The learned ``prompt`` and what is known about it.
 
     ``left_out`` lists the drawn slices that were left out, with their Dice at the number of steps and the weight that
-    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two. None is left out where no step was asked
-    for. ``history`` lists steps with loss and
-    Dice, ``notes`` are sentences about what was drawn that deserve a second look.
+    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two, and ``network_dice`` the mean of what the
+    network found there without outlines, as it has to on other volumes. None is left out where no step was asked for.
+    ``history`` lists steps with loss and Dice, ``notes`` are sentences on what deserves a second look.
     """
 
     prompt: Prompt
     left_out: tuple[LeftOutSlice, ...]
     leave_one_out_dice: float | None
+    network_dice: float | None = None
     history: Sequence[Mapping[str, float]] = field(default_factory=tuple)
     seconds: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
@@ -178,15 +179,22 @@ def tune(
         LeftOutSlice(examples.places[n][0], examples.places[n][1], v)
         for n, v in left_out.scores(chosen_steps, at).items()
     )
-    known = [s.dice for s in scores if s.dice == s.dice]
-    mean_dice = sum(known) / len(known) if len(known) > 1 else None
+    mean_dice = _mean_of(s.dice for s in scores)
+    network_dice = _mean_of(left_out.scores(chosen_steps, 0.0).values())
     card = _card(drawings, window, mean_dice, start_from, best.steps, seed)
+    card["network_dice"] = None if network_dice is None else round(network_dice, 4)
     card["outline_weight"] = weight
     tensors = {k: v.detach().cpu() for k, v in best.tensors.items()}
     on_progress(Progress("tune", 1.0, "Stopped, best so far kept" if stopped else "Done"))
     prompt = Prompt(structure, backbone.id, tensors, card)
     notes = advice([d.annotations for d in drawings], scores)
-    return TuningResult(prompt, scores, mean_dice, tuple(history), seconds, stopped, notes)
+    return TuningResult(prompt, scores, mean_dice, network_dice, tuple(history), seconds, stopped, notes)
+
+
+def _mean_of(dice: Iterable[float]) -> float | None:
+    """The mean of what is known; None with fewer than two."""
+    known = [d for d in dice if d == d]
+    return sum(known) / len(known) if len(known) > 1 else None
 
 
 def check_drawings(drawings: Sequence[Drawing]) -> None:

@@ -156,8 +156,11 @@ def test_tune_goes_on_from_a_former_round(promptseg: Promptseg) -> None:
     assert PromptSet.read("second.promptset")["left kidney"].card["rounds"] == 2
 
 
-def test_tune_prints_the_leave_one_slice_out_dice(promptseg: Promptseg) -> None:
+def test_tune_prints_the_leave_one_slice_out_dice(promptseg: Promptseg, monkeypatch) -> None:
+    monkeypatch.setattr("PromptSegLib.prompts.promptset.CARRIES", 1.1)
     out = promptseg(*tune_words()).out
+    found = PromptSet.read("new.promptset")["left kidney"].card["network_dice"]
+    assert f"Without outlines the network finds little of it (Dice {found:.2f} on left-out slices)" in out
     assert "leave-one-slice-out Dice" in out
     assert all(word in out for word in ("slice 40", "slice 52", "slice 64", "mean", "Written to new.promptset"))
 

@@ -42,6 +42,17 @@ def test_structures_are_found_by_all_words(texts) -> None:
     assert texts.found_by(find("inferior vena cava"), "ivc")
 
 
+def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
+    card = {"leave_one_slice_out_dice": 0.93, "network_dice": 0.31}
+    assert texts.typical_dice(card) == 0.31, "outlines help only where they were drawn"
+    assert texts.typical_dice({**card, "network_dice": None}) is None
+    assert texts.typical_dice({"validation_dice": 0.9}) == 0.9
+    assert {"Dice of left-out slices: 0.93", "the same without outlines: 0.31"} <= {*texts.card_lines("x", card)}
+    (sentence,) = texts.elsewhere(card)
+    assert "(Dice 0.31 on left-out slices): in another CT, draw it in a few slices, too" in sentence
+    assert texts.elsewhere({"network_dice": 0.8}) == texts.elsewhere({}) == ()
+
+
 def test_a_table_cannot_hold_formulas(texts) -> None:
     row = {"structure": "=HYPERLINK(1)", "volume_ml": 1.0, "score": None, "estimate": None, "decision": "a,b"}
     assert texts.csv_of([row]).splitlines()[1] == '\'=HYPERLINK(1),1.0000,,,,,"a,b"'

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from PromptSegLib.errors import PromptError
-from PromptSegLib.prompts.promptset import Prompt, PromptSet, read_header
+from PromptSegLib.prompts.promptset import CARRIES, Prompt, PromptSet, carries, read_header
 from PromptSegLib.prompts.structure import Code, Structure
 
 SHAPES = {"decoder.0.0.tokens": (4, 8), "decoder.0.0.bias": (2, 4), "head.foreground": (2, 8)}
@@ -184,6 +184,15 @@ def test_tensors_that_do_not_fit_the_backbone_are_refused(change) -> None:
         tensors["head.other"] = torch.zeros(2)
     with pytest.raises(PromptError, match="wrong shape"):
         Prompt(CYST, ID, tensors).check(SHAPES, ID)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(CARRIES, True), (0.2, False), (None, None), (float("nan"), None), ("0.9", None), (True, None)],
+)
+def test_whether_other_patients_gain_is_told_by_what_the_network_found_alone(found, expected) -> None:
+    assert carries({"network_dice": found, "leave_one_slice_out_dice": 0.95}) is expected
+    assert carries({}) is None
 
 
 def test_two_prompts_of_one_name_are_refused() -> None:

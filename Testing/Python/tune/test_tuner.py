@@ -81,6 +81,8 @@ def test_what_the_result_says(session, result, annotations) -> None:
     card = result.prompt.card
     assert (card["plane"], card["slices"], card["volumes"], card["rounds"]) == ("axial", 4, 1, 1)
     assert card["leave_one_slice_out_dice"] == pytest.approx(result.leave_one_out_dice, abs=1e-4)
+    assert 0 < result.network_dice <= 1
+    assert card["network_dice"] == pytest.approx(result.network_dice, abs=1e-4)
     assert 0 < result.seconds["first mask"] < result.seconds["all"]
 
 

@@ -85,9 +85,6 @@ class Rounds:
         except PromptSegError as problem:
             self._message.warn(problem)
             return
-        self._message.tell(
-            _("{name} is kept in My structures: it is ticked in Segment now, for this and other patients.").format(
-                name=kept.structure.name
-            )
-        )
+        said = _("{name} is kept in My structures: it is ticked in Segment now, for this and other patients.")
+        self._message.tell(" ".join((said.format(name=kept.structure.name), *texts.elsewhere(kept.card))))
         self._on_kept(text)

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
 from ...mrml import nodes, views
+from ...prompts.promptset import carries
 from ...prompts.structure import Structure
 from ...prompts.terminology import find
 
@@ -80,8 +81,9 @@ def found_by(structure: Structure, search: str) -> bool:
 
 
 def typical_dice(card: Mapping[str, Any]) -> float | None:
-    """The Dice that a prompt's card tells: of its validation, or of the slices that were left out when taught."""
-    for name in ("dice", "validation_dice", "leave_one_slice_out_dice"):
+    """The Dice that a prompt's card lets expect in another CT: of its validation, or, where it was taught, what the
+    network found of left-out slices without the outlines that are only known there."""
+    for name in ("dice", "validation_dice", "network_dice"):
         value = card.get(name)
         if isinstance(value, int | float) and math.isfinite(value):
             return float(value)
@@ -93,8 +95,8 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     titles = {
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
-        "leave_one_slice_out_dice": _("Dice of left-out slices"), "dice": _("Dice on validation subjects"),
-        "validation_dice": _("Dice on validation subjects"),
+        "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("the same without outlines"),
+        "dice": _("Dice on validation subjects"), "validation_dice": _("Dice on validation subjects"),
     }  # fmt: skip
     lines = [name]
     for key, title in titles.items():
@@ -130,6 +132,17 @@ def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float]
     if not parts:
         parts.append(_("Draw at least three slices to learn how good it is."))
     return " ".join(parts)
+
+
+def elsewhere(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to expect of a taught structure in other CTs, where it deserves a word."""
+    if carries(card) is not False:
+        return ()
+    text = _(
+        "Without your outlines the network finds little of it (Dice {dice:.2f} on left-out slices): in another CT, draw"
+        " it in a few slices, too, and teach it there."
+    )
+    return (text.format(dice=card["network_dice"]),)
 
 
 def how_to_teach() -> tuple[str, ...]:
