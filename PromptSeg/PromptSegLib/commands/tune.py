@@ -185,8 +185,8 @@ def _report(
         console.line(note)
     if carries(result.prompt.card) is False:
         console.line(
-            f"Without outlines the network finds little of it (Dice {result.network_dice:.2f} on left-out slices): "
-            "expect little of this prompt alone in other volumes, and draw a few slices there, too."
+            f"Without outlines the network found left-out slices with a Dice of only {result.network_dice:.2f}: in "
+            "other volumes this prompt may find little. Draw a few slices there, too."
         )
     console.done(args.output, *([segmentation] if segmentation else []))
     console.result(

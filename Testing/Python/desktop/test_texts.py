@@ -49,7 +49,7 @@ def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
     assert texts.typical_dice({"validation_dice": 0.9}) == 0.9
     assert {"Dice of left-out slices: 0.93", "the same without outlines: 0.31"} <= {*texts.card_lines("x", card)}
     (sentence,) = texts.elsewhere(card)
-    assert "(Dice 0.31 on left-out slices): in another CT, draw it in a few slices, too" in sentence
+    assert "with a Dice of only 0.31: in another CT it may find little of it." in sentence
     assert texts.elsewhere({"network_dice": 0.8}) == texts.elsewhere({}) == ()
 
 

@@ -139,8 +139,8 @@ def elsewhere(card: Mapping[str, Any]) -> tuple[str, ...]:
     if carries(card) is not False:
         return ()
     text = _(
-        "Without your outlines the network finds little of it (Dice {dice:.2f} on left-out slices): in another CT, draw"
-        " it in a few slices, too, and teach it there."
+        "Without your outlines the network found left-out slices with a Dice of only {dice:.2f}: in another CT it may"
+        " find little of it. Draw a few slices there, too, and teach it there."
     )
     return (text.format(dice=card["network_dice"]),)
 
