@@ -181,6 +181,9 @@ def tune(
     )
     mean_dice = _mean_of(s.dice for s in scores)
     network_dice = _mean_of(left_out.scores(chosen_steps, 0.0).values())
+    if start_from is not None and any(d.work.volume.grid.digest in _taught_on(start_from) for d in drawings):
+        earlier = start_from.card.get("network_dice")  # that round had not learned from these slices yet
+        network_dice = earlier if isinstance(earlier, float) else None
     card = _card(drawings, window, mean_dice, start_from, best.steps, seed)
     card["network_dice"] = None if network_dice is None else round(network_dice, 4)
     card["outline_weight"] = weight
@@ -189,6 +192,11 @@ def tune(
     prompt = Prompt(structure, backbone.id, tensors, card)
     notes = advice([d.annotations for d in drawings], scores)
     return TuningResult(prompt, scores, mean_dice, network_dice, tuple(history), seconds, stopped, notes)
+
+
+def _taught_on(prompt: Prompt) -> tuple[str, ...]:
+    """Digests of the grids of the volumes that a prompt was taught on."""
+    return tuple(prompt.card.get("taught_on", ()))
 
 
 def _mean_of(dice: Iterable[float]) -> float | None:
@@ -249,7 +257,7 @@ def _card(
     seed: int,
 ) -> dict[str, Any]:
     former = dict(start_from.card) if start_from is not None else {}
-    seen = [*former.get("taught_on", ()), *(d.work.volume.grid.digest for d in drawings)]
+    seen = [*(() if start_from is None else _taught_on(start_from)), *(d.work.volume.grid.digest for d in drawings)]
     return {
         "plane": drawings[0].work.plane,
         "spacing": drawings[0].work.spacing,

@@ -183,6 +183,10 @@ def test_going_on_from_a_former_round(session, annotations, result) -> None:
     more = session.tune(annotations, CYST, start_from=result.prompt)
     assert more.prompt.card["rounds"] == 2
     assert more.history[0]["dice"] == pytest.approx(kept.history[0]["dice"])
+    # The first round's prompt knows the slices that the second leaves out; on another volume it knows none.
+    assert kept.network_dice == more.network_dice == result.prompt.card["network_dice"]
+    elsewhere = replace(result.prompt, card={**result.prompt.card, "taught_on": ["another"]})
+    assert session.tune(annotations, CYST, start_from=elsewhere).network_dice != more.network_dice
     foreign = Prompt(CYST, "ff" * 32, result.prompt.tensors, result.prompt.card)
     with pytest.raises(PromptError, match="was learned on backbone ffffff"):
         session.tune(annotations, CYST, start_from=foreign)
