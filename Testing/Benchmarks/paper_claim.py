@@ -299,7 +299,7 @@ def plan(settings: Settings, modes: Sequence[str], seeds: int) -> Iterator[Cell]
 
     yield from cells(first, (0, 3), FIRST, 1)
     for seed in range(2, seeds + 1):
-        yield from cells(first, (3,), ("prompts", "decoder", "full", "head"), seed)
+        yield from cells(first, (3,), ("prompts", "decoder", "both", "full", "head"), seed)
     yield from cells(first, (10,), FIRST, 1)
     yield from cells(first, (0, 3, 10), rest, 1)
     for mode in modes[1:]:
