@@ -7,7 +7,6 @@ makes them, is ladder side tuning (Sung, Cho and Bansal, NeurIPS 2022), here wit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -45,12 +44,12 @@ class Readout(nn.Module):
             every = torch.cat([m.detach().float().flatten(0, 2) for m in level])
             self.means.append(every.mean(0))
             self.spreads.append(every.std(0).clamp_min(1e-3))
-        width, place = sum(len(m) for m in self.means), self.means[0].device
-        weights = [torch.randn(len(m), hidden).to(place) / math.sqrt(width) for m in self.means]
-        self.weights = nn.ParameterList([nn.Parameter(w) for w in weights])
-        self.offset = nn.Parameter(torch.zeros(hidden, device=place))
-        self.out = nn.Linear(hidden, 1, device=place)
+        width = sum(len(m) for m in self.means)
+        self.weights = nn.ParameterList([nn.Parameter(torch.randn(len(m), hidden) / width**0.5) for m in self.means])
+        self.offset = nn.Parameter(torch.zeros(hidden))
+        self.out = nn.Linear(hidden, 1)
         nn.init.constant_(self.out.bias, -2.0)  # most pixels are background
+        self.to(self.means[0].device)  # drawn on the host: the same numbers on every device
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Logits (B, H, W) float32 of ``maps``; ``size`` is (H, W), less than the finest map's by padding."""
