@@ -46,6 +46,7 @@ REHEARSED = 4
 MOST_RATES = 3
 """Two for each way, and one beyond the better of them."""
 FIRST = ("prompts", "decoder", "full", "head", "linear", "scratch")
+AGAIN = ("prompts", "full", "readout", "both", "decoder", "head")  # with further seeds and other pre-trainings
 CPU = torch.device("cpu")
 
 
@@ -299,13 +300,13 @@ def plan(settings: Settings, modes: Sequence[str], seeds: int) -> Iterator[Cell]
 
     yield from cells(first, (0, 3), FIRST, 1)
     for seed in range(2, seeds + 1):
-        yield from cells(first, (3,), ("prompts", "decoder", "both", "full", "head"), seed)
+        yield from cells(first, (3,), AGAIN, seed)
     yield from cells(first, (10,), FIRST, 1)
     yield from cells(first, (0, 3, 10), rest, 1)
     for mode in modes[1:]:
-        yield from cells(mode, (0, 3), ("prompts", "full", "head"), 1)
+        yield from cells(mode, (0, 3, 10), AGAIN, 1)
     for seed in range(2, seeds + 1):
-        yield from cells(first, (0, 10), ("prompts", "decoder", "full"), seed)
+        yield from cells(first, (0, 10), AGAIN, seed)
 
 
 def table(results: Results) -> str:
