@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from PromptSegLib.pretrain.data import read_dataset, split_cases
 from PromptSegLib.prompts.library import resolve
@@ -98,6 +99,23 @@ def wide(voxels, labels, matrix):
     return v, np.pad(labels, ((0, 0), (pad, pad), (pad, pad))), out
 
 
+def oblique(degrees: float) -> Change:
+    """Slices tilted about the patient's left-right axis, as by a scanner's plan; what they leave is empty."""
+
+    def change(voxels, labels, matrix):
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turn, centre = np.eye(4), matrix @ [*(np.array(voxels.shape[::-1]) - 1) / 2, 1]
+        turn[1:3, 1:3] = [[c, -s], [s, c]]
+        turn[:3, 3] = centre[:3] - turn[:3, :3] @ centre[:3]
+        out = turn @ matrix
+        back = np.linalg.inv(matrix) @ out  # from the new voxels (I, J, K) to the old
+        where = {"matrix": back[2::-1, 2::-1], "offset": back[2::-1, 3]}
+        v = ndimage.affine_transform(voxels.astype(np.float32), **where, order=1, cval=float(voxels.min()))
+        return v, ndimage.affine_transform(labels, **where, order=0), out
+
+    return change
+
+
 def intensities(change: Callable[[np.ndarray], np.ndarray]) -> Change:
     """Other HU, everything else as it is."""
     return lambda voxels, labels, matrix: (change(voxels.astype(np.float32)), labels, matrix)
@@ -123,6 +141,8 @@ CHANGES: dict[str, Change] = {
     "stored as sagittal slices": axes_turned,
     "slices of 1 mm": thin(1.0),
     "slices of 8 mm": thick(8.0),
+    "slices tilted by 10 degrees": oblique(10),
+    "slices tilted by 20 degrees": oblique(20),
     "cropped to the organs": cropped,
     "wide field of view with a table": wide,
     "air and bone (full HU)": intensities(full_range),
@@ -152,6 +172,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--subjects", type=int, default=2)
     parser.add_argument("--slices", type=int, help="only this many slices, around the middle of what is annotated")
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="only changes whose names contain one of these")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     dataset = read_dataset(options.dataset)
@@ -162,6 +183,8 @@ def main() -> None:
     print("| the same patient | mean Dice | change | most lost |\n|---|---|---|---|")
     first: dict[tuple[str, str], float] = {}
     for title, change in CHANGES.items():
+        if options.only and first and not any(words in title for words in options.only):
+            continue
         found = {}
         for case in cases:
             volume = read_volume(case.image)

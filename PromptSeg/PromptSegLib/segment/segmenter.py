@@ -1,4 +1,5 @@
-"""Prompts applied to a volume, slice batch by slice batch.
+"""Prompts applied to a volume, slice batch by slice batch; where its slices are oblique and nothing was drawn in them,
+on straight ones.
 
 Each batch is encoded once for all structures that see it in the same way (plane, spacing, window); a structure's logits
 are kept as int8 and only for slices that show a sign of it, so that memory stays small for long volumes.
@@ -18,9 +19,10 @@ from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.promptset import Prompt
 from ..tune.annotations import SliceAnnotations
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
+from ..volumes.straight import brought_back, is_oblique, straightened
 from ..volumes.volume import Volume
 from .postprocess import clean
-from .result import FILL, NO_SIGN, SCALE, LogitMap, Prior, Segmentation
+from .result import FILL, NETWORK_LIMIT, NO_SIGN, SCALE, LogitMap, Prior, Segmentation
 
 BATCH = 8
 Box = tuple[slice, slice]
@@ -32,6 +34,7 @@ class WorkingVolumes:
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
         self._made: dict[tuple, WorkingVolume] = {}
+        self._straight: WorkingVolumes | None = None
 
     def get(self, plane: str | int = "axial", spacing: float = 2.0) -> WorkingVolume:
         """By plane ("axial", "coronal", "sagittal") or by array axis (0 = K, 1 = J, 2 = I)."""
@@ -42,6 +45,12 @@ class WorkingVolumes:
         if key not in self._made:
             self._made[key] = WorkingVolume(self.volume, axis=axis, spacing=spacing)
         return self._made[key]
+
+    def straight(self, should_stop: ShouldStop = never) -> WorkingVolumes:
+        """Those of the same volume on straight axes. Raises ``Stopped``."""
+        if self._straight is None:
+            self._straight = WorkingVolumes(straightened(self.volume, should_stop))
+        return self._straight
 
 
 def segment(
@@ -72,24 +81,36 @@ def segment(
     for prompt in prompts:
         box = crops.get(prompt.structure.name)
         where = None if box is None else tuple((part.start, part.stop) for part in box)
-        groups.setdefault((*_view(prompt), where), []).append(prompt)
+        by_hand = prompt.structure.name in drawn
+        groups.setdefault((*_view(prompt), where, by_hand), []).append(prompt)
     seconds = {"prepare": 0.0, "network": 0.0, "clean": 0.0, "export": 0.0}
     maps: dict[str, LogitMap] = {}
     done, total = 0.0, float(sum(0.8 + len(g) for g in groups.values()))
-    for (plane, spacing, window, where), group in groups.items():
+    for (plane, spacing, window, where, by_hand), group in groups.items():
         work = works.get(plane, spacing)
         for prompt in group:
-            annotations = drawn.get(prompt.structure.name)
-            by_hand = annotations.native_slices(work.axis) if annotations else {}
-            prior = priors.get(prompt.structure.name, Prior())
-            maps[prompt.structure.name] = LogitMap(prior.work or work, drawn=by_hand, prior=prior)
+            name = prompt.structure.name
+            prior = priors.get(name, Prior())
+            own = drawn[name].native_slices(work.axis) if by_hand else {}
+            maps[name] = LogitMap(prior.work or work, drawn=own, prior=prior)
         cost = 0.8 + len(group)
 
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
-            on_progress(Progress("segment", 0.95 * (base + share * cost) / total, message))
+            on_progress(Progress("segment", 0.95 * min(1.0, (base + share * cost) / total), message))
 
         crop = None if where is None else (slice(*where[0]), slice(*where[1]))
-        _run(backbone, work, window, group, maps, seconds, report, should_stop, crop)
+        if by_hand or not is_oblique(works.volume.grid, work.axis):
+            _run(backbone, work, window, group, maps, seconds, report, should_stop, crop)
+        else:
+            start = time.perf_counter()
+            report(0.0, "Straightening oblique slices")
+            straight = works.straight(should_stop).get(plane, spacing)
+            seconds["prepare"] += time.perf_counter() - start
+            seen = {p.structure.name: LogitMap(straight) for p in group}
+            _run(backbone, straight, window, group, seen, seconds, report, should_stop, crop)
+            for name, found in seen.items():
+                check(should_stop)
+                _bring_back(found, maps[name])
         done += cost
 
     for prompt in prompts:
@@ -144,6 +165,15 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
             share = (first + len(indices) * (n + 1) / len(group)) / len(every)
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
+
+
+def _bring_back(found: LogitMap, target: LogitMap) -> None:
+    """Logits of straight slices, on the slices that the volume has; straight ones without a sign are surely empty."""
+    empty = round(-NETWORK_LIMIT * SCALE)
+    values = np.full((found.work.count, *found.work.size), empty, np.int8)
+    for index, plane in found.slices.items():
+        values[index] = plane
+    target.slices.update(brought_back(values, found.work, target.work, round(NO_SIGN * SCALE), empty))
 
 
 def _framed(plane: np.ndarray, crop: Box, size: tuple[int, int]) -> np.ndarray:

@@ -171,6 +171,7 @@ class WorkingVolume:
         self.columns = self._fit(
             volume, column_axis, columns[1] * axes[column_axis][1], box[column_axis], native_mm, multiple, margin_mm
         )
+        self._array_axes = (self.axis, row_axis, column_axis)
         self._slice_sign = slices[1] * axes[self.axis][1]
         self._stride = max(1, round(neighbour_mm / native_mm[self.axis]))
         self._fill = float(max(low, AIR_HU))
@@ -213,6 +214,16 @@ class WorkingVolume:
     def slice_mm(self) -> float:
         """Distance between slices in mm."""
         return float(self.volume.grid.spacing[::-1][self.axis])
+
+    @property
+    def to_ras(self) -> np.ndarray:
+        """(4, 4) float64 matrix from working (slice, row, column, 1) to RAS mm."""
+        ijk = np.zeros((4, 4))
+        ijk[3, 3] = 1
+        places = ((0.0, 1.0), (self.rows.start, self.rows.step), (self.columns.start, self.columns.step))
+        for column, (axis, (start, step)) in enumerate(zip(self._array_axes, places, strict=True)):
+            ijk[2 - axis, column], ijk[2 - axis, 3] = step, start
+        return self.volume.ijk_to_ras @ ijk
 
     def _to_display(self, plane: np.ndarray) -> np.ndarray:
         return plane.T if self._transpose else plane

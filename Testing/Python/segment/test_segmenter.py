@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.segment import segmenter
 from PromptSegLib.session import Session
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.fusion import OUTLINE_MM
@@ -190,6 +192,46 @@ def test_a_single_slice(trained, prompts, phantom, kit) -> None:
     result = session.segment(prompts.values())
     assert result.labels.shape == (1, 48, 48)
     assert kit.dice(result.mask("liver"), phantom.labels[12:13] == 1) > 0.6
+
+
+@pytest.fixture(scope="module")
+def oblique(phantom):
+    """The phantom in slices that are tilted by 25 degrees: the volume, and its labels."""
+    grid, turn = phantom.volume.grid, np.deg2rad(25)
+    tilt = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    matrix = grid.ijk_to_ras.copy()
+    middle = matrix[:3] @ [*(np.array(grid.size) - 1) / 2, 1]
+    matrix[:3, :3] = tilt @ matrix[:3, :3]
+    matrix[:3, 3] = middle + tilt @ (grid.ijk_to_ras[:3, 3] - middle)
+    back = (np.linalg.inv(grid.ijk_to_ras) @ matrix)[[2, 1, 0]][:, [2, 1, 0, 3]]
+    where = {"matrix": back[:, :3], "offset": back[:, 3]}
+    voxels = ndimage.affine_transform(phantom.volume.voxels, **where, order=1, cval=-1000)
+    labels = ndimage.affine_transform(phantom.labels, **where, order=0)
+    return Volume(voxels, Grid.from_ijk_to_ras(matrix, voxels.shape)), labels
+
+
+def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit, monkeypatch) -> None:
+    volume, labels = oblique
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(volume)
+    reports = []
+    result = session.segment(prompts.values(), on_progress=reports.append)
+    assert result.grid == volume.grid
+    assert any("Straightening" in r.message for r in reports)
+    assert [r.fraction for r in reports] == sorted(r.fraction for r in reports)
+    for value, name in ORGANS.items():
+        assert kit.dice(result.mask(name), labels == value) > 0.6, name
+        assert np.array_equal(result.mask(name), result.probability(name) > 0.5)
+
+    # What is drawn was drawn in these slices, and so is seen in them.
+    drawn = SliceAnnotations(
+        0, volume.grid, {k: Slice(SliceStatus.COMPLETE, (labels[k] == 1).astype(np.uint8)) for k in (8, 12, 16)}
+    )
+    seen = []
+    monkeypatch.setattr(segmenter, "straightened", lambda *given: seen.append(1))
+    result = session.segment([prompts["liver"]], drawn={"liver": drawn})
+    assert not seen
+    assert np.array_equal(result.mask("liver")[12], labels[12] == 1)
 
 
 def test_progress_never_falls_and_ends_at_one(session, prompts, phantom) -> None:
