@@ -99,13 +99,14 @@ def wide(voxels, labels, matrix):
     return v, np.pad(labels, ((0, 0), (pad, pad), (pad, pad))), out
 
 
-def oblique(degrees: float) -> Change:
-    """Slices tilted about the patient's left-right axis, as by a scanner's plan; what they leave is empty."""
+def oblique(degrees: float, about: int) -> Change:
+    """The grid turned in the patient about a RAS axis, 0 (left-right) or 2 (head-feet), as a scanner's plan does; what
+    it leaves is empty."""
 
     def change(voxels, labels, matrix):
         c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         turn, centre = np.eye(4), matrix @ [*(np.array(voxels.shape[::-1]) - 1) / 2, 1]
-        turn[1:3, 1:3] = [[c, -s], [s, c]]
+        turn[np.ix_(*2 * [[n for n in range(3) if n != about]])] = [[c, -s], [s, c]]
         turn[:3, 3] = centre[:3] - turn[:3, :3] @ centre[:3]
         out = turn @ matrix
         back = np.linalg.inv(matrix) @ out  # from the new voxels (I, J, K) to the old
@@ -141,8 +142,10 @@ CHANGES: dict[str, Change] = {
     "stored as sagittal slices": axes_turned,
     "slices of 1 mm": thin(1.0),
     "slices of 8 mm": thick(8.0),
-    "slices tilted by 10 degrees": oblique(10),
-    "slices tilted by 20 degrees": oblique(20),
+    "slices tilted by 10 degrees": oblique(10, about=0),
+    "slices tilted by 20 degrees": oblique(20, about=0),
+    "slices turned by 10 degrees in their plane": oblique(10, about=2),
+    "slices turned by 20 degrees in their plane": oblique(20, about=2),
     "cropped to the organs": cropped,
     "wide field of view with a table": wide,
     "air and bone (full HU)": intensities(full_range),

@@ -16,7 +16,7 @@ from ..progress import ShouldStop, check, never
 from .preprocess import AIR_HU, WorkingVolume, nearest_axes
 from .volume import Grid, Volume
 
-TILTED, TURNED = 7.0, 15.0
+TILTED, TURNED = 7.0, 9.0
 """Degrees from which a volume is straightened: of its slices from the plane that they are nearest to, and of rows and
 columns within it. Below, the network's own tolerance costs less than resampling does."""
 BLOCK = 16
