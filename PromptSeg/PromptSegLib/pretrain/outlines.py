@@ -26,7 +26,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError, PromptSegError
-from ..model.precision import fast_dtype
 from ..progress import OnProgress, Progress, ignore
 from ..review.simulate import evenly_spaced
 from ..tune.annotations import SliceAnnotations
@@ -118,15 +117,14 @@ def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProg
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-2)
     steps = max(1, math.ceil(epochs * len(found) / GAPS))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.05)
-    fast = fast_dtype(torch.device("cpu")) == torch.bfloat16
     order: list[int] = []
     mean = 0.0
     for step in range(steps):
         total = torch.zeros(())
         for _ in range(GAPS):
             order = order or rng.sample(range(len(found)), len(found))
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-                total = total + _loss(net, found[order.pop()], rng)
+            # In float32: torch 2.13 has NaN as a dilated bfloat16 convolution's gradient on AMD's Zen 4, or crashes.
+            total = total + _loss(net, found[order.pop()], rng)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
