@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--subjects", type=int, default=2)
     parser.add_argument("--slices", type=int, help="only this many slices, around the middle of what is annotated")
-    parser.add_argument("--only", nargs="+", metavar="WORDS", help="only changes whose names contain one of these")
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="beside the first, only names with one of these")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     dataset = read_dataset(options.dataset)

@@ -18,7 +18,7 @@ from .volume import Grid, Volume
 
 TILTED, TURNED = 7.0, 9.0
 """Degrees from which a volume is straightened: of its slices from the plane that they are nearest to, and of rows and
-columns within it. Below, the network's own tolerance costs less than resampling does."""
+columns within it. At 5 degrees of tilt resampling cost more than the tilt, at 10 of either it gained."""
 BLOCK = 16
 
 

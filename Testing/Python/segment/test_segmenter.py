@@ -11,7 +11,6 @@ from scipy import ndimage
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.segment import segmenter
 from PromptSegLib.session import Session
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.fusion import OUTLINE_MM
@@ -210,7 +209,7 @@ def oblique(phantom):
     return Volume(voxels, Grid.from_ijk_to_ras(matrix, voxels.shape)), labels
 
 
-def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit, monkeypatch) -> None:
+def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit) -> None:
     volume, labels = oblique
     session = Session(trained / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(volume)
@@ -227,10 +226,10 @@ def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit, monkey
     drawn = SliceAnnotations(
         0, volume.grid, {k: Slice(SliceStatus.COMPLETE, (labels[k] == 1).astype(np.uint8)) for k in (8, 12, 16)}
     )
-    seen = []
-    monkeypatch.setattr(segmenter, "straightened", lambda *given: seen.append(1))
-    result = session.segment([prompts["liver"]], drawn={"liver": drawn})
-    assert not seen
+    reports.clear()
+    result = session.segment([prompts["liver"]], drawn={"liver": drawn}, on_progress=reports.append)
+    assert reports
+    assert not any("Straightening" in r.message for r in reports)
     assert np.array_equal(result.mask("liver")[12], labels[12] == 1)
 
 
