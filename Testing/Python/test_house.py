@@ -236,11 +236,10 @@ def test_constraints_name_no_host() -> None:
     assert not re.search(r"https?:|file:|--(extra-)?index|--find-links|@", text)
 
 
-def test_the_page_on_the_house_names_every_module_and_every_dependency() -> None:
+def test_the_page_on_the_house_names_every_package_and_every_dependency() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    modules = {path.name for path in sources() if path.name != "__init__.py"}
     packages = {path.parent.name + "/" for path in sources() if path.parent != LIBRARY}
-    names = modules | packages | {requirement.name for requirement in declared()}
+    names = packages | {requirement.name for requirement in declared()}
     missing = {name for name in names if not re.search(rf"(?<![\w/.-]){re.escape(name)}", page)}
     assert not missing, f"docs/architecture.md does not mention {sorted(missing)}"
 
