@@ -220,7 +220,7 @@ def check_drawings(drawings: Sequence[Drawing]) -> None:
 
 def common_window(drawings: Sequence[Drawing]) -> tuple[float, float]:
     """The HU window that all volumes can show; that of the first if they have none in common."""
-    windows = [window_of(*d.work.volume.range_hu) for d in drawings]
+    windows = [window_of(*d.work.volume.tissue_hu) for d in drawings]
     low, high = max(w[0] for w in windows), min(w[1] for w in windows)
     return (low, high) if low < high else windows[0]
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
-from .volume import Grid, Volume
+from .volume import HIGHEST_HU, LOWEST_HU, Grid, Volume
 
 AIR_HU = -1000.0
 FULL_WINDOW = (-1000.0, 1500.0)
@@ -25,6 +25,9 @@ FULL_WINDOW = (-1000.0, 1500.0)
 
 _KNOTS_HU = np.array([-1000.0, -160.0, 240.0, 1500.0])
 _KNOTS_GREY = np.array([0.0, 32.0, 223.0, 255.0])
+
+_PADDING = 31000.0  # above every CT scale (extended ones end at 30710): -2000 or -32768 that was read as unsigned
+_FLOOR_HU = 16.0  # how far above the least value of a clipped volume the body begins
 
 _PLANES = {2: "axial", 1: "coronal", 0: "sagittal"}
 # For each plane the patient directions (RAS axis, sign) of slices, rows and columns, as they are displayed.
@@ -44,6 +47,13 @@ def grey_from_hu(hu: np.ndarray) -> np.ndarray:
 def hu_from_grey(grey: np.ndarray) -> np.ndarray:
     """The inverse of :func:`grey_from_hu`."""
     return np.interp(grey, _KNOTS_GREY, _KNOTS_HU).astype(np.float32)
+
+
+def within_ct(hu: np.ndarray) -> np.ndarray:
+    """Values (float32, changed in place) within -1024 to 3071 HU, so that resampling does not spread metal and padding
+    over what lies beside them; what no CT scale reaches is padding, hence air."""
+    hu[hu > _PADDING] = LOWEST_HU
+    return np.clip(hu, LOWEST_HU, HIGHEST_HU, out=hu)
 
 
 def window_of(low_hu: float, high_hu: float) -> tuple[float, float]:
@@ -115,11 +125,12 @@ def _between(to: Axis, source: Axis) -> tuple[np.ndarray, np.ndarray]:
 
 def body_box(volume: Volume) -> tuple[tuple[int, int], ...]:
     """First and last+1 native index of the body along K, J, I, found on a coarse grid; the whole volume if unsure."""
-    low, high = volume.range_hu
+    low, high = volume.tissue_hu
     # A volume clipped to a narrow window has no air: there, anything that is not at its floor is body.
-    threshold = -300.0 if low < -400 else low + 0.04 * (high - low)
+    threshold = -300.0 if low < -400 else low + min(0.04 * (high - low), _FLOOR_HU)
     steps = tuple(max(1, n // 96) for n in volume.voxels.shape)
-    coarse = volume.voxels[:: steps[0], :: steps[1], :: steps[2]] > threshold
+    some = volume.voxels[:: steps[0], :: steps[1], :: steps[2]]
+    coarse = (some > threshold) & (some <= _PADDING)
     opened = ndimage.binary_opening(coarse, np.ones((1, 3, 3)))
     labels, count = ndimage.label(opened)
     whole = tuple((0, n) for n in volume.voxels.shape)
@@ -153,7 +164,7 @@ class WorkingVolume:
     ) -> None:
         if spacing <= 0:
             raise InputError(f"The working spacing must be positive, not {spacing:g} mm")
-        low, _ = volume.range_hu
+        low, _ = volume.tissue_hu
         self.volume = volume
         self.spacing = float(spacing)
         self.axis = axis_of_plane(volume.grid, "axial") if axis is None else axis
@@ -233,7 +244,7 @@ class WorkingVolume:
         if not self._made[index]:
             # Not numpy's take: it copies an array that is not contiguous whole.
             plane = self.volume.voxels[(slice(None),) * self.axis + (index,)]
-            plane = self._to_display(plane).astype(np.float32)
+            plane = within_ct(self._to_display(plane).astype(np.float32))
             work = self._row_weights @ plane @ self._column_weights.T
             work[~self._row_inside] = self._fill
             work[:, ~self._column_inside] = self._fill

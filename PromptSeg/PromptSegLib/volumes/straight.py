@@ -13,8 +13,8 @@ import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
-from .preprocess import AIR_HU, WorkingVolume, nearest_axes
-from .volume import Grid, Volume
+from .preprocess import AIR_HU, WorkingVolume, nearest_axes, within_ct
+from .volume import HIGHEST_HU, LOWEST_HU, Grid, Volume
 
 TILTED, TURNED = 7.0, 9.0
 """Degrees from which a volume is straightened: of its slices from the plane that they are nearest to, and of rows and
@@ -57,13 +57,20 @@ def straightened(volume: Volume, should_stop: ShouldStop = never) -> Volume:
     i, j, k = (int(n) for n in np.ceil(np.ptp(along, axis=0) / spacing - 1e-6) + 1)
     target = Grid.from_ijk_to_ras(matrix, (k, j, i))
 
-    image = sitk.GetImageFromArray(volume.voxels)
+    low_hu, high_hu = volume.range_hu
+    voxels = volume.voxels
+    if low_hu < LOWEST_HU or high_hu > HIGHEST_HU:
+        voxels = np.empty_like(voxels)
+        for plane, given in zip(voxels, volume.voxels, strict=True):
+            check(should_stop)
+            plane[:] = within_ct(given.astype(np.float32))
+    image = sitk.GetImageFromArray(voxels)
     image.SetOrigin(grid.origin)
     image.SetSpacing(grid.spacing)
     image.SetDirection(grid.direction)
     resample = sitk.ResampleImageFilter()
     resample.SetInterpolator(sitk.sitkLinear)
-    resample.SetDefaultPixelValue(max(volume.range_hu[0], AIR_HU))
+    resample.SetDefaultPixelValue(max(volume.tissue_hu[0], AIR_HU))
     resample.SetOutputSpacing(target.spacing)
     resample.SetOutputDirection(target.direction)
     step = np.reshape(target.direction, (3, 3))[:, 2] * target.spacing[2]
@@ -74,7 +81,7 @@ def straightened(volume: Volume, should_stop: ShouldStop = never) -> Volume:
         resample.SetOutputOrigin((np.asarray(target.origin) + first * step).tolist())
         resample.SetSize((i, j, len(part)))
         part[:] = sitk.GetArrayFromImage(resample.Execute(image))
-    return Volume(out, target, volume.name, volume.modality)
+    return Volume(out, target, volume.name, volume.modality, volume.notes)
 
 
 def brought_back(

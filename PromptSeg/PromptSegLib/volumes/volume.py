@@ -14,6 +14,13 @@ import numpy as np
 
 from ..errors import GridError, InputError
 
+LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
+"""What a CT shows. Padding (-2000, -32768, 63536) and metal on an extended scale lie outside, and must change nothing
+elsewhere."""
+NOT_NUMBERS = (
+    "holds values that are not numbers (NaN or infinite)",
+    "set them to -1024, which is air, and save it again",
+)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -80,7 +87,8 @@ class Grid:
 class Volume:
     """A scalar image: ``voxels`` (K, J, I) in HU, of the type that was read (int16 or float32), on ``grid``.
 
-    Slices are turned to float32 as they are needed, so that a large volume is never copied whole.
+    Slices are turned to float32 as they are needed, so that a large volume is never copied whole. ``notes`` are
+    sentences about what reading it had to decide; ``modality`` is DICOM's, "CT" where the file does not say.
     Raises :class:`InputError` for anything that is not a finite, non-constant 3-D image.
     """
 
@@ -88,6 +96,7 @@ class Volume:
     grid: Grid
     name: str = "volume"
     modality: str = "CT"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3:
@@ -114,8 +123,22 @@ class Volume:
         for plane in self.voxels:
             a, b = float(plane.min()), float(plane.max())
             if not (np.isfinite(a) and np.isfinite(b)):
-                raise InputError(f"{self.name} holds values that are not numbers (NaN or infinite)", "export it again")
+                raise InputError(f"{self.name} {NOT_NUMBERS[0]}", NOT_NUMBERS[1])
             low, high = min(low, a), max(high, b)
         if low >= high:
             raise InputError(f"{self.name} is constant: every voxel is {low:g}", "choose a volume with an image in it")
         return low, high
+
+    @cached_property
+    def tissue_hu(self) -> tuple[float, float]:
+        """Least and greatest value from -1024 to 3071 HU: what padding and metal do not change. As :attr:`range_hu` where
+        that holds nothing else, or no value is in there."""
+        low, high = self.range_hu
+        if low >= LOWEST_HU and high <= HIGHEST_HU:
+            return low, high
+        found_low, found_high = float("inf"), float("-inf")
+        for plane in self.voxels:
+            inside = plane[(plane >= LOWEST_HU) & (plane <= HIGHEST_HU)]
+            if len(inside):
+                found_low, found_high = min(found_low, float(inside.min())), max(found_high, float(inside.max()))
+        return (found_low, found_high) if found_low <= found_high else (low, high)
