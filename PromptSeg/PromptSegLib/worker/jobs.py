@@ -2,15 +2,22 @@
 
 The face makes it and removes it; the worker removes it too when its standard input closes, so that images are not left
 behind by a face that crashed. Each request has a sub-folder named by its id.
+
+Temporary files may be shared by containers and by computers, whose processes cannot be seen from here. So a folder has
+a file that those who use it keep locked, and that names the system they run on: what is locked, or is another system's,
+is never removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import platform
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 
@@ -21,14 +28,20 @@ from ..volumes.atomic import replacing
 
 _PREFIX = "promptseg-jobs-"
 _STEP_BYTES = 4 * 2**20
+_LOCK = ".in-use"
+"""No request's id begins so."""
+_LOCKED_AT = 2**20
+"""The byte that is locked where only bytes can be: beyond what is read."""
 
 
 class Jobs:
-    """``root`` is a folder that only this user may read (mode 0700)."""
+    """``root`` is a folder that only this user may read (mode 0700), and that is in use while this object lives."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self._count = 0
+        held = _hold(self.root / _LOCK)
+        self._let_go = None if held is None else weakref.finalize(self, os.close, held)
 
     @classmethod
     def create(cls, parent: Path | str | None = None) -> Jobs:
@@ -39,11 +52,16 @@ class Jobs:
         place = Path(parent or tempfile.gettempdir())
         try:
             for old in place.glob(f"{_PREFIX}*"):
-                owner = old.name[len(_PREFIX) :].partition("-")[0]
-                if owner.isdigit() and not is_alive(int(owner)):
-                    shutil.rmtree(old, ignore_errors=True)  # does nothing to another user's
+                if _is_left_behind(old):
+                    shutil.rmtree(old, ignore_errors=True)
             # mkdtemp gives mode 0700.
-            return cls(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+            root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+            (root / _LOCK).touch(mode=0o600)
+            jobs = cls(root)
+            # Written last: what does not say whose it is, is not removed, and what does is locked.
+            with (root / _LOCK).open("w", encoding="utf-8") as file:
+                json.dump(_system(), file)
+            return jobs
         except OSError as error:
             raise OutputError(
                 f"No folder can be made for temporary files in {place} ({error.strerror})", "free some space there"
@@ -71,7 +89,7 @@ class Jobs:
 
     def write_array(self, file: str, array: np.ndarray) -> str:
         """Write an array as ``.npy``, whole or not at all, and give ``file`` back. Raises :class:`OutputError`."""
-        with replacing(self.path(file)) as handle:
+        with replacing(self.path(file), durable=False) as handle:
             np.lib.format.write_array(handle, np.ascontiguousarray(array), allow_pickle=False)
         return file
 
@@ -112,7 +130,59 @@ class Jobs:
 
     def close(self) -> None:
         """Remove everything; may be called again."""
+        if self._let_go is not None and os.name == "nt":
+            self._let_go()  # an open file cannot be removed there
         shutil.rmtree(self.root, ignore_errors=True)
+        if self._let_go is not None:
+            self._let_go()
+
+
+def _system() -> dict[str, str]:
+    """The computer or container, and when its system was started, as far as the system tells."""
+    boot = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return {"host": platform.node(), "boot": boot}
+
+
+def _is_left_behind(folder: Path) -> bool:
+    """Whether a job folder is certainly nobody's any more: nobody holds its lock, and the lock would show it."""
+    try:
+        with (folder / _LOCK).open("r+b") as handle:
+            owner, here = json.loads(handle.read(1000)), _system()
+            # Locks are seen by all processes of one running system, containers too. Another computer's may not be.
+            if owner["host"] != here["host"] and (not here["boot"] or owner["boot"] != here["boot"]):
+                return False
+            return _lock(handle.fileno(), shared=False)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # another user's, one that is just being made, or none of ours
+
+
+def _hold(path: Path) -> int | None:
+    """A descriptor that keeps the file locked while it is open; None where there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return None
+    _lock(descriptor, shared=True)
+    return descriptor
+
+
+def _lock(descriptor: int, *, shared: bool) -> bool:
+    """Lock a file without waiting; False where another has it, or where the file system knows no locks."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, _LOCKED_AT, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def is_alive(process: int) -> bool:
