@@ -67,6 +67,7 @@ _SYSTEM_PROBLEMS = {
     errno.EACCES: ("A file or folder may not be used", "check its permissions"),
     errno.EPERM: ("A file or folder may not be used", "check its permissions"),
     errno.EROFS: ("The disk may only be read", "choose another folder"),
+    errno.ENAMETOOLONG: ("A file name is too long", "choose a shorter one"),
 }
 
 

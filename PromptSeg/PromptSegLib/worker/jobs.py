@@ -3,15 +3,15 @@
 The face makes it and removes it; the worker removes it too when its standard input closes, so that images are not left
 behind by a face that crashed. Each request has a sub-folder named by its id.
 
-Temporary files may be shared by containers and by computers, whose processes cannot be seen from here. So a folder has
-a file that those who use it keep locked, and that names the system they run on: what is locked, or is another system's,
-is never removed.
+Temporary files may be shared by containers and by computers, whose processes cannot be seen from here. So those who use
+a folder keep it locked, and its name tells which system they run on: what is locked, or is another system's, is never
+removed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
 import os
 import platform
 import shutil
@@ -28,10 +28,6 @@ from ..volumes.atomic import replacing
 
 _PREFIX = "promptseg-jobs-"
 _STEP_BYTES = 4 * 2**20
-_LOCK = ".in-use"
-"""No request's id begins so."""
-_LOCKED_AT = 2**20
-"""The byte that is locked where only bytes can be: beyond what is read."""
 
 
 class Jobs:
@@ -40,7 +36,7 @@ class Jobs:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self._count = 0
-        held = _hold(self.root / _LOCK)
+        held = _hold(self.root)
         self._let_go = None if held is None else weakref.finalize(self, os.close, held)
 
     @classmethod
@@ -54,14 +50,12 @@ class Jobs:
             for old in place.glob(f"{_PREFIX}*"):
                 if _is_left_behind(old):
                     shutil.rmtree(old, ignore_errors=True)
-            # mkdtemp gives mode 0700.
-            root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-            (root / _LOCK).touch(mode=0o600)
-            jobs = cls(root)
-            # Written last: what does not say whose it is, is not removed, and what does is locked.
-            with (root / _LOCK).open("w", encoding="utf-8") as file:
-                json.dump(_system(), file)
-            return jobs
+            # mkdtemp gives mode 0700. By its last name, which others look for, the folder is locked from the first.
+            made = cls(tempfile.mkdtemp(prefix=".promptseg-", dir=place))
+            host, boot = _system()
+            name = f"{_PREFIX}{os.getpid()}-{host}-{boot}-{made.root.name.rpartition('-')[2]}"
+            made.root = made.root.rename(place / name)
+            return made
         except OSError as error:
             raise OutputError(
                 f"No folder can be made for temporary files in {place} ({error.strerror})", "free some space there"
@@ -116,12 +110,16 @@ class Jobs:
         return file
 
     def read_array(self, file: str) -> np.ndarray:
-        """Read an ``.npy``. Raises :class:`InputError` for one that is missing, damaged or holds Python objects."""
+        """Read an ``.npy`` of real numbers. Raises :class:`InputError` for one that is missing, damaged or holds
+        anything else."""
         try:
             with self.path(file).open("rb") as handle:
-                return np.lib.format.read_array(handle, allow_pickle=False)
+                array = np.lib.format.read_array(handle, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"The array {file} cannot be read", "try again") from error
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"The array {file} holds {array.dtype}, not numbers", "pass on real numbers")
+        return array
 
     def remove(self, job: str) -> None:
         """Remove a request's files, if there are any."""
@@ -130,38 +128,47 @@ class Jobs:
 
     def close(self) -> None:
         """Remove everything; may be called again."""
-        if self._let_go is not None and os.name == "nt":
-            self._let_go()  # an open file cannot be removed there
         shutil.rmtree(self.root, ignore_errors=True)
         if self._let_go is not None:
             self._let_go()
 
 
-def _system() -> dict[str, str]:
-    """The computer or container, and when its system was started, as far as the system tells."""
+def _system() -> tuple[str, str]:
+    """Short names of the computer or container and of the start of its system, "0" where the system does not tell."""
     boot = ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return {"host": platform.node(), "boot": boot}
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    return host, hashlib.sha256(boot.encode()).hexdigest()[:8] if boot else "0"
 
 
 def _is_left_behind(folder: Path) -> bool:
     """Whether a job folder is certainly nobody's any more: nobody holds its lock, and the lock would show it."""
+    process, *owner = folder.name[len(_PREFIX) :].split("-")[:3]
+    if len(owner) != 2 or not process.isdigit():
+        return False
+    (host, boot), (own_host, own_boot) = owner, _system()
+    # Locks are seen by all processes of one running system, containers too. Those of another computer may not be.
+    if host != own_host and (own_boot == "0" or boot != own_boot):
+        return False
+    if os.name != "posix":
+        return not is_alive(int(process))
     try:
-        with (folder / _LOCK).open("r+b") as handle:
-            owner, here = json.loads(handle.read(1000)), _system()
-            # Locks are seen by all processes of one running system, containers too. Another computer's may not be.
-            if owner["host"] != here["host"] and (not here["boot"] or owner["boot"] != here["boot"]):
-                return False
-            return _lock(handle.fileno(), shared=False)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # another user's, one that is just being made, or none of ours
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False  # another user's
+    try:
+        return _lock(descriptor, shared=False)
+    finally:
+        os.close(descriptor)
 
 
-def _hold(path: Path) -> int | None:
-    """A descriptor that keeps the file locked while it is open; None where there is no such file."""
+def _hold(folder: Path) -> int | None:
+    """A descriptor that keeps a folder locked while it is open; None where folders cannot be locked."""
+    if os.name != "posix":
+        return None
     try:
-        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return None
     _lock(descriptor, shared=True)
@@ -169,17 +176,13 @@ def _hold(path: Path) -> int | None:
 
 
 def _lock(descriptor: int, *, shared: bool) -> bool:
-    """Lock a file without waiting; False where another has it, or where the file system knows no locks."""
+    """Lock without waiting; False where another has it, or where the file system knows no locks."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, _LOCKED_AT, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import stat
 import subprocess
@@ -60,7 +59,7 @@ def test_what_is_removed_is_gone(jobs) -> None:
     jobs.write_array("2/a.npy", np.arange(3))
     jobs.remove("1")
     jobs.remove("..")
-    assert [path.name for path in jobs.root.iterdir() if path.is_dir()] == ["2"]
+    assert [path.name for path in jobs.root.iterdir()] == ["2"]
     jobs.close()
     jobs.close()
     assert not jobs.root.exists()
@@ -111,7 +110,8 @@ def test_a_folder_in_use_is_kept_whatever_its_process_is_called_there(jobs, tmp_
     _, used = in_another_process()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    seen = used.rename(tmp_path / f"promptseg-jobs-{ended.pid}-abc")
+    process = used.name.split("-")[2]
+    seen = used.rename(tmp_path / used.name.replace(process, str(ended.pid)))
     Jobs.create(tmp_path).close()
     assert (seen / "1" / "ct.npy").exists()
 
@@ -130,32 +130,59 @@ def test_a_folder_of_a_worker_that_outlives_its_face_is_kept(jobs, tmp_path, in_
 @pytest.mark.parametrize(
     ("owner", "kept"),
     [
-        ({}, False),
-        ({"host": "another container"}, False),  # on this computer: its locks are seen
-        ({"boot": "before"}, False),  # this computer was started again
-        ({"host": "another computer", "boot": "another"}, True),  # whose locks may not be seen
-        ({"host": None, "boot": None}, True),
+        (("here", "now"), False),
+        (("othercontainer", "now"), False),  # on this computer: its locks are seen
+        (("here", "before"), False),  # this computer was started again
+        (("othercomputer", "other"), True),  # whose locks may not be seen
     ],
 )
 def test_only_what_certainly_is_nobody_s_is_removed(
     jobs, tmp_path, in_another_process, monkeypatch, owner, kept
 ) -> None:
-    monkeypatch.setattr("PromptSegLib.worker.jobs._system", lambda: {"host": "here", "boot": "now"})
+    monkeypatch.setattr("PromptSegLib.worker.jobs._system", lambda: ("here", "now"))
     process, left = in_another_process()
     end(process)
-    (left / ".in-use").write_text(json.dumps({"host": "here", "boot": "now", **owner}))
+    moved = left.rename(tmp_path / f"promptseg-jobs-{process.pid}-{owner[0]}-{owner[1]}-abc")
     Jobs.create(tmp_path).close()
-    assert left.exists() is kept
+    assert moved.exists() is kept
 
 
-@pytest.mark.parametrize("owner", [None, "", "{", "[]", "1", '{"host": "here"}', "\x00" * 2000])
-def test_what_does_not_say_whose_it_is_is_kept(jobs, tmp_path, owner) -> None:
-    other = tmp_path / "promptseg-jobs-999999-abc"
+def test_where_no_start_of_the_system_is_known_another_host_s_is_kept(jobs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("PromptSegLib.worker.jobs._system", lambda: ("here", "0"))
+    other, own = tmp_path / "promptseg-jobs-1-there-0-abc", tmp_path / "promptseg-jobs-1-here-0-abc"
+    other.mkdir()
+    own.mkdir()
+    Jobs.create(tmp_path).close()
+    assert other.exists()
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("name", ["999999-abc", "abc", "999999", "x-here-now-abc", ""])
+def test_what_does_not_say_whose_it_is_is_kept(jobs, tmp_path, name) -> None:
+    other = tmp_path / f"promptseg-jobs-{name}"
     (other / "1").mkdir(parents=True)
-    if owner is not None:
-        (other / ".in-use").write_text(owner)
     Jobs.create(tmp_path).close()
     assert (other / "1").exists()
+
+
+def test_a_folder_is_locked_before_others_can_find_it(tmp_path, monkeypatch) -> None:
+    held = []
+    real = Path.rename
+
+    def look(self, target):
+        other = os.open(self, os.O_RDONLY)
+        with pytest.raises(OSError, match="unavailable"):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        held.append(self)
+        return real(self, target)
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(Path, "rename", look)
+    Jobs.create(tmp_path).close()
+    assert len(held) == 1
+    assert not held[0].name.startswith("promptseg-jobs-")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_only_passed_on_is_not_waited_for_on_the_disk(jobs, monkeypatch) -> None:
