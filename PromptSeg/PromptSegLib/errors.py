@@ -7,13 +7,19 @@ Anything else that escapes is a defect of ours.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def few(names: Sequence[object], most: int = 3) -> str:
     """The first names, and how many more there are: what fits into a sentence."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def quoted(names: Iterable[object], most: int = 12) -> str:
+    """Names in quotation marks, for a sentence: they may hold commas, colons and full stops themselves."""
+    marked = [f'"{name}"' if "'" in str(name) else f"'{name}'" for name in names]
+    return few(marked, most)
 
 
 class PromptSegError(Exception):

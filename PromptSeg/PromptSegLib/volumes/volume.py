@@ -131,8 +131,8 @@ class Volume:
 
     @cached_property
     def tissue_hu(self) -> tuple[float, float]:
-        """Least and greatest value from -1024 to 3071 HU: what padding and metal do not change. As :attr:`range_hu` where
-        that holds nothing else, or no value is in there."""
+        """Least and greatest value from -1024 to 3071 HU: what padding and metal do not change. As :attr:`range_hu`
+        where that holds nothing else, or no value is in there."""
         low, high = self.range_hu
         if low >= LOWEST_HU and high <= HIGHEST_HU:
             return low, high
