@@ -7,7 +7,7 @@ Anything else that escapes is a defect of ours.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 
 def few(names: Sequence[object], most: int = 3) -> str:
@@ -16,10 +16,9 @@ def few(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
 
 
-def quoted(names: Iterable[object], most: int = 12) -> str:
-    """Names in quotation marks, for a sentence: they may hold commas, colons and full stops themselves."""
-    marked = [f'"{name}"' if "'" in str(name) else f"'{name}'" for name in names]
-    return few(marked, most)
+def _printable(text: str) -> str:
+    """One line without full stop; bytes of a name that are not UTF-8, which no screen can show, as question marks."""
+    return " ".join(text.split()).rstrip(".").encode("utf-8", "replace").decode("utf-8")
 
 
 class PromptSegError(Exception):
@@ -30,8 +29,8 @@ class PromptSegError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        self.problem = " ".join(problem.split()).rstrip(".")
-        self.remedy = " ".join(remedy.split()).rstrip(".")
+        self.problem = _printable(problem)
+        self.remedy = _printable(remedy)
         super().__init__(f"{self.problem}; {self.remedy}." if self.remedy else f"{self.problem}.")
 
 
@@ -73,7 +72,6 @@ _SYSTEM_PROBLEMS = {
     errno.EACCES: ("A file or folder may not be used", "check its permissions"),
     errno.EPERM: ("A file or folder may not be used", "check its permissions"),
     errno.EROFS: ("The disk may only be read", "choose another folder"),
-    errno.ENAMETOOLONG: ("A file name is too long", "choose a shorter one"),
 }
 
 

@@ -119,17 +119,10 @@ def segment(
         clean_map(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()
-    labels, counts = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
+    labels = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
     seconds["export"] = time.perf_counter() - start
     on_progress(Progress("segment", 1.0, "Done"))
-    return Segmentation(
-        labels,
-        works.volume.grid,
-        tuple(p.structure for p in prompts),
-        maps,
-        seconds,
-        dict(zip(names, counts, strict=True)),
-    )
+    return Segmentation(labels, works.volume.grid, tuple(p.structure for p in prompts), maps, seconds)
 
 
 def _view(prompt: Prompt) -> tuple:
@@ -212,12 +205,9 @@ def clean_map(logits: LogitMap, components: str) -> None:
             logits.slices[k] = np.where(wrong, np.int8(FILL * SCALE), logits.slices[k])
 
 
-def _labels(
-    volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, should_stop: ShouldStop
-) -> tuple[np.ndarray, list[int]]:
+def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, should_stop: ShouldStop) -> np.ndarray:
     """The label map on the native grid, streamed: slices of one axis are argmaxed together; other axes are merged
-    in. And how many voxels each map's own mask has."""
-    counts = [0] * len(maps)
+    in."""
     labels = np.zeros(volume.voxels.shape, np.uint8 if len(maps) < 256 else np.uint16)
     axes = sorted({m.work.axis for m in maps})
     best = np.zeros(volume.voxels.shape, np.int8) if len(axes) > 1 else None
@@ -235,7 +225,6 @@ def _labels(
                 found = m.native(index)
                 if found is not None:
                     box, logits = found
-                    counts[value - 1] += int(np.count_nonzero(logits > 0))
                     wins = logits > top[box]
                     out[index][box][wins] = value
                     top[box][wins] = logits[wins]
@@ -244,4 +233,4 @@ def _labels(
             if index % 16 == 0:
                 share = (turn + index / len(out)) / len(axes)
                 on_progress(Progress("export", 0.95 + 0.05 * share, "Writing masks to the volume's grid"))
-    return labels, counts
+    return labels

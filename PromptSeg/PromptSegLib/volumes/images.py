@@ -1,9 +1,10 @@
-"""Any image file that ITK reads, as an array on a grid, or one sentence why not."""
+"""Any image file that PromptSeg reads, as an array on a grid, or one sentence why not."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,85 +13,104 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
 from ..errors import InputError
-from .intact import check_whole, sheared
+from .geometry import grid_at
+from .metaimage import is_metaimage, read_metaimage
+from .nifti import is_nifti, read_nifti
+from .nrrd import is_nrrd, read_nrrd
+from .stream import damaged
 from .volume import Grid
 
-ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr.gz", ".hdr", ".img.gz", ".img")
 _FORMATS = "choose a NIfTI, NRRD or MHA file, or the folder of a DICOM series"
+_FLAT = {"PNGImageIO": "PNG", "JPEGImageIO": "JPEG", "BMPImageIO": "BMP", "TIFFImageIO": "TIFF"}
 
 
 @dataclass(frozen=True)
 class Image:
     """``array`` (K, J, I), or (K, J, I, C) with C values a voxel, of the file's own type, on ``grid``; ``fields`` are
-    the file's key and value pairs.
+    the file's key and value pairs, ``notes`` sentences on what had to be decided.
     """
 
     array: np.ndarray
     grid: Grid
     fields: Mapping[str, str]
+    modality: str = "CT"
+    notes: tuple[str, ...] = ()
+    oriented: bool = True
+    """Whether the file says which way its axes run."""
 
 
-def read_image(path: Path, *, components: bool = False) -> Image:
+def read_image(path: Path, *, components: bool = False, orientation: str | None = None) -> Image:
     """Read one 3-D image file (not DICOM). With ``components``, several values a voxel are allowed.
 
-    Raises :class:`InputError` if the file is missing, damaged, of an unknown format or not a 3-D image.
+    ``orientation``, three letters such as "LPS", counts where the file does not say which way its axes run. Raises
+    :class:`InputError` if the file is missing, damaged, of an unknown format, not a 3-D image, sheared, or does not
+    say where its voxels lie.
     """
     check_readable(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a file", "choose a NIfTI, NRRD or MHA file in it")
-    check_whole(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(os.fspath(path))
-    with quiet():
-        try:
-            kind = sitk.ImageFileReader.GetImageIOFromFileName(os.fspath(path))
-            if kind == "GDCMImageIO":
-                raise InputError(
-                    f"{path.name} is a single DICOM file", "choose the folder that holds all files of its series"
-                )
-            reader.ReadImageInformation()
-            _check_shape(path, reader, components)
-            size = list(reader.GetSize())
-            if len(size) > 3:
-                reader.SetExtractSize(size[:3] + [0] * (len(size) - 3))
-            image = reader.Execute()
-        except RuntimeError as error:
-            raise _input_error(path, str(error)) from error
-    fields = {key: _text(image.GetMetaData(key)) for key in image.GetMetaDataKeys()}
-    return Image(sitk.GetArrayFromImage(image), grid_of(image, path.name), fields)
-
-
-def grid_of(image: sitk.Image, name: str) -> Grid:
-    """The grid of a 3-D SimpleITK image, bit for bit; raises :class:`InputError` if it is none."""
-    numbers = np.array((*image.GetOrigin(), *image.GetSpacing(), *image.GetDirection()))
-    axes = np.reshape(image.GetDirection(), (3, 3))
-    if not np.all(np.isfinite(numbers)) or min(image.GetSpacing()) <= 0 or abs(np.linalg.det(axes)) < 1e-6:
+    name = path.name
+    fields: dict[str, str] = {}
+    try:
+        if is_nrrd(path):
+            array, more, place, fields = read_nrrd(path)
+        elif is_nifti(path):
+            array, more, place = read_nifti(path)
+        elif is_metaimage(path):
+            array, more, place, fields = read_metaimage(path)
+        else:
+            raise _unknown(path)
+    except MemoryError as error:
         raise InputError(
-            f"{name} does not say where its voxels lie: its spacing or direction is not valid", "export it again"
+            f"{name} does not fit into this computer's memory", "crop it or close other programs"
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    size = array.shape[2::-1]
+    if more:
+        frames = " x ".join(str(n) for n in (*size, *more))
+        raise InputError(
+            f"{name} is a sequence with {3 + len(more)} dimensions ({frames})",
+            "save one of its time points as a 3-D volume",
         )
-    i, j, k = image.GetSize()
-    return Grid((i, j, k), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
+    if array.ndim > 3 and not components:
+        raise InputError(
+            f"{name} has {array.shape[3]} values per voxel, such as a colour image or a vector field",
+            "choose a CT volume",
+        )
+    if min(size) == 1 and not components:
+        raise InputError(f"{name} is a single 2-D image, not a volume", "choose a 3-D volume")
+    grid, notes = grid_at(size, place, name, orientation)
+    modality = fields.get("Modality", "").removeprefix("MET_MOD_") or "CT"
+    return Image(array, grid, fields, "CT" if modality == "UNKNOWN" else modality, tuple(notes), place.axes is not None)
 
 
 def check_readable(path: Path) -> None:
-    """Raise :class:`InputError` if there is no such file or folder, it is empty, or it may not be read."""
+    """Raise :class:`InputError` if there is no such file or folder, it is empty, a pipe, or may not be read."""
     try:
         if path.is_dir():
             if next(path.iterdir(), None) is None:
                 raise InputError(f"The folder {path} is empty", "choose the folder that holds the DICOM files")
             return
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise InputError(f"{path} is no ordinary file", "write the image to a file first")
         with path.open("rb") as file:
             first = file.read(1)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}", "check the name and the folder") from error
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read", "ask for permission or copy it to a folder of yours") from error
     except OSError as error:
-        raise InputError(
-            f"{path} could not be read ({error.strerror or error})", "copy it to a local folder"
-        ) from error
+        raise _unreadable(path, error) from error
+    except ValueError as error:  # a zero byte in the name
+        raise InputError(f"There is no file {path}", "check the name and the folder") from error
     if not first:
         raise InputError(f"{path.name} is an empty file", "copy or export it again")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"There is no file {path}", "check the name and the folder")
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read", "ask for permission or copy it to a folder of yours")
+    return InputError(f"{path} could not be read ({error.strerror or error})", "copy it to a local folder")
 
 
 @contextlib.contextmanager
@@ -104,32 +124,40 @@ def quiet() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
-def _check_shape(path: Path, reader: sitk.ImageFileReader, components: bool) -> None:
-    size, count = reader.GetSize(), reader.GetNumberOfComponents()
-    if len(size) == 2 or (len(size) == 3 and size[2] == 1 and not components):
-        raise InputError(f"{path.name} is a single 2-D image, not a volume", "choose a 3-D volume")
-    if any(n > 1 for n in size[3:]):
-        frames = " x ".join(str(n) for n in size)
-        raise InputError(
-            f"{path.name} is a sequence with {len(size)} dimensions ({frames})",
-            "save one of its time points as a 3-D volume",
+def in_utf8(path: Path) -> bool:
+    """Whether a name can be given to ITK: what is not UTF-8 would end the process."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unknown(path: Path) -> InputError:
+    """What a file is that is none of ours."""
+    name = path.name
+    with path.open("rb") as file:
+        start = file.read(132)
+    if start[128:] == b"DICM":
+        return InputError(f"{name} is a single DICOM file", "choose the folder that holds all files of its series")
+    kind = ""
+    if in_utf8(path):
+        with quiet(), contextlib.suppress(RuntimeError):
+            kind = sitk.ImageFileReader.GetImageIOFromFileName(os.fspath(path))
+    if kind in _FLAT:
+        return InputError(f"{name} is a 2-D image ({_FLAT[kind]}), not a volume", "choose a 3-D volume")
+    if kind == "GDCMImageIO":
+        return InputError(f"{name} is a single DICOM file", "choose the folder that holds all files of its series")
+    lowered = name.lower()
+    if kind in ("NiftiImageIO", "MetaImageIO", "NrrdImageIO") and lowered.endswith(ENDINGS) and _binary(start):
+        return damaged(name)
+    if kind and kind not in ("NiftiImageIO", "MetaImageIO", "NrrdImageIO"):
+        return InputError(
+            f"{name} is in a format that PromptSeg does not support ({kind.removesuffix('ImageIO')})",
+            "save it as NRRD, for instance in 3D Slicer",
         )
-    if count > 1 and not components:
-        raise InputError(
-            f"{path.name} has {count} values per voxel, such as a colour image or a vector field", "choose a CT volume"
-        )
+    return InputError(f"{name} is not an image that PromptSeg can read", _FORMATS)
 
 
-def _text(value: str) -> str:
-    """SimpleITK hands bytes that are not UTF-8 back as surrogates; show them as question marks."""
-    return value.encode("utf-8", "replace").decode("utf-8")
-
-
-def _input_error(path: Path, message: str) -> InputError:
-    if "orthonormal" in message:
-        return sheared(path)
-    if "Unable to determine ImageIO" in message:
-        return InputError(f"{path.name} is not an image that PromptSeg can read", _FORMATS)
-    if "allocate" in message or "bad_alloc" in message:
-        return InputError(f"{path.name} does not fit into this computer's memory", "crop it or close other programs")
-    return InputError(f"{path.name} is damaged or was not copied completely", "copy or export it again")
+def _binary(start: bytes) -> bool:
+    return any(byte < 9 for byte in start)

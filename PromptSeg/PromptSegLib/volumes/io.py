@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import InputError
 from .atomic import PathLike, check_writable
-from .dicom import read_series
+from .dicom import is_multiframe, read_series
+from .geometry import parse_orientation
 from .images import ENDINGS, check_readable, read_image
 from .labels import LabelMap, read_labels
 from .volume import Volume
@@ -31,17 +32,24 @@ __all__ = [
 ]
 
 
-def read_volume(path: PathLike) -> Volume:
-    """Read a CT: a NIfTI, NRRD or MHA file, or a folder with one DICOM series (``folder#SeriesInstanceUID`` picks one
-    of several).
+def read_volume(path: PathLike, orientation: str | None = None) -> Volume:
+    """Read a CT: a NIfTI, NRRD or MHA file, an Enhanced CT file, or a folder with one DICOM series
+    (``folder#SeriesInstanceUID`` picks one of several).
 
     Voxels are (K, J, I) in HU, int16 where the file holds whole numbers that fit, else float32; the grid is the file's,
-    bit for bit as SimpleITK reports it. Raises :class:`InputError` for anything that is not a finite, non-constant 3-D
-    image.
+    bit for bit as SimpleITK reports it, unless the file contradicts itself: :attr:`Volume.notes` says what was taken.
+    ``orientation``, the directions in which the voxel indices I, J and K grow (such as "LPS"), counts for a file that
+    does not say them. Raises :class:`InputError` for anything that is not a finite, non-constant 3-D image, and for a
+    file without orientation when none is given.
     """
     file, series = _split(path)
-    image = read_series(file, series) if file.is_dir() else read_image(file)
-    volume = Volume(_compact(image.array), image.grid, _name(file))
+    if orientation is not None:
+        parse_orientation(orientation)
+    if file.is_dir() or is_multiframe(file):
+        image = read_series(file, series)
+    else:
+        image = read_image(file, orientation=orientation)
+    volume = Volume(_compact(image.array), image.grid, _name(file), image.modality, image.notes)
     _ = volume.range_hu  # raises for a constant image and for values that are no numbers
     return volume
 
@@ -60,7 +68,7 @@ def _split(path: PathLike) -> tuple[Path, str]:
 
 
 def _name(path: Path) -> str:
-    name = path.resolve().name
+    name = path.resolve().name.encode("utf-8", "replace").decode("utf-8")
     for ending in ENDINGS:
         if name.lower().endswith(ending):
             return name[: -len(ending)] or name

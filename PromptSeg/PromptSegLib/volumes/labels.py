@@ -13,9 +13,11 @@ from ..errors import GridError, InputError
 from ..prompts.structure import Structure
 from .atomic import PathLike
 from .images import Image, read_image
+from .preprocess import nearest_axes
 from .segnrrd import Segment, is_fractional, is_segmentation, segments_in
 from .volume import Grid
 
+_NEARLY = 0.01
 _RESAMPLE = (
     "resample it to the image's grid, for instance with Resample Image (BRAINS), nearest neighbour, in 3D Slicer"
 )
@@ -38,10 +40,7 @@ class LabelMap:
     @cached_property
     def values(self) -> tuple[int, ...]:
         """The label values that are in the map, named or painted, in ascending order."""
-        there = np.zeros(int(self.array.max(initial=0)) + 1, bool)
-        for plane in self.array:
-            there[plane] = True
-        return tuple(sorted({int(v) for v in np.flatnonzero(there)} - {0} | set(self.names)))
+        return tuple(sorted(set(painted(self.array)) | set(self.names)))
 
     @property
     def overlapping(self) -> bool:
@@ -49,28 +48,16 @@ class LabelMap:
         return len(self.layers) > 1
 
     def value_of(self, which: int | str) -> int:
-        """The value of a label given by value or by name, whose case only counts where several segments share it;
-        raises :class:`InputError` if there is none, or several.
-        """
+        """The value of a label given by value or by name; raises :class:`InputError` if there is none."""
         if isinstance(which, str):
             wanted = which.strip().casefold()
-            found = [value for value, one in self.names.items() if one.name.strip().casefold() == wanted]
-            if len(found) > 1:
-                exactly = [value for value in found if self.names[value].name.strip() == which.strip()]
-                found = exactly if len(exactly) == 1 else found
+            found = [value for value, one in self.names.items() if one.name.casefold() == wanted]
         else:
-            found = [which] if which in self.names or which in self.values else []
+            found = [which] if which in self.values else []
         if not found:
-            asked = f"'{which}'" if isinstance(which, str) else which
-            there = ", ".join(f"{v} ('{self.names[v].name}')" if v in self.names else str(v) for v in self.values)
+            there = ", ".join(f"{v} ({self.names[v].name})" if v in self.names else str(v) for v in self.values)
             raise InputError(
-                f"{self.name} has no label {asked}", f"choose one of {there}" if there else "it has no labels at all"
-            )
-        if len(found) > 1:
-            listed = ", ".join(map(str, found))
-            raise InputError(
-                f"{len(found)} segments of {self.name} are called '{which}' (labels {listed})",
-                f"name the one that is meant by its value, for example {found[0]}",
+                f"{self.name} has no label {which}", f"choose one of {there}" if there else "it has no labels at all"
             )
         return found[0]
 
@@ -83,15 +70,24 @@ class LabelMap:
         return self.array == value
 
 
-def read_labels(path: PathLike, like: Grid | None = None) -> LabelMap:
+def painted(array: np.ndarray) -> list[int]:
+    """The values but 0 in an array (K, J, I) of uint8 or uint16, in ascending order; without sorting its voxels."""
+    found = np.zeros(np.iinfo(array.dtype).max + 1, bool)
+    for plane in array:
+        found[plane] = True
+    return [int(v) for v in np.flatnonzero(found) if v]
+
+
+def read_labels(path: PathLike, like: Grid | None = None, orientation: str | None = None) -> LabelMap:
     """Read a label map or a 3D Slicer segmentation (``.seg.nrrd``).
 
     With ``like``, the result lies on that grid: a segmentation that Slicer cropped is put where it belongs, anything
-    else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. Raises :class:`InputError`
-    for values that are not whole numbers from 0 to 65535.
+    else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. ``orientation`` is that of
+    :func:`~PromptSegLib.volumes.io.read_volume`. Values within 0.01 of a whole number are that: other tools write
+    0.99997. Raises :class:`InputError` for values that are not whole numbers from 0 to 65535.
     """
     file = Path(path).expanduser()
-    image = read_image(file, components=True)
+    image = read_image(file, components=True, orientation=orientation)
     if image.array.ndim == 4 and not is_segmentation(image.fields):
         raise InputError(
             f"{file.name} has {image.array.shape[3]} values per voxel", "choose a label map with one number per voxel"
@@ -102,10 +98,11 @@ def read_labels(path: PathLike, like: Grid | None = None) -> LabelMap:
         )
     stack = image.array[..., np.newaxis] if image.array.ndim == 3 else image.array
     layers = [_whole_numbers(stack[..., c], file.name) for c in range(stack.shape[3])]
-    segments = segments_in(image.fields) if is_segmentation(image.fields) else []
+    segments = segments_in(image.fields, len(layers)) if is_segmentation(image.fields) else []
+    _check_segments(segments, file.name)
     grid = image.grid
     if like is not None:
-        if grid.matches(like):
+        if grid.matches(like) or (not image.oriented and _same_but_for_the_place(grid, like)):
             grid = like
         elif segments or is_segmentation(image.fields):
             layers = _placed(layers, image, like, file.name)
@@ -113,6 +110,21 @@ def read_labels(path: PathLike, like: Grid | None = None) -> LabelMap:
         else:
             raise GridError(f"{file.name} is on another grid than the image: {differences(grid, like)}", _RESAMPLE)
     return _label_map(layers, grid, segments, file.name)
+
+
+def _same_but_for_the_place(grid: Grid, like: Grid) -> bool:
+    """Whether a grid that a file told nothing of, and a user the orientation, may be another."""
+    size = grid.spacing == (1.0, 1.0, 1.0) or np.allclose(grid.spacing, like.spacing, rtol=1e-3, atol=0)
+    return grid.size == like.size and size and nearest_axes(grid) == nearest_axes(like)
+
+
+def _check_segments(segments: list[Segment], name: str) -> None:
+    for one in segments:
+        if not 1 <= one.value <= np.iinfo(np.uint16).max:
+            raise InputError(
+                f"{name} gives the segment '{one.structure.name}' the label {one.value}, which no label map can hold",
+                "number the labels from 1 to 65535",
+            )
 
 
 def differences(grid: Grid, other: Grid) -> str:
@@ -178,23 +190,29 @@ def _placed(layers: list[np.ndarray], image: Image, like: Grid, name: str) -> li
 
 def _whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
     """The labels as uint8, or uint16 where values need it; checked slice by slice."""
-    highest = 0.0
+    highest = 0
     for plane in array:
         low, high = float(plane.min()), float(plane.max())
         if not (np.isfinite(low) and np.isfinite(high)) or (
-            plane.dtype.kind == "f" and np.any(plane != np.round(plane))
+            plane.dtype.kind == "f" and np.abs(plane - np.round(plane)).max() > _NEARLY
         ):
             raise InputError(
                 f"{name} is no label map: its values are not whole numbers", "choose a label map, not an image"
             )
-        if low < 0:
+        if low < -_NEARLY:
             raise InputError(
                 f"{name} is no label map: it has the negative value {low:g}", "choose a label map, not an image"
             )
         if high > np.iinfo(np.uint16).max:
             raise InputError(f"{name} has the label {high:g}", "number the labels from 1 to 65535")
-        highest = max(highest, high)
-    return np.ascontiguousarray(array).astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
+        highest = max(highest, round(high))
+    kind = np.uint8 if highest <= 255 else np.uint16
+    if array.dtype.kind != "f":
+        return np.ascontiguousarray(array).astype(kind, copy=False)
+    out = np.empty(array.shape, kind)
+    for to, plane in zip(out, array, strict=True):
+        to[:] = np.round(plane)
+    return out
 
 
 def _times(numbers: tuple[float, ...]) -> str:

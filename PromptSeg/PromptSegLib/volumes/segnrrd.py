@@ -6,12 +6,14 @@ map with ``Segment{N}_...`` keys, in several layers along a leading list axis wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..prompts.structure import Structure
 from ..prompts.terminology import entry_string, parse_entry
 
+_NUMBER = re.compile(r"Segment([0-9]{1,6})_")
 _GREY = (0.5, 0.5, 0.5)
 _TAG = "TerminologyEntry"
 
@@ -27,7 +29,7 @@ class Segment:
 
 def is_segmentation(fields: Mapping[str, str]) -> bool:
     """Whether a file's key and value pairs are those of a Slicer segmentation."""
-    return any(key.startswith(("Segment0_", "Segmentation_")) for key in fields)
+    return any(_NUMBER.match(key) or key.startswith("Segmentation_") for key in fields)
 
 
 def is_fractional(fields: Mapping[str, str]) -> bool:
@@ -36,21 +38,24 @@ def is_fractional(fields: Mapping[str, str]) -> bool:
     return any(fields.get(name, "").startswith("Fractional") for name in names)
 
 
-def segments_in(fields: Mapping[str, str]) -> list[Segment]:
-    """The segments that a file's key and value pairs describe, in their order.
+def segments_in(fields: Mapping[str, str], layers: int) -> list[Segment]:
+    """The segments that the key and value pairs of a file with ``layers`` layers describe, in the order of their
+    numbers, whichever those are.
 
     Files of old Slicer versions name neither layer nor value: there, each segment has a layer of its own and the value
-    1.
+    1. Where other tools leave them out of a file with one layer, segments count from 1 in their order.
     """
     found: list[Segment] = []
-    while f"Segment{len(found)}_ID" in fields or f"Segment{len(found)}_Name" in fields:
-        key = f"Segment{len(found)}_"
+    numbers = sorted({int(match[1]) for match in map(_NUMBER.match, fields) if match})
+    for number in numbers:
+        key = f"Segment{number}_"
         name = fields.get(key + "Name") or fields.get(key + "ID") or f"segment {len(found) + 1}"
         tags = dict(tag.split(":", 1) for tag in fields.get(key + "Tags", "").split("|") if ":" in tag)
         category, code, modifier = parse_entry(tags.get(_TAG, ""))
         structure = Structure(name, code, _colour(fields.get(key + "Color", "")), category, modifier)
-        layer = _whole(fields.get(key + "Layer", ""), len(found))
-        found.append(Segment(structure, _whole(fields.get(key + "LabelValue", ""), 1), layer))
+        layer = _whole(fields.get(key + "Layer", ""), len(found) if layers > 1 else 0)
+        value = _whole(fields.get(key + "LabelValue", ""), 1 if layers > 1 else len(found) + 1)
+        found.append(Segment(structure, value, layer))
     return found
 
 

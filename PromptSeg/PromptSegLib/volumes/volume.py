@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
@@ -21,7 +22,13 @@ NOT_NUMBERS = (
     "holds values that are not numbers (NaN or infinite)",
     "set them to -1024, which is air, and save it again",
 )
+_ROUNDING = 1e-6
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def _digest(size: tuple[int, int, int], matrix: list[float]) -> str:
+    text = repr((size, [matrix[n : n + 4] for n in range(0, 16, 4)]))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,17 @@ class Grid:
 
     @property
     def digest(self) -> str:
-        """A short name for this grid: equal for grids that agree to a micrometre."""
-        text = repr((self.size, np.round(self.ijk_to_ras, 3).tolist()))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """A short name for this grid, as files have it. Two readings of one grid may differ in it, by a last bit at the
+        edge of rounding or by the sign of a zero: ask :meth:`has_digest`, or better :meth:`matches`."""
+        return _digest(self.size, np.round(self.ijk_to_ras, 3).ravel().tolist())
+
+    def has_digest(self, text: str) -> bool:
+        """Whether ``text`` is the digest of this grid, or of one that differs by rounding noise (1e-6 mm)."""
+        ways = []
+        for value in self.ijk_to_ras[:3].ravel().tolist():
+            sides = {round(value - _ROUNDING, 3), round(value + _ROUNDING, 3)}
+            ways.append([v for v in sides if v] + ([0.0, -0.0] if 0.0 in sides else []))
+        return any(_digest(self.size, [*one, 0.0, 0.0, 0.0, 1.0]) == text for one in product(*ways))
 
     def matches(self, other: Grid, tolerance_mm: float = 0.01) -> bool:
         """Whether every corner voxel of both grids coincides within ``tolerance_mm``."""
@@ -131,8 +146,8 @@ class Volume:
 
     @cached_property
     def tissue_hu(self) -> tuple[float, float]:
-        """Least and greatest value from -1024 to 3071 HU: what padding and metal do not change. As :attr:`range_hu`
-        where that holds nothing else, or no value is in there."""
+        """Least and greatest value from -1024 to 3071 HU, which padding and metal do not change; :attr:`range_hu` where
+        no value lies in there."""
         low, high = self.range_hu
         if low >= LOWEST_HU and high <= HIGHEST_HU:
             return low, high

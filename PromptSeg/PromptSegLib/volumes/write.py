@@ -10,6 +10,7 @@ from ..errors import GridError
 from ..prompts.structure import Structure
 from .atomic import PathLike, known_ending, replacing
 from .encode import write_mha, write_nifti, write_nrrd
+from .labels import painted
 from .segnrrd import Segment, fields_of
 from .volume import Grid
 
@@ -30,8 +31,8 @@ def write_labels(path: PathLike, labels: np.ndarray, grid: Grid, structures: Map
     array = _small(labels, grid)
     with replacing(path) as file:
         if ending.endswith("nrrd"):
-            present = {int(v) for plane in array for v in np.unique(plane)} - {0}
-            segments = [Segment(structures.get(v) or _unnamed(v), v) for v in sorted(present | set(structures))]
+            present = sorted(set(painted(array)) | set(structures))
+            segments = [Segment(structures.get(v) or _unnamed(v), v) for v in present]
             write_nrrd(file, [array], grid, fields_of(segments, grid.size))
         elif ending == ".mha":
             write_mha(file, array, grid)

@@ -126,8 +126,11 @@ def test_refuses_uneven_slices_and_warns_of_nearly_even_ones(tmp_path, write_ser
     uneven = [ORIGIN + z * normal for z in (0, 2.5, 5, 8.4, 10.9, 13.4)]
     assert "not evenly spaced" in _said(write_series(tmp_path / "a", stored, positions=uneven))
     nearly = [ORIGIN + z * normal for z in (0, 2.5, 5.1, 7.6, 10.1, 12.6)]
-    with pytest.warns(UserWarning, match="slightly uneven"):
-        read_volume(write_series(tmp_path / "b", stored, positions=nearly))
+    volume = read_volume(write_series(tmp_path / "b", stored, positions=nearly))
+    (note,) = volume.notes
+    assert "slightly uneven: 2.6 mm between" in note
+    assert "2.5 mm elsewhere; 2.52 mm was taken" in note
+    assert volume.grid.spacing[2] == pytest.approx(2.52)
 
 
 def test_refuses_two_time_points_in_one_series(tmp_path, write_series, stored):

@@ -1,0 +1,397 @@
+"""One DICOM file: its elements, and its pixels as they are stored.
+
+Read here, because what is needed lies in nested sequences (Enhanced CT), and because GDCM inverts MONOCHROME1, leaves
+out damaged files without a word and cannot take every file name. It decodes what is compressed. The format: DICOM
+PS3.5.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
+
+from .images import quiet
+
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_IMPLICIT, _BIG, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_EXPLICIT = "1.2.840.10008.1.2.1"
+_JPEG2000 = "1.2.840.10008.1.2.4.9"  # and one digit
+_PLAIN = {_IMPLICIT, _EXPLICIT, _BIG, _DEFLATED}
+_PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
+# Sequences that must be known as such where a file does not give the type of its elements.
+_SEQUENCES = {0x52009229, 0x52009230, 0x00209111, 0x00209113, 0x00209116, 0x00289110, 0x00289145}
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_FIRST_TYPES = (b"UL", b"CS", b"DA", b"UI", b"OB", b"SH")
+_LONGEST = 1 << 16
+_DEEPEST, _MOST = 12, 2_000_000
+
+SOP_CLASS, SOP_INSTANCE, MODALITY, IMAGE_TYPE = 0x00080016, 0x00080018, 0x00080060, 0x00080008
+SERIES, SERIES_TEXT, FRAMES = 0x0020000E, 0x0008103E, 0x00280008
+POSITION, ORIENTATION, PIXEL_SPACING = 0x00200032, 0x00200037, 0x00280030
+ROWS, COLUMNS, SAMPLES, PHOTOMETRIC = 0x00280010, 0x00280011, 0x00280002, 0x00280004
+ALLOCATED, STORED, HIGH_BIT, SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
+INTERCEPT, SLOPE = 0x00281052, 0x00281053
+SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
+
+
+class NotWhole(Exception):  # noqa: N818 - a finding about a file, turned into a sentence by whoever asked
+    """The file ends, or makes no sense, before its elements do."""
+
+
+@dataclass
+class Elements:
+    """Elements by tag: the raw bytes of values, and nested ones of sequences."""
+
+    values: dict[int, bytes] = field(default_factory=dict)
+    sequences: dict[int, list[Elements]] = field(default_factory=dict)
+    big: bool = False
+
+    def text(self, tag: int) -> str:
+        """The value as text; empty if there is none."""
+        return self.values.get(tag, b"").decode("latin-1").strip("\0 \t\r\n")
+
+    def numbers(self, tag: int) -> list[float] | None:
+        """The numbers of a decimal string; None if there are none or they are none."""
+        try:
+            return [float(part) for part in self.text(tag).split("\\")]
+        except ValueError:
+            return None
+
+    def whole(self, tag: int, otherwise: int | None = None) -> int | None:
+        """An unsigned short, or the number in an integer string; ``otherwise`` if there is none."""
+        raw = self.values.get(tag, b"")
+        if tag == FRAMES:
+            try:
+                return int(self.text(tag))
+            except ValueError:
+                return otherwise
+        return struct.unpack_from(">H" if self.big else "<H", raw)[0] if len(raw) >= 2 else otherwise
+
+
+@dataclass
+class DicomFile:
+    """A file's elements, and where its pixels are: (tag, place, length) or None."""
+
+    path: Path
+    syntax: str
+    elements: Elements
+    pixels: tuple[int, int, int] | None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM does."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    if start[128:] == b"DICM":
+        return True
+    # Old files have no preamble: the first element is of group 2 or 8, and short.
+    first = start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0"
+    return first and (start[4:6] in _FIRST_TYPES or 0 < int.from_bytes(start[4:8], "little") < 256)
+
+
+def read_elements(path: Path) -> DicomFile:
+    """The elements of a file, without its pixels. Raises :class:`NotWhole`, or ``OSError``."""
+    with path.open("rb") as file:
+        return _Parser(path, file).read()
+
+
+class _Parser:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        self.end = path.stat().st_size
+        self.count = 0
+        self.pixels: tuple[int, int, int] | None = None
+        self.explicit, self.big = True, False
+
+    def read(self) -> DicomFile:
+        start = self.file.read(132)
+        self.file.seek(132 if start[128:] == b"DICM" else 0)
+        meta = Elements()
+        place = self.file.tell()
+        while self.file.tell() < self.end:
+            place = self.file.tell()
+            head = self.file.read(2)
+            self.file.seek(place)
+            if head != b"\x02\0":
+                break
+            self._element(meta, 0)
+        syntax = meta.text(0x00020010) or self._guess(place)
+        self.explicit, self.big = syntax != _IMPLICIT, syntax == _BIG
+        if syntax == _DEFLATED:
+            self.file = _inflated(self.file)
+            self.end = len(self.file.getbuffer())
+        elements = Elements(big=self.big)
+        while self.pixels is None and self.file.tell() < self.end:
+            self._element(elements, 0)
+        if not elements.values:
+            raise NotWhole
+        return DicomFile(self.path, syntax, elements, self.pixels)
+
+    def _guess(self, place: int) -> str:
+        self.file.seek(place)
+        head = self.file.read(6)
+        self.file.seek(place)
+        return _EXPLICIT if head[4:6].isalpha() and head[4:6].isupper() else _IMPLICIT
+
+    def _take(self, count: int) -> bytes:
+        found = self.file.read(count)
+        if len(found) < count:
+            raise NotWhole
+        return found
+
+    def _tag(self) -> int:
+        group, element = struct.unpack(">HH" if self.big else "<HH", self._take(4))
+        return int(group) << 16 | int(element)
+
+    def _head(self) -> tuple[int, bytes, int]:
+        """Tag, type and length of the next element."""
+        self.count += 1
+        if self.count > _MOST:
+            raise NotWhole
+        order = ">" if self.big else "<"
+        tag = self._tag()
+        if tag >> 16 == 0xFFFE or not self.explicit:
+            return tag, b"", struct.unpack(order + "I", self._take(4))[0]
+        kind = self._take(2)
+        if kind in _LONG:
+            self._take(2)
+            return tag, kind, struct.unpack(order + "I", self._take(4))[0]
+        if not (kind.isalpha() and kind.isupper()):
+            raise NotWhole
+        return tag, kind, struct.unpack(order + "H", self._take(2))[0]
+
+    def _element(self, into: Elements, depth: int) -> int:
+        """Read one element into ``into``; gives its tag."""
+        tag, kind, length = self._head()
+        if tag >> 16 == 0xFFFE:
+            return tag
+        if tag in _PIXELS and depth == 0:
+            self.pixels = (tag, self.file.tell(), length)
+            return tag
+        if kind == b"SQ" or length == _UNDEFINED or (not kind and tag in _SEQUENCES):
+            # A sequence of unknown type is written without types.
+            before, self.explicit = self.explicit, self.explicit and kind != b"UN"
+            into.sequences[tag] = self._sequence(length, depth + 1)
+            self.explicit = before
+            return tag
+        if self.file.tell() + length > self.end:
+            raise NotWhole
+        if length > _LONGEST:
+            self.file.seek(length, os.SEEK_CUR)
+        else:
+            into.values[tag] = self._take(length)
+        return tag
+
+    def _sequence(self, length: int, depth: int) -> list[Elements]:
+        if depth > _DEEPEST:
+            raise NotWhole
+        stop = self.file.tell() + length if length != _UNDEFINED else _UNDEFINED
+        found = []
+        while self.file.tell() < stop:
+            tag, _, size = self._head()
+            if tag == _SEQUENCE_END:
+                break
+            if tag != _ITEM:
+                raise NotWhole
+            item = Elements(big=self.big)
+            end = self.file.tell() + size if size != _UNDEFINED else _UNDEFINED
+            while self.file.tell() < end:
+                if self._element(item, depth) == _ITEM_END:
+                    break
+            found.append(item)
+        return found
+
+
+def _inflated(file: BinaryIO) -> io.BytesIO:
+    try:
+        return io.BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), 1 << 32))
+    except zlib.error as error:
+        raise NotWhole from error
+
+
+def stored_pixels(one: DicomFile) -> np.ndarray:
+    """The pixels of all frames (frames, rows, columns) as they are stored, whatever the file says of how to show them.
+
+    Raises :class:`NotWhole` where bytes are missing or nobody can decode them.
+    """
+    of = one.elements
+    rows, columns, frames = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
+    if not rows or not columns or not frames or frames < 1 or one.pixels is None:
+        raise NotWhole
+    tag, place, length = one.pixels
+    bits, signed = of.whole(ALLOCATED) or 0, bool(of.whole(SIGNED, 0))
+    shape = (frames, rows, columns)
+    if one.syntax not in _PLAIN or length == _UNDEFINED:
+        found = _decoded(one, shape, bits, signed)
+    else:
+        kind = _PIXELS[tag] or {8: "u1", 16: "u2", 32: "u4"}.get(bits)
+        if kind is None:
+            raise NotWhole
+        dtype = np.dtype((">" if one.syntax == _BIG else "<") + kind)
+        size = frames * rows * columns * dtype.itemsize
+        with one.path.open("rb") as file:
+            if one.syntax == _DEFLATED:
+                data = _inflated_body(file)[place : place + size]
+            else:
+                file.seek(place)
+                data = file.read(size)
+        if len(data) < size:
+            raise NotWhole
+        found = np.frombuffer(data, dtype).reshape(shape)
+        found = found.astype(dtype.newbyteorder("="))
+        if dtype.kind == "u":
+            found = _without_overlay(found, of, bits, signed)
+    return found
+
+
+def _inflated_body(file: BinaryIO) -> bytes:
+    """What follows the meta elements of a deflated file."""
+    file.seek(132)
+    while True:
+        place = file.tell()
+        head = file.read(8)
+        if head[:2] != b"\x02\0":
+            break
+        if head[4:6] in _LONG:
+            file.seek(struct.unpack("<I", file.read(4))[0], os.SEEK_CUR)
+        else:
+            file.seek(struct.unpack("<H", head[6:8])[0], os.SEEK_CUR)
+    file.seek(place)
+    return _inflated(file).getvalue()
+
+
+def _without_overlay(pixels: np.ndarray, of: Elements, bits: int, signed: bool) -> np.ndarray:
+    """Only the bits that are stored, of which the highest may be a sign; in others, old files hide drawings."""
+    stored = of.whole(STORED) or bits
+    high = of.whole(HIGH_BIT, stored - 1)
+    if not 1 <= stored <= bits or high is None or not stored - 1 <= high < bits:
+        stored, high = bits, bits - 1
+    if stored < bits or signed:
+        # Up to the highest bit, then down again, with the sign or with zeros.
+        pixels = pixels << np.array(bits - 1 - high, pixels.dtype)
+        if signed:
+            pixels = pixels.view(f"i{bits // 8}")
+        pixels = pixels >> np.array(bits - stored, pixels.dtype)
+    return pixels
+
+
+def _fragments(one: DicomFile, file: BinaryIO) -> Iterator[bytes]:
+    """The pieces of encapsulated pixels, the table of offsets first; raises :class:`NotWhole` if the end is missing."""
+    if one.pixels is None:
+        raise NotWhole
+    file.seek(one.pixels[1])
+    while True:
+        head = file.read(8)
+        if len(head) < 8:
+            raise NotWhole
+        group, element, length = struct.unpack("<HHI", head)
+        tag = group << 16 | element
+        if tag == _SEQUENCE_END:
+            return
+        piece = file.read(length)
+        if tag != _ITEM or len(piece) < length:
+            raise NotWhole
+        yield piece
+
+
+def _check_jpeg2000(data: bytes, rows: int, columns: int) -> None:
+    """Raise :class:`NotWhole` for a codestream that ends early or has another size: its decoder would take gigabytes
+    before it notices."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(data) < start + 24:
+        raise NotWhole
+    wide, tall, left, top = struct.unpack_from(">IIII", data, start + 8)
+    if (wide - left, tall - top) != (columns, rows):
+        raise NotWhole
+    place = start + 2
+    while place + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, place)
+        if marker == 0xFFD9:
+            return
+        if marker == 0xFF90:  # a part of a tile, which says how long it is; 0 is up to the end
+            if place + 12 > len(data):
+                raise NotWhole
+            (whole,) = struct.unpack_from(">I", data, place + 6)
+            if whole == 0:
+                if b"\xff\xd9" in data[-3:]:
+                    return
+                raise NotWhole
+            if whole < 14:
+                raise NotWhole
+            place += whole
+        elif marker >= 0xFF4F and length >= 2:
+            place += 2 + length
+        else:
+            raise NotWhole
+    if data[place : place + 2] != b"\xff\xd9":
+        raise NotWhole
+
+
+def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: bool) -> np.ndarray:
+    """What GDCM makes of compressed pixels, handed to it in a file of our own that says nothing else."""
+    frames, rows, columns = shape
+    with one.path.open("rb") as file:
+        pieces = list(_fragments(one, file))
+    if len(pieces) < 2:
+        raise NotWhole
+    if one.syntax.startswith(_JPEG2000):
+        if len(pieces) - 1 == frames:
+            for piece in pieces[1:]:
+                _check_jpeg2000(piece, rows, columns)
+        elif frames == 1:
+            _check_jpeg2000(b"".join(pieces[1:]), rows, columns)
+    with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, quiet():
+        path = Path(folder) / "a.dcm"
+        path.write_bytes(_file_of(one, pieces, shape, bits, signed))
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(os.fspath(path))
+        try:
+            image = reader.Execute()
+        except (RuntimeError, MemoryError) as error:
+            raise NotWhole from error
+    found = sitk.GetArrayFromImage(image).reshape(-1, *sitk.GetArrayViewFromImage(image).shape[-2:])
+    if found.shape != shape:
+        raise NotWhole
+    return found
+
+
+def _file_of(one: DicomFile, pieces: list[bytes], shape: tuple[int, int, int], bits: int, signed: bool) -> bytes:
+    of = one.elements
+    stored = of.whole(STORED) or bits
+    kind = "1.2.840.10008.5.1.4.1.1.7" if shape[0] == 1 else "1.2.840.10008.5.1.4.1.1.7.3"
+
+    def element(tag: int, vr: bytes, value: bytes) -> bytes:
+        value += b"\0" * (len(value) % 2) if vr in (b"UI", b"OB") else b" " * (len(value) % 2)
+        head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr
+        return head + (struct.pack("<HI", 0, len(value)) if vr in _LONG else struct.pack("<H", len(value))) + value
+
+    meta = element(0x00020001, b"OB", b"\0\1") + element(0x00020002, b"UI", kind.encode())
+    meta += element(0x00020003, b"UI", b"1.2.3.4") + element(0x00020010, b"UI", one.syntax.encode())
+    numbers: Mapping[int, int] = {
+        ROWS: shape[1], COLUMNS: shape[2], ALLOCATED: bits, STORED: stored,
+        HIGH_BIT: of.whole(HIGH_BIT, stored - 1) or stored - 1, SIGNED: int(signed),
+    }  # fmt: skip
+    body = element(SOP_CLASS, b"UI", kind.encode()) + element(SOP_INSTANCE, b"UI", b"1.2.3.4")
+    body += element(MODALITY, b"CS", b"OT") + element(SAMPLES, b"US", struct.pack("<H", 1))
+    body += element(PHOTOMETRIC, b"CS", b"MONOCHROME2")
+    if shape[0] > 1:
+        body += element(FRAMES, b"IS", str(shape[0]).encode())
+    body += b"".join(element(tag, b"US", struct.pack("<H", number)) for tag, number in numbers.items())
+    data = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(piece)) + piece for piece in pieces)
+    pixels = (
+        struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, _UNDEFINED) + data + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    )
+    length = element(0x00020000, b"UL", struct.pack("<I", len(meta)))
+    return b"\0" * 128 + b"DICM" + length + meta + body + pixels

@@ -1,0 +1,124 @@
+"""Voxels from the bytes of a file: plain, gzip, zlib, bzip2 or text, whole or not at all.
+
+What is missing must never become air, and a header that promises more than its file can hold must not ask for memory.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import math
+import zlib
+from collections.abc import Sequence
+from typing import IO, Protocol
+
+import numpy as np
+
+from ..errors import InputError
+
+_CHUNK = 1 << 22
+_DEFLATE, _BZIP2 = 1032, 50_000  # the most that these can pack into one byte, and more
+
+
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Inflated:
+    """A zlib stream as a file that can only be read; ``eof`` tells whether its end was reached."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._unpacker = file, zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream came to its end."""
+        return self._unpacker.eof
+
+    def read(self, size: int = _CHUNK, /) -> bytes:
+        """At most ``size`` bytes; none at the end of the stream or of the file."""
+        while not self._unpacker.eof:
+            given = self._unpacker.unconsumed_tail or self._file.read(_CHUNK)
+            found = self._unpacker.decompress(given, size)
+            if found or not given:
+                return found
+        return b""
+
+
+def damaged(name: str) -> InputError:
+    """The error for a file whose end is missing or whose bytes changed."""
+    return InputError(f"{name} is damaged or was not copied completely", "copy or export it again")
+
+
+def empty_array(name: str, shape: Sequence[int], dtype: np.dtype, available: int, packing: str) -> np.ndarray:
+    """An array for what a file with ``available`` bytes of voxels promises. Raises :class:`InputError` if it cannot
+    hold that much, or memory cannot."""
+    most = {"zlib": _DEFLATE, "gzip": _DEFLATE, "bzip2": _BZIP2, "text": 1}.get(packing, 1)
+    per = 1 if packing == "text" else dtype.itemsize
+    if math.prod(shape) * per > available * most:
+        raise damaged(name)
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name} does not fit into this computer's memory", "crop it or close other programs"
+        ) from error
+
+
+def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip: int = 0) -> None:
+    """Fill a contiguous array with the bytes of ``file``, of which ``skip`` are left out once they are unpacked.
+
+    ``packing`` is "" (plain), "gzip", "zlib", "bzip2", "text" or "hex". Raises :class:`InputError` for a file that is
+    cut short or does not fit its checksum; what follows a complete stream does no harm.
+    """
+    if packing in ("text", "hex"):
+        _fill_from_text(name, array, file.read(), packing)
+        return
+    stream: _Readable
+    if packing == "gzip":
+        stream = gzip.GzipFile(fileobj=file, mode="rb")
+    elif packing == "zlib":
+        stream = Inflated(file)
+    elif packing == "bzip2":
+        stream = bz2.BZ2File(file)
+    else:
+        stream = file
+    view = array.reshape(-1).view(np.uint8)
+    done = 0
+    try:
+        while skip > 0:
+            found = len(stream.read(min(_CHUNK, skip)))
+            if not found:
+                raise damaged(name)
+            skip -= found
+        while done < len(view):
+            chunk = stream.read(min(_CHUNK, len(view) - done))
+            if not chunk:
+                raise damaged(name)
+            view[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            done += len(chunk)
+        if packing:
+            while stream.read(_CHUNK):  # to the checksum
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        # Bytes after a complete stream are harmless; a checksum that does not fit is not.
+        if done < len(view) or "CRC" in str(error) or "length" in str(error) or isinstance(error, zlib.error):
+            raise damaged(name) from error
+
+
+def _fill_from_text(name: str, array: np.ndarray, data: bytes, packing: str) -> None:
+    try:
+        if packing == "hex":
+            found = np.frombuffer(bytes.fromhex(data.decode("ascii")), array.dtype)
+        else:
+            found = np.array(data.replace(b",", b" ").split()).astype(array.dtype)
+        array.reshape(-1)[:] = found[: array.size]
+    except (ValueError, UnicodeDecodeError, OverflowError) as error:
+        raise damaged(name) from error
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The same values in this machine's byte order; swapped in place."""
+    if array.dtype.isnative:
+        return array
+    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
