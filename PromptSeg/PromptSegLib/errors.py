@@ -7,13 +7,19 @@ Anything else that escapes is a defect of ours.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def few(names: Sequence[object], most: int = 3) -> str:
     """The first names, and how many more there are: what fits into a sentence."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def quoted(names: Iterable[object], most: int = 12) -> str:
+    """Names in quotation marks, for a sentence: they may hold commas, colons and full stops themselves."""
+    marked = [f'"{name}"' if "'" in str(name) else f"'{name}'" for name in names]
+    return few(marked, most)
 
 
 def _printable(text: str) -> str:
@@ -72,6 +78,7 @@ _SYSTEM_PROBLEMS = {
     errno.EACCES: ("A file or folder may not be used", "check its permissions"),
     errno.EPERM: ("A file or folder may not be used", "check its permissions"),
     errno.EROFS: ("The disk may only be read", "choose another folder"),
+    errno.ENAMETOOLONG: ("A file name is too long", "choose a shorter one"),
 }
 
 

@@ -28,6 +28,7 @@ class Console:
     def __init__(self, json_lines: bool = False) -> None:
         self.json_lines = json_lines
         self.seconds: dict[str, float] = {}
+        self.written: list[Path] = []
         self._bar: Any = None
         self._task: Any = None
         self._tenth = 0
@@ -98,6 +99,10 @@ class Console:
         if not self.json_lines:
             self.close()
             sys.stdout.write(_plain(text) + "\n")
+
+    def wrote(self, *paths: Path) -> None:
+        """Remember which files are whole, to be said also where the run ends otherwise."""
+        self.written.extend(paths)
 
     def done(self, *paths: Path) -> None:
         """Say which files were written, how long it took and how much memory."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import add_engine, check_folder
+from .arguments import add_engine, check_folder, output
 
 if TYPE_CHECKING:
     from .console import Console
@@ -23,7 +23,7 @@ EXAMPLES = ("promptseg demo", "promptseg demo -o somewhere")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     folder = "the folder to write to (default: demo)"
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("demo"), help=folder)
+    parser.add_argument("-o", "--output", metavar="DIR", type=output, default=Path("demo"), help=folder)
     add_engine(parser)
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import GridError
-from .arguments import AXES, add_orientation, check_input, slices
+from ..errors import GridError, quoted
+from .arguments import AXES, add_orientation, check_input, expanded, slices
 
 if TYPE_CHECKING:
     from ..volumes.io import LabelMap
@@ -18,7 +18,8 @@ SUMMARY = "compare a segmentation with a reference"
 DESCRIPTION = """\
 Dice, HD95 and ASSD (mm), NSD at 1 and 2 mm and volumes (ml) of each structure,
 and their means. Structures of equal name are compared where both files have
-names, else those of equal value; --pairs says otherwise."""
+names, else those of equal value; --pairs says otherwise, and is needed where
+several segments have one name but other values."""
 EXAMPLES = (
     "promptseg evaluate kidney.seg.nrrd labels.nii.gz --pairs 1:3 --skip-slices 40,52,64",
     "promptseg evaluate organs.nii.gz labels.nii.gz",
@@ -28,8 +29,10 @@ _COLUMNS = ("structure", "Dice", "HD95 mm", "ASSD mm", "NSD 1 mm", "NSD 2 mm", "
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("segmentation", metavar="SEGMENTATION", help="a label map or a .seg.nrrd")
-    parser.add_argument("reference", metavar="REFERENCE", help="a label map or a .seg.nrrd on the same grid")
+    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help="a label map or a .seg.nrrd")
+    parser.add_argument(
+        "reference", metavar="REFERENCE", type=expanded, help="a label map or a .seg.nrrd on the same grid"
+    )
     pairs = "values that belong together: in the segmentation, a colon, in the reference; for example 1:6,2:3"
     parser.add_argument("--pairs", metavar="A:B,...", help=pairs)
     skip = "slices that do not count, for example those that were taught"
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         console.line(f"HD95 and ASSD leave out what only one of the two files has: {mean.missed} of {len(found.rows)}.")
     for side, names in (("segmentation", found.only_in_segmentation), ("reference", found.only_in_reference)):
         if names:
-            console.line(f"Not compared, only in the {side}: {', '.join(names)}.")
+            console.line(f"Not compared, only in the {side}: {quoted(names)}.")
     console.result(**found.to_json())
     return 0
 

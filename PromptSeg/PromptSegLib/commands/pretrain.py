@@ -9,9 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, Stopped
+from ..errors import InputError, OutputError, Stopped
 from ..pretrain.recipe import MODES, SCHEDULES
-from .arguments import add_engine, check_folder, check_input, plain_name, share, time_budget, whole
+from .arguments import (
+    add_engine,
+    check_folder,
+    check_input,
+    expanded,
+    files_of,
+    output,
+    plain_name,
+    share,
+    time_budget,
+    whole,
+)
 
 if TYPE_CHECKING:
     from ..pretrain.recipe import Recipe
@@ -67,15 +78,15 @@ def structure_list(text: str) -> list[str]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     data = "a data set's description or its folder, or a .pack"
-    parser.add_argument("datasets", metavar="DATASET.json", nargs="+", help=data)
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the folder of this run")
+    parser.add_argument("datasets", metavar="DATASET.json", type=expanded, nargs="+", help=data)
+    parser.add_argument("-o", "--output", metavar="DIR", type=output, required=True, help="the folder of this run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     budget = "stop after this long, for example 90s, 25m or 2h, and save"
     parser.add_argument("--time-budget", metavar="TIME", type=time_budget, help=budget)
     start = "a backbone to start from, by name or file, instead of random numbers"
-    parser.add_argument("--start-from", metavar="NAME|FILE", help=start)
+    parser.add_argument("--start-from", metavar="NAME|FILE", type=expanded, help=start)
     prompts = "prompts made for that backbone to start from, as in segment; may be given again"
-    parser.add_argument("--prompts", metavar="SET", action="append", default=[], help=prompts)
+    parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", default=[], help=prompts)
     preset = "the network: the one that ships (default), the paper's sizes, or a tiny one for trying things out"
     parser.add_argument("--preset", choices=PRESETS, help=preset)
     parser.add_argument("--name", type=plain_name, default="punet-ct", help="the backbone's name (default: punet-ct)")
@@ -118,6 +129,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         raise InputError("--prompts needs the backbone that they were made for", "add --start-from")
     if args.draw is not None and not any(args.draw):
         raise InputError("--draw leaves nothing to draw from", "give one number above 0")
+    _check_run(args)
     from ..model.config import PUNetConfig, paper, tiny
     from ..model.precision import keep_freed_memory
     from ..pretrain.curves import tensorboard_is_there
@@ -161,6 +173,22 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.done(*(made or [checkpoint]))
     console.result(checkpoint=checkpoint, backbone=backbone if made else None, prompt_sets=prompt_sets)
     return 0
+
+
+def _check_run(args: argparse.Namespace) -> None:
+    """Raise :class:`OutputError` if the run's folder holds an input that the run would replace."""
+    from ..pretrain.checkpoint import BEST, LAST
+
+    written = {LAST, BEST, "metrics.csv", f"{args.name}.safetensors"}
+    folders = {os.path.realpath(folder) for folder in (args.output, args.output / "best")}
+    for text in (*args.datasets, *args.prompts, *([args.start_from] if args.start_from else [])):
+        for file in files_of(text):
+            real = Path(os.path.realpath(file))
+            known = real.name in written or real.suffix == ".promptset"
+            if file.is_file() and known and os.fspath(real.parent) in folders:
+                raise OutputError(
+                    f"'{text}' lies in the folder of this run, which would replace it", "choose another folder for -o"
+                )
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, few
-from .arguments import check_outputs
+from ..errors import InputError, few, quoted
+from .arguments import check_outputs, expanded, output
 
 if TYPE_CHECKING:
     from .console import Console
@@ -54,13 +53,14 @@ def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) ->
 
     if len(args.sets) < 2:
         raise InputError("There is nothing to merge", "name two prompt sets or more")
-    check_outputs({"-o": (args.output, (".promptset",))}, {})
+    check_outputs({"-o": (args.output, (".promptset",))}, [(text, text) for text in args.sets])
     merged, *others = (resolve(text) for text in args.sets)
     name = args.name or args.output.name.removesuffix(".promptset")
     for other in others:
         merged = merged.merge(other, name)
     merged.write(args.output)
-    console.line(f"Written to {args.output}: {', '.join(merged.prompts)}.")
+    console.wrote(args.output)
+    console.line(f"Written to {args.output}: {quoted(merged.prompts)}.")
     console.result(output=args.output, name=name, structures=list(merged.prompts))
     return 0
 
@@ -75,13 +75,13 @@ def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
     text = "Show the structures of a prompt set and how they were taught."
     example = "promptseg prompts show kidney.promptset"
     show = add(below, "show", "what a prompt set holds", text, (example,), run_show)
-    show.add_argument("set", metavar="SET", help="a .promptset file or a shipped prompt set")
+    show.add_argument("set", metavar="SET", type=expanded, help="a .promptset file or a shipped prompt set")
 
     text = "Put the prompts of several sets into one file; one that is there already is replaced."
     example = "promptseg prompts merge kidney.promptset abdomen-ct:spleen -o mine.promptset"
     merge = add(below, "merge", "several prompt sets in one file", text, (example,), run_merge)
-    merge.add_argument("sets", metavar="SET", nargs="+", help=".promptset files or shipped prompt sets")
-    merge.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="a .promptset file")
+    merge.add_argument("sets", metavar="SET", type=expanded, nargs="+", help=".promptset files or shipped prompt sets")
+    merge.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
     merge.add_argument("--name", help="the name of the new set (default: that of the file)")
 
 

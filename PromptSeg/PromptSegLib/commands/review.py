@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from .arguments import AXES, add_orientation, check_input, check_outputs, whole
+from ..errors import InputError, quoted
+from .arguments import AXES, add_orientation, check_input, check_outputs, expanded, output, whole
 from .segment import map_name
 
 if TYPE_CHECKING:
@@ -34,23 +34,25 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="the CT")
-    parser.add_argument("segmentation", metavar="SEGMENTATION", help="a label map on the grid of IMAGE or a .seg.nrrd")
+    parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
+    labels = "a label map on the grid of IMAGE or a .seg.nrrd"
+    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help=labels)
     reference = "what it is compared with: by name where both have names, else by value"
-    parser.add_argument("--reference", metavar="REF", help=reference)
+    parser.add_argument("--reference", metavar="REF", type=expanded, help=reference)
     maps = "maps of probabilities, a file for each structure"
-    parser.add_argument("--probabilities", metavar="DIR", type=Path, help=maps)
+    parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
     parser.add_argument(
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
     add_orientation(parser)
     most = "how many slices of each structure are shown (default: 4)"
     parser.add_argument("--most", metavar="N", type=whole(1), default=4, help=most)
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the page, .html")
+    parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="the page, .html")
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    from ..review.evaluate import names_of
     from ..review.findings import review
     from ..review.page import page
     from ..review.report import write_report
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     inputs = {"IMAGE": args.image, "SEGMENTATION": args.segmentation}
     inputs |= {"--reference": args.reference} if args.reference else {}
-    check_outputs({"-o": (args.output, (".html",))}, inputs)
+    check_outputs({"-o": (args.output, (".html",))}, inputs.items())
     for path in inputs.values():
         check_input(path)
     with console.timed("read", f"Reading {args.image} and {args.segmentation}"):
@@ -66,11 +68,13 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         labels = read_labels(args.segmentation, volume.grid, args.orientation)
         reference = read_labels(args.reference, volume.grid, args.orientation) if args.reference else None
     stop.check()
-    masks = {_name(labels, value): labels.mask(value) for value in labels.values}
+    names = names_of(labels)
+    masks = {name: labels.mask(value) for value, name in names.items()}
     if not masks:
         raise InputError(f"{args.segmentation} is empty", "choose a segmentation that holds a structure")
-    references = _references(labels, reference) if reference is not None else {}
+    references = _references(labels, reference, names) if reference is not None else {}
     evidence = _evidence(args.probabilities, masks, references, volume.grid)
+    unmapped = [name for name in masks if args.probabilities is not None and evidence[name].uncertainty is None]
     with console.timed("review", "Looking at the structures"):
         found = review(
             masks, volume.grid, evidence, axis=AXES[args.axis], most=args.most,
@@ -79,6 +83,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     stop.check()
     with console.timed("write", f"Writing {args.output}", 0.9):
         write_report(args.output, page(found, volume, masks, references, f"Review of {Path(args.segmentation).name}"))
+        console.wrote(args.output)
     rows = [
         (one.name, one.volume_ml, one.score.dice if one.score else None, ", ".join(str(s.index) for s in one.slices))
         for one in found.structures
@@ -87,28 +92,19 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     for one in found.structures:
         for remark in one.remarks:
             console.line(f"{one.name}: {remark}")
+    if unmapped:
+        console.line(f"No map of probabilities in {args.probabilities}: {quoted(unmapped)}.")
     console.done(args.output)
     console.result(output=args.output, **found.to_json())
     return 0
 
 
-def _name(labels: LabelMap, value: int) -> str:
-    return labels.names[value].name if value in labels.names else f"label {value}"
-
-
-def _references(labels: LabelMap, reference: LabelMap) -> dict[str, np.ndarray]:
+def _references(labels: LabelMap, reference: LabelMap, names: dict[int, str]) -> dict[str, np.ndarray]:
     """The reference's masks by the segmentation's names, where there is a partner."""
-    if labels.names and reference.names:
-        theirs = {one.name.casefold(): value for value, one in reference.names.items()}
-        pairs = {value: theirs.get(one.name.casefold()) for value, one in labels.names.items()}
-    else:
-        pairs = {value: value if value in reference.values else None for value in labels.values}
-    found = {_name(labels, a): reference.mask(b) for a, b in pairs.items() if b is not None}
-    if not found:
-        raise InputError(
-            "The segmentation and the reference share no structure", "give both the same names, or the same values"
-        )
-    return found
+    from ..review.evaluate import partners
+
+    pairs = partners(labels, reference, "give both the same names, each of them once, or the same values")
+    return {names[a]: reference.mask(b) for a, b in pairs.items() if b in reference.values}
 
 
 def _evidence(
@@ -117,6 +113,7 @@ def _evidence(
     from ..review.findings import Evidence
     from ..segment.result import entropy
     from ..volumes.io import read_volume
+    from ..volumes.labels import differences
 
     found = {}
     for name in masks:
@@ -124,7 +121,10 @@ def _evidence(
         if folder is not None and (folder / map_name(name)).is_file():
             probability = read_volume(str(folder / map_name(name)))
             if not probability.grid.matches(grid):
-                raise InputError(f"{map_name(name)} is on another grid than the image", "segment the image again")
+                raise InputError(
+                    f"{map_name(name)} is on another grid than the image: {differences(probability.grid, grid)}",
+                    "name the folder that was written for this image, or segment the image again",
+                )
             uncertainty = entropy(probability.voxels)
         found[name] = Evidence(uncertainty, references.get(name))
     if folder is not None and all(one.uncertainty is None for one in found.values()):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, quoted
 from .arguments import (
     add_engine,
     add_orientation,
@@ -16,8 +17,10 @@ from .arguments import (
     check_folder,
     check_input,
     check_outputs,
+    expanded,
     make_folder,
     open_session,
+    output,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ SUMMARY = "segment a CT with prompts"
 DESCRIPTION = """\
 Segment IMAGE (NIfTI, NRRD, MHA or a folder with one DICOM series) with one or
 more prompt sets. The result has the grid of IMAGE; the value of each structure
-in it is printed. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
+in it and its volume are printed, and what was not found. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
 overlaps; in the other formats the surest structure has the voxel.
 
 Files that are there already are replaced. Ctrl-C stops within a second and
@@ -47,13 +50,13 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="the CT")
+    parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
     sets = "a shipped prompt set, some of its structures (abdomen-ct:liver,spleen) or a .promptset file; repeatable"
-    parser.add_argument("--prompts", metavar="SET", action="append", required=True, help=sets)
-    output = "the result: .nii.gz, .nrrd, .mha or .seg.nrrd"
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help=output)
+    parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", required=True, help=sets)
+    result = "the result: .nii.gz, .nrrd, .mha or .seg.nrrd"
+    parser.add_argument("-o", "--output", metavar="OUT", type=output, required=True, help=result)
     maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
-    parser.add_argument("--probabilities", metavar="DIR", type=Path, help=maps)
+    parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
     add_orientation(parser)
     add_engine(parser)
 
@@ -62,11 +65,15 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
     from ..volumes.io import LABEL_ENDINGS, read_volume
 
-    files = {f"--prompts {text}": text for text in args.prompts}
-    check_outputs({"-o": (args.output, LABEL_ENDINGS)}, {"IMAGE": args.image, **files})
+    inputs = [("IMAGE", args.image), ("--backbone", args.backbone), *((f"--prompts {t}", t) for t in args.prompts)]
+    result_file = {"-o": (args.output, LABEL_ENDINGS)}
+    check_outputs(result_file, inputs)
     check_folder(args.probabilities)
     check_input(args.image)
     prompts = asked_for(args.prompts)
+    maps = _map_paths(args.probabilities, [prompt.structure.name for prompt in prompts])
+    if args.probabilities is not None and args.probabilities.is_dir():
+        check_outputs(result_file | {f"--probabilities, '{name}'": (maps[name], ()) for name in maps}, inputs)
     session = open_session(args, console)
     check_backbone(session, prompts)
     stop.check()
@@ -78,12 +85,26 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):
         write_segmentation(args.output, result)
-        maps = _write_maps(args.probabilities, result) if args.probabilities else {}
+        console.wrote(args.output)
+        if maps:
+            _write_maps(maps, result, stop)
+            console.wrote(args.probabilities)
 
     labels = {structure.name: value for value, structure in enumerate(result.structures, 1)}
-    console.table("", ("structure", "value in the file"), list(labels.items()))
-    console.done(args.output, *([args.probabilities] if maps else []))
-    console.result(labels=labels, output=args.output, probabilities=maps)
+    volumes = {name: result.volume_ml(name) for name in labels}
+    missing = result.nothing_of()
+    rows = [(name, value, volumes[name]) for name, value in labels.items()]
+    console.table("", ("structure", "value in the file", "volume ml"), rows)
+    if missing:
+        console.line(f"Nothing was found of: {quoted(missing)}.")
+    console.done(*console.written)
+    console.result(
+        labels=labels,
+        volumes_ml={name: round(ml, 3) for name, ml in volumes.items()},
+        nothing_found=missing,
+        output=args.output,
+        probabilities=maps,
+    )
     return 0
 
 
@@ -98,7 +119,7 @@ def asked_for(texts: Sequence[str]) -> list[Prompt]:
         for name, prompt in resolve(text).prompts.items():
             if name in found:
                 where = f"by {found[name][1]} and {text}" if found[name][1] != text else f"by {text}, given twice"
-                raise InputError(f"The structure {name} is asked for twice, {where}", "ask for it once")
+                raise InputError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
             found[name] = (prompt, text)
     return [prompt for prompt, _ in found.values()]
 
@@ -114,22 +135,28 @@ def write_segmentation(path: Path, result: Segmentation) -> None:
 
 
 def map_name(structure: str) -> str:
-    """The file name of a structure's map of probabilities."""
-    return (re.sub(r"[^\w-]+", "_", structure).strip("_") or "structure") + ".nii.gz"
+    """The file name of a structure's map of probabilities, no other structure's: also where a disk ignores case.
+
+    A plain name names its file; any other becomes what files may be called, with a digest of the name itself.
+    """
+    plain = re.fullmatch(r"[a-z0-9]+(?:[ -][a-z0-9]+)*", structure)
+    if plain and len(structure) <= 80 and not re.fullmatch(r"con|prn|aux|nul|(?:com|lpt)[0-9]", structure):
+        return structure.replace(" ", "_") + ".nii.gz"
+    readable = re.sub(r"[^A-Za-z0-9-]+", "_", structure)[:60].strip("_-") or "structure"
+    return f"{readable}.{hashlib.sha256(structure.encode()).hexdigest()[:10]}.nii.gz"
 
 
-def _write_maps(folder: Path, result: Segmentation) -> dict[str, Path]:
+def _map_paths(folder: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    return {} if folder is None else {name: folder / map_name(name) for name in names}
+
+
+def _write_maps(paths: Mapping[str, Path], result: Segmentation, stop: StopOnSignal) -> None:
     from ..volumes.io import write_map
 
-    make_folder(folder)
-    paths: dict[str, Path] = {}
-    for structure in result.structures:
-        stem = map_name(structure.name).removesuffix(".nii.gz")
-        while folder / f"{stem}.nii.gz" in paths.values():
-            stem += "_"
-        paths[structure.name] = folder / f"{stem}.nii.gz"
-        write_map(paths[structure.name], result.probability(structure.name), result.grid)
-    return paths
+    for name, path in paths.items():
+        stop.check()
+        make_folder(path.parent)
+        write_map(path, result.probability(name), result.grid)
 
 
 class _Masks(Mapping):  # type: ignore[type-arg]

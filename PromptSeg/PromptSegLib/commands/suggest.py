@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import InputError, quoted
 from .arguments import (
     AXES,
     add_engine,
     check_backbone,
     check_input,
+    expanded,
     label,
     no_slices,
     open_session,
@@ -33,8 +35,9 @@ EXAMPLES = ("promptseg suggest ct.nii.gz labels.nii.gz --label 3 --slices 40,64 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="the CT")
-    parser.add_argument("labels", metavar="LABELS", help="a label map on the grid of IMAGE, or a .seg.nrrd")
+    parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
+    labels = "a label map on the grid of IMAGE, or a .seg.nrrd"
+    parser.add_argument("labels", metavar="LABELS", type=expanded, help=labels)
     which = "the structure's value in LABELS, or the name of a segment"
     parser.add_argument("--label", metavar="N|NAME", type=label, required=True, help=which)
     drawn = "the slices in which it is drawn completely"
@@ -45,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
     prompt = "what was learned from these slices: a .promptset file with one structure, or FILE:STRUCTURE"
-    parser.add_argument("--prompt", metavar="FILE", required=True, help=prompt)
+    parser.add_argument("--prompt", metavar="FILE", type=expanded, required=True, help=prompt)
     parser.add_argument("--most", metavar="N", type=whole(1), default=1, help="how many slices (default: 1)")
     add_engine(parser)
 
@@ -83,7 +86,7 @@ def _prompt(text: str) -> Prompt:
     prompts = resolve(text).prompts
     if len(prompts) == 1:
         return next(iter(prompts.values()))
-    there = ", ".join(prompts)
     raise InputError(
-        f"{text} has several structures", f"choose one of {there}, for example {text}:{next(iter(prompts))}"
+        f"{text} has several structures",
+        f"choose one of {quoted(prompts)}, for example --prompt {shlex.quote(f'{text}:{next(iter(prompts))}')}",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, PromptSegError, Stopped
+from ..errors import InputError, PromptSegError, Stopped, quoted
 from .arguments import (
     AXES,
     add_engine,
@@ -16,9 +16,11 @@ from .arguments import (
     check_backbone,
     check_input,
     check_outputs,
+    expanded,
     label,
     no_slices,
     open_session,
+    output,
     slices,
     structure_name,
     whole,
@@ -62,7 +64,7 @@ _TUNING = 0.8  # share of the run that tuning takes in the progress bar when a s
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     pairs = "a CT, and a label map on its grid or a .seg.nrrd; again for each further volume"
-    parser.add_argument("pairs", metavar="IMAGE LABELS", nargs="+", help=pairs)
+    parser.add_argument("pairs", metavar="IMAGE LABELS", type=expanded, nargs="+", help=pairs)
     which = "the structure's value in LABELS, or the name of a segment; once for all, or once for each pair"
     parser.add_argument("--label", metavar="N|NAME", type=label, action="append", required=True, help=which)
     drawn = "the slices in which it is drawn completely"
@@ -73,14 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
     parser.add_argument("--name", type=structure_name, required=True, help="what the structure is called")
-    output = "what was learned: a .promptset file"
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help=output)
+    learned = "what was learned: a .promptset file"
+    parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help=learned)
     result = (
         "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha or .seg.nrrd); drawn slices come back exactly as drawn"
     )
-    parser.add_argument("--segmentation", metavar="OUT", type=Path, help=result)
+    parser.add_argument("--segmentation", metavar="OUT", type=output, help=result)
     former = "go on from the prompt in this .promptset file instead of starting anew"
-    parser.add_argument("--start-from", metavar="FILE", help=former)
+    parser.add_argument("--start-from", metavar="FILE", type=expanded, help=former)
     parser.add_argument("--steps", metavar="N", type=whole(0), help="gradient steps at most")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="same seed, same result (default: 0)")
     add_orientation(parser)
@@ -94,11 +96,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     lessons = _lessons(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, LABEL_ENDINGS)}
-    inputs = [(lesson.image, lesson.labels) for lesson in lessons]
-    check_outputs(
-        outputs, {name: path for pair in inputs for name, path in zip(("IMAGE", "LABELS"), pair, strict=True)}
-    )
-    for path in (path for pair in inputs for path in pair):
+    pairs = [pair for lesson in lessons for pair in (("IMAGE", lesson.image), ("LABELS", lesson.labels))]
+    check_outputs(outputs, [*pairs, ("--start-from", args.start_from), ("--backbone", args.backbone)])
+    for _, path in pairs:
         check_input(path)
     former = _former(args.start_from, args.name) if args.start_from else None
     session = open_session(args, console)
@@ -129,6 +129,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         raise Stopped("Stopped before there was a prompt; nothing was written.") from None
     console.seconds.update(result.seconds)
     PromptSet.of(args.name, [result.prompt]).write(args.output)
+    console.wrote(args.output)
 
     stopped, expected = result.stopped, None
     if args.segmentation and not stopped:
@@ -160,6 +161,7 @@ def _segment(
             result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
             stop.check()
             write_segmentation(args.segmentation, result)
+            console.wrote(args.segmentation)
     except Stopped:
         return None
     except PromptSegError as error:
@@ -217,14 +219,17 @@ class Lesson:
 
     def read(self, axis: int, orientation: str | None = None) -> tuple[Volume, SliceAnnotations]:
         """The volume and the drawn slices along ``axis``; raises :class:`PromptSegError`."""
+        import numpy as np
+
         from ..tune.annotations import SliceAnnotations
         from ..volumes.io import read_labels, read_volume
 
         volume = read_volume(self.image, orientation)
         labels = read_labels(self.labels, volume.grid, orientation)
         value = labels.value_of(self.label)
-        kind = labels.array.dtype.type
-        array = labels.mask(value) * kind(value) if labels.overlapping else labels.array
+        array = labels.array
+        if labels.overlapping:
+            array = np.where(labels.mask(value), array.dtype.type(value), array.dtype.type(0))
         return volume, SliceAnnotations.from_labels(array, volume.grid, value, self.slices, self.absent, axis)
 
 
@@ -270,7 +275,7 @@ def _former(text: str, name: str) -> Prompt:
     prompts = resolve(text).prompts
     if name in prompts or len(prompts) == 1:
         return prompts.get(name) or next(iter(prompts.values()))
-    there = ", ".join(prompts)
     raise InputError(
-        f"{text} has no prompt for {name}", f"choose one of {there}, for example {text}:{next(iter(prompts))}"
+        f"{text} has no prompt for '{name}'",
+        f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
     )

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import BackboneError, InputError, OutputError
+from ..errors import BackboneError, InputError
 from ..resources import resource
+from ..volumes.atomic import replacing
 from .config import PUNetConfig
 from .files import read_tensors, write_tensors
 from .precision import fast_dtype, pick_device
@@ -114,8 +115,6 @@ def write_backbone(path: Path, net: PUNet, card: dict[str, Any], shared: Mapping
     write_tensors(
         path, tensors, {"format": FORMAT, "config": json.dumps(net.config.to_dict()), "card": json.dumps(card)}
     )
-    try:
-        Path(path).with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"The card of {path} cannot be written", "check the folder") from error
+    with replacing(Path(path).with_suffix(".json")) as file:
+        file.write((json.dumps(card, indent=2) + "\n").encode())
     return identity

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -126,18 +127,21 @@ def evaluate(
 ) -> Evaluation:
     """Score every structure of ``pairs``, {value in the segmentation: value in the reference}, by :func:`score`.
 
-    Without ``pairs``, structures of equal name belong together where both label maps have names (case does not matter),
-    else those of equal value. A value that the segmentation does not hold is a missed structure, with Dice 0. Raises
-    :class:`GridError` for label maps on different grids, :class:`InputError` when no structure has a partner, for a
-    reference value that is not there, and for a slice that is not in the volume.
+    Without ``pairs``, they are those of :func:`partners`. A value that the segmentation does not hold is a missed
+    structure, with Dice 0. Raises :class:`GridError` for label maps on different grids, :class:`InputError` when no
+    structure has a partner, for a reference value that is not there, and for a slice that is not in the volume.
     """
     if not segmentation.grid.matches(reference.grid):
         raise GridError(
             "The segmentation and the reference do not lie on one grid", "resample one to the other's grid first"
         )
-    ours, theirs = _names(segmentation), _names(reference)
+    ours, theirs = names_of(segmentation), names_of(reference)
     if pairs is None:
-        pairs = _pair(segmentation, reference, ours, theirs)
+        pairs = partners(
+            segmentation,
+            reference,
+            "say which labels belong together, for example 1:6 for label 1 of the segmentation and 6 of the reference",
+        )
     for value in pairs.values():
         if value not in theirs:
             have = ", ".join(str(v) for v in sorted(theirs)) or "no label"
@@ -161,11 +165,61 @@ def evaluate(
     )
 
 
-def _names(labels: Labels) -> dict[int, str]:
-    """A name for each value that the label map holds or names, in order of value."""
+def names_of(labels: Labels) -> dict[int, str]:
+    """A name for each value that the label map holds or names, in order of value, each of them another: where several
+    segments share a name, their values are said too."""
     present = set(np.flatnonzero(_histogram(labels.array)).tolist()) | set(labels.names)
-    named = {value: getattr(item, "name", item) for value, item in labels.names.items()}
-    return {int(value): str(named.get(value, f"label {value}")) for value in sorted(present - {0})}
+    found = {int(value): _own_name(labels, value) or f"label {value}" for value in sorted(present - {0})}
+    counts = Counter(found.values())
+    return {v: f"{name} (label {v})" if counts[name] > 1 else name for v, name in found.items()}
+
+
+def partners(segmentation: Labels, reference: Labels, remedy: str) -> dict[int, int]:
+    """Which values belong together, {of the segmentation: of the reference}: those of equal name where both name
+    theirs (case does not matter), else those of equal value.
+
+    Several segments of one name belong together where their values are the same in both. Raises :class:`InputError`,
+    with ``remedy``, where they are not, or where nothing has a partner.
+    """
+    if not (segmentation.names and reference.names):
+        pairs = {value: value for value in names_of(segmentation) if value in names_of(reference)}
+        what = "label value"
+    else:
+        pairs, what = {}, "name"
+        ours, theirs = _by_name(segmentation), _by_name(reference)
+        for name, values in ours.items():
+            others = theirs.get(name, [])
+            if len(values) == len(others) == 1 or values == others:
+                pairs.update(zip(values, others, strict=True))
+            elif others:
+                side, several = ("segmentation", values) if len(values) > 1 else ("reference", others)
+                called = _own_name(segmentation, values[0])
+                raise InputError(
+                    f"{len(several)} segments of the {side} are called '{called}' (labels {_listed(several)}), and it "
+                    "does not follow which of them is meant",
+                    remedy,
+                )
+    if not pairs:
+        raise InputError(f"The segmentation and the reference share no {what}", remedy)
+    return pairs
+
+
+def _own_name(labels: Labels, value: int) -> str:
+    item = labels.names.get(value, "")
+    return str(getattr(item, "name", item))
+
+
+def _by_name(labels: Labels) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for value in sorted(labels.names):
+        if value:
+            found.setdefault(_own_name(labels, value).strip().casefold(), []).append(value)
+    return found
+
+
+def _listed(values: Sequence[int]) -> str:
+    *most, last = map(str, values)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _histogram(array: np.ndarray) -> np.ndarray:
@@ -174,22 +228,6 @@ def _histogram(array: np.ndarray) -> np.ndarray:
     for plane in array:
         counts += np.bincount(plane.ravel(), minlength=len(counts))
     return counts
-
-
-def _pair(segmentation: Labels, reference: Labels, ours: dict[int, str], theirs: dict[int, str]) -> dict[int, int]:
-    if segmentation.names and reference.names:
-        values = {theirs[value].strip().casefold(): value for value in reference.names if value}
-        keys = {value: ours[value].strip().casefold() for value in segmentation.names if value}
-        pairs = {value: values[key] for value, key in keys.items() if key in values}
-    else:
-        pairs = {value: value for value in ours if value in theirs}
-    if not pairs:
-        what = "name" if segmentation.names and reference.names else "label value"
-        raise InputError(
-            f"The segmentation and the reference share no {what}",
-            "say which labels belong together, for example 1:6 for label 1 of the segmentation and 6 of the reference",
-        )
-    return pairs
 
 
 def _mean(scores: list[ScoreRow]) -> MeanScore:

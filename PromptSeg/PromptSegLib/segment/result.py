@@ -169,6 +169,18 @@ class Segmentation:
     structures: tuple[Structure, ...]
     maps: dict[str, LogitMap]
     seconds: dict[str, float] = field(default_factory=dict)
+    voxels: dict[str, int] = field(default_factory=dict)
+    """How many voxels each structure's whole mask has, as far as that was counted already."""
+
+    def volume_ml(self, name: str) -> float:
+        """The volume of one structure's mask, overlaps kept, in ml."""
+        if name not in self.voxels:
+            self.voxels[name] = int(np.count_nonzero(self.mask(name)))
+        return self.voxels[name] * float(np.prod(self.grid.spacing)) / 1000
+
+    def nothing_of(self) -> tuple[str, ...]:
+        """The structures of which nothing was found."""
+        return tuple(s.name for s in self.structures if not self.volume_ml(s.name))
 
     def mask(self, name: str) -> np.ndarray:
         """(K, J, I) bool of one structure, overlaps kept."""

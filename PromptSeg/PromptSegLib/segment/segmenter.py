@@ -119,10 +119,17 @@ def segment(
         clean_map(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()
-    labels = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
+    labels, counts = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
     seconds["export"] = time.perf_counter() - start
     on_progress(Progress("segment", 1.0, "Done"))
-    return Segmentation(labels, works.volume.grid, tuple(p.structure for p in prompts), maps, seconds)
+    return Segmentation(
+        labels,
+        works.volume.grid,
+        tuple(p.structure for p in prompts),
+        maps,
+        seconds,
+        dict(zip(names, counts, strict=True)),
+    )
 
 
 def _view(prompt: Prompt) -> tuple:
@@ -205,9 +212,12 @@ def clean_map(logits: LogitMap, components: str) -> None:
             logits.slices[k] = np.where(wrong, np.int8(FILL * SCALE), logits.slices[k])
 
 
-def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, should_stop: ShouldStop) -> np.ndarray:
+def _labels(
+    volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, should_stop: ShouldStop
+) -> tuple[np.ndarray, list[int]]:
     """The label map on the native grid, streamed: slices of one axis are argmaxed together; other axes are merged
-    in."""
+    in. And how many voxels each map's own mask has."""
+    counts = [0] * len(maps)
     labels = np.zeros(volume.voxels.shape, np.uint8 if len(maps) < 256 else np.uint16)
     axes = sorted({m.work.axis for m in maps})
     best = np.zeros(volume.voxels.shape, np.int8) if len(axes) > 1 else None
@@ -225,6 +235,7 @@ def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, s
                 found = m.native(index)
                 if found is not None:
                     box, logits = found
+                    counts[value - 1] += int(np.count_nonzero(logits > 0))
                     wins = logits > top[box]
                     out[index][box][wins] = value
                     top[box][wins] = logits[wins]
@@ -233,4 +244,4 @@ def _labels(volume: Volume, maps: Sequence[LogitMap], on_progress: OnProgress, s
             if index % 16 == 0:
                 share = (turn + index / len(out)) / len(axes)
                 on_progress(Progress("export", 0.95 + 0.05 * share, "Writing masks to the volume's grid"))
-    return labels
+    return labels, counts

@@ -48,16 +48,28 @@ class LabelMap:
         return len(self.layers) > 1
 
     def value_of(self, which: int | str) -> int:
-        """The value of a label given by value or by name; raises :class:`InputError` if there is none."""
+        """The value of a label given by value or by name, whose case only counts where several segments share it;
+        raises :class:`InputError` if there is none, or several.
+        """
         if isinstance(which, str):
             wanted = which.strip().casefold()
-            found = [value for value, one in self.names.items() if one.name.casefold() == wanted]
+            found = [value for value, one in self.names.items() if one.name.strip().casefold() == wanted]
+            if len(found) > 1:
+                exactly = [value for value in found if self.names[value].name.strip() == which.strip()]
+                found = exactly if len(exactly) == 1 else found
         else:
-            found = [which] if which in self.values else []
+            found = [which] if which in self.names or which in self.values else []
         if not found:
-            there = ", ".join(f"{v} ({self.names[v].name})" if v in self.names else str(v) for v in self.values)
+            asked = f"'{which}'" if isinstance(which, str) else which
+            there = ", ".join(f"{v} ('{self.names[v].name}')" if v in self.names else str(v) for v in self.values)
             raise InputError(
-                f"{self.name} has no label {which}", f"choose one of {there}" if there else "it has no labels at all"
+                f"{self.name} has no label {asked}", f"choose one of {there}" if there else "it has no labels at all"
+            )
+        if len(found) > 1:
+            listed = ", ".join(map(str, found))
+            raise InputError(
+                f"{len(found)} segments of {self.name} are called '{which}' (labels {listed})",
+                f"name the one that is meant by its value, for example {found[0]}",
             )
         return found[0]
 

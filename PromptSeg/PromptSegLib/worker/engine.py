@@ -226,7 +226,12 @@ class Engine:
     def _prompts(self, call: Call) -> dict[str, Any]:
         from ..prompts.library import SUFFIX, shipped
 
-        own = [path for folder in call.fields.get("folders") or () for path in sorted(Path(folder).glob(f"*{SUFFIX}"))]
+        own: list[Path] = []
+        for folder in call.fields.get("folders") or ():
+            try:
+                own += sorted(Path(folder).glob(f"*{SUFFIX}"))
+            except OSError as error:
+                call.emit("warning", message=f"{folder} cannot be read ({error.strerror}).", file=folder)
         sets = []
         for path, is_shipped in [*((path, True) for path in shipped()), *((path, False) for path in own)]:
             try:

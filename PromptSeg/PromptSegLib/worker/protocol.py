@@ -18,11 +18,14 @@ from typing import Any
 from ..errors import InputError
 
 PROTOCOL = 1
-EVENTS = ("hello", "stage", "progress", "metric", "preview", "artefact", "warning", "error", "done")
 MAPS = ("probability", "uncertainty")
 STATUSES = ("untouched", "draft", "complete", "absent")
 MOST_BYTES = 2**20
 """Longest line: arrays go by file, so a longer one is no message."""
+LARGEST = 1e30
+"""Of all numbers: beyond it, products of two are none any more in single precision."""
+MOST_VOXELS = 2**36
+MOST_STEPS = 1_000_000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}\Z")
 
@@ -78,27 +81,47 @@ def decode_request(line: bytes | None) -> dict[str, Any]:
     message = decode(line)
     fields = dict(message)
     identity, do = fields.pop("id", None), fields.pop("do", None)
-    if not isinstance(identity, str) or not _ID.match(identity):
+    if not is_id(identity):
         raise RequestError("A request's id must be 1 to 64 letters, digits, hyphens or underscores")
     if not isinstance(do, str) or do not in REQUESTS:
-        raise RequestError(f"There is no request {do!r}", f"ask for one of {', '.join(REQUESTS)}")
+        raise RequestError(f"There is no request {_short(do)}", f"ask for one of {', '.join(REQUESTS)}")
     _check_fields(fields, REQUESTS[do], do)
     return message
 
 
 def decode_event(line: bytes | None) -> dict[str, Any]:
-    """An event; raises :class:`RequestError` for anything else."""
+    """An event, with what every face reads of it checked; raises :class:`RequestError` for anything else."""
     message = decode(line)
-    if message.get("event") not in EVENTS or not isinstance(message.get("id"), str | None):
-        raise RequestError(f"A line is not an event: {str(message)[:60]}")
+    event, identity = message.get("event"), message.get("id")
+    if not isinstance(event, str) or event not in EVENTS or not (identity is None or is_id(identity)):
+        raise RequestError(f"A line is not an event: {_short(message)}")
+    for key, check in EVENTS[event].items():
+        name = key.rstrip("?")
+        if message.get(name) is not None:
+            check(message[name], f"{event}.{name}")
+        elif not key.endswith("?"):
+            raise RequestError(f"{event} lacks the field {name!r}")
     return message
+
+
+def is_id(value: Any) -> bool:
+    """Whether this may be a request's id."""
+    return isinstance(value, str) and bool(_ID.match(value))
+
+
+def _short(value: Any) -> str:
+    """The beginning of what came, in letters that can be written anywhere."""
+    try:
+        return ascii(value)[:60]
+    except RecursionError:
+        return "(too deep)"
 
 
 def _check_fields(fields: Mapping[str, Any], known: Mapping[str, Check], where: str) -> None:
     """Names that end in ``?`` may be missing or null."""
     for name in fields:
         if name not in known and f"{name}?" not in known:
-            raise RequestError(f"{where} has no field {name!r}")
+            raise RequestError(f"{where} has no field {_short(name)}")
     for key, check in known.items():
         name = key.rstrip("?")
         if fields.get(name) is None:
@@ -135,15 +158,32 @@ def _object(known: Mapping[str, Check]) -> Check:
     return check
 
 
-def _by_name(item: Check) -> Check:
+def _by_name(item: Check, may_be_null: bool = False) -> Check:
     def check(value: Any, where: str) -> None:
         if not isinstance(value, dict):
             raise RequestError(f"{where} is not an object")
         for name, one in value.items():
             text(name, where)
-            item(one, f"{where}[{name!r}]")
+            if one is None and may_be_null:
+                continue
+            item(one, f"{where}[{_short(name)}]")
 
     return check
+
+
+def _both(first: Check, second: Check) -> Check:
+    def check(value: Any, where: str) -> None:
+        first(value, where)
+        second(value, where)
+
+    return check
+
+
+def _is_grid(value: Mapping[str, Any]) -> bool:
+    """Whether axes are not in one plane, and voxels no more than a computer can have."""
+    a, b, c, d, e, f, g, h, i = value["direction"]
+    across = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return abs(across) > 1e-3 and math.prod(value["size"]) <= MOST_VOXELS
 
 
 def _is_whole(value: Any) -> bool:
@@ -151,7 +191,8 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Whole numbers of JSON have no limit; no length, place or share is as large as this one.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def _is_text(value: Any) -> bool:
@@ -163,9 +204,15 @@ whole = _a("a whole number from 0 on", _is_whole)
 number = _a("a number", _is_number)
 flag = _a("true or false", lambda value: isinstance(value, bool))
 file = _a("a file in a job folder", lambda value: isinstance(value, str) and bool(_FILE.match(value)))
-identity = _a("an id", lambda value: isinstance(value, str) and bool(_ID.match(value)))
-grid = _object({"size": _list(whole, 3), "origin": _list(number, 3), "spacing": _list(number, 3),
-                "direction": _list(number, 9)})  # fmt: skip
+identity = _a("an id", is_id)
+count = _a("a whole number from 1 on", lambda value: _is_whole(value) and value > 0)
+positive = _a("a number above 0", lambda value: _is_number(value) and value > 0)
+steps = _a(f"a whole number of steps up to {MOST_STEPS}", lambda value: _is_whole(value) and value <= MOST_STEPS)
+grid = _both(
+    _object({"size": _list(count, 3), "origin": _list(number, 3), "spacing": _list(positive, 3),
+             "direction": _list(number, 9)}),
+    _a("a grid that an image can have", lambda value: _is_grid(value)),
+)  # fmt: skip
 volume = _object({"file": file, "grid": grid, "name": text, "modality": text})
 code = _object({"scheme": text, "value": text, "meaning": text})
 structure = _object({"name": text, "colour": _list(number, 3), "code?": code, "category?": code, "modifier?": code,
@@ -179,6 +226,24 @@ annotation = _object({"axis": axis, "grid": grid,
 box = _object({"file": file, "low": _list(whole, 3)})
 looked_at = _object({"name": text, "mask": box, "reference?": box, "uncertainty?": box, "drawn?": _list(whole),
                      "estimate?": number})  # fmt: skip
+
+line_of_text = _a("a text", lambda value: isinstance(value, str))
+metrics = _by_name(number, may_be_null=True)
+mask = {"structure": structure, "file": file, "low": _list(whole, 3), "ml": number}
+
+EVENTS: dict[str, dict[str, Check]] = {
+    "hello": {},
+    "stage": {"stage": line_of_text, "message?": line_of_text},
+    "progress": {"stage?": line_of_text, "fraction?": number, "message?": line_of_text},
+    "metric": {"stage?": line_of_text, "metrics?": metrics},
+    "preview": mask,
+    "artefact": {"kind": line_of_text, "file": file},
+    "warning": {"message": line_of_text},
+    "error": {"kind": line_of_text, "problem": line_of_text, "remedy": line_of_text, "message": line_of_text},
+    "done": {"status": _a("a status", lambda value: value in ("done", "stopped")),
+             "result": _a("an object", lambda value: isinstance(value, dict))},
+}  # fmt: skip
+"""The fields of each event that faces read; there may be more. What is not finite comes as null."""
 
 REQUESTS: dict[str, dict[str, Check]] = {
     "set_volume": {"volume": volume},
@@ -195,7 +260,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "annotations": annotation,
         "structure": structure,
         "start_from?": text,
-        "steps?": whole,
+        "steps?": steps,
         "seed?": whole,
         "preview?": flag,
         "segment?": flag,

@@ -24,7 +24,7 @@ from .. import __version__
 from ..errors import PromptSegError, Stopped, as_problem
 from ..progress import Progress
 from ..threads import wait_passively
-from .protocol import PROTOCOL, Lines, RequestError, decode, decode_request, encode
+from .protocol import PROTOCOL, Lines, RequestError, decode, decode_request, encode, is_id
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -168,10 +168,7 @@ class Worker:
             problem = as_problem(error)
             if problem is None:
                 traceback.print_exc()
-                problem = PromptSegError(
-                    f"This is a defect in PromptSeg ({type(error).__name__}: {error})", "report it with the log"
-                )
-                self._refuse(problem, call, "defect")
+                self._refuse(_defect(error), call, "defect")
             else:
                 self._refuse(problem, call, "problem")
 
@@ -199,6 +196,9 @@ class Worker:
                     self._take(line)
                 except PromptSegError as error:
                     self._answer_unread(line, error)
+                except Exception as error:  # without this thread nothing would be answered any more
+                    traceback.print_exc()
+                    self._answer_unread(line, _defect(error))
         # The face is gone, or done with us: stop what computes, and leave even if it does not stop.
         with self._lock:
             for call in self._calls.values():
@@ -252,7 +252,7 @@ class Worker:
         with contextlib.suppress(PromptSegError):
             identity = decode(line).get("id")
         with self._lock:
-            known = identity in self._calls if isinstance(identity, str) else True
+            known = identity in self._calls if is_id(identity) else True
         fields = {"kind": "request", "problem": error.problem, "remedy": error.remedy, "message": str(error)}
         self._write(id=None if known else identity, event="error", **fields)
 
@@ -263,3 +263,7 @@ class Worker:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(0)
+
+
+def _defect(error: Exception) -> PromptSegError:
+    return PromptSegError(f"This is a defect in PromptSeg ({type(error).__name__}: {error})", "report it with the log")

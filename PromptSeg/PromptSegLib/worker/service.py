@@ -7,12 +7,12 @@ the worker is the transport's business: ``qt.QProcess`` in Slicer, ``subprocess`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,8 +92,22 @@ class Piped:
         self._process.close()
 
 
+def _as_told(error: Exception, what: str) -> PromptSegError:
+    """What is said of an exception: the user's own problem as it is, a defect with a line in the log."""
+    problem = as_problem(error)
+    if problem is None:
+        logging.getLogger(__name__).exception("%s failed", what)
+        told = f"{type(error).__name__}: {error}"
+        problem = PromptSegError(f"PromptSeg made a mistake ({told})", "report it with the log")
+    return problem
+
+
 class Request:
-    """One request under way. ``cancel`` is answered within a second, by ``on_stopped``."""
+    """One request under way. ``cancel`` is answered within a second, by ``on_stopped``.
+
+    A listener that raises ends its own request, by ``on_error``, and nothing else; what ``on_error`` and ``on_stopped``
+    raise goes to the log.
+    """
 
     def __init__(self, service: Service, identity: str, **listeners: Any) -> None:
         self.id, self.running = identity, True
@@ -110,7 +124,7 @@ class Request:
             self._service.conversation.cancel(self.id, self._service.clock(), keep=True)
 
     def hear(self, event: Mapping[str, Any]) -> None:
-        """Pass an event on."""
+        """Pass an event on. Raises nothing."""
         kind = event["event"]
         if kind == "error":
             self._end("on_error", WorkerError(event["problem"], event["remedy"], event["kind"]))
@@ -119,14 +133,33 @@ class Request:
         elif kind == "done":
             self._end("on_done", dict(event["result"]))
         elif self._listeners.get("on_event") is not None:
-            self._listeners["on_event"](event)
+            try:
+                self._listeners["on_event"](event)
+            except Stopped:
+                self.cancel()
+            except Exception as error:
+                problem = _as_told(error, f"What follows {kind}")
+                self._service.let_go(self)
+                self._end("on_error", problem)
 
     def _end(self, name: str, *what: Any) -> None:
         self.running = False
-        listener = self._listeners.get(name)
-        self._listeners = {}
-        if listener is not None:
-            listener(*what)
+        listeners, self._listeners = self._listeners, {}
+        _call_last(listeners.get(name), listeners.get("on_error"), *what)
+
+
+def _call_last(listener: Callable[..., None] | None, on_error: Failed | None, *what: Any) -> None:
+    """Call the last listener of something; where it raises, ``on_error``, unless that is the one. Raises nothing."""
+    if listener is None:
+        return
+    try:
+        listener(*what)
+    except Exception as error:
+        problem = _as_told(error, "What follows a piece of work")
+        if on_error is not None and listener is not on_error:
+            _call_last(on_error, None, problem)
+        else:
+            logging.getLogger(__name__).error("%s", problem)
 
 
 class Steps:
@@ -145,27 +178,24 @@ class Steps:
         """Do steps until the time is up."""
         if self._stop:
             self.running = False
-            self._work.close()
-            self._on_stopped()
+            with contextlib.suppress(Exception):  # what it would clean up is no reason to hold the others up
+                self._work.close()
+            _call_last(self._on_stopped, self._on_error)
             return
+        last: tuple[Callable[..., None], tuple[Any, ...]]
         try:
             next(self._work)
             while clock() < until:
                 next(self._work)
             return
         except StopIteration as end:
-            listener = partial(self._then, end.value)
+            last = self._then, (end.value,)
         except Stopped:
-            listener = partial(self._on_stopped)
+            last = self._on_stopped, ()
         except Exception as error:
-            problem = as_problem(error)
-            if problem is None:
-                logging.getLogger(__name__).exception("A piece of work failed")
-                what = f"{type(error).__name__}: {error}"
-                problem = PromptSegError(f"PromptSeg made a mistake ({what})", "report it with the log")
-            listener = partial(self._on_error, problem)
+            last = self._on_error, (_as_told(error, "A piece of work"),)
         self.running = False
-        listener()
+        _call_last(last[0], self._on_error, *last[1])
 
 
 class Service:
@@ -197,6 +227,7 @@ class Service:
         self._process: Transport | None = None
         self._requests: dict[str, Request] = {}
         self._steps: deque[Steps] = deque()
+        self._untold: deque[Mapping[str, Any]] = deque()
         self._used = clock()
 
     @property
@@ -282,25 +313,31 @@ class Service:
                     found += self.conversation.feed(what)
                 else:
                     self.conversation.feed_log(what.decode("utf-8", "replace"))
-        for event in found:
-            self._tell(event)
+        # A listener may turn itself, to wait for something: what came first is told first all the same.
+        self._untold += found
+        while self._untold:
+            self._tell(self._untold.popleft())
         if self._steps:
             work = self._steps.popleft()
-            try:
-                work.go(self.clock() + SLICE, self.clock)
-            finally:
-                if work.running:
-                    self._steps.append(work)
+            work.go(self.clock() + SLICE, self.clock)
+            if work.running:
+                self._steps.append(work)
         if self.busy:
             self._used = self.clock()
         elif self._process is not None and self.clock() - self._used > self.idle_after:
             self._used = self.clock()
             self.request("leave", {})
 
+    def let_go(self, request: Request) -> None:
+        """Stop a request that nobody listens to any more."""
+        self._requests.pop(request.id, None)
+        self.conversation.cancel(request.id, self.clock())
+
     def close(self) -> None:
         """End everything: callbacks are not called any more, the process ends by itself, the folder is removed."""
         self._requests.clear()
         self._steps.clear()
+        self._untold.clear()
         if self._process is not None:
             self._process.close()
             self._process = None
@@ -314,8 +351,8 @@ class Service:
         words = command(self.jobs.root, backbone, device, threads, python)
         try:
             self._process = self._start(words, environment(self._env))
-        except OSError as error:
-            return self.conversation.not_started(f"{words[0]}: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # ValueError: a path that no system call takes
+            return self.conversation.not_started(f"{words[0]}: {getattr(error, 'strerror', None) or error}")
         self.conversation.started(now)
         return []
 
@@ -350,7 +387,7 @@ def progress_of(event: Mapping[str, Any]) -> Progress | None:
         fraction = event.get("fraction")
         return Progress(
             str(event.get("stage", "")),
-            float("nan") if fraction is None else float(fraction),
+            float("nan") if fraction is None else min(1.0, max(0.0, float(fraction))),
             str(event.get("message", "")),
         )
     return None

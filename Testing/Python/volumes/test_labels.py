@@ -90,7 +90,7 @@ def test_a_label_that_is_not_there(tmp_path, make_image, labels):
     found = read_labels(tmp_path / "l.nrrd")
     with pytest.raises(InputError, match="has no label 3; choose one of 1, 2, 5"):
         found.mask(3)
-    with pytest.raises(InputError, match="has no label liver"):
+    with pytest.raises(InputError, match="has no label 'liver'"):
         found.mask("liver")
 
 

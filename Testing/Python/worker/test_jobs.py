@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,16 +67,129 @@ def test_what_is_removed_is_gone(jobs) -> None:
         jobs.write_array("1/a.npy", np.arange(3))
 
 
-def test_what_a_dead_process_left_is_removed_and_what_a_living_one_has_is_not(jobs, tmp_path) -> None:
+@pytest.fixture
+def in_another_process(tmp_path, python_path):
+    """A folder of a process that lives until ``end(process)``: (process, folder)."""
+    made = []
+
+    def begin():
+        code = (
+            f"import time\nfrom PromptSegLib.worker.jobs import Jobs\njobs = Jobs.create({str(tmp_path)!r})\n"
+            "jobs.path('1/ct.npy').write_bytes(b'ct')\nprint(jobs.root, flush=True)\ntime.sleep(60)\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        made.append(process)
+        return process, Path(process.stdout.readline().strip())
+
+    yield begin
+    for process in made:
+        end(process)
+        process.stdout.close()
+
+
+def end(process: subprocess.Popen) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_what_a_dead_process_left_is_removed_and_what_a_living_one_has_is_not(
+    jobs, tmp_path, in_another_process
+) -> None:
+    (process, left), (_, used) = in_another_process(), in_another_process()
+    end(process)
+    assert not is_alive(process.pid)
+    Jobs.create(tmp_path).close()
+    assert not left.exists()
+    assert (used / "1" / "ct.npy").exists()
+    assert jobs.root.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="another process number is only made up where locks do not need it")
+def test_a_folder_in_use_is_kept_whatever_its_process_is_called_there(jobs, tmp_path, in_another_process) -> None:
+    """In another container, a process has a number that means nobody, or somebody else, here."""
+    _, used = in_another_process()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = tmp_path / f"promptseg-jobs-{ended.pid}-abc"
-    (left / "1").mkdir(parents=True)
-    assert not is_alive(ended.pid)
-    other = Jobs.create(tmp_path)
+    process = used.name.split("-")[2]
+    seen = used.rename(tmp_path / used.name.replace(process, str(ended.pid)))
+    Jobs.create(tmp_path).close()
+    assert (seen / "1" / "ct.npy").exists()
+
+
+def test_a_folder_of_a_worker_that_outlives_its_face_is_kept(jobs, tmp_path, in_another_process) -> None:
+    process, left = in_another_process()
+    worker_s = Jobs(left)
+    end(process)
+    Jobs.create(tmp_path).close()
+    assert left.exists()
+    worker_s._let_go()
+    Jobs.create(tmp_path).close()
     assert not left.exists()
-    assert jobs.root.exists()
-    other.close()
+
+
+@pytest.mark.parametrize(
+    ("owner", "kept"),
+    [
+        (("here", "now"), False),
+        (("othercontainer", "now"), False),  # on this computer: its locks are seen
+        (("here", "before"), False),  # this computer was started again
+        (("othercomputer", "other"), True),  # whose locks may not be seen
+    ],
+)
+def test_only_what_certainly_is_nobody_s_is_removed(
+    jobs, tmp_path, in_another_process, monkeypatch, owner, kept
+) -> None:
+    monkeypatch.setattr("PromptSegLib.worker.jobs._system", lambda: ("here", "now"))
+    process, left = in_another_process()
+    end(process)
+    moved = left.rename(tmp_path / f"promptseg-jobs-{process.pid}-{owner[0]}-{owner[1]}-abc")
+    Jobs.create(tmp_path).close()
+    assert moved.exists() is kept
+
+
+def test_where_no_start_of_the_system_is_known_another_host_s_is_kept(jobs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("PromptSegLib.worker.jobs._system", lambda: ("here", "0"))
+    other, own = tmp_path / "promptseg-jobs-1-there-0-abc", tmp_path / "promptseg-jobs-1-here-0-abc"
+    other.mkdir()
+    own.mkdir()
+    Jobs.create(tmp_path).close()
+    assert other.exists()
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("name", ["999999-abc", "abc", "999999", "x-here-now-abc", ""])
+def test_what_does_not_say_whose_it_is_is_kept(jobs, tmp_path, name) -> None:
+    other = tmp_path / f"promptseg-jobs-{name}"
+    (other / "1").mkdir(parents=True)
+    Jobs.create(tmp_path).close()
+    assert (other / "1").exists()
+
+
+def test_a_folder_is_locked_before_others_can_find_it(tmp_path, monkeypatch) -> None:
+    held = []
+    real = Path.rename
+
+    def look(self, target):
+        other = os.open(self, os.O_RDONLY)
+        with pytest.raises(OSError, match="unavailable"):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        held.append(self)
+        return real(self, target)
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(Path, "rename", look)
+    Jobs.create(tmp_path).close()
+    assert len(held) == 1
+    assert not held[0].name.startswith("promptseg-jobs-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_only_passed_on_is_not_waited_for_on_the_disk(jobs, monkeypatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    jobs.write_array("1/a.npy", np.arange(3))
+    assert not waited
 
 
 def test_types_pass_through_to_the_last_bit(jobs, small, drawn) -> None:

@@ -108,6 +108,92 @@ def test_what_is_no_event_is_refused(bad) -> None:
         decode_event(bad)
 
 
+HUGE = "9" * 400
+"""A whole number that no floating-point number can be."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "Infinity", "-Infinity", "1e999", "1e300", HUGE, "-" + HUGE, '"1"', "true", "[]", "{}", '"\\ud800"'],
+)
+@pytest.mark.parametrize(
+    "field", ["spacing", "origin", "direction", "size", "colour", "steps", "seed", "axis", "index"]
+)
+def test_numbers_that_are_none_are_refused(field, value) -> None:
+    message = json.loads(json.dumps({**GOOD[2], "id": "1", "seed": 1}))
+    places = {
+        "colour": (message["structure"], ["?", 0.2, 0.3]), "steps": (message, "?"), "seed": (message, "?"),
+        "axis": (message["annotations"], "?"), "index": (message["annotations"]["slices"][0], "?"),
+    }  # fmt: skip
+    place, with_it = places.get(field) or (message["volume"]["grid"], ["?", *message["volume"]["grid"][field][1:]])
+    place[field] = with_it
+    line = json.dumps(message).replace('"?"', value)
+    with pytest.raises(RequestError):
+        decode_request(line.encode())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spacing": [0, 1, 1]}, {"spacing": [-1, 1, 1]}, {"size": [0, 4, 5]}, {"size": [2**31 - 1] * 3},
+        {"direction": [0] * 9}, {"direction": [1, 0, 0, 1, 0, 0, 0, 0, 1]},
+    ],
+)  # fmt: skip
+def test_a_grid_that_no_image_has_is_refused(changes) -> None:
+    with pytest.raises(RequestError, match="grid"):
+        decode_request(json.dumps({**GOOD[0], "id": "1", "volume": {**VOLUME, "grid": {**GRID, **changes}}}).encode())
+
+
+def test_more_steps_than_anybody_waits_for_are_refused() -> None:
+    with pytest.raises(RequestError, match="number of steps"):
+        decode_request(json.dumps({**GOOD[2], "id": "1", "steps": 2**31 - 1}).encode())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "progress", "fraction": "half"}, {"event": "progress", "fraction": [1]}, {"event": "stage"},
+        {"event": "metric", "metrics": [1]}, {"event": "metric", "metrics": {"loss": "low"}},
+        {"event": "error", "problem": "No"}, {"event": "error", "problem": 1, "remedy": 2, "kind": 3, "message": 4},
+        {"event": "done"}, {"event": "done", "status": "done"}, {"event": "done", "status": "done", "result": []},
+        {"event": "done", "status": 1, "result": {}}, {"event": "preview", "file": "1/a.npy"}, {"event": ["done"]},
+        {"event": "artefact", "kind": "mask", "file": "../../etc/passwd"}, {"event": "warning"},
+    ],
+)  # fmt: skip
+def test_an_event_that_lacks_what_faces_read_is_none(event) -> None:
+    with pytest.raises(RequestError):
+        decode_event(json.dumps({"id": "1", **event}).encode())
+
+
+def test_events_may_say_more_and_what_is_not_finite_comes_as_null() -> None:
+    line = encode({"id": "1", "event": "metric", "metrics": {"loss": float("nan"), "step": 1}, "more": [1]})
+    assert decode_event(line)["metrics"] == {"loss": None, "step": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"id":' * 100_000,
+        b'{"id": "\\ud800", "do": "info"}',
+        b'{"id": "1", "do": "info", "\\ud800": 1}',
+        b'{"id": "1", "do": ' + b"[" * 400 + b"]" * 400 + b"}",
+        b'{"id": ' + HUGE.encode() + b', "do": "info"}',
+        b'{"id": "1", "do": ' + HUGE.encode() + b"}",
+        b'{"id": "1", "do": "cancel", "of": "\\ud800"}',
+        b"\xff\xfe",
+        b"\x00",
+    ],
+)
+def test_whatever_comes_is_refused_in_a_sentence_that_can_be_written(line) -> None:
+    with pytest.raises(RequestError) as error:
+        decode_request(line)
+    assert encode({"message": str(error.value)})
+    with pytest.raises(RequestError) as error:
+        decode_event(line)
+    assert encode({"message": str(error.value)})
+
+
 def test_the_face_needs_nothing_heavy() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n"

@@ -292,6 +292,31 @@ def test_garbage_in_gives_an_error_out(engine_files, python_path, start) -> None
     process.stdout.close()
 
 
+def test_requests_that_are_none_leave_the_worker_as_it_was(own_worker) -> None:
+    """Whatever a line holds, it is answered, and the thread that reads goes on."""
+    worker = own_worker()
+    worker.call("prompts")
+    huge = "9" * 400
+    answered = [
+        json.dumps({"id": "a", "do": "review", "structures": [], "grid": {"size": [1, 1, 1], "origin": ["?", 0, 0],
+                    "spacing": [1, 1, 1], "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}}).replace('"?"', huge),
+        '{"id": "b", "do": "tune", "steps": NaN}', '{"id": "c", "do": "info", "\\ud800": 1}', '{"id": "\\ud800"}',
+        f'{{"id": {huge}}}', "[" * 50_000,
+    ]  # fmt: skip
+    heard = []
+    worker.process.write("".join(f"{line}\n" for line in answered).encode())
+
+    def listen() -> bool:
+        found, _ = worker.process.said.get(timeout=10)[1], None
+        heard.extend(json.loads(line) for line in found.splitlines())
+        return len(heard) >= len(answered)
+
+    assert wait_until(listen)
+    assert all(event["event"] == "error" and event["kind"] == "request" for event in heard)
+    assert [event["id"] for event in heard] == ["a", "b", "c", None, None, None]
+    assert worker.call("prompts")["sets"] is not None
+
+
 @pytest.mark.parametrize("busy", ["time.sleep(60)", "while True: pass"])
 def test_it_ends_when_its_input_closes_even_when_busy(own_worker, busy) -> None:
     worker = own_worker(engine=busy)
