@@ -227,7 +227,7 @@ class _Run:
 
         prompts = [pupil.result.prompt for pupil in pupils]
         if not outlines:
-            prompts = [replace(prompt, card={**prompt.card, "outline_weight": 0.0}) for prompt in prompts]
+            prompts = [replace(prompt, card=replace(prompt.card, outline_weight=0.0)) for prompt in prompts]
         with self.clock.timed("segment" if outlines else "segment by the network alone"):
             result = self.session.segment(
                 prompts,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import GridError, InputError, PromptError
 from .progress import OnProgress, ShouldStop, ignore, never
+from .prompts.card import Card
 from .volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Session:
         for prompt in prompts:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
-                work = works.get(str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)))
+                work = works.get(prompt.card.plane, prompt.card.spacing)
                 fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
                 priors[prompt.structure.name] = prior_of(
                     fine, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
@@ -153,7 +154,7 @@ class Session:
         from .tune.tuner import tune
 
         pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations
-        spacing = 2.0 if start_from is None else float(start_from.card.get("spacing", 2.0))
+        spacing = Card.spacing if start_from is None else start_from.card.spacing
         drawings = []
         for volume, drawn in pairs:
             if not drawn.grid.matches(volume.grid):
@@ -202,9 +203,8 @@ class Session:
 
         if not estimates.CALIBRATION.pairs:
             return None
-        here = segmentation.grid.digest
-        taught_here = here in prompt.card.get("taught_on", (here,))
-        left_out = prompt.card.get("leave_one_slice_out_dice") if taught_here else None
+        taught_here = prompt.card.taught_there(segmentation.grid)
+        left_out = prompt.card.leave_one_slice_out_dice if taught_here else None
         return estimate(signs(segmentation.maps[prompt.structure.name], annotations, left_out))
 
     def review(

@@ -180,7 +180,7 @@ def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterato
         taught = time.perf_counter()
         prompt = learned.prompt
         if lever.weight is not None:
-            prompt = replace(prompt, card={**prompt.card, "outline_weight": lever.weight})
+            prompt = replace(prompt, card=replace(prompt.card, outline_weight=lever.weight))
         found = session.segment([prompt], drawn={structure.name: annotations})
         done = time.perf_counter()
         mask = found.mask(structure.name)
@@ -196,8 +196,8 @@ def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterato
                 "leave_one_out": learned.leave_one_out,
                 "signs": signs(found.maps[structure.name], annotations, learned.leave_one_out_dice),
                 "risk": risks(found.maps[structure.name], task.mask, slices),
-                "weight": prompt.card["outline_weight"],
-                "steps": prompt.card["steps"],
+                "weight": prompt.card.outline_weight,
+                "steps": prompt.card.steps,
                 "first_mask": learned.seconds["first mask"],
                 "seconds": {"tune": taught - start, "segment": done - taught},
             },

@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace, ks: Sequence[int]) -> Iterator[dict[str
                 "dice": {},
             }
             for weight in WEIGHTS:
-                prompt = replace(learned.prompt, card={**learned.prompt.card, "outline_weight": weight})
+                prompt = replace(learned.prompt, card=replace(learned.prompt.card, outline_weight=weight))
                 mask = session.segment([prompt], drawn={structure.name: annotations}).mask(structure.name)
                 row["dice"][str(weight)] = float(dice_without(mask, task, slices))
             yield row

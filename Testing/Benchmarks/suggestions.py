@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,8 @@ class Simulation:
             return
         slices = evenly_spaced(task.mask, taught)
         result = session.tune(task.draw(slices), Structure(task.structure))
-        prompt = result.prompt
-        self.weight = float(prompt.card["outline_weight"])
-        prompt.card["components"] = "all"  # type: ignore[index]
+        prompt = replace(result.prompt, card=replace(result.prompt.card, components="all"))
+        self.weight = float(prompt.card.outline_weight or 0.0)
         found = session.segment([prompt]).maps[task.structure]
         self.work, self.empty = found.work, NOTHING
         self.logits = {k: v.astype(np.float32) / SCALE for k, v in found.slices.items()}

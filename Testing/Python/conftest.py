@@ -6,6 +6,7 @@ import json
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,14 @@ class Kit:
 
         quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
         return Recipe(**{**quick, "steps": steps, "decay": steps // 2, "validate_every": steps, **changes})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory) -> Iterator[None]:
+    """What PromptSeg remembers for a user stays out of the home of the user who tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMPTSEG_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -269,7 +278,7 @@ def engine_files(tmp_path_factory) -> tuple[Path, Path]:
     backbone = load_backbone(folder / "tiny.safetensors", "cpu")
     random = torch.Generator().manual_seed(7)
     prompts = [
-        Prompt(find(name), backbone.id, {k: torch.randn(s, generator=random) for k, s in backbone.shapes().items()}, {})
+        Prompt(find(name), backbone.id, {k: torch.randn(s, generator=random) for k, s in backbone.shapes().items()})
         for name in ("liver", "spleen")
     ]
     PromptSet.of("abdomen", prompts).write(folder / "abdomen.promptset")

@@ -117,7 +117,7 @@ def test_the_segmentation_has_names_and_colours_and_what_was_shown(made) -> None
     prompts = PromptSet.read(made.folder / "chest-ct.promptset")
     assert list(prompts) == ["ball", "rods"]
     for name, mask in masks.items():
-        assert prompts[name].card["slices"] == 3
+        assert prompts[name].card.slices == 3
         occupied = np.flatnonzero(mask.any((1, 2)))
         for k in (occupied[0], occupied[-1]):  # both ends are shown, and come back as they were shown
             np.testing.assert_array_equal(found.mask(found.value_of(name))[k], mask[k])

@@ -19,11 +19,11 @@ SUMMARY = "list, show and merge prompt sets"
 def run_list(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """``prompts list``: the shipped prompt sets."""
     from ..prompts.library import shipped
-    from ..prompts.promptset import read_header
+    from ..prompts.promptfile import read_header
 
     sets: list[dict[str, Any]] = []
     for path in shipped():
-        structures = [entry["structure"]["name"] for entry in read_header(path)["prompts"]]
+        structures = [entry.structure.name for entry in read_header(path).entries]
         sets.append({"name": path.stem, "structures": structures, "file": path})
     rows = [(one["name"], len(one["structures"]), ", ".join(one["structures"])) for one in sets]
     console.table("", ("prompt set", "structures", "names"), rows)
@@ -93,12 +93,13 @@ def _entry(prompt: Any) -> dict[str, Any]:
         "code": f"{meaning} ({code.scheme} {code.value})" if code else None,
         "parameters": sum(tensor.numel() for tensor in prompt.tensors.values()),
         "backbone": prompt.backbone_id,
-        "card": dict(prompt.card),
+        "card": prompt.card.to_json(),
     }
 
 
 # What a prompt's card says, and how it is called in a table.
 _CARD = {
+    "plane": "plane",
     "volumes": "volumes",
     "slices": "slices",
     "validation_dice": "Dice, held-out subjects",

@@ -172,8 +172,6 @@ def _segment(
 def _report(
     args: argparse.Namespace, console: Console, result: TuningResult, stopped: bool, expected: Estimate | None
 ) -> None:
-    from ..prompts.promptset import carries
-
     segmentation = None if stopped else args.segmentation
     several = len(args.pairs) > 2
     rows = [
@@ -187,7 +185,7 @@ def _report(
         console.line(f"Dice to be expected of the slices that were not drawn: {expected.dice:.2f} ({reach}).")
     for note in result.notes:
         console.line(note)
-    if carries(result.prompt.card) is False:
+    if result.prompt.card.carries is False:
         console.line(
             f"Without outlines the network found left-out slices with a Dice of only {result.network_dice:.2f}: in "
             "other volumes this prompt may find little. Draw a few slices there, too."

@@ -29,7 +29,7 @@ class Logic(Teaching):
     def segment(
         self,
         volume: Any,
-        structures: Sequence[str],
+        structures: Sequence[str | tuple[str, str]],
         segmentation: Any = None,
         *,
         review: bool = True,
@@ -37,7 +37,8 @@ class Logic(Teaching):
         axis: int = 0,
         **listeners: Any,
     ) -> Job:
-        """Segment a volume node. ``structures`` are names ("liver") or texts ("abdomen-ct:liver", "FILE.promptset").
+        """Segment a volume node. ``structures`` are names ("liver"), (file, name) pairs, or texts ("abdomen-ct:liver",
+        "FILE.promptset").
 
         ``segmentation`` is a node to put the result into, None for a new one. Gives a :class:`SegmentResult`.
         """
@@ -46,12 +47,12 @@ class Logic(Teaching):
         identity = self._identity(job)
 
         def prepare() -> Work:
-            texts = self.library.texts(structures)
+            wanted = self.library.asked(structures)
             if segmentation is not None:
                 nodes.check_belongs(segmentation, volume)
             sent = yield from self._sending(volume)
             maps = ["uncertainty"] if uncertainty else None
-            return {"volume": sent, "prompts": texts, "maps": maps, "review": review, "axis": axis}
+            return {"volume": sent, "prompts": wanted, "maps": maps, "review": review, "axis": axis}
 
         def receive(result: Mapping[str, Any]) -> None:
             def put() -> Work:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..prompts.card import Card
 from ..prompts.structure import Structure
 from ..worker.payload import Found
 
@@ -35,7 +36,7 @@ class TeachResult:
     structure: Structure
     prompt: str
     result_segment_id: str
-    card: Mapping[str, Any]
+    card: Card
     leave_one_slice_out_dice: float | None
     left_out: Sequence[Mapping[str, Any]] = ()
     estimate: Mapping[str, float] | None = None

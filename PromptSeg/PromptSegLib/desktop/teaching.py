@@ -15,7 +15,8 @@ from typing import Any
 
 from ..errors import AnnotationError, PromptSegError
 from ..mrml import nodes, slices, taught
-from ..prompts.promptset import read_header, structure_of
+from ..prompts.card import Card
+from ..prompts.promptfile import read_header
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
 from ..worker.payload import Found, bounding_box, get_mask, put_annotations, put_structure
@@ -201,7 +202,8 @@ class Teaching(Asking):
                 course = self._course(where)
                 number = course.rounds[-1].round + 1 if course.rounds else 1
                 made = TeachResult(
-                    number, known, str(self._keep_prompt(result["prompt"], number)), ids[0], result["card"],
+                    number, known, str(self._keep_prompt(result["prompt"], number)), ids[0],
+                    Card.from_json(result["card"]),
                     result["leave_one_slice_out_dice"], result["left_out"], result.get("estimate"), result["notes"],
                     result.get("suggestions") or (), result["history"], result.get("review"),
                     time.monotonic() - began, result["stopped"], found[0],
@@ -250,15 +252,14 @@ class Teaching(Asking):
             values, prompt = kept
             file = self.service.jobs.path(f"round-{self.service.jobs.new_id()}/prompt.promptset")
             file.write_bytes(prompt)
-            header = read_header(file)["prompts"][0]
+            entry = read_header(file).entries[0]
             result_id, found = str(values["result_segment_id"]), None
-            structure = structure_of(header["structure"])
             if segmentation.GetSegmentation().GetSegment(result_id) is not None:
                 mask = nodes.segment_mask(segmentation, result_id, volume)
                 box = bounding_box(mask)
                 k, j, i = (part.start for part in box)
-                found = Found(structure, mask[box], (k, j, i), 0.0)
-            values |= {"structure": structure, "card": header["card"], "prompt": str(file), "found": found}
+                found = Found(entry.structure, mask[box], (k, j, i), 0.0)
+            values |= {"structure": entry.structure, "card": entry.card, "prompt": str(file), "found": found}
             return TeachResult(**values)
         return None
 

@@ -71,8 +71,9 @@ def release(
         dice = measured.get(source, {}).get("dice", {})
         prompts = []
         for n, p in found.items():
-            rules = {"components": own_components.get(n, components), "shared_pass": source in second_look}
-            prompts.append(replace(p, card={**p.card, **rules, "validation_dice": dice.get(n)}))
+            rule, shared = own_components.get(n, components), source in second_look
+            card_of = replace(p.card, components=rule, shared_pass=shared, validation_dice=dice.get(n))
+            prompts.append(replace(p, card=card_of))
         about = {**found.card, "data": source}
         if source in measured:
             about["validation"] = measured[source].get("validation", [])

@@ -15,6 +15,7 @@ from ..errors import BackboneError, InputError
 from ..model.backbone import write_backbone
 from ..model.config import PUNetConfig
 from ..model.files import read_tensors
+from ..prompts.card import Card
 from ..prompts.promptset import Prompt, PromptSet
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
@@ -70,7 +71,7 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
                 "slices": sum(found),
                 "data": [part.dataset.name],
                 "leave_one_slice_out_dice": None,
-                "validation_dice": validation.get("dice", {}).get(n, {}).get("prompt"),
+                "validation_dice": _known(validation.get("dice", {}).get(n, {}).get("prompt")),
                 "licence": LICENCE,
                 "date": today,
                 "author": "",
@@ -80,6 +81,11 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
             if found  # a structure that no training volume shows has learned nothing
         }
     return export(checkpoint, folder / f"{name}.safetensors", sets, card, about)
+
+
+def _known(dice: float | None) -> float | None:
+    """A Dice, None if it is no number: where nobody held out has the structure."""
+    return None if dice is None or dice != dice else dice
 
 
 def _window(part: Part) -> list[float]:
@@ -133,7 +139,7 @@ def export(
             if structure is None or structure.name in taken:
                 structure = Structure(name)
             taken.add(structure.name)
-            prompts.append(Prompt(structure, identity, tensors, dict(own_card)))
+            prompts.append(Prompt(structure, identity, tensors, Card.from_json(own_card)))
         set_card = {"backbone": backbone.stem, "licence": card.get("licence", ""), **(about or {}).get(path, {})}
         PromptSet.of(path.stem, prompts, set_card).write(path)
     return identity

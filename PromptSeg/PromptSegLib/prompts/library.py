@@ -1,12 +1,14 @@
-"""Finding prompts: the sets that are shipped, and files, by the short texts that users type."""
+"""Finding prompts: the sets that are shipped, and files, by the short texts that users type, or by (file, name)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from ..errors import PromptError
+from ..errors import PromptError, few
 from ..resources import resource
-from .promptset import PromptSet
+from .promptset import Prompt, PromptSet
 from .structure import Structure
 
 SUFFIX = ".promptset"
@@ -17,38 +19,109 @@ def shipped() -> list[Path]:
     return sorted(resource("PromptSets").glob(f"*{SUFFIX}"))
 
 
+def asked(wanted: str | Mapping[str, Any]) -> PromptSet:
+    """The prompts that a request asks for: a text as :func:`resolve` reads it, or ``{"file", "name"}``, of which
+    nothing is interpreted; without a name, all of the file. Raises :class:`PromptError`."""
+    if isinstance(wanted, str):
+        return resolve(wanted)
+    name = wanted.get("name")
+    return _find(str(wanted["file"])) if name is None else pick(str(wanted["file"]), str(name))
+
+
+def pick(file: Path | str, name: str) -> PromptSet:
+    """The structure of exactly that name from a file, or from a shipped set. Raises :class:`PromptError`."""
+    found = _find(str(file))
+    if name not in found:
+        raise PromptError(f"{found.name} has no prompt for {name!r}", _it_has(found))
+    return PromptSet.of(found.name, [found[name]], found.card)
+
+
 def resolve(text: str) -> PromptSet:
     """The prompts that ``text`` asks for: ``SET``, ``FILE.promptset``, or either with ``:structure,structure``.
 
-    Raises :class:`PromptError` that names what there is.
+    Paths and names may hold colons, and names commas: the longest part that is there is taken. Raises
+    :class:`PromptError` that names what there is.
     """
-    if Path(text).is_file():  # a path may hold a colon
-        name, wanted = text, ""
-    else:
-        name, _, wanted = text.rpartition(":") if ":" in text and not text.endswith(SUFFIX) else (text, "", "")
-    found = _find(name)
-    if name == text:
-        return found
+    if _is_there(text):
+        return _find(text)
+    refused: PromptError | None = None
+    for name, wanted in _split(text):
+        if _is_there(name):
+            try:
+                return _chosen(_find(name), text, wanted)
+            except PromptError as error:
+                refused = refused or error
+    if refused is not None:
+        raise refused
+    # Nothing of that name: say what the user is most likely to have meant by it.
+    name, ending, _ = text.rpartition(f"{SUFFIX}:")
+    return _find(name + SUFFIX if ending else text if text.endswith(SUFFIX) else text.partition(":")[0])
+
+
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    """What may be a set's name, and what is asked of it: cut at each colon, the last first."""
+    place = text.rfind(":")
+    while place >= 0:
+        yield text[:place], text[place + 1 :]
+        place = text.rfind(":", 0, place)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).is_file() or any(one.stem == name for one in shipped())
+    except ValueError:  # a zero byte
+        return False
+
+
+def _chosen(found: PromptSet, text: str, wanted: str) -> PromptSet:
     if not wanted.strip():
-        raise PromptError(f"{text!r} names no structure after the colon", f"{found.name} has: {', '.join(found)}")
-    prompts = []
-    for word in wanted.split(","):
-        prompt = next((p for p in found.values() if word.strip().lower() in _names(p.structure)), None)
-        if prompt is None:
-            raise PromptError(f"{found.name} has no prompt for {word.strip()!r}", f"it has: {', '.join(found)}")
+        raise PromptError(f"{text!r} names no structure after the colon", _it_has(found))
+    parts = wanted.split(",")
+    prompts: list[Prompt] = []
+    place = 0
+    while place < len(parts):
+        # The longest name first: "kidney, left" may be one structure.
+        for end in range(len(parts), place, -1):
+            prompt = _named(found, ",".join(parts[place:end]))
+            if prompt is not None:
+                break
+        else:
+            raise PromptError(f"{found.name} has no prompt for {parts[place].strip()!r}", _it_has(found))
         if prompt not in prompts:
             prompts.append(prompt)
+        place = end
     return PromptSet.of(found.name, prompts, found.card)
 
 
-def _names(structure: Structure) -> set[str]:
-    return {structure.name.lower(), *(s.lower() for s in structure.synonyms)}
+def _named(found: PromptSet, word: str) -> Prompt | None:
+    """The prompt of that name: as it is written, else in any case, else by a synonym."""
+    if word in found:
+        return found[word]
+    key = _key(word)
+    by_name = (one for one in found.values() if _key(one.structure.name) == key)
+    by_synonym = (one for one in found.values() if key in _synonyms(one.structure))
+    return next(by_name, None) or next(by_synonym, None)
+
+
+def _synonyms(structure: Structure) -> set[str]:
+    return {_key(one) for one in structure.synonyms}
+
+
+def _key(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _it_has(found: PromptSet) -> str:
+    return f"it has: {few([repr(name) if ',' in name or ':' in name else name for name in found], 30)}"
 
 
 def _find(name: str) -> PromptSet:
     path = Path(name)
-    if path.suffix == SUFFIX or path.is_file():
-        return PromptSet.read(path)
+    try:
+        if path.suffix == SUFFIX or path.is_file():
+            return PromptSet.read(path)
+    except ValueError:  # a zero byte
+        pass
     for candidate in shipped():
         if candidate.stem == name:
             return PromptSet.read(candidate)

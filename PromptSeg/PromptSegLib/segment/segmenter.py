@@ -116,7 +116,7 @@ def segment(
     for prompt in prompts:
         check(should_stop)
         start = time.perf_counter()
-        clean_map(maps[prompt.structure.name], str(prompt.card.get("components", "substantial")))
+        clean_map(maps[prompt.structure.name], prompt.card.components)
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()
     labels, counts = _labels(works.volume, [maps[n] for n in names], on_progress, should_stop)
@@ -134,8 +134,7 @@ def segment(
 
 def _view(prompt: Prompt) -> tuple:
     """How a prompt was taught to see a volume."""
-    window = tuple(float(v) for v in prompt.card.get("window", FULL_WINDOW))
-    return str(prompt.card.get("plane", "axial")), float(prompt.card.get("spacing", 2.0)), window
+    return prompt.card.plane, prompt.card.spacing, prompt.card.window or FULL_WINDOW
 
 
 @torch.inference_mode()
@@ -145,7 +144,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
     tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
     wanted = [maps[p.structure.name].wanted() for p in group]
     every = sorted(set.union(*wanted))
-    common = backbone.shared if any(p.card.get("shared_pass") for p in group) else None
+    common = backbone.shared if any(p.card.shared_pass for p in group) else None
     for first in range(0, len(every), BATCH):
         check(should_stop)
         indices = every[first : first + BATCH]
@@ -162,7 +161,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
             if own:
                 some = len(own) < len(indices)
                 logits = net.decode(encoded.select(own) if some else encoded, prompt_tensors).float()
-                if features is not None and prompt.card.get("shared_pass"):
+                if features is not None and prompt.card.shared_pass:
                     seen = features[own] if some else features
                     logits = (logits + net.compare(seen, prompt_tensors, encoded.size).float()) / 2
                 values = logits.cpu().numpy()

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from ..progress import ShouldStop, never
+from ..prompts.card import Card
 from ..segment.result import EVEN_WEIGHT, PRIOR_LIMIT, Prior, weighted
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid, Volume
@@ -220,11 +220,10 @@ def location_prior(annotations: SliceAnnotations, count: int, weight: float = WE
     return {k: -PRIOR_LIMIT * min(1.0, d / reach) for k, d in beyond.items()}
 
 
-def weight_for(card: Mapping[str, Any], grid: Grid) -> float:
+def weight_for(card: Card, grid: Grid) -> float:
     """The outlines' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
     one."""
-    weight = float(card.get("outline_weight", WEIGHTS[0]))
-    return weight if grid.digest in card.get("taught_on", (grid.digest,)) else WEIGHTS[0]
+    return WEIGHTS[0] if card.outline_weight is None or not card.taught_there(grid) else card.outline_weight
 
 
 def prior_of(

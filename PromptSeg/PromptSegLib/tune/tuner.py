@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import AnnotationError, Stopped
+from ..errors import AnnotationError, PromptError, Stopped
 from ..model.backbone import Backbone
 from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
+from ..prompts.card import Card
 from ..prompts.promptset import Prompt
-from ..prompts.structure import Structure
+from ..prompts.structure import Structure, check_structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
 from .descent import LeftOut, descend, first_weight, folds_of, judged, logits_of, marks_of
@@ -100,17 +100,23 @@ def tune(
     recipe = recipe or TuningRecipe()
     if steps is not None and steps < 0:
         raise AnnotationError(f"The number of steps must not be negative, and {steps} is")
+    check_structure(structure)  # what cannot be written must not be learned first
     most = recipe.steps if steps is None else steps
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
+        if drawings and start_from.card.plane != drawings[0].work.plane:
+            raise PromptError(
+                f"{start_from.structure.name} was learned in {start_from.card.plane} slices, and these were drawn in "
+                f"{drawings[0].work.plane} ones",
+                "draw in the same plane, or teach it anew without going on from it",
+            )
         most = most if steps is not None else max(1, most // 2)  # a later round has less to learn
     check_drawings(drawings)
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     window = common_window(drawings)
     if start_from is not None:
-        low, high = start_from.card.get("window", FULL_WINDOW)
-        window = float(low), float(high)
+        window = start_from.card.window or FULL_WINDOW
     examples = make_examples(backbone, drawings, window, variants=recipe.variants, seed=seed, should_stop=should_stop)
     everything = list(range(len(examples.places)))
 
@@ -172,7 +178,8 @@ def tune(
     seconds["all"] = time.perf_counter() - began
 
     if not most:
-        weight = left_out.usual if start_from is None else float(start_from.card.get("outline_weight", WEIGHTS[0]))
+        former = None if start_from is None else start_from.card.outline_weight
+        weight = (left_out.usual if start_from is None else WEIGHTS[0]) if former is None else former
     weight = weight if recipe.weight is None else recipe.weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(
@@ -181,22 +188,18 @@ def tune(
     )
     mean_dice = _mean_of(s.dice for s in scores)
     network_dice = _mean_of(left_out.scores(chosen_steps, 0.0).values())
-    if start_from is not None and any(d.work.volume.grid.digest in _taught_on(start_from) for d in drawings):
-        earlier = start_from.card.get("network_dice")  # that round had not learned from these slices yet
-        network_dice = earlier if isinstance(earlier, float) else None
-    card = _card(drawings, window, mean_dice, start_from, best.steps, seed)
-    card["network_dice"] = None if network_dice is None else round(network_dice, 4)
-    card["outline_weight"] = weight
+    if start_from is not None and any(start_from.card.taught_there(d.work.volume.grid) for d in drawings):
+        network_dice = start_from.card.network_dice  # that round had not learned from these slices yet
+    card = replace(
+        _card(drawings, window, mean_dice, start_from, best.steps, seed),
+        network_dice=None if network_dice is None else round(network_dice, 4),
+        outline_weight=weight,
+    )
     tensors = {k: v.detach().cpu() for k, v in best.tensors.items()}
     on_progress(Progress("tune", 1.0, "Stopped, best so far kept" if stopped else "Done"))
     prompt = Prompt(structure, backbone.id, tensors, card)
     notes = advice([d.annotations for d in drawings], scores)
     return TuningResult(prompt, scores, mean_dice, network_dice, tuple(history), seconds, stopped, notes)
-
-
-def _taught_on(prompt: Prompt) -> tuple[str, ...]:
-    """Digests of the grids of the volumes that a prompt was taught on."""
-    return tuple(prompt.card.get("taught_on", ()))
 
 
 def _mean_of(dice: Iterable[float]) -> float | None:
@@ -255,24 +258,28 @@ def _card(
     start_from: Prompt | None,
     steps: int,
     seed: int,
-) -> dict[str, Any]:
-    former = dict(start_from.card) if start_from is not None else {}
-    seen = [*(() if start_from is None else _taught_on(start_from)), *(d.work.volume.grid.digest for d in drawings)]
-    return {
-        "plane": drawings[0].work.plane,
-        "spacing": drawings[0].work.spacing,
-        "window": list(window),
-        "components": components_of([d.annotations for d in drawings]),
-        "volumes": max(len(drawings), len(set(seen)), int(former.get("volumes", 1))),
-        "taught_on": list(dict.fromkeys(seen)),
-        "slice_mm": round(float(np.median([d.work.slice_mm for d in drawings])), 3),
-        "slices": sum(len(d.annotations.used()) for d in drawings),
-        "leave_one_slice_out_dice": None if dice is None else round(dice, 4),
-        "steps": steps,
-        "rounds": int(former.get("rounds", 0)) + 1,
-        "seed": seed,
-        "date": date.today().isoformat(),
-        "author": former.get("author", ""),
-        "licence": former.get("licence", ""),
-        "note": former.get("note", ""),
-    }
+) -> Card:
+    former = Card() if start_from is None else start_from.card
+    seen = list(former.taught_on)
+    for grid in (d.work.volume.grid for d in drawings):
+        if not any(grid.digest == one if isinstance(one, str) else one.matches(grid) for one in seen):
+            seen.append(grid)
+    low, high = window
+    return Card(
+        plane=drawings[0].work.plane,
+        spacing=drawings[0].work.spacing,
+        window=(max(low, -1e9), min(high, 1e9)),
+        components=components_of([d.annotations for d in drawings]),
+        volumes=max(len(drawings), len(seen), former.volumes or 1),
+        taught_on=tuple(seen),
+        slice_mm=round(float(np.median([d.work.slice_mm for d in drawings])), 3),
+        slices=sum(len(d.annotations.used()) for d in drawings),
+        leave_one_slice_out_dice=None if dice is None else round(dice, 4),
+        steps=steps,
+        rounds=(former.rounds or 0) + 1,
+        seed=seed,
+        date=date.today().isoformat(),
+        author=former.author,
+        licence=former.licence,
+        note=former.note,
+    )

@@ -84,9 +84,9 @@ class Engine:
         return {}
 
     def _segment(self, call: Call) -> dict[str, Any]:
-        from ..prompts.library import resolve
+        from ..prompts.library import asked
 
-        prompts = [prompt for text in call.fields["prompts"] for prompt in resolve(text).values()]
+        prompts = [prompt for wanted in call.fields["prompts"] for prompt in asked(wanted).values()]
         drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
         session = self._ready(call)
         listen = _part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
@@ -98,11 +98,17 @@ class Engine:
 
     def _tune(self, call: Call) -> dict[str, Any]:
         from ..prompts.promptset import PromptSet
+        from ..volumes.preprocess import plane_of_axis
 
         fields = call.fields
         annotations = get_annotations(self.jobs, fields["annotations"])
         structure = get_structure(fields["structure"])
         former = _former(fields["start_from"], structure.name) if fields.get("start_from") else None
+        notes: tuple[str, ...] = ()
+        plane = plane_of_axis(annotations.grid, annotations.axis)
+        if former is not None and former.card.plane != plane:
+            notes = (f"The prompt before was learned in {former.card.plane} slices: taught anew in {plane} ones.",)
+            former = None
         seed = fields.get("seed") or 0
         then = fields.get("segment") or fields.get("review") or fields.get("suggest")
         session = self._ready(call)
@@ -128,11 +134,11 @@ class Engine:
         out: dict[str, Any] = {
             "prompt": f"{call.id}/{path.name}",
             "structure": put_structure(structure),
-            "card": dict(result.prompt.card),
+            "card": result.prompt.card.to_json(),
             "leave_one_slice_out_dice": result.leave_one_out_dice,
             "left_out": [asdict(one) for one in result.left_out],
             "history": [dict(one) for one in result.history],
-            "notes": list(result.notes),
+            "notes": [*notes, *result.notes],
             "seconds": dict(result.seconds),
             "stopped": result.stopped,
         }
@@ -314,28 +320,30 @@ def _review(
 
 def _card(path: Path, is_shipped: bool) -> dict[str, Any]:
     """What a prompt set says about itself, without its tensors."""
-    from ..prompts.promptset import read_header
+    from ..prompts.promptfile import read_header
 
     header = read_header(path)
     prompts = [
-        {"structure": one["structure"], "card": one["card"], "backbone": one["backbone"]} for one in header["prompts"]
+        {"structure": put_structure(one.structure), "card": one.card.to_json(), "backbone": one.backbone_id}
+        for one in header.entries
     ]
     return {
-        "name": header["name"],
+        "name": header.name,
         "file": str(path),
         "shipped": is_shipped,
-        "card": header["card"],
+        "card": dict(header.card),
         "prompts": prompts,
     }
 
 
-def _former(text: str, name: str) -> Prompt:
+def _former(wanted: str | Mapping[str, Any], name: str) -> Prompt:
     """The prompt that a further round goes on from: the one of that name, or the only one."""
-    from ..prompts.library import resolve
+    from ..prompts.library import asked
 
-    prompts = resolve(text).prompts
+    found = asked(wanted)
+    prompts = found.prompts
     if name not in prompts and len(prompts) != 1:
-        raise PromptError(f"{text} has no prompt for {name}", f"it has: {', '.join(prompts)}")
+        raise PromptError(f"{found.name} has no prompt for {name}", f"it has: {', '.join(prompts)}")
     return prompts.get(name) or next(iter(prompts.values()))
 
 

@@ -245,11 +245,19 @@ EVENTS: dict[str, dict[str, Check]] = {
 }  # fmt: skip
 """The fields of each event that faces read; there may be more. What is not finite comes as null."""
 
+_of_a_file = _object({"file": text, "name?": text})
+
+
+def wanted(value: Any, where: str) -> None:
+    """Prompts: a text as on the command line, or a file with the name of one structure in it."""
+    (_of_a_file if isinstance(value, dict) else text)(value, where)
+
+
 REQUESTS: dict[str, dict[str, Check]] = {
     "set_volume": {"volume": volume},
     "segment": {
         "volume?": volume,
-        "prompts": _list(text),
+        "prompts": _list(wanted),
         "drawn?": _by_name(annotation),
         "maps?": maps,
         "review?": flag,
@@ -259,7 +267,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "volume?": volume,
         "annotations": annotation,
         "structure": structure,
-        "start_from?": text,
+        "start_from?": wanted,
         "steps?": steps,
         "seed?": whole,
         "preview?": flag,
@@ -268,7 +276,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "review?": flag,
         "suggest?": whole,
     },
-    "suggest": {"volume?": volume, "annotations": annotation, "prompt": text, "most?": whole},
+    "suggest": {"volume?": volume, "annotations": annotation, "prompt": wanted, "most?": whole},
     "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "most?": whole},
     "prompts": {"folders?": _list(text)},
     "info": {},
@@ -278,7 +286,8 @@ REQUESTS: dict[str, dict[str, Check]] = {
 """The fields of each request; ``?`` marks those that may be left out. ``volume`` may be left out where one was set.
 
 - *set_volume*: take up a volume, so that the requests that follow find it prepared.
-- *segment*: ``prompts`` are texts as on the command line (``abdomen-ct:liver``, or a path); ``drawn`` are annotations
+- *segment*: ``prompts`` are ``{"file", "name"}``, a structure of a file or of a shipped set under any name, or texts
+  as on the command line (``abdomen-ct:liver``, or a path), as all that names prompts; ``drawn`` are annotations
   of this volume by structure name. The result lists ``masks``; ``maps`` go with them; ``review`` adds how good they
   are and where to look, in slices along ``axis``.
 - *tune*: learn a structure. ``preview`` shows the first mask as an event before the steps begin; ``segment`` gives the

@@ -74,6 +74,7 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
     """Write a prompt set with random prompts."""
     import torch
 
+    from PromptSegLib.prompts.card import Card
     from PromptSegLib.prompts.promptset import Prompt, PromptSet
     from PromptSegLib.prompts.terminology import find
 
@@ -81,7 +82,7 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
     prompts = []
     for name in names:
         tensors = {k: torch.randn(shape, generator=random) for k, shape in backbone.shapes().items()}
-        prompts.append(Prompt(find(name), backbone.id, tensors, {"note": f"random prompt of {name}"}))
+        prompts.append(Prompt(find(name), backbone.id, tensors, Card(note=f"random prompt of {name}")))
     PromptSet.of(path.stem, prompts).write(path)
     return path
 

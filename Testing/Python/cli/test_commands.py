@@ -121,7 +121,7 @@ def test_tune_writes_a_prompt_that_segments_the_same_volume(promptseg: Promptseg
 
     prompt = PromptSet.read("new.promptset")["left kidney"]
     assert prompt.structure.code.meaning == "Kidney"
-    assert prompt.card["slices"] == 5
+    assert prompt.card.slices == 5
     # Drawn slices come back as drawn, absent ones empty.
     found, drawn = read_labels("out.seg.nrrd").mask("left kidney"), array("labels.nii.gz") == 3
     for index in (40, 52, 64, 20, 90):
@@ -153,13 +153,13 @@ def test_tune_goes_on_from_a_former_round(promptseg: Promptseg) -> None:
     promptseg(*tune_words(output="first.promptset"))
     words = tune_words(output="second.promptset", start_from="first.promptset")
     assert promptseg(*words).status == 0
-    assert PromptSet.read("second.promptset")["left kidney"].card["rounds"] == 2
+    assert PromptSet.read("second.promptset")["left kidney"].card.rounds == 2
 
 
 def test_tune_prints_the_leave_one_slice_out_dice(promptseg: Promptseg, monkeypatch) -> None:
     monkeypatch.setattr("PromptSegLib.prompts.promptset.CARRIES", 1.1)
     out = promptseg(*tune_words()).out
-    found = PromptSet.read("new.promptset")["left kidney"].card["network_dice"]
+    found = PromptSet.read("new.promptset")["left kidney"].card.network_dice
     assert f"Without outlines the network found left-out slices with a Dice of only {found:.2f}" in out
     assert "leave-one-slice-out Dice" in out
     assert all(word in out for word in ("slice 40", "slice 52", "slice 64", "mean", "Written to new.promptset"))

@@ -38,7 +38,7 @@ def test_one_prompt_from_two_volumes(promptseg: Promptseg, second) -> None:
         (1, 35),
     }
     card = PromptSet.read("new.promptset")["ball"].card
-    assert (card["volumes"], card["slices"], len(card["taught_on"])) == (2, 6, 2)
+    assert (card.volumes, card.slices, len(card.taught_on)) == (2, 6, 2)
     found, drawn = read_labels("out.nii.gz").mask(1), read_labels("labels.nii.gz").mask(3)
     for index in (40, 52, 64):
         np.testing.assert_array_equal(found[index], drawn[index])

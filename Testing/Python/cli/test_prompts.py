@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptset import PromptSet
 
 from .conftest import Promptseg
@@ -17,7 +18,7 @@ CARDS = {
 
 def test_the_card_says_data_split_dice_and_licence(promptseg: Promptseg, place, shipped) -> None:
     source = PromptSet.read(shipped / "PromptSets" / "abdomen-ct.promptset")
-    prompts = [replace(p, card=CARDS[n]) for n, p in source.items()]
+    prompts = [replace(p, card=Card.from_json(CARDS[n])) for n, p in source.items()]
     card = {"backbone": "punet-ct", "data_licence": "CC BY 4.0", "training": [f"t{n}" for n in range(20)]}
     PromptSet.of("mine", prompts, card | {"validation": ["v1", "v2"]}).write(place / "mine.promptset")
     text = promptseg("prompts", "show", "mine.promptset").out

@@ -190,7 +190,7 @@ def loaded(module, desk, phantom, slicer):
 @pytest.fixture
 def own(panel):
     """The text of the tiny backbone's liver."""
-    return panel.logic.library.texts(["liver"])[0]
+    return next(p.text for p in panel.logic.library.sets()[-1].prompts if p.structure.name == "liver")
 
 
 @pytest.fixture

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from PromptSegLib.desktop.library import MINE, Library
-from PromptSegLib.errors import PromptError
-from PromptSegLib.prompts.promptset import PromptSet, rewrite_card
+from PromptSegLib.errors import OutputError, PromptError
+from PromptSegLib.prompts.library import asked, pick
+from PromptSegLib.prompts.promptfile import rewrite
+from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.volumes.volume import Grid
 from PromptSegLib.worker.process import PACKAGE
 
 
@@ -20,19 +25,90 @@ def test_shipped_sets_and_ones_own(tmp_path, engine_files) -> None:
     own = library.sets()[-1]
     assert (own.name, own.shipped) == (MINE, False)
     assert [one.structure.name for one in own.prompts] == ["liver", "spleen"]
-    assert library.texts(["liver"]) == [own.prompts[0].text], "one's own comes before a shipped one"
-    assert library.texts(["abdomen-ct:liver", "oesophagus"]) == ["abdomen-ct:liver", "abdomen-ct:esophagus"]
+    (shipped,) = {p.path for one in library.sets() for p in one.prompts if p.text == "abdomen-ct:liver"}
+    liver = {"file": str(own.prompts[0].path), "name": "liver"}
+    assert library.asked(["liver"]) == library.asked([own.prompts[0].text, "Liver"]) == [liver], "one's own comes first"
+    assert library.asked(["abdomen-ct:liver", "oesophagus"]) == [
+        {"file": str(shipped), "name": "liver"}, {"file": str(shipped), "name": "esophagus"}
+    ]  # fmt: skip
+    assert library.asked([("any.promptset", "C7: body"), "x.promptset:a"]) == [
+        {"file": "any.promptset", "name": "C7: body"}, "x.promptset:a"
+    ]  # fmt: skip
+    with pytest.raises(PromptError, match="There is no prompt for 'cyst'"):
+        library.asked(["cyst"])
 
 
 def test_export_and_delete(tmp_path, engine_files) -> None:
     library = Library(tmp_path / "mine")
     library.import_file(engine_files[1])
-    text = library.sets()[-1].prompts[0].text
-    assert library.export([text], tmp_path / "out.promptset").read_bytes() == engine_files[1].read_bytes()
+    liver, spleen = (one.text for one in library.sets()[-1].prompts)
+    assert list(PromptSet.read(library.export([liver], tmp_path / "out.promptset"))) == ["liver"]
+    both = library.export([liver, spleen], tmp_path / "both.promptset")
+    assert both.read_bytes() == engine_files[1].read_bytes()
     with pytest.raises(PromptError, match="Only structures of your own"):
         library.delete("abdomen-ct:liver")
-    library.delete(text)
+    library.delete(liver)
+    assert [one.text for one in library.sets()[-1].prompts] == [spleen]
+    kept, before = PromptSet.read(library.sets()[-1].prompts[0].path), PromptSet.read(engine_files[1])
+    assert all((kept["spleen"].tensors[k] == v).all() for k, v in before["spleen"].tensors.items())
+    library.delete(spleen)
     assert {one.name for one in library.sets()} == {"abdomen-ct", "head-neck-ct"}
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_an_export_is_what_was_ticked_and_replaces_nothing(tmp_path, engine_files) -> None:
+    library = Library(tmp_path / "mine")
+    for _ in range(2):
+        library.import_file(engine_files[1])
+    texts = [one.text for one in library.sets()[-1].prompts]  # liver and spleen, twice
+    folder = library.export([texts[0], texts[3]], tmp_path / "out.promptset")
+    assert [list(PromptSet.read(one)) for one in sorted(folder.iterdir())] == [["liver"], ["spleen"]]
+    library.export([texts[0], texts[3]], tmp_path / "out.promptset")
+    assert len(list(folder.iterdir())) == 4
+    source = library.sets()[-1].prompts[0].path
+    with pytest.raises(OutputError, match="one of the files that the structures are kept in"):
+        library.export([texts[0]], source)
+    with pytest.raises(PromptError, match="is no prompt 'gone' any more"):
+        library.export([texts[0], "gone"], tmp_path / "more.promptset")
+    with pytest.raises(PromptError, match="nothing to export"):
+        library.export([], tmp_path / "more.promptset")
+    assert not (tmp_path / "more.promptset").exists()
+    assert len(PromptSet.read(source)) == 2
+
+
+def test_a_name_with_a_colon_is_kept_asked_for_and_deleted(tmp_path, engine_files) -> None:
+    library = Library(tmp_path / "mine")
+    (prompt,) = pick(engine_files[1], "liver").values()
+    for number, name in enumerate(("C7: body", "C7", "body")):
+        PromptSet.of(name, [replace(prompt, structure=Structure(name))]).write(tmp_path / f"{number}.promptset")
+        text = library.save(tmp_path / f"{number}.promptset", Structure(name), author="A")
+        (wanted,) = library.asked([text])
+        assert list(asked(wanted)) == [name]
+    library.delete(next(one.text for one in library.sets()[-1].prompts if one.structure.name == "C7: body"))
+    assert {one.structure.name for one in library.sets()[-1].prompts} == {"C7", "body"}
+
+
+def test_what_is_kept_and_exported_names_no_scan(tmp_path, engine_files) -> None:
+    library, grid = Library(tmp_path / "mine"), Grid((9, 8, 7), (1.25, 2.5, 3.75))
+    (prompt,) = pick(engine_files[1], "liver").values()
+    old = replace(prompt.card, extra={"taught_on": [grid.digest]})  # as older files have it
+    PromptSet.of("old", [replace(prompt, card=old)]).write(tmp_path / "old.promptset")
+    assert grid.digest.encode() in (tmp_path / "old.promptset").read_bytes()
+    text = library.save(tmp_path / "old.promptset", prompt.structure)
+    out = library.export([text], tmp_path / "out.promptset")
+    library.import_file(tmp_path / "old.promptset")
+    for path in (out, *(tmp_path / "mine").iterdir()):
+        assert grid.digest.encode() not in path.read_bytes()
+
+
+def test_a_damaged_file_is_not_imported(tmp_path, engine_files) -> None:
+    raw = bytearray(engine_files[1].read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "bad.promptset").write_bytes(raw)
+    library = Library(tmp_path / "mine")
+    with pytest.raises(PromptError, match="damaged or was changed"):
+        library.import_file(tmp_path / "bad.promptset")
+    assert not list((tmp_path / "mine").iterdir())
 
 
 def test_a_damaged_file_is_told_and_the_others_are_listed(tmp_path, engine_files) -> None:
@@ -46,16 +122,16 @@ def test_a_damaged_file_is_told_and_the_others_are_listed(tmp_path, engine_files
 
 
 def test_a_card_is_changed_and_the_tensors_stay(tmp_path, engine_files) -> None:
-    rewrite_card(engine_files[1], tmp_path / "new.promptset", {"author": "Ä. Person"})
+    rewrite(engine_files[1], tmp_path / "new.promptset", author="Ä. Person")
     old, new = PromptSet.read(engine_files[1]), PromptSet.read(tmp_path / "new.promptset")
     for name in old:
-        assert new[name].card["author"] == "Ä. Person"
+        assert new[name].card.author == "Ä. Person"
         assert all((new[name].tensors[k] == t).all() for k, t in old[name].tensors.items())
     raw = bytearray(engine_files[1].read_bytes())
     raw[-1] ^= 1
     (tmp_path / "bad.promptset").write_bytes(raw)
     with pytest.raises(PromptError, match="damaged or was changed"):
-        rewrite_card(tmp_path / "bad.promptset", tmp_path / "worse.promptset", {})
+        rewrite(tmp_path / "bad.promptset", tmp_path / "worse.promptset")
     assert not (tmp_path / "worse.promptset").exists()
 
 

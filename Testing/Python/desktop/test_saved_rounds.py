@@ -48,7 +48,7 @@ def test_the_next_round_goes_on_from_it(came_back) -> None:
     one = nodes.segment_mask(segmentation, first.result_segment_id, volume)
     second = desk.logic.teach(volume, segmentation, segment_id, "my liver", steps=3, start_from=first).wait(120)
     assert second.round == 2
-    assert second.card["rounds"] == 2
+    assert second.card.rounds == 2
     assert desk.logic.undo_round() is first
     assert np.array_equal(nodes.segment_mask(segmentation, first.result_segment_id, volume), one)
     assert kept_rounds.kept(volume, segmentation, segment_id)[0]["round"] == 1

@@ -48,7 +48,7 @@ def test_rounds_go_on_from_each_other_and_can_be_taken_back(desk, ct, taught, ph
     slices.mark(node, segment_id, ct, 0, 3, SliceStatus.COMPLETE)
     second = desk.logic.teach(ct, node, segment_id, "my liver", steps=4, start_from=first).wait(120)
     assert second.round == 2
-    assert second.card["rounds"] == 2
+    assert second.card.rounds == 2
     two = nodes.segment_mask(node, second.result_segment_id, ct)
     assert not np.array_equal(one, two)
     assert desk.logic.toggle_before_after() is False
@@ -66,8 +66,8 @@ def test_what_was_learned_is_kept_and_segments_the_next_volume(desk, ct, taught,
     result = desk.logic.teach(ct, node, segment_id, "my liver", steps=2).wait(120)
     text = desk.logic.accept(result, author="A. Person", note="five slices")
     kept = PromptSet.read(text.rpartition(":")[0])["my liver"]
-    assert kept.card["author"] == "A. Person"
-    assert kept.card["note"] == "five slices"
+    assert kept.card.author == "A. Person"
+    assert kept.card.note == "five slices"
     other = desk.add_ct(scene, phantom.volume)
     found = desk.logic.segment(other, ["my liver"]).wait(60)
     assert [one.name for one in found.structures] == ["my liver"]

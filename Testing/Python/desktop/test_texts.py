@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+
+from PromptSegLib.prompts.card import Card
 
 
 @pytest.fixture
@@ -43,14 +47,16 @@ def test_structures_are_found_by_all_words(texts) -> None:
 
 
 def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
-    card = {"leave_one_slice_out_dice": 0.93, "network_dice": 0.31}
+    card = Card(leave_one_slice_out_dice=0.93, network_dice=0.31)
     assert texts.typical_dice(card) == 0.31, "outlines help only where they were drawn"
-    assert texts.typical_dice({**card, "network_dice": None}) is None
-    assert texts.typical_dice({"validation_dice": 0.9}) == 0.9
-    assert {"Dice of left-out slices: 0.93", "the same without outlines: 0.31"} <= {*texts.card_lines("x", card)}
+    assert texts.typical_dice(replace(card, network_dice=None)) is None
+    assert texts.typical_dice(Card(validation_dice=0.9)) == 0.9
+    assert {"Dice of left-out slices: 0.93", "the same without outlines: 0.31"} <= {
+        *texts.card_lines("x", card.to_json())
+    }
     (sentence,) = texts.elsewhere(card)
     assert "with a Dice of only 0.31: in another CT it may find little of it." in sentence
-    assert texts.elsewhere({"network_dice": 0.8}) == texts.elsewhere({}) == ()
+    assert texts.elsewhere(Card(network_dice=0.8)) == texts.elsewhere(Card()) == ()
 
 
 def test_a_table_cannot_hold_formulas(texts) -> None:

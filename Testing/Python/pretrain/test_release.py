@@ -39,14 +39,14 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     prompts = PromptSet.read(tmp_path / "R" / "PromptSets" / "abdomen-ct.promptset")
     assert prompts.name == "abdomen-ct"
     assert (prompts.card["data"], prompts.card["validation"]) == ("phantoms", ["case_9"])
-    assert {n: p.card["validation_dice"] for n, p in prompts.items()} == {"liver": 0.91, "spleen": 0.82, "aorta": None}
-    assert {n: p.card["components"] for n, p in prompts.items()} == {
+    assert {n: p.card.validation_dice for n, p in prompts.items()} == {"liver": 0.91, "spleen": 0.82, "aorta": None}
+    assert {n: p.card.components for n, p in prompts.items()} == {
         "liver": "largest",
         "spleen": "largest",
         "aorta": "main",
     }
-    assert all(p.card["shared_pass"] for p in prompts.values())
-    assert not any(p.card.get("shared_pass") for p in PromptSet.read(trained / "phantoms.promptset").values())
+    assert all(p.card.shared_pass for p in prompts.values())
+    assert not any(p.card.shared_pass for p in PromptSet.read(trained / "phantoms.promptset").values())
     session = Session(tmp_path / "R" / "Models" / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
     found = session.segment([prompts["liver"]])

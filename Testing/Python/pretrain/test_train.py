@@ -101,11 +101,11 @@ def test_what_a_run_ships_says_where_it_comes_from(trained, kit, dataset) -> Non
     assert [p.structure.code is not None for p in prompts.values()] == [True] * 3
     for name, prompt in prompts.items():
         prompt.check(backbone.shapes(), backbone.id)
-        assert "research use" in prompt.card["licence"]
-        assert prompt.card["validation_dice"] == read_validation(trained)["dice"][name]["prompt"]
+        assert "research use" in prompt.card.licence
+        assert prompt.card.validation_dice == read_validation(trained)["dice"][name]["prompt"]
     held_out = source["validation"][0]
-    assert prompts["spleen"].card["volumes"] == 3 - (held_out != "case_3")
-    assert prompts["liver"].card["volumes"] == 3
+    assert prompts["spleen"].card.volumes == 3 - (held_out != "case_3")
+    assert prompts["liver"].card.volumes == 3
 
 
 def test_a_session_takes_what_a_run_ships(go, tmp_path, phantom) -> None:
@@ -282,7 +282,7 @@ def test_the_best_step_is_kept(go, tmp_path, rows, monkeypatch) -> None:
     best = load_backbone(folder / "best" / "small.safetensors", "cpu")
     assert best.card["recipe"]["step"] == 2
     prompts = PromptSet.read(folder / "best" / "phantoms.promptset")
-    assert prompts["liver"].card["validation_dice"] == 0.7
+    assert prompts["liver"].card.validation_dice == 0.7
     assert prompts["liver"].backbone_id == best.id
     assert prompts.card["validation"] == best.card["data"][0]["validation"]
     size = (folder / "best.safetensors").stat().st_size

@@ -9,13 +9,16 @@ import torch
 
 from PromptSegLib import resources
 from PromptSegLib.errors import PromptError
-from PromptSegLib.prompts.library import resolve, shipped
+from PromptSegLib.prompts.card import Card
+from PromptSegLib.prompts.library import asked, pick, resolve, shipped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
+from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.prompts.terminology import find
 
 
 def write(path: Path, *names: str) -> None:
-    prompts = [Prompt(find(n), "ab" * 32, {"head": torch.ones(2) * k}, {"n": k}) for k, n in enumerate(names)]
+    tensors = [{"head": torch.ones(2) * k} for k in range(len(names))]
+    prompts = [Prompt(find(n), "ab" * 32, t, Card(note=n)) for n, t in zip(names, tensors, strict=True)]
     PromptSet.of(path.stem, prompts, {"licence": "CC0"}).write(path)
 
 
@@ -61,6 +64,48 @@ def test_a_synonym_names_a_structure() -> None:
     kidney = find("left kidney")
     for synonym in kidney.synonyms:
         assert list(resolve(f"abdomen-ct:{synonym}")) == ["left kidney"]
+
+
+NAMES = ("kidney, left", "kidney", "left", "C7: body", "a/b", "a/b:c", "x,", ":", "Liver", "liver", " two  blanks ")
+
+
+@pytest.fixture
+def odd(place) -> Path:
+    """A set whose names hold what texts are cut at."""
+    prompts = [Prompt(Structure(n), "ab" * 32, {"head": torch.ones(2) * k}) for k, n in enumerate(NAMES)]
+    PromptSet.of("odd", prompts).write(place / "odd.promptset")
+    return place / "odd.promptset"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_may_hold_a_comma_a_colon_or_a_slash(odd, name) -> None:
+    assert list(resolve(f"odd.promptset:{name}")) == [name]
+    assert list(resolve(f"{odd}:{name}")) == [name]
+    assert list(pick(odd, name)) == [name]
+    assert list(asked({"file": str(odd), "name": name})) == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("kidney, left,kidney", ["kidney, left", "kidney"]),
+        ("left,kidney", ["left", "kidney"]),
+        ("C7: BODY , KIDNEY", ["C7: body", "kidney"]),
+        ("a/b:c,a/b,two blanks", ["a/b:c", "a/b", " two  blanks "]),
+        ("LIVER", ["Liver"]),
+    ],
+)
+def test_several_of_them(odd, text, names) -> None:
+    assert list(resolve(f"odd.promptset:{text}")) == names
+
+
+def test_a_file_and_a_name_are_taken_as_they_are(odd, place) -> None:
+    with pytest.raises(PromptError, match="odd has no prompt for 'KIDNEY'; it has: 'kidney, left', kidney, "):
+        pick(odd, "KIDNEY")
+    assert list(pick("abdomen-ct", "spleen")) == ["spleen"]
+    assert list(asked({"file": "thorax-ct"})) == ["aorta"]
+    with pytest.raises(PromptError, match="There is no prompt set"):
+        pick(place / "none.promptset", "liver")
 
 
 def test_a_path_may_hold_a_colon(place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
 
 def with_card(prompt: Prompt, name: str | None = None, **card) -> Prompt:
     structure = prompt.structure if name is None else Structure(name)
-    return Prompt(structure, prompt.backbone_id, prompt.tensors, {**prompt.card, **card})
+    return Prompt(structure, prompt.backbone_id, prompt.tensors, replace(prompt.card, **card))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_prompt_with_a_second_look_takes_the_mean_of_both(session, prompts, ph
     own = dict(prompts["liver"].tensors)
     shared = {**own, **{k: v.float().cpu() for k, v in session.backbone.shared.items()}}
     looks = {"both": own, "own": own, "other": shared}
-    cards = {n: {**prompts["liver"].card, "shared_pass": n == "both"} for n in looks}
+    cards = {n: replace(prompts["liver"].card, shared_pass=n == "both") for n in looks}
     asked = [Prompt(Structure(n), session.backbone.id, t, cards[n]) for n, t in looks.items()]
     maps = session.segment(asked).maps
     for k in range(8, 16):
@@ -294,7 +295,7 @@ def test_with_drawn_slices_a_structure_is_kept_on_a_finer_grid(trained, prompts,
     own = Session(trained / "tiny.safetensors", "cpu", threads=1)
     own.set_volume(Volume(voxels, grid))
     drawn = SliceAnnotations.from_labels(labels, grid, 1, [8, 16])
-    alone = with_card(prompts["liver"], outline_weight=0.0, components="all")
+    alone = with_card(prompts["liver"], outline_weight=0.0, components="all", taught_on=(grid,))
     plain, found = own.segment([alone]), own.segment([alone], drawn={"liver": drawn})
     assert plain.maps["liver"].work.spacing == 2.0
     assert found.maps["liver"].work.spacing == OUTLINE_MM[0]

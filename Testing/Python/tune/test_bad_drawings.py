@@ -90,8 +90,8 @@ def test_a_volume_with_another_spacing_than_the_prompt_was_taught_on(session, ph
         assert np.array_equal(found[6], labels[6])
         assert found.shape == labels.shape
         more = session.tune(annotations, NEW, start_from=learned.prompt, steps=1).prompt
-        assert more.card["spacing"] == learned.prompt.card["spacing"]
-        assert more.card["slice_mm"] == pytest.approx(2 * learned.prompt.card["slice_mm"])
+        assert more.card.spacing == learned.prompt.card.spacing
+        assert more.card.slice_mm == pytest.approx(2 * learned.prompt.card.slice_mm)
     finally:
         session.set_volume(before)
 
@@ -118,7 +118,7 @@ def test_any_axis(session, phantom, axis) -> None:
     there = np.flatnonzero((phantom.labels == 1).any(tuple(a for a in range(3) if a != axis)))
     chosen = [int(there[len(there) // 3]), int(there[2 * len(there) // 3])]
     learned, _ = teach(session, complete(phantom.volume, {k: liver(phantom, k, axis) for k in chosen}, (0,), axis))
-    assert learned.prompt.card["plane"] == ("axial", "coronal", "sagittal")[axis]
+    assert learned.prompt.card.plane == ("axial", "coronal", "sagittal")[axis]
 
 
 def test_several_structures_in_the_same_slices(session, phantom) -> None:

@@ -39,7 +39,7 @@ def test_all_slices_of_all_volumes_are_learned_from_and_left_out(learned, sessio
     assert {(s.volume, s.index) for s in learned.left_out} == {(0, 8), (0, 15), (1, 6), (1, 11)}
     assert learned.leave_one_out_dice == pytest.approx(np.mean([s.dice for s in learned.left_out]))
     assert set(learned.leave_one_out) == {8, 15}
-    assert (learned.prompt.card["volumes"], learned.prompt.card["slices"]) == (2, 4)
+    assert (learned.prompt.card.volumes, learned.prompt.card.slices) == (2, 4)
     assert session.volume is phantom.volume
 
 
@@ -75,7 +75,7 @@ def test_the_smaller_volume_is_padded_with_air_that_is_not_labelled(session, pha
 
 
 def test_the_outlines_weight_is_only_for_the_volumes_that_were_taught(learned, phantom, second, kit) -> None:
-    card = {**learned.prompt.card, "outline_weight": 0.0}
+    card = replace(learned.prompt.card, outline_weight=0.0)
     assert weight_for(card, phantom.volume.grid) == weight_for(card, second.volume.grid) == 0.0
     assert weight_for(card, kit.turn(phantom.labels, phantom.volume.grid, (0, 1, 2), (0,))[1]) == WEIGHTS[0]
 
@@ -102,13 +102,13 @@ def test_a_volume_may_only_say_where_the_structure_is_not(session, phantom, seco
     nothing = SliceAnnotations.from_labels(second.labels, second.volume.grid, 1, [9])
     absent = replace(nothing, slices={k: replace(s, status=SliceStatus.ABSENT) for k, s in nothing.slices.items()})
     found = session.tune([(phantom.volume, drawn(phantom, [8, 15])), (second.volume, absent)], LIVER, steps=1)
-    assert found.prompt.card["slices"] == 3
+    assert found.prompt.card.slices == 3
     with pytest.raises(AnnotationError, match="No drawn slice shows the structure"):
         session.tune([(second.volume, absent)], LIVER)
 
 
 def test_a_later_round_on_another_volume_counts_both(session, phantom, second) -> None:
     first = session.tune([(phantom.volume, drawn(phantom, [8]))], LIVER, steps=1).prompt
-    assert first.card["taught_on"] == [phantom.volume.grid.digest]
+    assert first.card.taught_on == (phantom.volume.grid,)
     more = session.tune([(second.volume, drawn(second, [6]))], LIVER, steps=1, start_from=first).prompt
-    assert more.card["volumes"] == 2
+    assert more.card.volumes == 2

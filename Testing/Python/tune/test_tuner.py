@@ -79,10 +79,10 @@ def test_what_the_result_says(session, result, annotations) -> None:
     result.prompt.check(session.backbone.shapes(), session.backbone.id)
     assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in result.prompt.tensors.values())
     card = result.prompt.card
-    assert (card["plane"], card["slices"], card["volumes"], card["rounds"]) == ("axial", 4, 1, 1)
-    assert card["leave_one_slice_out_dice"] == pytest.approx(result.leave_one_out_dice, abs=1e-4)
+    assert (card.plane, card.slices, card.volumes, card.rounds) == ("axial", 4, 1, 1)
+    assert card.leave_one_slice_out_dice == pytest.approx(result.leave_one_out_dice, abs=1e-4)
     assert 0 < result.network_dice <= 1
-    assert card["network_dice"] == pytest.approx(result.network_dice, abs=1e-4)
+    assert card.network_dice == pytest.approx(result.network_dice, abs=1e-4)
     assert 0 < result.seconds["first mask"] < result.seconds["all"]
 
 
@@ -107,7 +107,7 @@ def test_the_first_mask_is_the_proposer_s(session, annotations, monkeypatch) -> 
     again = session.tune(annotations, CYST, steps=0)
     assert same(first.prompt, again.prompt)
     assert not first.left_out, "it is wanted at once"
-    assert first.prompt.card["outline_weight"] == first_weight(first.history[0]["dice"])
+    assert first.prompt.card.outline_weight == first_weight(first.history[0]["dice"])
     assert asked
     assert asked[0] > 0
 
@@ -178,14 +178,14 @@ def test_going_on_from_a_former_round(session, annotations, result) -> None:
     events = []
     kept = session.tune(annotations, CYST, start_from=result.prompt, steps=0, on_progress=events.append)
     assert same(kept.prompt, result.prompt)
-    assert kept.prompt.card["outline_weight"] == result.prompt.card["outline_weight"]
+    assert kept.prompt.card.outline_weight == result.prompt.card.outline_weight
     assert events[0].metrics["dice"] == pytest.approx(kept.history[0]["dice"])
     more = session.tune(annotations, CYST, start_from=result.prompt)
-    assert more.prompt.card["rounds"] == 2
+    assert more.prompt.card.rounds == 2
     assert more.history[0]["dice"] == pytest.approx(kept.history[0]["dice"])
     # The first round's prompt knows the slices that the second leaves out; on another volume it knows none.
-    assert kept.network_dice == more.network_dice == result.prompt.card["network_dice"]
-    elsewhere = replace(result.prompt, card={**result.prompt.card, "taught_on": ["another"]})
+    assert kept.network_dice == more.network_dice == result.prompt.card.network_dice
+    elsewhere = replace(result.prompt, card=replace(result.prompt.card, taught_on=("another",)))
     assert session.tune(annotations, CYST, start_from=elsewhere).network_dice != more.network_dice
     foreign = Prompt(CYST, "ff" * 32, result.prompt.tensors, result.prompt.card)
     with pytest.raises(PromptError, match="was learned on backbone ffffff"):
@@ -212,7 +212,7 @@ def test_stopping_later_keeps_the_best_so_far(session, annotations) -> None:
     one = SliceAnnotations(0, annotations.grid, {9: annotations.slices[9]})
     late = session.tune(one, CYST, on_progress=events.append, should_stop=tuning)
     assert late.stopped
-    assert late.prompt.card["steps"] == 2
+    assert late.prompt.card.steps == 2
     assert events[-1].fraction == 1.0
     assert not same(late.prompt, session.tune(one, CYST, steps=0).prompt)
 
@@ -234,14 +234,14 @@ def test_a_single_drawn_slice_has_no_honest_figure(session, annotations) -> None
     one = session.tune(SliceAnnotations(0, annotations.grid, {9: annotations.slices[9]}), CYST, steps=4)
     assert one.leave_one_out == {}
     assert one.leave_one_out_dice is None
-    assert one.prompt.card["leave_one_slice_out_dice"] is None
-    assert one.prompt.card["steps"] == 4
+    assert one.prompt.card.leave_one_slice_out_dice is None
+    assert one.prompt.card.steps == 4
 
 
 def test_other_planes(session, phantom, kit) -> None:
     drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, kit.new, [12, 16], axis=1)
     found = session.tune(drawn, CYST, steps=2)
-    assert found.prompt.card["plane"] == "coronal"
+    assert found.prompt.card.plane == "coronal"
     assert session.segment([found.prompt]).labels.shape == phantom.labels.shape
 
 

@@ -80,7 +80,7 @@ class Structures:
                     item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
                     dice = typical_dice(entry.card)
                     item.setText(1, "" if dice is None else f"{dice:.2f}")
-                    item.setToolTip(0, "\n".join(card_lines(entry.structure.name, entry.card)))
+                    item.setToolTip(0, "\n".join(card_lines(entry.structure.name, entry.card.to_json())))
                     head.addChild(item)
                     self._items.append((item, entry))
                 head.setExpanded(True)
@@ -130,7 +130,7 @@ class Structures:
         entry = self.selected
         self._card.setVisible(entry is not None)
         if entry is not None:
-            self._card.setText("\n".join(card_lines(entry.structure.name, entry.card)))
+            self._card.setText("\n".join(card_lines(entry.structure.name, entry.card.to_json())))
 
 
 def chip(colour: tuple[float, float, float], side: int = 12) -> Any:

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
 from ...mrml import nodes, views
-from ...prompts.promptset import carries
+from ...prompts.card import Card
 from ...prompts.structure import Structure
 from ...prompts.terminology import find
 
@@ -80,23 +80,20 @@ def found_by(structure: Structure, search: str) -> bool:
     return all(word in names for word in words)
 
 
-def typical_dice(card: Mapping[str, Any]) -> float | None:
+def typical_dice(card: Card) -> float | None:
     """The Dice that a prompt's card lets expect in another CT: of its validation, or, where it was taught, what the
     network found of left-out slices without the outlines that are only known there."""
-    for name in ("dice", "validation_dice", "network_dice"):
-        value = card.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
-            return float(value)
-    return None
+    return card.network_dice if card.validation_dice is None else card.validation_dice
 
 
 def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
-    """What is worth reading of a card."""
+    """What is worth reading of a card's JSON."""
     titles = {
+        "plane": _("learned in slices that are"),
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
         "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("the same without outlines"),
-        "dice": _("Dice on validation subjects"), "validation_dice": _("Dice on validation subjects"),
+        "validation_dice": _("Dice on validation subjects"),
     }  # fmt: skip
     lines = [name]
     for key, title in titles.items():
@@ -134,15 +131,15 @@ def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float]
     return " ".join(parts)
 
 
-def elsewhere(card: Mapping[str, Any]) -> tuple[str, ...]:
+def elsewhere(card: Card) -> tuple[str, ...]:
     """What to expect of a taught structure in other CTs, where it deserves a word."""
-    if carries(card) is not False:
+    if card.carries is not False:
         return ()
     text = _(
         "Without your outlines the network found left-out slices with a Dice of only {dice:.2f}: in another CT it may"
         " find little of it. Draw a few slices there, too, and teach it there."
     )
-    return (text.format(dice=card["network_dice"]),)
+    return (text.format(dice=card.network_dice),)
 
 
 def how_to_teach() -> tuple[str, ...]:
