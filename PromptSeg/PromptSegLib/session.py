@@ -192,6 +192,15 @@ class Session:
             )
         return suggest(segmentation.maps[name], annotations, most, should_stop)
 
+    @staticmethod
+    def notes(prompts: Iterable[Prompt], drawn: Mapping[str, SliceAnnotations]) -> list[str]:
+        """Sentences on prompts that are used with slices, by structure name, of another plane than theirs."""
+        from .volumes.preprocess import plane_of_axis
+
+        pairs = [(prompt, drawn[prompt.structure.name]) for prompt in prompts if prompt.structure.name in drawn]
+        said = (p.card.other_plane(plane_of_axis(one.grid, one.axis), p.structure.name) for p, one in pairs)
+        return [note for note in said if note]
+
     def estimate(self, segmentation: Segmentation, annotations: SliceAnnotations, prompt: Prompt) -> Estimate | None:
         """The Dice to be expected of the slices that were not drawn, with a range; None if nothing tells.
 

@@ -52,10 +52,13 @@ def label(text: str) -> int | str:
 
 
 def structure_name(text: str) -> str:
-    """A structure's name; raises :class:`InputError` if there is nothing in it that people could read."""
+    """A structure's name; raises :class:`PromptSegError` if nobody could read it, or a prompt set could not hold it."""
+    from ..prompts.structure import check_name
+
     name = " ".join(text.split())
     if not name or not name.isprintable():
         raise InputError(f"'{name}' is not a name", 'write the name of the structure, for example --name "left kidney"')
+    check_name(name)
     return name
 
 

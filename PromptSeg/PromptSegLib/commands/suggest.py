@@ -71,6 +71,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         found = session.suggest(
             annotations, prompt, most=args.most, on_progress=console.part(0.0, 1.0), should_stop=stop
         )
+    for note in session.notes([prompt], {prompt.structure.name: annotations}):
+        console.line(note)
     rows = [(one.index, f"{one.share:.0%}", one.reason) for one in found]
     if found:
         console.table("", ("slice", "of what may be wrong", "why"), rows)

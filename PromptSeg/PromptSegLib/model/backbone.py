@@ -89,14 +89,21 @@ def load_backbone(name: str | Path = "punet-ct", device: str = "auto", dtype: to
         raise BackboneError(f"{path.name} is damaged: it holds weights that are not numbers", "get the file again")
     identity = weights_id(tensors)
     try:
-        net = PUNet(PUNetConfig.from_dict(json.loads(meta["config"])))
+        config = PUNetConfig.from_dict(json.loads(meta["config"]))
         shared = {k.removeprefix(SHARED): tensors.pop(k) for k in list(tensors) if k.startswith(SHARED)}
+        with torch.device("meta"):  # shapes alone: a file may promise a network that no memory holds
+            promised = {k: v.shape for k, v in PUNet(config).state_dict().items()}
+        if promised != {k: v.shape for k, v in tensors.items()}:
+            raise ValueError("weights of another network")
+        net = PUNet(config)
         net.load_state_dict(tensors)
         shapes = {k: s for k, s in net.prompt_shapes().items() if k.endswith(".tokens")}
         if shared and {k: tuple(v.shape) for k, v in shared.items()} != shapes:
             raise ValueError("shared tokens of another network")
         card = json.loads(meta.get("card", "{}"))
-    except (RuntimeError, ValueError, KeyError) as error:
+        if not isinstance(card, dict):
+            raise ValueError("a card that is no object")
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise BackboneError(
             f"{path.name} does not fit this version of PromptSeg", "get the file again, or update"
         ) from error

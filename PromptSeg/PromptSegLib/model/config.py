@@ -7,6 +7,27 @@ from typing import Any
 
 from ..errors import BackboneError
 
+MAX_LEVELS = 8
+# A file's configuration is built before its weights are there to compare: what can be asked for has bounds, far above
+# what is of use. (least, most) of each entry.
+_LISTS = {
+    "widths": (1, 2048),
+    "heads": (1, 64),
+    "windows": (1, 32),
+    "encoder_blocks": (0, 32),
+    "decoder_blocks": (0, 32),
+    "prompted_encoder_levels": (0, MAX_LEVELS - 1),
+}
+_NUMBERS = {
+    "in_channels": (1, 64),
+    "tokens": (1, 512),
+    "head_width": (1, 512),
+    "foreground_tokens": (1, 512),
+    "background_tokens": (1, 512),
+    "mlp_ratio": (0, 16),
+    "proposer_width": (0, 2048),
+}
+
 
 @dataclass(frozen=True)
 class PUNetConfig:
@@ -49,14 +70,20 @@ class PUNetConfig:
     """Width of the network that proposes a prompt from annotated slices; 0 leaves it out (the paper has none)."""
 
     def __post_init__(self) -> None:
-        for name in ("widths", "heads", "windows", "encoder_blocks", "decoder_blocks", "prompted_encoder_levels"):
-            values, least = getattr(self, name), 1 if name in ("widths", "heads", "windows") else 0
-            if not isinstance(values, tuple) or any(type(v) is not int or v < least for v in values):
-                raise BackboneError(f"The model's configuration has {name} = {values!r}, not a list of whole numbers")
-        for name in ("in_channels", "tokens", "head_width", "foreground_tokens", "background_tokens"):
+        for name, (least, most) in _LISTS.items():
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or any(type(v) is not int or not least <= v <= most for v in values):
+                raise BackboneError(
+                    f"The model's configuration has {name} = {_short(values)}, not whole numbers from {least} to {most}"
+                )
+        for name, (least, most) in _NUMBERS.items():
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise BackboneError(f"The model's configuration has {name} = {value!r}, not a positive whole number")
+            if type(value) is not int or not least <= value <= most:
+                raise BackboneError(
+                    f"The model's configuration has {name} = {_short(value)}, not a whole number from {least} to {most}"
+                )
+        if not isinstance(self.up_project, bool) or len(self.widths) > MAX_LEVELS:
+            raise BackboneError("The model's configuration has a switch or a depth that cannot be")
         levels = len(self.widths)
         lengths = {len(self.heads), len(self.windows), len(self.encoder_blocks), len(self.decoder_blocks) + 1}
         if lengths != {levels} or not levels:
@@ -65,9 +92,9 @@ class PUNetConfig:
             raise BackboneError("A width in the model's configuration is not a multiple of its heads")
         if any(n >= levels for n in self.prompted_encoder_levels):
             raise BackboneError("The model's configuration has prompts at a level that is not there")
-        if not self.temperature > 0 or self.mlp_ratio < 0:
-            raise BackboneError("The model's configuration has a temperature or an MLP ratio that cannot be")
-        if self.proposer_width and (self.proposer_width < 0 or self.proposer_width % 4):
+        if type(self.temperature) not in (int, float) or not 0 < self.temperature <= 1000:
+            raise BackboneError("The model's configuration has a temperature that cannot be")
+        if self.proposer_width % 4:
             raise BackboneError("The model's configuration has a proposer whose width is no multiple of its four heads")
         if self.proposer_width and max(self.foreground_tokens, self.background_tokens) > self.tokens // 2:
             raise BackboneError("The model's configuration has more tokens in the head than its proposer makes")
@@ -77,7 +104,9 @@ class PUNetConfig:
             ("head", self.head, ("full", "half")),
         ):
             if value not in known:
-                raise BackboneError(f"The model's configuration has {name} = {value!r}, not one of {', '.join(known)}")
+                raise BackboneError(
+                    f"The model's configuration has {name} = {_short(value)}, not one of {', '.join(known)}"
+                )
 
     @property
     def stride(self) -> int:
@@ -94,7 +123,7 @@ class PUNetConfig:
         try:
             fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
             return cls(**fields)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise BackboneError("The backbone was made by another version of PromptSeg", "update PromptSeg") from error
 
 
@@ -135,3 +164,12 @@ def tiny() -> PUNetConfig:
         background_tokens=4,
         proposer_width=16,
     )
+
+
+def _short(value: object) -> str:
+    """A value as it fits into a sentence; a file's may be a number of a thousand digits."""
+    if isinstance(value, int) and not -(10**30) < value < 10**30:
+        return "a huge number"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_short, value[:10]))}]"
+    return repr(value[:40]) if isinstance(value, str) else repr(value)[:60]

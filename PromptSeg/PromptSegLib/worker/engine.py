@@ -89,6 +89,8 @@ class Engine:
         prompts = [prompt for wanted in call.fields["prompts"] for prompt in asked(wanted).values()]
         drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
         session = self._ready(call)
+        for note in session.notes(prompts, drawn):
+            call.emit("warning", message=note)
         listen = _part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
         result = session.segment(prompts, drawn=drawn, on_progress=listen, should_stop=call.should_stop)
         out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
@@ -162,6 +164,8 @@ class Engine:
         annotations = get_annotations(self.jobs, call.fields["annotations"])
         prompt = _former(call.fields["prompt"], "")
         session = self._ready(call)
+        for note in session.notes([prompt], {prompt.structure.name: annotations}):
+            call.emit("warning", message=note)
         found = session.suggest(
             annotations,
             prompt,

@@ -108,6 +108,7 @@ CASES: dict[str, Callable[[Path], list[str]]] = {
     ),
     "prompts for another backbone": lambda _: segment_words(prompts="foreign.promptset"),
     "a former round on another backbone": lambda _: tune_words(start_from="foreign.promptset"),
+    "a name that no prompt set could hold": lambda _: tune_words(name="a" * 201),
     "a truncated prompt set": file("short.promptset", lambda p: (p / "kidney.promptset").read_bytes()[:-500]),
     "a prompt set cut in its header": file("cut.promptset", lambda p: (p / "kidney.promptset").read_bytes()[:100]),
     "a tampered prompt set": file("tampered.promptset", tampered),

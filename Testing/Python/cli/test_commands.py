@@ -156,8 +156,34 @@ def test_tune_goes_on_from_a_former_round(promptseg: Promptseg) -> None:
     assert PromptSet.read("second.promptset")["left kidney"].card.rounds == 2
 
 
+@pytest.mark.parametrize("name", ["kidney, left", "C7: body", "a/b:c", "a,", 'it\'s 5 % of "x"'])
+def test_any_name_that_is_taught_can_be_asked_for(promptseg: Promptseg, place, name) -> None:
+    (place / "a: b").mkdir()
+    path = "a: b/new, 1.promptset"
+    assert promptseg(*tune_words(output=path, name=name, start_from=None), "--steps", "0").status == 0
+    found = promptseg("segment", "ct.nii.gz", "--prompts", f"{path}:{name}", "-o", "out.nii.gz", "--json")
+    assert found.result["labels"] == {name: 1}
+    other = tune_words(output="second.promptset", name=name, start_from=f"{path}:{name}")
+    assert promptseg(*other, "--steps", "0").status == 0
+    assert PromptSet.read("second.promptset")[name].card.rounds == 2
+    assert promptseg("prompts", "merge", f"{path}:{name}", "abdomen-ct:spleen", "-o", "all.promptset").status == 0
+    assert list(PromptSet.read("all.promptset")) == [name, "spleen"]
+
+
+def test_another_plane_is_refused_as_a_start_and_said_of_a_suggestion(promptseg: Promptseg, place) -> None:
+    promptseg(*tune_words(output="first.promptset"), "--steps", "0")
+    words = {"axis": "j", "slices": "12,15,18", "absent": None}
+    outcome = promptseg(*tune_words(output="second.promptset", start_from="first.promptset", **words))
+    assert outcome.status == 2
+    assert "learned in axial slices, and these were drawn in coronal ones; draw in the same plane" in outcome.err
+    assert not (place / "second.promptset").exists()
+    asked = ("suggest", "ct.nii.gz", "labels.nii.gz", "--label", "3", "--slices", "12,15", "--axis", "j")
+    assert "was learned in axial slices" in promptseg(*asked, "--prompt", "first.promptset").out
+    assert "plane axial" in " ".join(promptseg("prompts", "show", "first.promptset").out.split())
+
+
 def test_tune_prints_the_leave_one_slice_out_dice(promptseg: Promptseg, monkeypatch) -> None:
-    monkeypatch.setattr("PromptSegLib.prompts.promptset.CARRIES", 1.1)
+    monkeypatch.setattr("PromptSegLib.prompts.card.CARRIES", 1.1)
     out = promptseg(*tune_words()).out
     found = PromptSet.read("new.promptset")["left kidney"].card.network_dice
     assert f"Without outlines the network found left-out slices with a Dice of only {found:.2f}" in out

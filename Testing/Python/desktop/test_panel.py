@@ -200,7 +200,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert drawing.curve._over
     assert [part for _first, part in drawing.curve._parts] == [5, 7, -1]  # left out one after the other, then none
     panel.state.set_values("Review", {"rows": []})
-    monkeypatch.setattr("PromptSegLib.prompts.promptset.CARRIES", 1.1)
+    monkeypatch.setattr("PromptSegLib.prompts.card.CARRIES", 1.1)
     drawing.rounds.accept.click()
     assert "is kept in My structures" in drawing.message.text
     assert "in another CT it may find little of it" in drawing.message.text

@@ -245,6 +245,25 @@ def test_other_planes(session, phantom, kit) -> None:
     assert session.segment([found.prompt]).labels.shape == phantom.labels.shape
 
 
+def test_a_prompt_of_another_plane_is_no_start_and_is_said(session, phantom, kit, annotations) -> None:
+    """Its card would say one plane and its tensors were of another."""
+    coronal = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, kit.new, [12, 16], axis=1)
+    axial = session.tune(annotations, CYST, steps=0).prompt
+    for steps in (0, 1, None):
+        with pytest.raises(PromptError, match="learned in axial slices, and these were drawn in coronal ones; draw in"):
+            session.tune(coronal, CYST, start_from=axial, steps=steps)
+    (note,) = session.notes([axial], {"cyst": coronal, "other": coronal})
+    assert note.startswith("cyst was learned in axial slices, and these were drawn in coronal ones: ")
+    assert session.notes([axial], {"cyst": annotations}) == session.notes([axial], {}) == []
+
+
+def test_a_name_that_could_not_be_kept_is_not_taught(session, annotations) -> None:
+    events: list = []
+    with pytest.raises(PromptError, match="has 201 characters, and at most 200 are kept"):
+        session.tune(annotations, Structure("a" * 201), on_progress=events.append)
+    assert not events
+
+
 def test_five_voxels_are_learned_or_refused(session, phantom) -> None:
     mask = np.zeros(phantom.labels.shape[1:], np.uint8)
     mask[20, 20:25] = 1

@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from PromptSegLib.errors import Stopped
-from PromptSegLib.prompts.library import resolve
+from PromptSegLib.prompts.library import pick, resolve
+from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.worker import client
 from PromptSegLib.worker.blocking import Worker, WorkerError
 from PromptSegLib.worker.jobs import is_alive
@@ -106,6 +109,32 @@ def test_a_further_round_goes_on_from_a_prompt(worker, local, small, drawn, tmp_
     worker.tune(drawn, Structure("my liver"), first, steps=1)
     result = worker.tune(drawn, Structure("my liver"), second, steps=1, start_from=str(first))
     assert result["card"]["rounds"] == 2
+
+
+def test_slices_of_another_plane_are_taught_anew_and_it_is_said(worker, small, kit, drawn, tmp_path) -> None:
+    worker.set_volume(small.volume)
+    first, second = tmp_path / "1.promptset", tmp_path / "2.promptset"
+    worker.tune(drawn, Structure("my liver"), first, steps=0)
+    coronal = SliceAnnotations.from_labels(small.labels, small.volume.grid, 1, [10, 14], axis=1)
+    result = worker.tune(coronal, Structure("my liver"), second, steps=0, start_from=str(first))
+    assert (result["card"]["plane"], result["card"]["rounds"]) == ("coronal", 1)
+    assert result["notes"][0] == "The prompt before was learned in axial slices: taught anew in coronal ones."
+    events: list = []
+    given = put_annotations(worker.jobs, "s", coronal)
+    worker.call("suggest", "s", annotations=given, prompt={"file": str(first)}, on_event=events.append)
+    worker.jobs.remove("s")
+    (said,) = (event["message"] for event in events if event["event"] == "warning")
+    assert said.startswith("my liver was learned in axial slices, and these were drawn in coronal ones: ")
+
+
+def test_a_structure_is_asked_for_by_its_file_and_name(worker, small, engine_files, tmp_path) -> None:
+    (prompt,) = pick(engine_files[1], "liver").values()
+    odd = [replace(prompt, structure=Structure(name)) for name in ("C7: body", "kidney, left", "a/b")]
+    PromptSet.of("odd", odd).write(tmp_path / "odd: 1, 2.promptset")
+    worker.set_volume(small.volume)
+    wanted = [{"file": str(tmp_path / "odd: 1, 2.promptset"), "name": name} for name in ("a/b", "C7: body")]
+    found = worker.call("segment", prompts=wanted)
+    assert [one["structure"]["name"] for one in found["masks"]] == ["a/b", "C7: body"]
 
 
 def test_it_lists_prompt_sets_and_says_which_are_damaged(worker, engine_files, tmp_path) -> None:
