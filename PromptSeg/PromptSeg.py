@@ -52,6 +52,9 @@ class PromptSegWidget(ScriptedLoadableModuleWidget):
         self.logic = PromptSegLogic()
         self.panel = Panel(self.logic.core, self.logic.getParameterNode)
         self.layout.addWidget(self.panel.widget)
+        self.panel.set_up()
+        if getattr(self.parent, "isEntered", False):  # a reload: the module is shown, and nobody says so
+            self.panel.enter()
 
     def enter(self):
         """The module is opened."""

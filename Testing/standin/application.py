@@ -124,10 +124,18 @@ class ScriptedLoadableModule:
         return ""
 
 
+class ModuleWidget(QtWidgets.QWidget):
+    """What holds a scripted module's widgets; ``isEntered`` says whether the module is the one that is shown."""
+
+    isEntered = False  # noqa: N815
+
+
 class ScriptedLoadableModuleWidget:
     def __init__(self, parent: Any = None) -> None:
-        self.parent = parent or QtWidgets.QWidget()
-        self.layout = QtWidgets.QVBoxLayout(self.parent)
+        self.parent = parent or ModuleWidget()
+        layout = self.parent.layout()
+        self.layout = layout if layout is not None else QtWidgets.QVBoxLayout(self.parent)
+        self.layout.setContentsMargins(0, 0, 0, 0)  # the module panel adds none of its own
 
     def setup(self) -> None:
         pass
@@ -179,6 +187,8 @@ def start(folder: Path) -> Application:
     slicer.app = application
     slicer.util.startupEnvironment = lambda: dict(os.environ)
     slicer.util.mainWindow = lambda verbose=True: None
+    slicer.util.findChildren = find_children
+    slicer.util.selectModule = select_module
     for name, cls in SLICER.items():
         setattr(slicer, name, cls)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
@@ -190,6 +200,20 @@ def start(folder: Path) -> Application:
     )
     _module("slicer.ScriptedLoadableModule", **{one.__name__: one for one in bases})
     return application
+
+
+def find_children(widget: Any = None, name: str = "*", text: str = "*", title: str = "*", className: str = "*") -> list:
+    """``slicer.util.findChildren``, by object name and class."""
+    every = QtCore.QObject.findChildren(widget, QtWidgets.QWidget)
+    kinds = [(one, {cls.__name__ for cls in type(one).__mro__}) for one in every]
+    return [
+        one for one, kind in kinds if name in ("*", one.objectName) and (className == "*" or className in kind)
+    ]  # fmt: skip
+
+
+def select_module(module: Any) -> None:
+    """As in a Slicer that was started without its main window."""
+    raise RuntimeError("Could not find main window")
 
 
 def new_scene(application: Application) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .binding import QtWidgets
 from .facts import facts
 
 
@@ -33,7 +34,7 @@ class Modules:
 class Shown:
     """The one scripted module of the window: made when it is first asked for, entered when it is selected."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[..., Any]) -> None:
         self._make, self._widget, self._open = make, None, False
 
     def widget(self, _module: Any = None) -> Any:
@@ -45,8 +46,21 @@ class Shown:
     def select(self, _module: Any = None) -> None:
         if not self._open:
             self._open = True
-            self.widget().parent.show()
+            parent = self.widget().parent
+            parent.show()
             self.widget().enter()
+            parent.isEntered = True
+
+    def reload(self) -> Any:
+        """As Slicer's Reload: ``cleanup`` and ``setup`` of a new one in the same place, and no ``enter``."""
+        parent = self.widget().parent
+        self._widget.cleanup()
+        for child in list(parent.children()):
+            if isinstance(child, QtWidgets.QWidget):
+                child.setParent(None)
+        self._widget = self._make(parent)
+        self._widget.setup()
+        return self._widget
 
     def close(self) -> None:
         if self._widget is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .binding import REAL, Connecting, QtCore, QtWidgets, Signal, listen
+from .editor_look import Look
 
 
 class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
@@ -49,7 +50,11 @@ class ctkSearchBox(QtWidgets.QLineEdit):  # noqa: N801
 
 
 class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
-    """The nodes of a scene, by type."""
+    """The nodes of a scene, by type.
+
+    As the real one, it follows a scene that is read or closed only when the event loop turns again: until then, a node
+    that came with the scene cannot be chosen, and choosing it does nothing.
+    """
 
     currentNodeChanged = Signal(object)  # noqa: N815
     nodeAddedByUser = Signal(object)  # noqa: N815
@@ -57,8 +62,12 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__()
-        self._scene, self._ids, self._tags, self._current = None, [], [], ""
+        self._scene, self._ids, self._tags, self._current, self._node = None, [], [], "", None
+        self._listed: dict[str, Any] = {}
         self._nodeTypes, self._none, self._noneText = (), False, "None"
+        self._late = QtCore.QTimer()
+        self._late.setSingleShot(True)
+        listen(self._late, "timeout()", lambda: self._fill())
         listen(self, "activated(int)", self._chosen)
 
     nodeTypes = property(lambda self: self._nodeTypes, lambda self, value: self._set("_nodeTypes", tuple(value)))  # noqa: N815
@@ -80,8 +89,14 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
             import slicer
 
             for event in (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent):
-                self._tags.append(scene.AddObserver(event, lambda *_: self._fill()))
+                self._tags.append(scene.AddObserver(event, lambda *_: self._follow()))
         self._fill()
+
+    def _follow(self) -> None:
+        if self._scene.IsBatchProcessing() or self._late.isActive():
+            self._late.start(0)
+        else:
+            self._fill()
 
     def mrmlScene(self) -> Any:
         return self._scene
@@ -90,7 +105,9 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
         self._fill()
 
     def currentNode(self) -> Any:
-        return self._scene.GetNodeByID(self._current) if self._scene is not None and self._current else None
+        if _GONE:
+            raise ValueError("Trying to call 'currentNode' on a destroyed qMRMLNodeComboBox object")
+        return self._node if self._node is not None and self._node.GetScene() is self._scene else None
 
     @property
     def currentNodeID(self) -> str:
@@ -100,45 +117,55 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
         self._go(identity or "")
 
     def setCurrentNode(self, node: Any) -> None:
-        self._go(node.GetID() if node is not None else "")
+        if _GONE:
+            raise ValueError("Trying to call 'setCurrentNode' on a destroyed qMRMLNodeComboBox object")
+        listed = node is not None and any(one is node for one in self._listed.values())
+        self._go(node.GetID() if listed else "")
 
     def nodeCount(self) -> int:
         return len([one for one in self._ids if one])
 
     def _fill(self) -> None:
-        import slicer  # noqa: F401
-
+        if _GONE:
+            return
         found = []
+        former, self._listed = self._listed, {}
         if self._scene is not None:
             for number in range(self._scene.GetNumberOfNodes()):
                 node = self._scene.GetNthNode(number)
                 exact = node.GetClassName() in self._nodeTypes
                 if exact and not node.GetHideFromEditors():
                     found.append((node.GetID(), node.GetName()))
+                    self._listed[node.GetID()] = node
         if self._none or not found:
             found.insert(0, ("", self._noneText))
         self.blockSignals(True)
         self.clear()
-        former, self._ids = set(self._ids), [identity for identity, _ in found]
+        self._ids = [identity for identity, _ in found]
         self.addItems([name for _, name in found])
         self.blockSignals(False)
-        wanted = self._current if self._current in self._ids else (self._ids[0] if not self._none else "")
-        self._go(wanted)
+        stays = self._current if self._listed.get(self._current) is self._node else ""
+        self._go(stays or (self._ids[0] if not self._none else ""))
         for identity in self._ids:
-            if identity and identity not in former:
-                self.nodeAdded.emit(self._scene.GetNodeByID(identity))
+            if identity and former.get(identity) is not self._listed[identity]:
+                self.nodeAdded.emit(self._listed[identity])
 
     def _go(self, identity: str) -> None:
         if identity not in self._ids:
             identity = "" if "" in self._ids else (self._ids[0] if self._ids else "")
         if self._ids:
             self.setCurrentIndex(self._ids.index(identity))
-        if identity != self._current:
-            self._current = identity
-            self.currentNodeChanged.emit(self.currentNode())
+        node = self._listed.get(identity)
+        if node is not self._node:
+            self._current, self._node = identity, node
+            self.currentNodeChanged.emit(node)
 
     def _chosen(self, index: int) -> None:
         self._go(self._ids[index])
+
+
+_GONE: list[bool] = []
+"""Not empty while the application quits: widgets are destroyed before Python's ``cleanup`` is called."""
 
 
 class _Effect:
@@ -173,23 +200,23 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         self._tags: list[tuple[Any, int]] = []
         self._row, self._updating = "", False
         self._locked = False
-        self._label = QtWidgets.QLabel("Segment Editor (effects and segments as in 3D Slicer)", self)
-        self._label.setAlignment(QtCore.Qt.AlignCenter)
-        layout = QtWidgets.QVBoxLayout(self)
-        layout.addWidget(self._label)
-        self.setFrameShape(QtWidgets.QFrame.StyledPanel)
-        self.setMinimumHeight(90)
+        self._maskingSectionVisible, self._effectColumnCount = True, 2
         self.order: list[str] = []
+        self._look = Look(self)
 
-    for _name in ("segmentationNodeSelectorVisible", "sourceVolumeNodeSelectorVisible", "maskingSectionVisible",
+    for _name in ("segmentationNodeSelectorVisible", "sourceVolumeNodeSelectorVisible",
                   "specifyGeometryButtonVisible", "show3DButtonVisible", "addRemoveSegmentButtonsVisible",
                   "switchToSegmentationsButtonVisible", "undoEnabled", "maximumNumberOfUndoStates",
                   "effectButtonStyle", "effectColumnCount", "unorderedEffectsVisible", "autoShowSourceVolumeNode",
-                  "jumpToSelectedSegmentEnabled"):  # fmt: skip
+                  "jumpToSelectedSegmentEnabled", "maskingSectionVisible"):  # fmt: skip
         locals()[_name] = property(
             lambda self, n=_name: getattr(self, f"_{n}", None),
-            lambda self, value, n=_name: setattr(self, f"_{n}", value),
+            lambda self, value, n=_name: self._set(n, value),
         )
+
+    def _set(self, name: str, value: Any) -> None:
+        setattr(self, f"_{name}", value)
+        self._look.refresh()
 
     @property
     def readOnly(self) -> bool:
@@ -247,8 +274,14 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
             chosen = self.currentSegmentID()
             there = node is not None and bool(chosen) and node.GetSegmentation().GetSegment(chosen) is not None
             self._select(chosen if there else "")
+            # An editor that is hidden follows the effect of its node as well, and watches the views while it has one.
+            if self._node.GetActiveEffectName() and not self._locked:
+                self.setupViewObservations()
+            else:
+                self.removeViewObservations()
         finally:
             self._updating = False
+        self._look.refresh()
 
     def _select(self, identity: str) -> None:
         """A row of the table of segments is selected, by the widget itself or by a click."""
@@ -296,6 +329,7 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
 
     def setEffectNameOrder(self, names: Any) -> None:
         self.order = list(names)
+        self._look.refresh()
 
     def effectNameOrder(self) -> list[str]:
         return self.order
@@ -315,16 +349,36 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         self.setActiveEffect(self.effectByName(name))
 
     def setupViewObservations(self) -> None:
-        pass
+        if self not in _WATCHING:
+            _WATCHING.append(self)
 
     def removeViewObservations(self) -> None:
-        pass
+        if self in _WATCHING:
+            _WATCHING.remove(self)
 
     def installKeyboardShortcuts(self, widget: Any = None) -> None:
         pass
 
     def uninstallKeyboardShortcuts(self) -> None:
         pass
+
+
+_WATCHING: list[qMRMLSegmentEditorWidget] = []
+"""The editors that watch the slice views, in the order in which they began to."""
+
+
+def stroke(image: Any) -> Any:
+    """A stroke in a slice view, which leaves ``image`` (a ``vtkOrientedImageData``) as the chosen segment's label map.
+
+    The first editor that watches gets it, whichever is shown: it saves the state in its own history. Gives that editor.
+    """
+    one = _WATCHING[0]
+    one.saveStateForUndo()
+    image.Modified()  # the history tells by the time what was changed since
+    segment = one.segmentationNode().GetSegmentation().GetSegment(one.currentSegmentID())
+    segment.RemoveRepresentation("Binary labelmap")
+    segment.AddRepresentation("Binary labelmap", image)
+    return one
 
 
 class qMRMLSegmentationShow3DButton(Connecting, QtWidgets.QPushButton):  # noqa: N801

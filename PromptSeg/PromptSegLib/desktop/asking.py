@@ -26,7 +26,7 @@ class Asking:
         self.save_state: Callable[[], object] | None = None
         self.device = ""
         self._pump = pump
-        self._jobs: list[Job] = []
+        self._jobs: dict[Job, tuple[Any, ...]] = {}
         self._sent: tuple[tuple, dict[str, Any]] | None = None
         self._doubt: dict[str, overlay.Box] = {}
         self._doubt_of: Any = None
@@ -44,12 +44,20 @@ class Asking:
         maps = [self._doubt[name]] if name in self._doubt else list(self._doubt.values())
         overlay.show(self._doubt_of, maps, opacity, key=name)
 
-    def new_job(self, kind: str, listeners: Mapping[str, Any]) -> Job:
-        """A job that is forgotten when it ends."""
+    def new_job(self, kind: str, listeners: Mapping[str, Any], *of: Any) -> Job:
+        """A job that is forgotten when it ends; ``of`` are the nodes that it is about, None for one that is to be
+        made."""
         job = Job(kind, self.service, pump=self._pump, **listeners)
-        self._jobs.append(job)
-        job.finally_do(lambda: self._jobs.remove(job))
+        self._jobs[job] = tuple(node for node in of if node is not None)
+        job.finally_do(lambda: self._jobs.__delitem__(job))
         return job
+
+    def drop_orphans(self) -> None:
+        """End the jobs whose volume or segmentation was removed from the scene."""
+        for job, of in list(self._jobs.items()):
+            gone = [node for node in of if node.GetScene() is None]
+            if gone and job.running:
+                job.abandon(InputError(f"{gone[0].GetName()} was removed", "choose another one and try again"))
 
     def _identity(self, job: Job) -> str:
         identity = self.service.jobs.new_id()
@@ -105,8 +113,7 @@ class Asking:
                 yield
 
     def _hear(self, event: Mapping[str, Any]) -> None:
-        if event["event"] == "hello":
-            self._note_device(event)
+        self._note_device(event)
 
     def _note_device(self, found: Mapping[str, Any]) -> None:
         if found.get("computer"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
@@ -101,7 +102,7 @@ class Job:
             found = progress_of(event)
             if found is not None:
                 self.tell(found)
-            elif on_event is not None:
+            if on_event is not None and (found is None or "computer" in event):
                 on_event(event)
 
         self._now = self._service.request(
@@ -140,11 +141,20 @@ class Job:
             self.cancel()
             self.stop()
 
+    def abandon(self, problem: PromptSegError) -> None:
+        """End it now, with what went wrong."""
+        if self.running:
+            self.cancel()
+            self.fail(problem)
+
     def _end(self, listener: Listener | None, *what: Any) -> None:
         if not self.running:
             return
         self.running = False
         for cleanup in self._cleanup:
-            cleanup()
+            try:
+                cleanup()
+            except Exception:  # whatever it is: the others, and who waits for the end, are told all the same
+                logging.getLogger(__name__).exception("What follows the end of %r failed", self.kind)
         if listener is not None:
             listener(*what)

@@ -42,7 +42,7 @@ class Logic(Teaching):
 
         ``segmentation`` is a node to put the result into, None for a new one. Gives a :class:`SegmentResult`.
         """
-        job = self.new_job("segment", listeners)
+        job = self.new_job("segment", listeners, volume, segmentation)
         began = time.monotonic()
         identity = self._identity(job)
 
@@ -99,7 +99,7 @@ class Logic(Teaching):
         Segments are matched with those of the reference by name, else by terminology code. Gives the dict of
         :meth:`PromptSegLib.review.findings.Review.to_json` with "segment_id" in each structure.
         """
-        job = self.new_job("review", listeners)
+        job = self.new_job("review", listeners, volume, segmentation, reference)
         identity = self._identity(job)
         ids: dict[str, str] = {}
 

@@ -23,7 +23,7 @@ def segment_frames(logic: Logic, volume: Any, structures: Sequence[str], **liste
     frames = sequences.frames_of(volume)
     if frames is None:
         raise InputError(f"{volume.GetName()} is no frame of a sequence", "segment it as a volume")
-    job = logic.new_job("segment", listeners)
+    job = logic.new_job("segment", listeners, volume)
     _Run(logic, frames, structures, job).next()
     return job
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
-_ROW = {"structure", "segment_id", "volume_ml", "remarks", "slices"}
+KINDS = {
+    "Volume": "vtkMRMLScalarVolumeNode", "Segmentation": "vtkMRMLSegmentationNode",
+    "Reference": "vtkMRMLSegmentationNode", "Reviewed": "vtkMRMLSegmentationNode",
+}  # fmt: skip
+"""The roles that nodes have for the panel."""
 
 
 class State:
@@ -16,8 +21,10 @@ class State:
         self._node = node
 
     def reference(self, role: str) -> Any:
-        """The node in a role: "Volume", "Segmentation" or "Reference"; None if there is none."""
-        return self._node().GetNodeReference(role)
+        """The node in a role of :data:`KINDS`; None if there is none, or one of another kind: a scene may come from
+        anybody."""
+        node = self._node().GetNodeReference(role)
+        return node if node is not None and node.GetClassName() == KINDS[role] else None
 
     def set_reference(self, role: str, node: Any) -> None:
         """Put a node into a role."""
@@ -65,9 +72,9 @@ class State:
             return [], 0
         there = of.GetSegmentation()
         rows = found.get("rows")
-        known = [one for one in rows if isinstance(one, dict) and one.keys() >= _ROW] if isinstance(rows, list) else []
+        known = [one for one in rows if _is_row(one)] if isinstance(rows, list) else []
         axis = found.get("axis")
-        return [one for one in known if there.GetSegment(str(one["segment_id"])) is not None], (
+        return [one for one in known if there.GetSegment(one["segment_id"]) is not None], (
             axis if axis in (0, 1, 2) else 0
         )
 
@@ -75,3 +82,34 @@ class State:
         """Keep what a review of the chosen segmentation found; no rows for none."""
         self.set_reference("Reviewed", self.reference("Segmentation") if rows else None)
         self.set_values("Review", {"rows": rows, "axis": axis} if rows else None)
+
+
+def _is_row(row: Any) -> bool:
+    """Whether this is a structure of a review, as :meth:`State.keep_review` keeps it."""
+    if not isinstance(row, dict) or not isinstance(row.get("score", {}), dict | None):
+        return False
+    lists = (row.get("remarks"), row.get("slices"))
+    numbers = (row.get("volume_ml"), row.get("estimate") or 0.0, *(row.get("score") or {}).values())
+    return (
+        all(isinstance(row.get(key), str) for key in ("structure", "segment_id"))
+        and all(isinstance(one, list) for one in lists)
+        and is_number(row.get("volume_ml"))
+        and all(one is None or is_number(one) or isinstance(one, str) for one in numbers)
+        and (row.get("estimate") is None or is_number(row["estimate"]))
+        and all(isinstance(one, str) for one in row["remarks"])
+        and all(_is_slice(one) for one in row["slices"])
+    )
+
+
+def _is_slice(one: Any) -> bool:
+    return isinstance(one, dict) and is_index(one.get("index")) and isinstance(one.get("why"), str)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a scene told a number that one can show."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_index(value: Any) -> bool:
+    """Whether a scene told a whole number from 0 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

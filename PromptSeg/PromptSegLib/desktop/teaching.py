@@ -94,7 +94,7 @@ class Teaching(Asking):
         self, volume: Any, segmentation: Any, segment_id: str, prompt: str, *, axis: int = 0, **listeners: Any
     ) -> Job:
         """Which slices to draw next, from what was drawn and what was learned from it (a file, or a round's)."""
-        job = self.new_job("suggest", listeners)
+        job = self.new_job("suggest", listeners, volume, segmentation)
         identity = self._identity(job)
 
         def prepare() -> Work:
@@ -152,7 +152,7 @@ class Teaching(Asking):
         seed: int = 0,
         **listeners: Any,
     ) -> Job:
-        job = self.new_job(kind, listeners)
+        job = self.new_job(kind, listeners, volume, segmentation)
         began = time.monotonic()
         identity = self._identity(job)
         known = structure if isinstance(structure, Structure) else find(structure) or Structure(structure)

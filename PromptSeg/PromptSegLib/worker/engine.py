@@ -288,6 +288,9 @@ class Engine:
 
             backbone, device, threads = self._settings
             self._session = Session(backbone, device, threads)
+            from ..review.machine import computer
+
+            call.emit("stage", stage="load", message="", computer=computer(self._session.backbone.device))
         check(call.should_stop)
         return self._session
 

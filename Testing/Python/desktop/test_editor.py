@@ -80,23 +80,75 @@ def test_the_brush_is_back_when_drawing_is_allowed_again(panel, drawn) -> None:
     assert editor.effect == "Paint"
 
 
-def test_the_applications_editor_gets_its_settings_back(panel, module, loaded, phantom, slicer) -> None:
-    from PromptSegLib.desktop.panel.editor_box import EditorBox
-
-    node = EditorBox._node()
+@pytest.fixture
+def slicers_own(slicer):
+    """The widget of the module Segment Editor, as it is once that module was opened: hidden, it follows its node."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    node.SetSingletonTag("SegmentEditor")
     node.SetOverwriteMode(node.OverwriteAllSegments)
     node.SetAttribute("BrushSphere", "1")
-    results(panel, phantom)
-    panel.tabs.setCurrentIndex(1)
-    panel.teach.name.setText("my liver")
-    panel.teach.begin.click()
+    editor = slicer.qMRMLSegmentEditorWidget()
+    editor.setMRMLScene(slicer.mrmlScene)
+    editor.setMRMLSegmentEditorNode(node)
+    editor.setEffectNameOrder(["Paint"])
+    return editor
+
+
+def test_the_segment_editors_settings_are_left_alone(panel, slicers_own, drawn) -> None:
     effect = panel.teach.editor.editor.activeEffect()
     assert effect.integerParameter("BrushSphere") == 0
-    assert node.GetOverwriteMode() == node.OverwriteNone  # what is drawn takes nothing from results
+    ours, its = panel.teach.editor._node(), slicers_own.mrmlSegmentEditorNode()
+    assert ours.GetOverwriteMode() == ours.OverwriteNone  # what is drawn takes nothing from results
+    assert its.GetOverwriteMode() == its.OverwriteAllSegments
+    assert its.GetAttribute("BrushSphere") == "1"
+    assert not its.GetActiveEffectName()
+    assert not ours.GetSaveWithScene()
+
+
+def test_what_was_drawn_is_undone_where_it_was_drawn(panel, module, slicers_own, drawn, loaded, phantom) -> None:
+    """With Slicer's own Segment Editor opened before, and visited between."""
+    from standin.widgets import stroke
+
+    from PromptSegLib.mrml import nodes
+    from PromptSegLib.mrml.images import oriented_image
+
+    node, ours = panel.volumes.segmentation, panel.teach.editor.editor
+
+    def count(segment_id: str) -> int:
+        return int(nodes.segment_mask(node, segment_id, loaded).sum())
+
+    def draw(voxels: int):
+        mask = phantom.labels == 1
+        mask[2:] = False
+        mask.reshape(-1)[:voxels] = True
+        return stroke(oriented_image(mask, (0, 0, 0), phantom.volume.grid.ijk_to_ras))
+
+    mine = panel.teach.segment_id
+    before = count(mine)
+    assert draw(20) is ours
+    after = count(mine)
+    assert after != before
+    ours.undo()
+    assert count(mine) == before
+    ours.redo()
+    assert count(mine) == after
     module.exit()
-    assert node.GetAttribute("Paint.BrushSphere") is None
-    assert node.GetAttribute("BrushSphere") == "1"
-    assert node.GetOverwriteMode() == node.OverwriteAllSegments
+    slicers_own.setSegmentationNode(node)
+    slicers_own.setCurrentSegmentID(drawn[0])
+    slicers_own.setActiveEffectByName("Paint")
+    liver = count(drawn[0])
+    assert draw(30) is slicers_own
+    changed = count(drawn[0])
+    module.enter()
+    panel.teach.editor.draw_in(mine)  # its own editor is hidden, with its effect on: it must not get the stroke
+    slicers_own.setActiveEffect(None)
+    assert draw(40) is ours
+    ours.undo()
+    assert count(mine) == after
+    assert count(drawn[0]) == changed
+    module.exit()
+    slicers_own.undo()
+    assert count(drawn[0]) == liver
 
 
 def test_rounds_are_of_the_segment_at_hand(panel, drawn, pump) -> None:
@@ -125,7 +177,7 @@ def test_nothing_is_drawn_in_a_segmentation_that_is_not_shown(panel, drawn, slic
     assert panel.teach.editor.effect == "Paint"
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     panel.volumes.choose_segmentation(other)
-    node = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    node = slicer.mrmlScene.GetSingletonNode("PromptSeg", "vtkMRMLSegmentEditorNode")
     assert not node.GetActiveEffectName()
     assert panel.teach.hint.visible
 

@@ -155,7 +155,7 @@ def test_a_contradicting_mark_is_refused_in_words(drawing) -> None:
 
 
 def test_with_draw_the_key_a_closes_an_outline_and_marks_nothing(panel, drawing, slicer) -> None:
-    editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    editor = slicer.mrmlScene.GetSingletonNode("PromptSeg", "vtkMRMLSegmentEditorNode")
     editor.SetActiveEffectName("Paint")
     assert [key.isEnabled() for key in panel._keys] == [True] * 4
     editor.SetActiveEffectName("Draw")
@@ -319,7 +319,7 @@ def test_the_scene_remembers_a_review_until_the_segmentation_changes(panel, modu
     pump(lambda: not review.running.running)
     known = review.rows
     module.exit()
-    review.clear()  # as after loading a scene
+    review.scene_closed()  # as after loading a scene
     module.enter()
     assert [one["structure"] for one in review.rows] == [one["structure"] for one in known] == ["liver"]
     assert review.table.rowCount == 1

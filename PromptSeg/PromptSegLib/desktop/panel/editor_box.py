@@ -8,8 +8,9 @@ from typing import Any
 import slicer
 
 EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
-TAG = "SegmentEditor"
-"""The application's own editor node: the module Segment Editor then shows the same."""
+TAG = "PromptSeg"
+"""A node of our own. The editor of the module Segment Editor follows its node's effect even while it is hidden: of one
+node for both, it would get our strokes, and keep them in its own history."""
 SPHERE = "BrushSphere"
 
 
@@ -17,7 +18,7 @@ class EditorBox:
     """``editor`` is the real widget, set up in the order that it needs: scene, editor node, segmentation, volume.
 
     ``on_effect()`` is called when another effect may have become active, ``on_segment(segment_id)`` when a user chose
-    another segment. What is set up for drawing is set back on leaving, for the node is the application's.
+    another segment. Undo has what was drawn here, also after a visit to another editor.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,6 @@ class EditorBox:
         self._open = self._entering = False
         self._effect_before = ""
         self._watched: tuple[Any, int] | None = None
-        self._former: list[Callable[[], object]] = []
 
     def enter(self, segmentation: Any, volume: Any, segment_id: str) -> None:
         """Show a segmentation to draw in, on a volume, with one of its segments chosen."""
@@ -68,9 +68,6 @@ class EditorBox:
             self.editor.setActiveEffect(None)
             self.editor.uninstallKeyboardShortcuts()
             self.editor.removeViewObservations()
-            former, self._former = self._former, []
-            for set_back in former:
-                set_back()
 
     def close_scene(self) -> None:
         """Before the scene goes."""
@@ -111,11 +108,9 @@ class EditorBox:
     def _set_up(self) -> None:
         """A brush that paints in one slice, and takes nothing from other segments: results may lie below."""
         node = self._node()
-        mode, sphere = node.GetOverwriteMode(), node.GetAttribute(SPHERE)
         node.SetOverwriteMode(node.OverwriteNone)
         # A parameter that effects share: one of the brush's own would hide it from the check box for good.
         node.SetAttribute(SPHERE, "0")
-        self._former = [lambda: node.SetOverwriteMode(mode), lambda: node.SetAttribute(SPHERE, sphere)]
 
     def _watch(self) -> None:
         import vtk
@@ -130,11 +125,12 @@ class EditorBox:
 
     @staticmethod
     def _node() -> Any:
-        """The application's editor node, made if the Segment Editor was never opened."""
+        """Our editor node, made when it is first needed; it holds nothing that a saved scene would miss."""
         node = slicer.mrmlScene.GetSingletonNode(TAG, "vtkMRMLSegmentEditorNode")
         if node is None:
             node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
             node.UnRegister(None)
             node.SetSingletonTag(TAG)
+            node.SetSaveWithScene(False)
             node = slicer.mrmlScene.AddNode(node)
         return node

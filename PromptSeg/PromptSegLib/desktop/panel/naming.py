@@ -42,6 +42,11 @@ class Naming:
         layout.addWidget(self.code)
         self._say_code()
 
+    def clear(self) -> None:
+        """No structure, and nothing typed."""
+        self._current, self._asked = "", False
+        self.line.setText("")
+
     def show(self, current: str) -> None:
         """The structure at hand (empty: none): whatever was typed and not entered is forgotten."""
         self._current, self._asked = current, False
@@ -71,6 +76,7 @@ class Naming:
     def _entered(self) -> None:
         if not self._typed or not self.begin.enabled:
             return
+        self.line.clearFocus()  # or the keys of the slices would be typed
         if self._current and not self._asked:
             if self._typed != self._current:
                 self._on_rename(self._typed)

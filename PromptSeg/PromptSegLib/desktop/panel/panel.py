@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,11 @@ class Panel:
         self.teach.editor.on_effect = self._free_keys
         self._say_where()
 
+    def set_up(self) -> None:
+        """Follow the scene from now on, whether the module is shown or not."""
+        self._observe()
+        self.refresh()
+
     def enter(self) -> None:
         """The module is shown."""
         self._shown = True
@@ -81,22 +87,26 @@ class Panel:
             key.setEnabled(False)
 
     def cleanup(self) -> None:
-        """The panel goes."""
-        self.exit()
+        """The panel goes. When the application quits, some of its widgets are gone already."""
         for tag in self._observed:
             slicer.mrmlScene.RemoveObserver(tag)
         self._observed = []
-        for key in self._keys:  # they belong to the main window
-            key.deleteLater()
-        self._keys = []
         self.logic.save_state = None
+        keys, self._keys = self._keys, []  # they belong to the main window
+        for part in (self.volumes.cleanup, self.teach.cleanup, self.exit, *(key.deleteLater for key in keys)):
+            with contextlib.suppress(ValueError, RuntimeError):  # PythonQt's and PySide's word for a destroyed widget
+                part()
 
     def refresh(self) -> None:
         """Show what the scene remembers."""
-        self.volumes.refresh()
+        self.volumes.refresh(choose=self._shown)
         self.segment.structures.refresh()
-        self.tabs.setCurrentIndex(min(2, max(0, self.state.number("Tab"))))
-        self._tab(int(self.tabs.currentIndex))
+        tab = min(TEACH + 1, max(0, self.state.number("Tab")))
+        self.tabs.blockSignals(True)
+        self.tabs.setCurrentIndex(tab)
+        self.tabs.blockSignals(False)
+        self.review.restore()
+        self._tab(tab)
 
     def ready(self) -> bool:
         """Whether everything is there to compute; asks to install it where not."""
@@ -127,6 +137,7 @@ class Panel:
     def _tab(self, number: int) -> None:
         self.state.set_text("Tab", str(number))
         if not self._shown:
+            self.segment.refresh()
             return
         if number == TEACH:
             self.teach.enter()
@@ -186,8 +197,12 @@ class Panel:
     def _observe(self) -> None:
         if not self._observed:
             scene = slicer.mrmlScene
-            for event, action in ((scene.StartCloseEvent, self._closing), (scene.EndCloseEvent, self._closed),
-                                  (scene.EndImportEvent, self._closed)):  # fmt: skip
+            for event, action in (
+                (scene.StartCloseEvent, self._closing),
+                (scene.EndCloseEvent, self._closed),
+                (scene.EndImportEvent, self._closed),
+                (scene.NodeRemovedEvent, self._removed),
+            ):
                 self._observed.append(scene.AddObserver(event, action))
 
     def _closing(self, *_arguments: Any) -> None:
@@ -195,8 +210,13 @@ class Panel:
         self.review.exit()
         self.teach.editor.close_scene()
         self.logic.close_scene()
-        self.review.clear()
+        for part in (self.segment, self.teach, self.review):
+            part.scene_closed()
 
     def _closed(self, *_arguments: Any) -> None:
-        if self._shown:
-            self.refresh()
+        self.refresh()
+
+    def _removed(self, *_arguments: Any) -> None:
+        """A node was removed: what is computed for it is of no use any more."""
+        if not slicer.mrmlScene.IsClosing():
+            self.logic.drop_orphans()

@@ -1,4 +1,4 @@
-"""Buttons and rows, made alike everywhere."""
+"""Buttons, texts and rows, made alike everywhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ def button(text: str, tip: str, action: Any, key: str = "") -> Any:
     made.setToolTip(f"{tip} ({key})" if key else tip)
     made.setAccessibleName(text)
     made.connect("clicked()", action)
+    return made
+
+
+def text_label(text: str = "") -> Any:
+    """A text that wraps, is never read as HTML (names and notes come from strangers' files), and asks for no width: a
+    long line would widen Slicer's module panel, and lay out the views anew."""
+    made = qt.QLabel()
+    made.setTextFormat(qt.Qt.PlainText)
+    made.setWordWrap(True)
+    made.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Minimum)
+    made.setText(text)  # Qt then remembers that its height depends on its width
     return made
 
 

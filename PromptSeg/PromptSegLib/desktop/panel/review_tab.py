@@ -125,15 +125,17 @@ class ReviewTab:
         self._pair.end()
         self.unsure.setValue(0)
 
-    def clear(self) -> None:
-        """The scene is gone."""
+    def scene_closed(self) -> None:
+        """The scene is gone, and all that was said of it."""
+        self.message.clear()
         self.rows = []
         self.refresh()
 
     def forget(self) -> None:
         """The segmentation changed: what was found of it is no longer true."""
         self._state.keep_review([], 0)
-        self.clear()
+        self.rows = []
+        self.refresh()
 
     def restore(self) -> None:
         """Show what the scene remembers of the segmentation that is chosen."""

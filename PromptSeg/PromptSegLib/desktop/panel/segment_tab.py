@@ -98,6 +98,10 @@ class SegmentTab:
             if not self.message.text:
                 self.message.warn(problem)
 
+    def scene_closed(self) -> None:
+        """The scene is gone, and all that was said of it."""
+        self.message.clear()
+
     def _pressed(self) -> None:
         if self.running.running:
             self.running.cancel()

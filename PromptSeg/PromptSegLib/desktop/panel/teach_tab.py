@@ -148,6 +148,22 @@ class TeachTab:
         self._unobserve()
         self.editor.exit()
 
+    def scene_closed(self) -> None:
+        """The scene is gone, and all that was said of it."""
+        self.message.clear()
+        self.naming.clear()
+        self.rounds.begin()
+        self._statuses, self._drawn_at_round = [], []
+        self.strip.show_suggested(())
+        self.curve.setVisible(False)
+
+    def cleanup(self) -> None:
+        """The panel goes."""
+        self._shown = False
+        self._later.stop()
+        self.watch.stop()
+        self._unobserve()
+
     def refresh(self) -> None:
         """Show what is drawn now."""
         node, volume, identity = self._volumes.segmentation, self._volumes.volume, self.segment_id

@@ -10,11 +10,21 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..state import State
+from .parts import text_label
 from .texts import describe
+
+AGAIN_MS, MOST_TRIES = 20, 100
+"""A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""
 
 
 class VolumeBox:
-    """``on_change()`` is called when another volume or segmentation is chosen."""
+    """What is chosen is what the scene remembers; the combo boxes show it, and change it when a user chooses.
+
+    They follow the scene later than our observers: after a scene was read, they do not list what came with it until the
+    event loop turned again. What they show then is nobody's choice, and is not kept.
+
+    ``on_change()`` is called when another volume or segmentation is chosen.
+    """
 
     def __init__(self, state: State, on_change: Callable[[], None]) -> None:
         self._state, self._on_change, self._quiet = state, on_change, False
@@ -25,21 +35,27 @@ class VolumeBox:
             "vtkMRMLSegmentationNode", "Segmentation", _("Segmentation"), _("New, made when needed")
         )
         self.segmentations.setToolTip(_("Where results go and where you draw; a new one is made when it is needed"))
-        self._newest = ""
-        self._later = qt.QTimer()
-        self._later.setSingleShot(True)
-        self._later.setInterval(0)
-        self._later.connect("timeout()", self._take_up)
+        self._combos = ((self.volumes, "Volume"), (self.segmentations, "Segmentation"))
+        self._newest, self._behind = "", 0
+        self._later = self._timer(0, self._take_up)
+        self._again = self._timer(AGAIN_MS, self._catch_up)
         # When a node is added, its image is not there yet.
         self.volumes.connect("nodeAdded(vtkMRMLNode*)", self._appeared)
-        self._line = qt.QLabel()
-        self._line.setWordWrap(True)
+        self._line = text_label()
         self._line.setAccessibleName(_("What the volume is"))
         form = qt.QFormLayout(self.widget)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow(_("Volume"), self.volumes)
+        form.addRow(_("Volume:"), self.volumes)
         form.addRow("", self._line)
-        form.addRow(_("Segmentation"), self.segmentations)
+        form.addRow(_("Segmentation:"), self.segmentations)
+
+    @staticmethod
+    def _timer(interval: int, action: Callable[[], None]) -> Any:
+        made = qt.QTimer()
+        made.setSingleShot(True)
+        made.setInterval(interval)
+        made.connect("timeout()", action)
+        return made
 
     def _selector(self, kind: str, role: str, name: str, empty: str) -> Any:
         combo = slicer.qMRMLNodeComboBox()
@@ -55,31 +71,53 @@ class VolumeBox:
     @property
     def volume(self) -> Any:
         """The volume node that is chosen, or None."""
-        return self.volumes.currentNode()
+        return self._state.reference("Volume")
 
     @property
     def segmentation(self) -> Any:
         """The segmentation node that is chosen, or None for a new one."""
-        return self.segmentations.currentNode()
+        return self._state.reference("Segmentation")
+
+    def choose_volume(self, node: Any) -> None:
+        """After one was loaded."""
+        self._choose("Volume", node)
 
     def choose_segmentation(self, node: Any) -> None:
         """After one was made."""
-        self.segmentations.setCurrentNode(node)
+        self._choose("Segmentation", node)
 
-    def refresh(self) -> None:
-        """Show what the scene remembers; with no volume remembered, the first that there is."""
+    def refresh(self, choose: bool = True) -> None:
+        """Show what the scene remembers; with no volume remembered, the first that there is, unless ``choose`` is
+        False."""
+        if choose and self.volume is None:
+            self._state.set_reference("Volume", self._first())
+        self._behind = MOST_TRIES
+        self._catch_up()
+        self._describe()
+
+    def cleanup(self) -> None:
+        """The panel goes: nothing of this is called any more."""
+        self._later.stop()
+        self._again.stop()
+        self._quiet = True
+
+    def _catch_up(self) -> None:
+        """Have the combo boxes show what is chosen, again and again while they do not list it."""
+        listed = True
         self._quiet = True
         try:
-            for combo, role in ((self.volumes, "Volume"), (self.segmentations, "Segmentation")):
+            for combo, role in self._combos:
                 if combo.mrmlScene() is not slicer.mrmlScene:
                     combo.setMRMLScene(slicer.mrmlScene)
-                combo.setCurrentNode(self._state.reference(role))
-            if self.volume is None:
-                self.volumes.setCurrentNode(self._first())
+                wanted = self._state.reference(role)
+                if combo.currentNode() is not wanted:
+                    combo.setCurrentNode(wanted)
+                    listed = listed and combo.currentNode() is wanted
         finally:
             self._quiet = False
-        self._keep()
-        self._describe()
+        self._behind = 0 if listed else self._behind - 1
+        if self._behind > 0:
+            self._again.start()
 
     def _first(self) -> Any:
         """The first volume that can be chosen and has an image; None if there is none."""
@@ -98,23 +136,33 @@ class VolumeBox:
         """A volume was loaded and none is chosen: it is the one to work on. A scene that is read says so itself."""
         scene = slicer.mrmlScene
         if self.volume is None and not scene.IsBatchProcessing():
-            self.volumes.setCurrentNode(scene.GetNodeByID(self._newest))
+            self.choose_volume(scene.GetNodeByID(self._newest))
+
+    def _choose(self, role: str, node: Any) -> None:
+        if self._state.reference(role) is node:
+            return
+        self._state.set_reference(role, node)
+        self._behind = MOST_TRIES
+        self._catch_up()
+        self._changed(role)
 
     def _chosen(self, role: str, node: Any) -> None:
-        if self._quiet:
+        """A combo box shows another node: a user chose it, or the one that it showed was removed."""
+        if self._quiet or slicer.mrmlScene.IsBatchProcessing() or (self._behind and node is None):
             return
-        self._keep()
+        self._state.set_reference(role, node)
+        self._changed(role)
+
+    def _changed(self, role: str) -> None:
         if role == "Volume":
             self._describe()
         self._on_change()
 
-    def _keep(self) -> None:
-        self._state.set_reference("Volume", self.volume)
-        self._state.set_reference("Segmentation", self.segmentation)
-
     def _describe(self) -> None:
         if self.volume is None:
-            self._line.setText(_("Load a CT, or take one from the module Sample Data (CTChest, CTACardio)."))
+            self._line.setText(
+                _("Load a CT, or take Abdomen CT or Chest CT from the module Sample Data, category PromptSeg.")
+            )
             return
         line, warnings = describe(self.volume)
         self._line.setText("\n".join([*([line] if line else []), *(f"\u26a0 {one}" for one in warnings)]))
