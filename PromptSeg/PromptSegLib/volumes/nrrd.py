@@ -210,6 +210,8 @@ def _place(
     spacing, notes = _spacings(name, values, other, count), _NOTHING
     if any(v is None for v in own):
         return Place(None, spacing, None, notes)
+    if any(v is None or len(v) < 3 for v in own):
+        raise unplaced(name)
     matrix = np.array([v[:3] for v in own if v is not None]).T
     if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)):
         raise unplaced(name)

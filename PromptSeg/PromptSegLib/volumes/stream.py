@@ -101,8 +101,8 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
             while stream.read(_CHUNK):  # to the checksum
                 pass
     except (OSError, EOFError, zlib.error) as error:
-        # Bytes after a complete stream are harmless; a checksum that does not fit is not.
-        if done < len(view) or "CRC" in str(error) or "length" in str(error) or isinstance(error, zlib.error):
+        # Bytes after a complete stream are harmless; a checksum that is missing or does not fit is not.
+        if done < len(view) or "CRC" in str(error) or "length" in str(error) or not isinstance(error, OSError):
             raise damaged(name) from error
 
 
