@@ -67,6 +67,8 @@ class Session:
         torch.set_num_threads(threads or default_threads())
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
+        self.warnings: tuple[str, ...] = ()
+        """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
 
     @property
     def volume(self) -> Volume | None:
@@ -74,12 +76,14 @@ class Session:
         return None if self._works is None else self._works.volume
 
     def set_volume(self, volume: Volume) -> None:
-        """Take up a volume; what was prepared of the former one is dropped. Raises ``InputError`` for unusable
-        voxels."""
+        """Take up a volume; what was prepared of the former one is dropped. Raises ``InputError`` for unusable voxels;
+        what is odd and can be used is said in :attr:`warnings`."""
         from .segment.segmenter import WorkingVolumes
+        from .volumes.plausible import warnings_of
 
         _ = volume.range_hu  # refuses NaN and constant images before any work
         self._works = WorkingVolumes(volume)
+        self.warnings = tuple(warnings_of(volume))
 
     def segment(
         self,
@@ -202,19 +206,21 @@ class Session:
         return [note for note in said if note]
 
     def estimate(self, segmentation: Segmentation, annotations: SliceAnnotations, prompt: Prompt) -> Estimate | None:
-        """The Dice to be expected of the slices that were not drawn, with a range; None if nothing tells.
+        """The Dice to be expected of the undrawn slices between the first and the last drawn one, with a range; None if
+        there is none, or nothing tells.
 
         ``segmentation`` is what ``prompt`` and ``annotations`` gave. None as well until the line behind it was fitted
         to volumes with a reference, see :mod:`PromptSegLib.tune.estimate`: a guess is not shown as a figure.
         """
         from .tune import estimate as estimates
-        from .tune.estimate import estimate, signs
+        from .tune.estimate import estimate, left_between, signs
 
-        if not estimates.CALIBRATION.pairs:
+        seen = segmentation.maps[prompt.structure.name]
+        if not (estimates.CALIBRATION.pairs and left_between(annotations) and seen.work.axis == annotations.axis):
             return None
         taught_here = prompt.card.taught_there(segmentation.grid)
         left_out = prompt.card.leave_one_slice_out_dice if taught_here else None
-        return estimate(signs(segmentation.maps[prompt.structure.name], annotations, left_out))
+        return estimate(signs(seen, annotations, left_out))
 
     def review(
         self,
@@ -231,8 +237,8 @@ class Session:
         """What a segmentation of the volume at hand is worth, and where to look.
 
         ``reference`` has masks (K, J, I) bool by structure; ``drawn`` what was drawn, and ``prompts`` what was learned
-        from it: together they give an estimated Dice of the undrawn slices. ``axis`` is what slices count along.
-        Raises ``GridError`` and ``Stopped``.
+        from it: together they give an estimated Dice of the undrawn slices between. ``axis`` is what slices count
+        along. Raises ``GridError`` and ``Stopped``.
         """
         from .review.findings import Evidence, review
 

@@ -29,6 +29,7 @@ class Console:
         self.json_lines = json_lines
         self.seconds: dict[str, float] = {}
         self.written: list[Path] = []
+        self.warnings: list[str] = []
         self._bar: Any = None
         self._task: Any = None
         self._tenth = 0
@@ -67,7 +68,8 @@ class Console:
         """The last JSON line: what came out, the seconds of each stage and the peak memory. For people: nothing."""
         if self.json_lines:
             seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
-            self._json({"event": "result", **fields, "seconds": seconds, "peak_memory_mib": peak_memory_mib()})
+            told = {"warnings": self.warnings} if self.warnings else {}
+            self._json({"event": "result", **fields, **told, "seconds": seconds, "peak_memory_mib": peak_memory_mib()})
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people; numbers to the right, ``None`` and NaN as a dash."""
@@ -99,6 +101,16 @@ class Console:
         if not self.json_lines:
             self.close()
             sys.stdout.write(_plain(text) + "\n")
+
+    def warn(self, *sentences: str) -> None:
+        """Say at once what a user should know before the result, on standard error; :meth:`result` has it too."""
+        for sentence in sentences:
+            self.warnings.append(sentence)
+            if self.json_lines:
+                self._json({"event": "warning", "message": sentence})
+            else:
+                self.close()
+                sys.stderr.write(f"Warning: {_plain(sentence)}\n")
 
     def wrote(self, *paths: Path) -> None:
         """Remember which files are whole, to be said also where the run ends otherwise."""

@@ -79,6 +79,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     stop.check()
     with console.timed("read", f"Reading {args.image}"):
         session.set_volume(read_volume(args.image, args.orientation))
+    console.warn(*session.warnings)
     stop.check()
     result = session.segment(prompts, on_progress=console.progress, should_stop=stop)
     console.seconds.update(result.seconds)

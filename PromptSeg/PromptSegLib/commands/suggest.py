@@ -67,6 +67,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         lesson = Lesson(args.image, args.labels, args.label, args.slices, args.absent)
         volume, annotations = lesson.read(AXES[args.axis])
         session.set_volume(volume)
+    console.warn(*session.warnings)
     with console.timed("suggest", "Segmenting the volume"):
         found = session.suggest(
             annotations, prompt, most=args.most, on_progress=console.part(0.0, 1.0), should_stop=stop

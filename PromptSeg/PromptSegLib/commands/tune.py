@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 SUMMARY = "teach a structure in a few slices of a CT"
 DESCRIPTION = """\
 Learn a prompt for one structure from slices of IMAGE in which it was drawn
-completely. LABELS is a label map on the grid of IMAGE, or a segmentation that
-3D Slicer saved. Several pairs of IMAGE and LABELS teach one prompt; then --slices
+completely: the first and the last slice that show it, because little is looked for
+beyond them, and some between. LABELS is a label map on the grid of IMAGE, or a
+segmentation that 3D Slicer saved. Several pairs of IMAGE and LABELS teach one prompt; then --slices
 is given once for each pair, in their order, and --absent too, or not at all.
 Slices are indices along the third axis (K) of the file, or along that of --axis,
 and count from 0. The leave-one-slice-out Dice says how well each drawn slice is
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pairs", metavar="IMAGE LABELS", type=expanded, nargs="+", help=pairs)
     which = "the structure's value in LABELS, or the name of a segment; once for all, or once for each pair"
     parser.add_argument("--label", metavar="N|NAME", type=label, action="append", required=True, help=which)
-    drawn = "the slices in which it is drawn completely"
+    drawn = "the slices in which it is drawn completely, the first and the last that show it among them"
     parser.add_argument("--slices", metavar="K,K,...", type=slices, action="append", required=True, help=drawn)
     absent = "slices that are known not to contain it; none for a pair that has no such slice"
     parser.add_argument("--absent", metavar="K,K,...", type=no_slices, action="append", default=[], help=absent)
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
     from ..prompts.promptset import PromptSet
     from ..volumes.io import LABEL_ENDINGS
+    from ..volumes.plausible import warnings_of
 
     lessons = _lessons(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, LABEL_ENDINGS)}
@@ -111,6 +113,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
             drawn.append(lesson.read(AXES[args.axis], args.orientation))
         stop.check()
     session.set_volume(drawn[0][0])
+    console.warn(*session.warnings, *(note for volume, _ in drawn[1:] for note in warnings_of(volume)))
     annotations = drawn[0][1]
 
     listen = console.part(0.0, _TUNING if args.segmentation else 1.0)
@@ -182,7 +185,7 @@ def _report(
     console.table(f"{args.name}: leave-one-slice-out Dice", ("slice", "Dice"), [*rows, mean])
     if expected is not None:
         reach = f"{expected.low:.2f} to {expected.high:.2f} in four of five cases"
-        console.line(f"Dice to be expected of the slices that were not drawn: {expected.dice:.2f} ({reach}).")
+        console.line(f"Dice to be expected between the first and the last drawn slice: {expected.dice:.2f} ({reach}).")
     for note in result.notes:
         console.line(note)
     if result.prompt.card.carries is False:

@@ -12,6 +12,9 @@ from .annotations import SliceAnnotations, SliceStatus
 
 _ODD_DICE = 0.3
 """A left-out slice below this, while the others are found well, may contradict them."""
+_SMALL, _SMALL_SLICES = 0.3, 3.0
+"""Where a structure ends it is small: less than this share of its largest drawn area, or less wide than so many slices
+are thick. Of the ends that were drawn in 22 abdominal CTs 3 of 4 are, vessels left out nearly all."""
 _PART = 0.1
 """A second region of at least this share of the largest is a part of its own, not a slip of the brush."""
 
@@ -72,9 +75,34 @@ def components_of(annotations: Sequence[SliceAnnotations]) -> str:
     return "largest" if len(counts) >= 3 and max(counts) == 1 else "substantial"
 
 
+def open_ends(drawn: SliceAnnotations) -> tuple[int, ...]:
+    """The outermost drawn slices, none, one or both, beyond which the structure seems to go on: they are not small, the
+    volume goes on there, and no slice beyond is marked as without it. With a single drawn slice nothing is known.
+
+    Three or more neighbouring slices with none between them left out are taken as all that there are.
+    """
+    shown, used = drawn.drawn(), drawn.used()
+    if len(shown) < 2 or (len(shown) > 2 and len(shown) == shown[-1] - shown[0] + 1):
+        return ()
+    mm = list(drawn.grid.spacing[::-1])
+    slice_mm, pixel = mm.pop(drawn.axis), mm[0] * mm[1]
+    areas = {k: float(np.count_nonzero(drawn.slices[k].labelled() == 1)) * pixel for k in shown}
+    least = max(_SMALL * max(areas.values()), np.pi / 4 * (_SMALL_SLICES * slice_mm) ** 2)
+    last = drawn.grid.shape[drawn.axis] - 1
+    ends = ((shown[0], 0, shown[0] == used[0]), (shown[-1], last, shown[-1] == used[-1]))
+    return tuple(dict.fromkeys(k for k, border, outermost in ends if outermost and k != border and areas[k] >= least))
+
+
 def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:
     """What stands before and after the name of the volume."""
     notes = []
+    if ends := open_ends(drawn):
+        which = f"slice {ends[0]}" if len(ends) == 1 else f"slices {ends[0]} and {ends[1]}"
+        rest = (
+            f", where the drawing ends: {'it is' if len(ends) == 1 else 'they are'} not small, and little is looked for"
+            " beyond. Draw the first and the last slice that show it, or mark a slice without it as absent."
+        )
+        notes.append((f"The structure seems to go on beyond {which}", rest))
     parts = parts_of(drawn)
     for index in parts:
         mask = drawn.slices[index].labelled() == 1

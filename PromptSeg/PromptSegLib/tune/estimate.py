@@ -1,5 +1,5 @@
-"""How good the undrawn part of a result is likely to be: an estimated Dice with a range, from what is known without a
-reference.
+"""How good a result is likely to be between the first and the last drawn slice: an estimated Dice with a range, from
+what is known without a reference. Of what lies beyond them it says nothing.
 
 Four things tell: the leave-one-slice-out Dice, the Dice that the final probabilities themselves let expect, how far
 network and outlines agree between drawn slices, and how far apart the drawn slices are. Their log-odds are combined by
@@ -44,25 +44,31 @@ CALIBRATION = Calibration((0.042, 0.862, 0.0, -0.039), (0.263, 2.641, 1.352, 3.2
 
 @dataclass(frozen=True)
 class Estimate:
-    """``dice`` to be expected of the undrawn slices; in about four of five cases it lies from ``low`` to ``high``."""
+    """``dice`` to be expected of the undrawn slices between the first and the last drawn one; in about four of five
+    cases it lies from ``low`` to ``high``."""
 
     dice: float
     low: float
     high: float
 
 
+def left_between(annotations: SliceAnnotations) -> set[int]:
+    """The undrawn slices between the first and the last one that is drawn or marked."""
+    used = annotations.used()
+    return set(range(used[0], used[-1])) - set(used) if used else set()
+
+
 def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float | None) -> dict[str, float]:
     """What is known without a reference, by :data:`NAMES`; NaN for what is not.
 
     ``expected`` is the Dice of the mask with a truth drawn from the probabilities (:meth:`LogitMap.share`), over the
-    undrawn slices;
-    ``agreement`` the Dice of network and outlines between drawn slices; ``gap`` the mean distance of drawn slices in
-    mm. Dice lies in 0..1.
+    undrawn slices between the first and the last drawn one; ``agreement`` the Dice of network and outlines between
+    drawn slices; ``gap`` the mean distance of drawn slices in mm. Dice lies in 0..1.
     """
-    used, drawn = set(annotations.used()), annotations.drawn()
+    drawn = annotations.drawn()
     sums = np.zeros(4)  # probability, mask, both; then the same for network and outline
     both = np.zeros(3)
-    for k in {*logits.slices, *logits.network} - used:
+    for k in {*logits.slices, *logits.network} & left_between(annotations):
         p = logits.share(k)
         if p is not None:
             found = logits.slices[k] > 0 if k in logits.slices else np.zeros(p.shape, bool)

@@ -10,7 +10,7 @@ What is expected to be wrong in an undrawn slice is the sum of two things:
 
 Drawing a slice makes it right and its neighbours better: shape error falls with the gaps, doubt with the distance to
 the nearest drawn slice. Beyond the outermost drawn slices, what the network still finds counts, as far as it hangs
-together with them.
+together with them. Where those slices let expect that the structure goes on, that comes first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
 from ..segment.result import BEYOND_MM, SCALE, LogitMap
+from .advice import open_ends
 from .annotations import SliceAnnotations
 from .interpolation import signed_distance
 
@@ -36,6 +37,7 @@ REACH_MM = 10.0
 """A drawn slice helps others up to this far away."""
 TOGETHER_MM = 6.0
 """What the network finds in the next slice hangs together with what lies this close in its own."""
+_GOES_ON = "the structure seems to go on: draw it here, or mark this slice as without it."
 _COARSE = 2
 """Outlines are compared on every second working pixel: this is about which slice, not about where the outline runs."""
 
@@ -63,8 +65,9 @@ def suggest(
     empty list says that nothing is left in doubt.
     """
     state = _State.of(logits, annotations, should_stop)
-    found: list[Suggestion] = []
-    for _ in range(most):
+    found = state.beyond_open_ends(annotations)[:most]
+    state.known = sorted([*state.known, *(one.index for one in found)])
+    for _ in range(most - len(found)):
         check(should_stop)
         best = state.best()
         if best is None:
@@ -103,6 +106,38 @@ class _State:
             masks = {k: annotations.slices[k].labelled() == 1 for k in known}
         coarse = {k: m[::_COARSE, ::_COARSE] for k, m in masks.items()}
         return cls(known, shown, doubt, beyond, _curvature(coarse), float(work.volume.grid.spacing[::-1][axis]))
+
+    def beyond_open_ends(self, annotations: SliceAnnotations) -> list[Suggestion]:
+        """Where the structure seems to go on beyond the drawing, which nothing else makes good: the last slice in which
+        the network still finds it, or one as far away as drawn slices usually are from each other."""
+        wrong = float(self.doubt.sum() + self._shape(self.known).sum())
+        places: dict[int, tuple[int, float, str]] = {}
+        for end in open_ends(annotations):
+            out = np.flatnonzero(self.beyond)
+            ways = [(1, len(self.doubt) - 1 - end)] if end == self.shown[-1] else []
+            ways += [(-1, end)] if end == self.shown[0] else []
+            for way, room in ways:
+                if not room or any((k - end) * way > 0 for k in self.known):
+                    continue
+                seen = max(((k - end) * way for k in out if (k - end) * way > 0), default=0)
+                gaps = np.diff(self.shown)
+                usual = max(1, int(np.median(gaps)) if len(gaps) else 1, round(REACH_MM / self.slice_mm))
+                far = min(room, seen or usual)
+                area = np.count_nonzero(annotations.slices[end].labelled() == 1) / 2
+                what = "the network still finds the structure." if seen else _GOES_ON
+                places[int(end + way * far)] = (end, float(area * far), what)
+        total = wrong + sum(area for _, area, _ in places.values())
+        return [
+            Suggestion(
+                k,
+                area / total,
+                f"Beyond slice {end}, where the drawing ends, {what}",
+                (None, end) if k < end else (end, None),
+            )
+            for k, (end, area, what) in sorted(
+                places.items(), key=lambda one: (not one[1][2].startswith("the network"), -one[1][1])
+            )
+        ]
 
     def best(self) -> Suggestion | None:
         """The slice that takes away most, or None if there is nothing to take away."""

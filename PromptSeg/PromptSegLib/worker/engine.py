@@ -304,6 +304,8 @@ class Engine:
             volume = get_volume(self.jobs, given)
             check(call.should_stop)
             session.set_volume(volume)
+            for sentence in session.warnings:
+                call.emit("warning", message=sentence)
             self._volume_file = given["file"]
             call.emit("metric", stage="read", metrics={"seconds": time.perf_counter() - start})
         return session

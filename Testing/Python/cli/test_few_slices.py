@@ -144,4 +144,43 @@ def test_tune_says_what_is_to_be_expected(promptseg: Promptseg, monkeypatch: pyt
     outcome = promptseg(*tune_words(segmentation="out.nii.gz"), "--json")
     expected = outcome.result["expected_dice"]
     assert 0 < expected["low"] < expected["dice"] < expected["high"] < 1
-    assert "Dice to be expected of the slices that were not drawn" in promptseg(*tune_words(segmentation="o.mha")).out
+    assert (
+        "Dice to be expected between the first and the last drawn slice"
+        in promptseg(*tune_words(segmentation="o.mha")).out
+    )
+
+
+def test_tune_warns_where_the_structure_goes_on_beyond_the_drawing(promptseg: Promptseg, place) -> None:
+    said = "The structure seems to go on beyond slices 48 and 56"
+    inner = {"slices": "48,56", "absent": None, "steps": 0}
+    assert said in promptseg(*tune_words(**inner)).out
+    assert any(note.startswith(said) for note in promptseg(*tune_words(**inner), "--json").result["notes"])
+    assert "seems to go on" not in promptseg(*tune_words(steps=0)).out  # absent slices are named
+    words = ("suggest", "ct.nii.gz", "labels.nii.gz", "--label", 3, "--slices", "48,56", "--prompt", "kidney.promptset")
+    (first,) = promptseg(*words, "--device", "cpu", "--json").result["suggestions"]
+    assert not 48 <= first["index"] <= 56
+    every = ",".join(map(str, range(33, 72)))
+    out = promptseg(*tune_words(slices=every, absent=None, steps=0, segmentation="out.nii.gz")).out
+    assert "to be expected" not in out
+    assert "seems to go on" not in out
+
+
+def test_values_that_are_no_hu_are_told(promptseg: Promptseg, place) -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    array = sitk.GetArrayFromImage(sitk.ReadImage("ct.nii.gz"))
+    save((array + 1024).clip(0).astype(np.uint16), place / "raw.nrrd")
+    words = ("segment", "raw.nrrd", "--prompts", "abdomen-ct:liver", "-o", "out.nii.gz", "--device", "cpu")
+    outcome = promptseg(*words)
+    assert outcome.status == 0
+    (warning,) = [line for line in outcome.err.splitlines() if line.startswith("Warning: ")]
+    assert "do not look like a CT's in HU" in warning
+    events = promptseg(*words, "--json").events
+    assert [e["message"] for e in events if e["event"] == "warning"] == events[-1]["warnings"] == [warning[9:]]
+    for more in (
+        tune_words(image="raw.nrrd", steps=0),
+        ["suggest", *words[1:2], "labels.nii.gz", "--label", "3", "--slices", "40,64", "--prompt", "kidney.promptset"],
+    ):
+        assert "do not look like a CT's in HU" in promptseg(*more).err
+    ordinary = promptseg(*words[:1], "ct.nii.gz", *words[2:], "--json")
+    assert "warnings" not in ordinary.result

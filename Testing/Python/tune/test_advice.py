@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from PromptSegLib.tune.advice import advice
+from PromptSegLib.tune.advice import advice, open_ends
 from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.tuner import LeftOutSlice
 from PromptSegLib.volumes.volume import Grid
@@ -20,7 +20,8 @@ def box(*corners: tuple[int, int]) -> np.ndarray:
 
 def drawn(masks: dict[int, np.ndarray], absent: tuple[int, ...] = ()) -> SliceAnnotations:
     slices = {k: Slice(SliceStatus.COMPLETE, m) for k, m in masks.items()}
-    slices |= {k: Slice(SliceStatus.ABSENT, np.zeros((20, 20), np.uint8)) for k in absent}
+    ends = (min(masks) - 2, max(masks) + 2)  # nothing is said of a structure that is known to end
+    slices |= {k: Slice(SliceStatus.ABSENT, np.zeros((20, 20), np.uint8)) for k in (*ends, *absent)}
     return SliceAnnotations(0, Grid((20, 20, 40)), slices)
 
 
@@ -67,3 +68,27 @@ def test_with_several_volumes_the_volume_is_named(number) -> None:
     bad = {5: box((0, 8)), 10: box((8, 8))}
     (note,) = advice([drawn(bad if n == number else good) for n in range(2)])
     assert note.startswith(f"The outline in slice 5 of volume {number + 1} touches")
+
+
+def inner(masks: dict[int, np.ndarray], absent: tuple[int, ...] = (), count: int = 40) -> SliceAnnotations:
+    slices = {k: Slice(SliceStatus.COMPLETE, m) for k, m in masks.items()}
+    slices |= {k: Slice(SliceStatus.ABSENT, np.zeros((20, 20), np.uint8)) for k in absent}
+    return SliceAnnotations(0, Grid((20, 20, count)), slices)
+
+
+def test_a_structure_that_goes_on_beyond_the_drawing() -> None:
+    (note,) = advice([inner({5: box((8, 8)), 10: box((8, 8))})])
+    assert note.startswith("The structure seems to go on beyond slices 5 and 10, where the drawing ends")
+    assert "Draw the first and the last slice that show it" in note
+    (note,) = advice([inner({5: box((8, 8)), 10: box((8, 8))}, absent=(3,))])
+    assert "beyond slice 10, where the drawing ends: it is not small" in note
+
+
+def test_nothing_is_said_of_a_structure_that_ends() -> None:
+    small = np.zeros((20, 20), np.uint8)
+    small[9:11, 9:11] = 1
+    assert open_ends(inner({5: small, 10: box((8, 8)), 15: small})) == ()  # round ends
+    assert open_ends(inner({5: box((8, 8)), 10: box((8, 8))}, absent=(4, 12))) == ()
+    assert open_ends(inner({0: box((8, 8)), 20: box((8, 8)), 39: box((8, 8))})) == ()  # the volume ends there
+    assert open_ends(inner({k: box((8, 8)) for k in range(5, 12)})) == ()  # every slice is drawn
+    assert open_ends(inner({5: box((8, 8))})) == ()

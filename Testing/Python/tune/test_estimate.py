@@ -92,3 +92,21 @@ def test_the_session_gives_it_with_its_review(session, phantom, prompts, kit, mo
     assert not liver.doubt[[7, 12, 18]].any()
     assert spleen.doubt.sum() > 0
     assert liver.volume_ml == pytest.approx(made.mask("liver").sum() * 0.025)
+
+
+def test_it_promises_nothing_beyond_the_drawn_slices(session, phantom, prompts, monkeypatch) -> None:
+    monkeypatch.setattr(estimates, "CALIBRATION", replace(LINE, pairs=40))
+
+    def made(slices):
+        drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, slices)
+        found = session.segment([prompts["liver"]], drawn={"liver": drawn})
+        return found, drawn
+
+    found, drawn = made([8, 9, 10])  # every slice between the first and the last is drawn
+    assert session.estimate(found, drawn, prompts["liver"]) is None
+    found, drawn = made([8, 12])
+    known = session.estimate(found, drawn, prompts["liver"])
+    logits = found.maps["liver"]
+    for k in (*range(8), *range(13, 24)):  # what lies beyond says nothing, whatever it is
+        logits.slices[k] = np.full(logits.work.size, 2, np.int8)
+    assert session.estimate(found, drawn, prompts["liver"]) == known

@@ -52,7 +52,7 @@ def sure(radius: float) -> np.ndarray:
 
 
 def test_the_middle_of_the_only_gap_comes_first(work) -> None:
-    annotations = drawn(work, {5: disc(6), 35: disc(9)})
+    annotations = drawn(work, {5: disc(6), 35: disc(9)}, absent=(4, 36))
     (best,) = suggest(found(work, annotations, {k: sure(7.5) for k in range(6, 35)}), annotations)
     assert abs(best.index - 20) <= 2
     assert best.between == (5, 35)
@@ -64,7 +64,7 @@ def test_the_middle_of_the_only_gap_comes_first(work) -> None:
 def test_the_gap_where_the_outline_changes_is_chosen(work) -> None:
     """Slices 4, 12, 20 are alike; 28 is not what 20 and 36 let expect, so that the outline bends around it."""
     masks = {4: disc(8), 12: disc(8), 20: disc(8), 28: disc(3), 36: disc(8)}
-    annotations = drawn(work, masks)
+    annotations = drawn(work, masks, absent=(3, 37))
     silent = LogitMap(work, drawn=annotations.native_slices(0))
     (best,) = suggest(silent, annotations)
     assert 20 < best.index < 36
@@ -72,11 +72,12 @@ def test_the_gap_where_the_outline_changes_is_chosen(work) -> None:
 
 
 def test_the_gap_where_the_network_disagrees_is_chosen(work) -> None:
-    annotations = drawn(work, {5: disc(8), 20: disc(8), 35: disc(8)})
+    annotations = drawn(work, {5: disc(8), 20: disc(8), 35: disc(8)}, absent=(4, 36))
     network = {k: sure(8 if k < 20 else 13) for k in range(6, 35)}
     (best,) = suggest(found(work, annotations, network), annotations)
     assert 20 < best.index < 35
-    assert best.reason == "Between slices 20 and 35 the network is unsure or disagrees with the outlines most."
+    assert best.reason.startswith("Between slices 20 and 35 ")
+    assert "the network is unsure" in best.reason
 
 
 def test_beyond_the_last_drawn_slice_if_the_network_goes_on(work) -> None:
@@ -155,3 +156,15 @@ def test_another_axis_than_the_network_s(session, phantom, prompts) -> None:
     for best in session.suggest(drawn, prompts["liver"]):
         assert 0 <= best.index < phantom.labels.shape[1]
         assert best.index not in (14, 28)
+
+
+def test_where_the_structure_goes_on_beyond_the_drawing_comes_first(work) -> None:
+    annotations = drawn(work, {15: disc(8), 19: disc(8)}, absent=(10,))
+    silent = LogitMap(work, drawn=annotations.native_slices(0))
+    first, *_ = suggest(silent, annotations, most=3)
+    assert first.index == 19 + 4  # as far away as the drawn slices are from each other
+    assert first.between == (19, None)
+    assert first.reason.startswith("Beyond slice 19, where the drawing ends, the structure seems to go on")
+    assert 0 < first.share <= 1
+    closed = drawn(work, {15: disc(8), 19: disc(8)}, absent=(10, 24))
+    assert all(10 < one.index < 24 for one in suggest(silent, closed, most=3))

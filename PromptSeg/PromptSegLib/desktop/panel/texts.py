@@ -13,6 +13,7 @@ from ...mrml import nodes, views
 from ...prompts.card import Card
 from ...prompts.structure import Structure
 from ...prompts.terminology import find
+from ...volumes.plausible import warnings_of
 
 LEAST_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
@@ -35,9 +36,7 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
     line = _("{i} x {j} x {k} voxels of {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU").format(
         i=i, j=j, k=k, x=sx, y=sy, z=sz, low=low, high=high
     )
-    warnings = []
-    if low >= 0 or high - low < 100:
-        warnings.append(_("These values do not look like a CT in HU: results are likely to be wrong."))
+    warnings = list(warnings_of(volume))
     if volume.voxels.size > _HUGE:
         warnings.append(_("This volume is very large: crop it to what you need (module Crop Volume)."))
     if max(sx, sy, sz) > _THICK:
@@ -117,7 +116,7 @@ def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float]
     known = [float(one["dice"]) for one in inner if one["dice"] is not None and math.isfinite(one["dice"])]
     if estimate:
         parts.append(
-            _("Expected Dice of the slices that you did not draw: {dice:.2f} ({low:.2f} to {high:.2f}).").format(
+            _("Expected Dice between the first and the last drawn slice: {dice:.2f} ({low:.2f} to {high:.2f}).").format(
                 **estimate
             )
         )
