@@ -1,130 +1,47 @@
-"""The command ``promptseg``: which commands there are, and how each of them ends.
+"""The command ``promptseg``: how each run begins and ends.
 
 Exit status: 0 done; 2 a problem that the user can do something about; 130 stopped by Ctrl-C; 1 a defect of ours; 141 if
-nobody reads the output any more.
+nobody reads the output any more. Until Ctrl-C is heeded nothing is imported that takes time.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import os
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from . import __version__
-from .commands import demo, evaluate, info, pretrain, prompts, review, segment, suggest, tune, worker
-from .commands.console import Console
-from .commands.stopping import StopOnSignal
-from .errors import InputError, Stopped, as_problem
-from .threads import wait_passively
+if TYPE_CHECKING:
+    import argparse
 
-DONE, DEFECT, PROBLEM, STOPPED, UNREAD = 0, 1, 2, 130, 141
+STOPPED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit status; ``arguments`` default to the process's own."""
-    wait_passively()
+    """Run one command and give its exit status; ``arguments`` default to the process's own.
+
+    With these, the process is the command's: it may be ended from within, and Ctrl-C no longer counts once it is done.
+    """
+    from .commands.stopping import StopOnSignal
+
     words = sys.argv[1:] if arguments is None else list(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name may hold what the screen's encoding does not have
-    console = Console(json_lines="--json" in words)
-    debug = "--debug" in words or os.environ.get("PROMPTSEG_DEBUG") == "1"
-    try:
-        status = _run(words, console, debug)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads on, as after `| head`; and nothing may be written to the pipe when Python ends.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+    own = arguments is None
+    with StopOnSignal(json_lines="--json" in words, own_process=own) as stop:
+        from .commands.run import run
+        from .threads import wait_passively
+
+        wait_passively()
+        status = run(words, stop)
+    if own and status == STOPPED:
+        os._exit(status)  # Python's own way of ending takes long once torch is loaded
     return status
 
 
-def _run(words: Sequence[str], console: Console, debug: bool) -> int:
-    try:
-        try:
-            args = build_parser().parse_args(words)
-            with StopOnSignal(announce=not console.json_lines) as stop:
-                return int(args.run(args, console, stop))
-        finally:
-            console.close()
-    except SystemExit as end:  # argparse after --help and --version
-        return int(end.code or DONE)
-    except BrokenPipeError:
-        raise
-    except Stopped as stopped:
-        console.stopped(str(stopped) or "Stopped; nothing was written.")
-        return STOPPED
-    except KeyboardInterrupt:
-        console.stopped("Ended at once.")
-        return STOPPED
-    except BaseException as error:
-        if debug:
-            traceback.print_exc()
-        problem = as_problem(error)
-        if problem is not None:
-            console.error(str(problem))
-            return PROBLEM
-        what = f"{type(error).__name__}: {error}".rstrip(": .")
-        again = "" if debug else "; run the command again with --debug and report what it prints"
-        console.error(f"This is a defect in PromptSeg ({what}){again}.")
-        return DEFECT
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as every other problem is said, not with a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message[:1].upper() + message[1:], f"see {self.prog} --help")
-
-
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; each command's ``run`` is in the namespace that it gives."""
-    text = "Segment CT with a promptable U-Net, and teach it new structures from a few slices."
-    note = "Research software, not a medical device. `promptseg COMMAND --help` shows examples."
-    parser = _Parser("promptseg", description=text, epilog=note, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"promptseg {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, module in (
-        ("info", info),
-        ("segment", segment),
-        ("tune", tune),
-        ("suggest", suggest),
-        ("review", review),
-        ("evaluate", evaluate),
-    ):
-        _declare(commands, name, module)
-    below = commands.add_parser("prompts", help=prompts.SUMMARY, description=prompts.SUMMARY, allow_abbrev=False)
-    prompts.add_commands(below, _add)
-    for name, module in (("pretrain", pretrain), ("worker", worker), ("demo", demo)):
-        _declare(commands, name, module)
-    return parser
+    """The parser of the whole command line; see :func:`PromptSegLib.commands.run.build_parser`."""
+    from .commands.run import build_parser as build
 
-
-def _declare(commands: Any, name: str, module: Any) -> None:
-    module.add_arguments(_add(commands, name, module.SUMMARY, module.DESCRIPTION, module.EXAMPLES, module.run))
-
-
-def _add(
-    commands: Any, name: str, summary: str, text: str, examples: Sequence[str], run: Callable[..., int]
-) -> argparse.ArgumentParser:
-    """One command, with the options that all have and with examples that work at the end of its help."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=text,
-        epilog="\n".join(("examples:", *(f"  {example}" for example in examples))),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line: progress, then the result")
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from (or PROMPTSEG_DEBUG=1)")
-    parser.set_defaults(run=run)
-    return parser
+    return build()
 
 
 if __name__ == "__main__":

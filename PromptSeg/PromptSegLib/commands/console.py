@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import sys
@@ -11,10 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import PromptSegError
 from ..progress import OnProgress, Progress
 from .memory import peak_memory_mib
+from .stopping import StopOnSignal
+from .streams import is_terminal
 
 _WIDE = 160  # columns of a table that goes into a file or a pipe
+
+
+class StreamError(PromptSegError):
+    """Standard output cannot be written to: a full disk, a terminal that is gone."""
 
 
 class Console:
@@ -25,8 +33,9 @@ class Console:
     went wrong are on standard error in either case.
     """
 
-    def __init__(self, json_lines: bool = False) -> None:
+    def __init__(self, json_lines: bool = False, stop: StopOnSignal | None = None) -> None:
         self.json_lines = json_lines
+        self._stop = stop
         self.seconds: dict[str, float] = {}
         self.written: list[Path] = []
         self.warnings: list[str] = []
@@ -41,11 +50,11 @@ class Console:
         if self.json_lines:
             fields = {"stage": report.stage, "fraction": fraction, "message": report.message}
             self._json({"event": "progress", **fields, "metrics": dict(report.metrics)})
-        elif sys.stderr.isatty():
+        elif is_terminal(sys.stderr):
             self._show(fraction, message)
         elif int(fraction * 10) > self._tenth:
             self._tenth = int(fraction * 10)
-            sys.stderr.write(f"{fraction:4.0%}  {message}\n")
+            _aside(f"{fraction:4.0%}  {message}")
 
     def part(self, start: float, stop: float) -> OnProgress:
         """A listener for one part of the run, which lasts from ``start`` to ``stop`` (0..1) of the whole."""
@@ -82,9 +91,9 @@ class Console:
 
         self.close()
         if title:
-            sys.stdout.write(_plain(title) + "\n")
+            self._out(_plain(title) + "\n")
         if not rows:
-            sys.stdout.write("none\n")
+            self._out("none\n")
             return
         cells = [[_cell(value) for value in row] for row in rows]
         numeric = [all(isinstance(v, (int, float, type(None))) for v in column) for column in zip(*rows, strict=True)]
@@ -93,14 +102,17 @@ class Console:
             table.add_column(name, justify="right" if numeric[n] else "left", overflow="fold")
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
-        screen = Screen(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-        screen.print(table)
+        drawn = io.StringIO()
+        terminal = is_terminal(sys.stdout)
+        width = Screen(file=sys.stdout).width if terminal else _WIDE
+        Screen(file=drawn, highlight=False, width=width, force_terminal=terminal).print(table)
+        self._out(drawn.getvalue())
 
     def line(self, text: str) -> None:
         """A sentence about the result, for people."""
         if not self.json_lines:
             self.close()
-            sys.stdout.write(_plain(text) + "\n")
+            self._out(_plain(text) + "\n")
 
     def warn(self, *sentences: str) -> None:
         """Say at once what a user should know before the result, on standard error; :meth:`result` has it too."""
@@ -110,11 +122,13 @@ class Console:
                 self._json({"event": "warning", "message": sentence})
             else:
                 self.close()
-                sys.stderr.write(f"Warning: {_plain(sentence)}\n")
+                _aside(f"Warning: {_plain(sentence)}")
 
     def wrote(self, *paths: Path) -> None:
         """Remember which files are whole, to be said also where the run ends otherwise."""
         self.written.extend(paths)
+        if self._stop is not None:
+            self._stop.sentence = f"Stopped; {self._whole()}."
 
     def done(self, *paths: Path) -> None:
         """Say which files were written, how long it took and how much memory."""
@@ -131,21 +145,50 @@ class Console:
 
     def close(self) -> None:
         """Take the progress bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(OSError, ValueError):
+                bar.stop()
+
+    def flush(self) -> None:
+        """Raise :class:`StreamError` if something that was printed did not arrive."""
+        self._out("")
+
+    def _out(self, text: str) -> None:
+        if self._stop is not None and self._stop.ended:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            whole = f"{self._whole()}, and only what would have been printed is missing" if self.written else ""
+            raise StreamError(
+                f"Standard output cannot be written to ({why})", whole or "nothing was written: lead it elsewhere"
+            ) from error
+
+    def _whole(self) -> str:
+        """Which files are there, as a part of a sentence."""
+        *most, last = map(str, self.written)
+        return f"{', '.join(most)} and {last} were written" if most else f"{last} was written"
 
     def _end(self, event: str, sentence: str) -> None:
         self.close()
-        sys.stderr.write(_plain(sentence) + "\n")
+        _aside(_plain(sentence))
         if self.json_lines:
-            self._json({"event": event, "message": sentence})
+            with contextlib.suppress(StreamError, BrokenPipeError):
+                self._json({"event": event, "message": sentence})
 
     def _json(self, fields: Mapping[str, Any]) -> None:
-        sys.stdout.write(json.dumps(_jsonable(fields), allow_nan=False) + "\n")
-        sys.stdout.flush()
+        self._out(json.dumps(_jsonable(fields), allow_nan=False) + "\n")
 
     def _show(self, fraction: float, message: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._draw(fraction, message)
+
+    def _draw(self, fraction: float, message: str) -> None:
         from rich.console import Console as Screen
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -158,6 +201,13 @@ class Console:
             self._task = self._bar.add_task(message, total=1.0)
             self._bar.start()
         self._bar.update(self._task, completed=fraction, description=message)
+
+
+def _aside(sentence: str) -> None:
+    """A line on standard error; one that nobody can read changes nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
 
 def _cell(value: Any) -> str:

@@ -144,7 +144,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if leads and not tensorboard_is_there():
         console.line("TensorBoard is not installed: the curves go to metrics.csv alone.")
     try:
-        with console.timed("train", "Reading the data sets") if leads else contextlib.nullcontext():
+        said = console.timed("train", "Reading the data sets") if leads else contextlib.nullcontext()
+        with said, stop.keeping():
             checkpoint = pretrain(
                 [Path(dataset) for dataset in args.datasets],
                 args.output,

@@ -119,20 +119,21 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     listen = console.part(0.0, _TUNING if args.segmentation else 1.0)
     structure = _structure(args.name)
     try:
-        result = session.tune(
-            drawn,
-            structure,
-            start_from=former,
-            steps=args.steps,
-            seed=args.seed,
-            on_progress=listen,
-            should_stop=stop,
-        )
+        with stop.keeping():
+            result = session.tune(
+                drawn,
+                structure,
+                start_from=former,
+                steps=args.steps,
+                seed=args.seed,
+                on_progress=listen,
+                should_stop=stop,
+            )
+            PromptSet.of(args.name, [result.prompt]).write(args.output)
+            console.wrote(args.output)
     except Stopped:
         raise Stopped("Stopped before there was a prompt; nothing was written.") from None
     console.seconds.update(result.seconds)
-    PromptSet.of(args.name, [result.prompt]).write(args.output)
-    console.wrote(args.output)
 
     stopped, expected = result.stopped, None
     if args.segmentation and not stopped:
@@ -161,7 +162,8 @@ def _segment(
         with console.timed("segmentation", "Segmenting the volume", _TUNING):
             drawn = {args.name: annotations}
             listen = console.part(_TUNING, 1.0)
-            result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
+            with stop.keeping():
+                result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
             stop.check()
             write_segmentation(args.segmentation, result)
             console.wrote(args.segmentation)

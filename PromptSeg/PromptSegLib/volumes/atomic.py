@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ..errors import OutputError
 
 PathLike = str | os.PathLike[str]
+_unfinished: set[Path] = set()
 _KEPT = ("user.", "system.posix_acl_access")
 """Extended attributes of a replaced file that stay: tags, and who else may read it."""
 
@@ -36,6 +37,7 @@ def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     temporary = _temporary(target)
+    _unfinished.add(temporary)
     try:
         _refuse(target)
         former = target.stat() if target.exists() else None
@@ -54,6 +56,14 @@ def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
     except OSError as error:
         raise _output_error(target, error) from error
     finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Take away the temporary files of all that is being written: for a process that ends now, from any thread."""
+    for temporary in tuple(_unfinished):
         with contextlib.suppress(OSError):
             temporary.unlink()
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from PromptSegLib import cli
-from PromptSegLib.commands import arguments, info
+from PromptSegLib.commands import arguments, info, streams
 from PromptSegLib.commands.console import Console
 from PromptSegLib.errors import InputError
 from PromptSegLib.progress import Progress
@@ -99,7 +98,7 @@ def test_a_closed_pipe_is_quiet(monkeypatch, promptseg: Promptseg) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr(info, "run", run)
-    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
+    monkeypatch.setattr(streams.os, "dup2", lambda *_: None)
     outcome = promptseg("info")
     assert (outcome.status, outcome.out, outcome.err) == (141, "", "")
 
