@@ -82,6 +82,10 @@ _SYSTEM_PROBLEMS = {
 }
 
 
+_NO_ROOM = ("failed to map segment", "cannot allocate memory", "bad_alloc", "can't start new thread")
+"""How libraries, and what loads them, say that there is no memory left."""
+
+
 def as_problem(error: BaseException) -> PromptSegError | None:
     """What the user can do something about, as a sentence; None for a defect."""
     if isinstance(error, PromptSegError):
@@ -93,11 +97,18 @@ def as_problem(error: BaseException) -> PromptSegError | None:
                 "The GPU's memory is not enough", "close what else uses it, or compute on the CPU (--device cpu)"
             )
         error = MemoryError()
-    if isinstance(error, MemoryError):
+    if isinstance(error, (ImportError, OSError, RuntimeError)) and any(sign in text for sign in _NO_ROOM):
+        error = MemoryError()
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return PromptSegError("This computer's memory is not enough", "close other programs or crop the image")
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(__package__ or "."):
         package = error.name.partition(".")[0]
         return PromptSegError(f"The Python package {package} is not installed", f"run pip install {package}")
+    if isinstance(error, (ImportError, OSError)) and "cannot open shared object file" in text:
+        library = str(error).partition(":")[0]
+        return PromptSegError(
+            f"The library {library} is not there", "install it, or the Python package that brings it, again"
+        )
     if isinstance(error, OSError) and error.errno in _SYSTEM_PROBLEMS:
         problem, remedy = _SYSTEM_PROBLEMS[error.errno]
         return PromptSegError(f"{problem} ({error.filename})" if error.filename else problem, remedy)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ..errors import PromptSegError
+
+LEAST_MEMORY = 1_500_000_000
+"""Bytes of address space that loading torch, SimpleITK and the network takes, and a small image."""
+
 
 def peak_memory_mib() -> float | None:
     """The largest resident size of this process so far, in MiB; None where the system does not say."""
@@ -20,6 +25,21 @@ def peak_memory_mib() -> float | None:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def check_limit() -> None:
+    """Raise :class:`PromptSegError` if this process may not use as much memory as loading the network takes: libraries
+    that run out of it end the process in their own way."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and 0 <= limit < LEAST_MEMORY:
+        raise PromptSegError(
+            f"Only {limit / 1e9:.1f} GB of memory may be used (ulimit -v)",
+            f"allow at least {LEAST_MEMORY / 1e9:.1f} GB, and more for large images",
+        )
 
 
 def _windows() -> float | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +15,7 @@ from .. import __version__
 from ..errors import InputError, Stopped, as_problem
 from . import demo, evaluate, info, pretrain, prompts, review, segment, suggest, tune, worker
 from .console import Console, StreamError
+from .memory import check_limit
 from .stopping import StopOnSignal
 from .streams import let_go, open_missing
 
@@ -24,6 +27,8 @@ def run(words: Sequence[str], stop: StopOnSignal) -> int:
     open_missing()
     console = Console(json_lines="--json" in words, stop=stop)
     debug = "--debug" in words or os.environ.get("PROMPTSEG_DEBUG") == "1"
+    if stop.own_process and not debug:
+        _quieten_libraries()
     try:
         status = _run(words, console, stop, debug)
         console.flush()
@@ -38,11 +43,20 @@ def run(words: Sequence[str], stop: StopOnSignal) -> int:
     return status
 
 
+def _quieten_libraries() -> None:
+    """Keep what libraries say of themselves (a font cache, a deprecation) from coming between our sentences."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.lastResort = logging.NullHandler()
+
+
 def _run(words: Sequence[str], console: Console, stop: StopOnSignal, debug: bool) -> int:
     try:
         try:
             args = build_parser().parse_args(words)
             stop.check()
+            if args.run not in (evaluate.run, review.run):  # these do without torch
+                check_limit()
             return int(args.run(args, console, stop))
         finally:
             console.close()

@@ -40,7 +40,7 @@ class StopOnSignal:
         self.sentence = NOTHING_WRITTEN
         self.ended = False
         """Whether the last word was said, so that nothing may follow it."""
-        self._json_lines, self._own = json_lines, own_process
+        self._json_lines, self.own_process = json_lines, own_process
         self._count = 0
         self._keeping = 0
         self._left = threading.Event()
@@ -69,7 +69,7 @@ class StopOnSignal:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._receive)
-            if self._own:
+            if self.own_process:
                 self._woken = socket.socketpair()
                 for end in self._woken:
                     end.setblocking(False)
@@ -87,7 +87,7 @@ class StopOnSignal:
         for number, handler in self._before.items():
             # None: the handler was not installed from Python, and Python cannot put it back.
             former = signal.SIG_DFL if handler is None else handler
-            signal.signal(number, signal.SIG_IGN if self._own else former)
+            signal.signal(number, signal.SIG_IGN if self.own_process else former)
         self._before.clear()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -132,13 +132,13 @@ def place(shipped, inputs, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def promptseg(place, capsys) -> Promptseg:
+def promptseg(place, capfd) -> Promptseg:
     """Run the command line in the working folder."""
 
     def run(*words: object) -> Outcome:
-        capsys.readouterr()
+        capfd.readouterr()
         status = main([str(word) for word in words])
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err)
 
     return run

@@ -428,4 +428,4 @@ def test_its_compute_threads_leave_their_cores_while_they_wait(monkeypatch, tmp_
     monkeypatch.delenv("OMP_WAIT_POLICY")
     monkeypatch.setattr(serve, "serve", lambda args: 0)
     assert serve.main(["--jobs", str(tmp_path)]) == 0
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
