@@ -27,6 +27,12 @@ def _printable(text: str) -> str:
     return " ".join(text.split()).rstrip(".").encode("utf-8", "replace").decode("utf-8")
 
 
+def short(text: object, most: int = 200) -> str:
+    """A name or path as it fits into a sentence: the middle of a long one is left out."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most // 2]} ... {whole[-most // 3 :]}"
+
+
 class PromptSegError(Exception):
     """A problem that the user can do something about.
 

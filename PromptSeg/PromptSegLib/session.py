@@ -79,8 +79,10 @@ class Session:
         """Take up a volume; what was prepared of the former one is dropped. Raises ``InputError`` for unusable voxels;
         what is odd and can be used is said in :attr:`warnings`."""
         from .segment.segmenter import WorkingVolumes
+        from .volumes.geometry import check_extent
         from .volumes.plausible import warnings_of
 
+        check_extent(volume.grid, volume.name)
         _ = volume.range_hu  # refuses NaN and constant images before any work
         self._works = WorkingVolumes(volume)
         self.warnings = tuple(warnings_of(volume))

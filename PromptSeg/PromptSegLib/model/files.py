@@ -33,6 +33,8 @@ def read_header(path: Path, most: int = 4_000_000) -> dict[str, str]:
                 raise ValueError
             header = json.loads(file.read(length))
         meta = header.get("__metadata__", {})
+        if not isinstance(meta, dict):
+            raise ValueError
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check the name") from error
     except (ValueError, AttributeError, RecursionError) as error:

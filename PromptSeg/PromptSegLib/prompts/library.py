@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import PromptError, few
+from ..errors import PromptError, few, short
 from ..resources import resource
 from .promptset import Prompt, PromptSet
 from .structure import Structure
@@ -69,7 +69,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
 def _is_there(name: str) -> bool:
     try:
         return Path(name).is_file() or any(one.stem == name for one in shipped())
-    except ValueError:  # a zero byte
+    except (ValueError, OSError):  # a zero byte; longer than a path may be
         return False
 
 
@@ -120,10 +120,10 @@ def _find(name: str) -> PromptSet:
     try:
         if path.suffix == SUFFIX or path.is_file():
             return PromptSet.read(path)
-    except ValueError:  # a zero byte
+    except (ValueError, OSError):
         pass
     for candidate in shipped():
         if candidate.stem == name:
             return PromptSet.read(candidate)
     known = ", ".join(p.stem for p in shipped()) or "none"
-    raise PromptError(f"There is no prompt set {name!r}", f"name a .promptset file or one of: {known}")
+    raise PromptError(f"There is no prompt set {short(name)!r}", f"name a .promptset file or one of: {known}")

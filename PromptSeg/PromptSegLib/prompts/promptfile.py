@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PromptError
+from ..errors import PromptError, short
 from ..volumes.atomic import replacing
 from .card import Card, check_plain, plain_text
 from .structure import MAX_NAME, Structure, structure_from
@@ -166,7 +166,7 @@ def _size_of(path: Path) -> int:
     try:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
-        raise PromptError(f"There is no prompt set {path}", "check the name") from error
+        raise PromptError(f"There is no prompt set {short(path)}", "check the name") from error
     if not path.is_file() or size > MAX_BYTES:
         raise _foreign(path.name)
     return size

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import InputError
 from .volume import Grid
 
+MAX_EXTENT_MM, MIN_SPACING_MM, MAX_ORIGIN_MM = 5000.0, 1e-5, 1e5
 BITS = 2e-6  # of an axis' length: what single precision leaves; such axes are kept bit for bit
 NOISE = 1e-3
 _TOLD_MM = 0.1
@@ -93,7 +94,26 @@ def grid_at(size: Sequence[int], place: Place, name: str, orientation: str | Non
         raise unplaced(name)
     x, y, z = (float(v) for v in origin)
     a, b, c = (float(v) for v in spacing)
-    return Grid((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in np.asarray(axes).ravel())), notes
+    grid = Grid((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in np.asarray(axes).ravel()))
+    check_extent(grid, name)
+    return grid, notes
+
+
+def check_extent(grid: Grid, name: str) -> None:
+    """Raise :class:`InputError` for a grid that is larger or farther away than any scanner's: a spacing in micrometres,
+    or a damaged header. The working grid of such a volume fits into no memory, and files keep too few digits."""
+    longest = max(n * mm for n, mm in zip(grid.size, grid.spacing, strict=True))
+    if longest > MAX_EXTENT_MM or min(grid.spacing) < MIN_SPACING_MM:
+        spacing = " x ".join(f"{mm:.4g}" for mm in grid.spacing)
+        raise InputError(
+            f"{name} has voxels of {spacing} mm and is {longest:.4g} mm long, which no scanner's volume is",
+            "correct its spacing, which is in mm, for instance in 3D Slicer's module Volumes",
+        )
+    if max(map(abs, grid.origin)) > MAX_ORIGIN_MM:
+        raise InputError(
+            f"{name} lies {max(map(abs, grid.origin)):.4g} mm away from the origin, which no scanner's volume does",
+            "correct its origin, for instance in 3D Slicer's module Volumes",
+        )
 
 
 def _degrees(cosine: float) -> str:

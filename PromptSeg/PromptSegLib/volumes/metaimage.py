@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, short
 from .geometry import Place, unplaced
 from .parts import numbered, read_parts
 from .stream import damaged, empty_array, fill, native
@@ -54,7 +54,9 @@ def read_metaimage(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place, dict
     if len(sizes) < 3:
         raise InputError(f"{name} is a single 2-D image, not a volume", "choose a 3-D volume")
     if kind not in _TYPES:
-        raise InputError(f"{name} holds voxels of the kind '{kind}', which PromptSeg does not support", "convert it")
+        raise InputError(
+            f"{name} holds voxels of the kind '{short(kind, 60)}', which PromptSeg does not support", "convert it"
+        )
     big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() in ("true", "1")
     shape = [*sizes[::-1], *([channels] if channels > 1 else [])]
     array = _voxels(path, fields, files, end, shape, np.dtype((">" if big else "<") + _TYPES[kind]), header_size)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, short
 from .geometry import Place, unplaced
 from .parts import numbered, read_parts
 from .stream import damaged, empty_array, fill, native
@@ -80,7 +80,9 @@ def read_nrrd(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place, dict[str,
     packing = _PACKINGS.get(header.values.get("encoding", "").lower())
     if kind is None or packing is None:
         what = header.values.get("type" if kind is None else "encoding", "nothing")
-        raise InputError(f"{name} holds voxels of the kind '{what}', which PromptSeg does not support", "convert it")
+        raise InputError(
+            f"{name} holds voxels of the kind '{short(what, 60)}', which PromptSeg does not support", "convert it"
+        )
     order = ">" if header.values.get("endian", "little").lower() == "big" else "<"
     array = _voxels(header, sizes[::-1], np.dtype(order + kind), packing)
     place = _place(name, header.values, vectors, other, count)

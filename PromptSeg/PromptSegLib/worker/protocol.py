@@ -93,7 +93,8 @@ def decode_event(line: bytes | None) -> dict[str, Any]:
     """An event, with what every face reads of it checked; raises :class:`RequestError` for anything else."""
     message = decode(line)
     event, identity = message.get("event"), message.get("id")
-    if not isinstance(event, str) or event not in EVENTS or not (identity is None or is_id(identity)):
+    known = isinstance(event, str) and event in EVENTS and "id" in message
+    if not isinstance(event, str) or not known or not (identity is None or is_id(identity)):
         raise RequestError(f"A line is not an event: {_short(message)}")
     for key, check in EVENTS[event].items():
         name = key.rstrip("?")

@@ -119,6 +119,23 @@ def rewrite(path: Path, change=None, **config) -> None:
     save_file(tensors, path, {**meta, "config": json.dumps({**json.loads(meta["config"]), **config})})
 
 
+@pytest.mark.parametrize("meta", [None, [], "text", 7])
+def test_metadata_that_is_no_object_is_refused(path, meta) -> None:
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps({**json.loads(data[8 : 8 + length]), "__metadata__": meta}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+    with pytest.raises(BackboneError, match="is not a safetensors file"):
+        load_backbone(path, "cpu")
+
+
+def test_a_promised_network_is_not_built_before_its_weights_are_there(path) -> None:
+    """The largest that a configuration may ask for would take tens of gigabytes."""
+    rewrite(path, widths=[2048] * 3, heads=[1] * 3, encoder_blocks=[32] * 3, decoder_blocks=[32] * 2, mlp_ratio=16)
+    with pytest.raises(BackboneError, match="does not fit this version"):
+        load_backbone(path, "cpu")
+
+
 def test_weights_that_do_not_fit_are_refused(path) -> None:
     rewrite(path, lambda tensors: tensors.popitem())
     with pytest.raises(BackboneError, match="does not fit this version"):

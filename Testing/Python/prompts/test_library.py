@@ -132,6 +132,13 @@ def test_an_unfinished_text_is_refused(text) -> None:
         resolve(text)
 
 
+@pytest.mark.parametrize("text", ["a" * 5000, "a" * 5000 + ".promptset:liver", "a\0b", "\udcff.promptset", "a\0:b"])
+def test_what_no_file_can_be_called_is_a_set_that_is_not_there(text) -> None:
+    with pytest.raises(PromptError, match="There is no prompt set") as refused:
+        resolve(text)
+    assert len(str(refused.value)) < 500
+
+
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(PromptError, match=r"There is no prompt set .*none\.promptset"):
         resolve("none.promptset:liver")

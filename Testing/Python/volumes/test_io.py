@@ -10,7 +10,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from PromptSegLib.errors import InputError
+from PromptSegLib.volumes.geometry import check_extent
 from PromptSegLib.volumes.io import read_volume, write_map
+from PromptSegLib.volumes.volume import Grid
 
 ENDINGS = ("nii", "nii.gz", "nrrd", "mha", "mhd")
 
@@ -175,3 +177,28 @@ def test_a_map_of_probabilities_round_trips(tmp_path, make_image, hu, ending):
     assert back.voxels.dtype == np.float32
     assert np.array_equal(back.voxels, share)
     assert back.grid == grid
+
+
+@pytest.mark.parametrize(
+    ("spacing", "origin", "said"),
+    [
+        (
+            (1000.0, 1.0, 1.0),
+            (0.0, 0.0, 0.0),
+            r"voxels of 1000 x 1 x 1 mm and is .* long, which no scanner",
+        ),
+        ((1e30, 1.0, 1.0), (0.0, 0.0, 0.0), "which no scanner's volume is; correct its spacing"),
+        ((1.0, 1e-9, 1.0), (0.0, 0.0, 0.0), "which no scanner's volume is; correct its spacing"),
+        ((1.0, 1.0, 1.0), (0.0, 1e30, 0.0), r"lies 1e\+30 mm away from the origin"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_a_volume_of_a_hundred_metres_is_refused(tmp_path, kit, ending, spacing, origin, said) -> None:
+    """Its working grid would end the process for want of memory."""
+    voxels = np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8)
+    grid = Grid((8, 7, 6), origin, spacing)
+    kit.save_image(tmp_path / f"x{ending}", voxels, grid)
+    with pytest.raises(InputError, match=said):
+        read_volume(tmp_path / f"x{ending}")
+    with pytest.raises(InputError, match=said):
+        check_extent(grid, "x")

@@ -203,3 +203,10 @@ def test_the_face_needs_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_an_event_without_an_id_is_no_event() -> None:
+    """Every face asks for it; the id null is that of the greeting."""
+    with pytest.raises(RequestError, match="not an event"):
+        decode_event(b'{"event": "progress", "fraction": 0.5}')
+    assert decode_event(b'{"id": null, "event": "hello"}')["id"] is None
