@@ -26,7 +26,7 @@ LEVELS = (
     ("errors",),
     ("progress", "resources", "threads"),
     ("volumes", "prompts", "model"),
-    ("segment", "tune", "review", "pretrain"),
+    ("segment", "tune", "review", "register", "pretrain"),
     ("session",),
     ("worker", "mrml", "demo"),
     ("cli", "commands", "desktop", "browser"),

@@ -1,0 +1,1 @@
+"""Registration of two patients' CTs, and what a structure drawn in one says about the other."""

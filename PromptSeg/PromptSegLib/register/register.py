@@ -1,0 +1,219 @@
+"""Two CTs registered: affine, then a local deformation around what is to be carried over, with a check of the fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..volumes.preprocess import grey_from_hu
+from .affine import Affine, Level, by_grey, by_organs
+from .dense import Weights, channels, convex_search, refined
+from .fit import Fit, fit_of
+from .picture import Picture
+from .sampling import Frame, halved, sample
+
+MARGIN_MM = 36.0
+"""Around the teacher's region, within which the local deformation is found."""
+SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
+_STAGE = "register"
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box in a picture: ``low`` and ``high`` along S, A, R in mm."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, picture: Picture, mask: np.ndarray, level: float = 0.25) -> Region | None:
+        """Around a map (S, A, R) on a picture; None if it is empty."""
+        ends = []
+        for axis in range(3):
+            there = np.flatnonzero((mask > level).any(tuple(a for a in range(3) if a != axis)))
+            if not len(there):
+                return None
+            o = picture.origin[axis]
+            ends.append((o + picture.spacing * int(there[0]), o + picture.spacing * int(there[-1])))
+        (a, b), (c, d), (e, f) = ends
+        return cls((a, c, e), (b, d, f))
+
+    def joined(self, other: Region) -> Region:
+        """Around both."""
+        a, b, c = (min(x, y) for x, y in zip(self.low, other.low, strict=True))
+        d, e, f = (max(x, y) for x, y in zip(self.high, other.high, strict=True))
+        return Region((a, b, c), (d, e, f))
+
+    def holds(self, other: Region) -> bool:
+        """Whether the other lies within this."""
+        return all(x <= y for x, y in zip(self.low, other.low, strict=True)) and all(
+            x >= y for x, y in zip(self.high, other.high, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """From the patient to the teacher: a position p is the teacher's ``affine`` (p + u(p)).
+
+    ``field`` (3, s, a, r) are the vectors u along S, A, R in mm on ``frame``; beyond it, its edge goes on. ``fit`` says
+    how well the two CTs fit, ``region`` is the teacher's part that it was made for.
+    """
+
+    affine: Affine
+    frame: Frame
+    field: Tensor
+    fit: Fit
+    region: Region
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_teacher(self, points: Tensor) -> Tensor:
+        """Where positions (..., 3) of the patient lie in the teacher."""
+        return self.affine.apply(points + displaced(self.field, self.frame, points))
+
+    def carried(self, image: np.ndarray, source: Picture, target: Frame, should_stop: ShouldStop = never) -> np.ndarray:
+        """A map (S, A, R) on the teacher's picture, on ``target`` in the patient: float32, 0 where it has none."""
+        device = self.field.device
+        tensor = torch.as_tensor(np.ascontiguousarray(image, np.float32), device=device)[None]
+        out = np.empty(target.shape, np.float32)
+        for first in range(0, target.shape[0], 16):
+            check(should_stop)
+            count = min(16, target.shape[0] - first)
+            origin = (target.origin[0] + first * target.spacing, *target.origin[1:])
+            points = Frame((count, *target.shape[1:]), origin, target.spacing).points(device)
+            out[first : first + count] = sample(tensor, frame_of(source), self.to_teacher(points))[0].cpu().numpy()
+        return out
+
+
+def displaced(vectors: Tensor, frame: Frame, points: Tensor) -> Tensor:
+    """A field's vectors at positions (..., 3); beyond its frame those of its edge."""
+    where = frame.normalised(points).clamp(-1, 1)
+    found = torch.nn.functional.grid_sample(
+        vectors[None], where.reshape(1, 1, 1, -1, 3), padding_mode="border", align_corners=True
+    )
+    return found.reshape(3, -1).T.reshape(points.shape)
+
+
+def frame_of(picture: Picture) -> Frame:
+    """A picture's voxels."""
+    s, a, r = picture.grey.shape
+    return Frame((s, a, r), picture.origin, picture.spacing)
+
+
+def levels_of(
+    picture: Picture, levels: tuple[int, int], device: torch.device | str = "cpu"
+) -> tuple[Level, Level, Level]:
+    """Grey at 12 mm and at 6 mm for the affine transform, and both curves at 6 mm for the local deformation.
+
+    ``levels`` is the range of grey that both CTs have.
+    """
+    body = picture.body
+    code = np.where(body, picture.grey, levels[0]).clip(*levels)
+    grey = torch.from_numpy(np.ascontiguousarray(code)).to(device).float()[None]
+    masks = torch.from_numpy(np.stack([picture.seen, body])).to(device).float()
+    soft_low, soft_high = grey_from_hu(np.array(SOFT_HU)).tolist()
+    wide_low, wide_high = grey_from_hu(np.array(WIDE_HU)).tolist()
+    soft = ((grey - soft_low) / (soft_high - soft_low)).clamp(0, 1)
+    wide = ((grey - wide_low) / (wide_high - wide_low)).clamp(0, 1)
+    every = Level(frame_of(picture), torch.cat([grey / 255.0, soft, wide]), masks[0], masks[1])
+    fine = every.coarser()
+    single = Level(fine.frame, fine.grey[:1], fine.seen, fine.body)
+    return single.coarser(), single, Level(fine.frame, fine.grey[1:], fine.seen, fine.body)
+
+
+@torch.no_grad()
+def register(
+    patient: Picture,
+    teacher: Picture,
+    region: Region,
+    *,
+    organs: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    device: torch.device | str = "cpu",
+    weights: Weights | None = None,
+    affine: Affine | None = None,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Deformation:
+    """Find where ``region`` of the teacher lies in the patient.
+
+    ``organs`` gives, by name, maps of known organs on both pictures: then the affine transform starts from these;
+    ``affine`` is one that is known already. Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and
+    ``fit.reason`` says why; nothing is raised.
+    """
+    clock = _Clock()
+
+    def part(low: float, high: float, message: str) -> Callable[[float], None]:
+        return lambda share: on_progress(Progress(_STAGE, low + (high - low) * share, message))
+
+    torch.set_flush_denormal(True)  # a smooth field's tails stall Adam for minutes without it
+    levels = max(patient.range[0], teacher.range[0]), min(patient.range[1], teacher.range[1])
+    levels = levels if levels[0] < levels[1] else (1, 255)
+    own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
+    if affine is None:
+        part(0.0, 0.3, "Finding the position in the body")(0.0)
+        affine = by_grey(own[:2], other[:2], should_stop)
+        if organs:
+            maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in organs.items()}
+            affine = by_organs(own[1], other[1], maps, should_stop) or affine
+    clock.lap("affine")
+    check(should_stop)
+
+    box = _box(affine, region, own[2].frame)
+    fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
+    valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
+    pair = channels(*fixed.grey, weights), channels(*moving.grey, weights)
+    listen = part(0.3, 0.6, "Searching for the local deformation")
+    found = convex_search(*pair, valid, moving.seen, should_stop=should_stop, on_share=listen)
+    clock.lap("search")
+    listen = part(0.6, 0.8, "Refining the local deformation")
+    vectors = refined(*pair, valid, moving.seen, found, should_stop=should_stop, on_share=listen)
+    clock.lap("refine")
+    listen = part(0.8, 1.0, "Checking the fit")
+    back = convex_search(pair[1][:2], pair[0][:2], moving.seen, valid, should_stop=should_stop, on_share=listen)
+    fit = fit_of(affine, found, vectors, back, fixed, moving)
+    clock.lap("check")
+    listen(1.0)
+    return Deformation(affine, box.coarser(), vectors * box.spacing, fit, region, clock.seconds)
+
+
+class _Clock:
+    """Seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """The step that just ended."""
+        now = time.perf_counter()
+        self.seconds[name], self._last = now - self._last, now
+
+
+def _at_six(image: np.ndarray, device: torch.device | str) -> Tensor:
+    return halved(torch.as_tensor(np.ascontiguousarray(image, np.float32), device=device)[None])[0]
+
+
+def _box(affine: Affine, region: Region, frame: Frame) -> Frame:
+    """Voxels of the patient around where the teacher's region lies affinely."""
+    ends = np.array([[s, a, r] for s in (0, 1) for a in (0, 1) for r in (0, 1)], float)
+    corners = np.where(ends > 0, region.high, region.low)
+    back = affine.inverse().matrix
+    there = corners @ back[:, :3].T + back[:, 3]
+    return frame.around(there.min(0) - MARGIN_MM, there.max(0) + MARGIN_MM, 2)
+
+
+def _on_box(level: Level, box: Frame) -> Level:
+    points = box.points(level.grey.device)
+    found = sample(torch.cat([level.grey, level.seen[None], level.body[None]]), level.frame, points)
+    return Level(box, found[:-2], found[-2], found[-1])
+
+
+def _moved(level: Level, affine: Affine, box: Frame) -> Level:
+    points = affine.apply(box.points(level.grey.device))
+    found = sample(torch.cat([level.grey, level.seen[None], level.body[None]]), level.frame, points)
+    return Level(box, found[:-2], found[-2], found[-1])

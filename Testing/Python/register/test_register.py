@@ -1,0 +1,144 @@
+"""A known deformation is found again, on whatever grids; what does not fit is said not to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from PromptSegLib.errors import Stopped
+from PromptSegLib.register.picture import mask_in, picture_of
+from PromptSegLib.register.register import Region, frame_of, register
+from PromptSegLib.volumes.volume import Volume
+
+
+def pictures(*patients):
+    return [picture_of(one.volume) for one in patients]
+
+
+def region_of(picture, patient, values=(3,)) -> Region:
+    """Around one small organ: quick."""
+    found = Region.of(picture, mask_in(picture, np.isin(patient.labels, values), patient.volume.grid))
+    assert found is not None
+    return found
+
+
+def errors_mm(deformation, patient, warp, values=(3,)) -> np.ndarray:
+    """How far positions of the organs are carried from where the formula says that they belong."""
+    k, j, i = np.nonzero(np.isin(patient.labels, values))
+    matrix = patient.volume.ijk_to_ras
+    ras = np.stack([i, j, k], -1)[::7] @ matrix[:3, :3].T + matrix[:3, 3]
+    found = deformation.to_teacher(torch.from_numpy(ras[:, ::-1].copy()).float()).numpy()[:, ::-1]
+    return np.linalg.norm(found - warp(ras), axis=1)
+
+
+@pytest.fixture(scope="module")
+def known(teacher, other):
+    own, theirs = pictures(teacher, other)
+    return own, theirs, register(theirs, own, region_of(own, teacher, (1, 3)))
+
+
+def test_a_known_deformation_is_found(known, teacher, other, kits) -> None:
+    _, _, found = known
+    missed = errors_mm(found, other, kits.bent, (1, 3))
+    assert np.median(missed) < 3.0
+    assert np.percentile(missed, 90) < 7.0
+    assert found.fit.fits
+    assert found.fit.folding < 0.01
+
+
+def test_organs_are_carried_over(known, teacher, other) -> None:
+    own, theirs, found = known
+    for value in (1, 3):
+        mask = mask_in(own, teacher.labels == value, teacher.volume.grid)
+        truth = mask_in(theirs, other.labels == value, other.volume.grid) > 0.5
+        carried = found.carried(mask, own, frame_of(theirs)) > 0.5
+        assert 2 * (carried & truth).sum() / (carried.sum() + truth.sum()) > 0.85, value
+
+
+def test_the_same_once_more_is_the_same(known, teacher) -> None:
+    own, theirs, _ = known
+    found, again = (register(theirs, own, region_of(own, teacher)) for _ in range(2))
+    assert np.array_equal(again.affine.matrix, found.affine.matrix)
+    assert torch.equal(again.field, found.field)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"low": -100, "high": 200},
+        {"low": -150, "high": 60, "spacing": (2.0, 2.0, 8.0)},
+        {"turn": 14.0, "spacing": (3.0, 3.0, 3.0)},
+        {"low": -100, "high": 90, "spacing": (5.0, 5.0, 1.0)},
+    ],
+    ids=["upper part", "lower part in 8 mm slices", "oblique", "short in 1 mm slices"],
+)
+def test_partial_overlap_and_other_grids(teacher, kits, how) -> None:
+    here = kits.patient(kits.bent, seed=3, **how)
+    own, theirs = pictures(teacher, here)
+    found = register(theirs, own, region_of(own, teacher))
+    assert np.median(errors_mm(found, here, kits.bent)) < 5.0
+    assert found.fit.fits
+
+
+def test_organs_give_a_start_of_their_own(teacher, other, kits) -> None:
+    own, theirs = pictures(teacher, other)
+    organs = {
+        str(v): (
+            mask_in(theirs, other.labels == v, other.volume.grid),
+            mask_in(own, teacher.labels == v, teacher.volume.grid),
+        )
+        for v in (1, 2, 3, 4)
+    }
+    found = register(theirs, own, region_of(own, teacher), organs=organs)
+    assert np.median(errors_mm(found, other, kits.bent)) < 3.0
+
+
+def test_a_pair_that_does_not_fit_is_said_not_to(teacher, kits) -> None:
+    """A head: a ball of bone and brain."""
+    k, j, i = np.indices((60, 60, 60))
+    far = np.sqrt((k - 30.0) ** 2 + (j - 30.0) ** 2 + (i - 30.0) ** 2) * 4
+    hu = np.select([far < 80, far < 88, far < 94], [35.0, 900.0, 20.0], -1000.0)
+    hu += np.random.default_rng(0).normal(0, 5, hu.shape)
+    matrix = np.diag([4.0, 4.0, 4.0, 1.0])
+    head = picture_of(Volume.from_array(hu.astype(np.int16), matrix, "head"))
+    (own,) = pictures(teacher)
+    for patient, other, region in ((head, own, region_of(own, teacher)), (own, head, Region.of(head, head.body * 1.0))):
+        found = register(patient, other, region)
+        assert not found.fit.fits
+        assert found.fit.reason
+
+
+def test_nothing_in_common(teacher) -> None:
+    air = np.full((30, 40, 40), -1000, np.int16)
+    air[3, 3, 3] = 100
+    empty = picture_of(Volume.from_array(air, np.diag([4.0, 4.0, 4.0, 1.0])))
+    (own,) = pictures(teacher)
+    found = register(empty, own, region_of(own, teacher))
+    assert not found.fit.fits
+
+
+def test_it_stops_at_any_time_and_asks_often(teacher, other) -> None:
+    own, theirs = pictures(teacher, other)
+    region, asked = region_of(own, teacher), 0
+
+    def count() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    seen = []
+    register(theirs, own, region, on_progress=lambda p: seen.append(p.fraction), should_stop=count)
+    assert asked > 250
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    for limit in (1, asked // 4, asked // 2, asked - 2):
+        left = limit
+
+        def soon() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        with pytest.raises(Stopped):
+            register(theirs, own, region, should_stop=soon)
