@@ -39,3 +39,13 @@ def check(should_stop: ShouldStop) -> None:
     """Raise :class:`~PromptSegLib.errors.Stopped` if the user asked to stop. Call it at least five times a second."""
     if should_stop():
         raise Stopped
+
+
+def part(listen: OnProgress, low: float, high: float) -> OnProgress:
+    """A listener for a part of a run, from ``low`` to ``high`` of the whole."""
+
+    def listener(progress: Progress) -> None:
+        fraction = low + (high - low) * progress.fraction
+        listen(Progress(progress.stage, fraction, progress.message, progress.metrics))
+
+    return listener

@@ -72,6 +72,39 @@ class Picture:
         return replace(self, grey=np.ascontiguousarray(self.grey[box]), origin=origin)
 
 
+@dataclass(frozen=True)
+class Region:
+    """A box in a picture: ``low`` and ``high`` along S, A, R in mm."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, picture: Picture, mask: np.ndarray, level: float = 0.25) -> Region | None:
+        """Around a map (S, A, R) on a picture; None if it is empty."""
+        ends = []
+        for axis in range(3):
+            there = np.flatnonzero((mask > level).any(tuple(a for a in range(3) if a != axis)))
+            if not len(there):
+                return None
+            o = picture.origin[axis]
+            ends.append((o + picture.spacing * int(there[0]), o + picture.spacing * int(there[-1])))
+        (a, b), (c, d), (e, f) = ends
+        return cls((a, c, e), (b, d, f))
+
+    def joined(self, other: Region) -> Region:
+        """Around both."""
+        a, b, c = (min(x, y) for x, y in zip(self.low, other.low, strict=True))
+        d, e, f = (max(x, y) for x, y in zip(self.high, other.high, strict=True))
+        return Region((a, b, c), (d, e, f))
+
+    def holds(self, other: Region) -> bool:
+        """Whether the other lies within this."""
+        return all(x <= y for x, y in zip(self.low, other.low, strict=True)) and all(
+            x >= y for x, y in zip(self.high, other.high, strict=True)
+        )
+
+
 def picture_of(volume: Volume, should_stop: ShouldStop = never, spacing: float = SPACING) -> Picture:
     """The picture of a volume, cut to the body. Raises ``Stopped``, and ``InputError`` for a volume too large."""
     values, matrix = _shrunk(volume, spacing, should_stop)

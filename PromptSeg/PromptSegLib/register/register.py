@@ -15,46 +15,13 @@ from ..volumes.preprocess import grey_from_hu
 from .affine import Affine, Level, by_grey, by_organs
 from .dense import Weights, channels, convex_search, refined
 from .fit import Fit, fit_of
-from .picture import Picture
+from .picture import Picture, Region
 from .sampling import Frame, halved, sample
 
 MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
 SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
 _STAGE = "register"
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box in a picture: ``low`` and ``high`` along S, A, R in mm."""
-
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-
-    @classmethod
-    def of(cls, picture: Picture, mask: np.ndarray, level: float = 0.25) -> Region | None:
-        """Around a map (S, A, R) on a picture; None if it is empty."""
-        ends = []
-        for axis in range(3):
-            there = np.flatnonzero((mask > level).any(tuple(a for a in range(3) if a != axis)))
-            if not len(there):
-                return None
-            o = picture.origin[axis]
-            ends.append((o + picture.spacing * int(there[0]), o + picture.spacing * int(there[-1])))
-        (a, b), (c, d), (e, f) = ends
-        return cls((a, c, e), (b, d, f))
-
-    def joined(self, other: Region) -> Region:
-        """Around both."""
-        a, b, c = (min(x, y) for x, y in zip(self.low, other.low, strict=True))
-        d, e, f = (max(x, y) for x, y in zip(self.high, other.high, strict=True))
-        return Region((a, b, c), (d, e, f))
-
-    def holds(self, other: Region) -> bool:
-        """Whether the other lies within this."""
-        return all(x <= y for x, y in zip(self.low, other.low, strict=True)) and all(
-            x >= y for x, y in zip(self.high, other.high, strict=True)
-        )
 
 
 @dataclass(frozen=True)
@@ -166,7 +133,7 @@ def register(
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
     valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
-    pair = channels(*fixed.grey, weights), channels(*moving.grey, weights)
+    pair = [channels(one.grey[0], one.grey[1], weights) for one in (fixed, moving)]
     listen = part(0.3, 0.6, "Searching for the local deformation")
     found = convex_search(*pair, valid, moving.seen, should_stop=should_stop, on_share=listen)
     clock.lap("search")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from PromptSegLib.errors import Stopped
-from PromptSegLib.register.picture import mask_in, picture_of
-from PromptSegLib.register.register import Region, frame_of, register
+from PromptSegLib.register.picture import Region, mask_in, picture_of
+from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.volumes.volume import Volume
 
 

@@ -20,8 +20,7 @@ import numpy as np
 from ..errors import InputError
 from ..progress import ShouldStop, never
 from ..volumes.volume import Grid, Volume
-from .picture import SPACING, Picture, mask_in, picture_of
-from .register import Region
+from .picture import SPACING, Picture, Region, mask_in, picture_of
 
 SUFFIX = ".memory"
 FORMAT = "promptseg-memory-1"

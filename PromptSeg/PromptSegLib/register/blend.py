@@ -1,0 +1,117 @@
+"""Carried mask, grey values and network in one: how much each counts, and the way to the network's slices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..progress import ShouldStop, check, never
+from ..volumes.preprocess import WorkingVolume
+from .fit import Fit
+from .picture import Picture
+from .prior import LIMIT, Located
+
+UNKNOWN_DICE = 0.3
+"""What a prompt that says nothing of the network is taken to find alone."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Logits are ``network`` times those of the network, held within a limit, plus ``place`` times the carried mask's
+    log-odds, plus ``grey`` times what the patient's grey values add, plus ``offset``."""
+
+    network: float
+    place: float
+    grey: float
+    offset: float
+
+
+# Rows: network, place, grey, offset; columns: alone, times the network's log-odds of Dice, times the fit's.
+COEFFICIENTS = (
+    (0.30, 0.25, 0.0),
+    (0.70, -0.10, 0.2),
+    (0.60, -0.15, 0.0),
+    (0.0, 0.0, 0.0),
+)
+"""carried.py --fit prints these: logistic regression on voxels of pairs of patients, with networks from such that
+know the structure to such that see nothing of it."""
+
+
+def blend_of(network_dice: float | None, fits: Sequence[Fit], table: Sequence[Sequence[float]] = COEFFICIENTS) -> Blend:
+    """How much each counts for a network that finds left-out slices with ``network_dice`` and for teachers that fit so
+    well."""
+    factors = signs_of(network_dice, fits)
+    network, place, grey, offset = (sum(c * f for c, f in zip(row, factors, strict=True)) for row in table)
+    return Blend(max(0.0, network), max(0.05, place), max(0.0, grey), offset)
+
+
+def signs_of(network_dice: float | None, fits: Sequence[Fit]) -> tuple[float, float, float]:
+    """What the coefficients are multiplied with."""
+    dice = UNKNOWN_DICE if network_dice is None else network_dice
+    fit = float(np.mean([one.trust for one in fits])) if fits else 0.5
+    return 1.0, log_odds(dice), log_odds(fit)
+
+
+def log_odds(share: float) -> float:
+    """Held within 0.02 to 0.98."""
+    held = min(max(share, 0.02), 0.98)
+    return math.log(held / (1 - held))
+
+
+def on_slices(
+    prior: Located, picture: Picture, work: WorkingVolume, should_stop: ShouldStop = never
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """A prior on the working slices that it reaches: ``place`` and ``grey``, (rows, columns) float16 by index; beside
+    it the place is surely not the structure's. Raises ``Stopped``."""
+    to_ras = work.to_ras  # from (slice, row, column) to RAS
+    start = np.array([o + p.start * picture.spacing for o, p in zip(picture.origin, prior.box, strict=True)])
+    turn = to_ras[2::-1, :3] / picture.spacing
+    shift = (to_ras[2::-1, 3] - start) / picture.spacing
+    shape = np.array(prior.place.shape)
+    ends = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]) * (shape - 1)
+    reach = (ends - shift) @ np.linalg.inv(turn).T
+    size = np.array([work.count, *work.size])
+    low = np.maximum(np.floor(reach.min(0)).astype(int), 0)
+    high = np.minimum(np.ceil(reach.max(0)).astype(int) + 1, size)
+    out: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    if np.any(high <= low):
+        return out
+    rows, columns = slice(int(low[1]), int(high[1])), slice(int(low[2]), int(high[2]))
+    part = (1, *(int(n) for n in high[1:] - low[1:]))
+    for index in range(int(low[0]), int(high[0])):
+        check(should_stop)
+        offset = turn @ np.array([index, low[1], low[2]], float) + shift
+        found = []
+        for values, outside in ((prior.place, -LIMIT), (prior.grey, 0.0)):
+            plane = np.full(work.size, outside, np.float16)
+            plane[rows, columns] = ndimage.affine_transform(
+                values, turn, offset, part, np.float32, order=1, mode="constant", cval=outside
+            )[0]
+            found.append(plane)
+        if found[0].max() > -LIMIT + 0.1:
+            out[index] = found[0], found[1]
+    return out
+
+
+def box_of(
+    slices: Mapping[int, tuple[np.ndarray, np.ndarray]], work: WorkingVolume, margin_mm: float
+) -> tuple[slice, slice]:
+    """(rows, columns) of the working grid in which the structure can be, with a margin; all of it for nothing."""
+    shown = np.zeros(work.size, bool)
+    for place, _ in slices.values():
+        shown |= place > -LIMIT + 0.1
+    box = []
+    for axis, size in enumerate(work.size):
+        there = np.flatnonzero(shown.any(1 - axis))
+        if not len(there):
+            box.append(slice(0, size))
+            continue
+        margin = margin_mm / work.spacing
+        wanted = min(size, -(-max(96, round(there[-1] - there[0] + 1 + 2 * margin)) // 32) * 32)
+        start = min(max(0, (int(there[0]) + int(there[-1]) + 1 - wanted) // 2), size - wanted)
+        box.append(slice(start, start + wanted))
+    return box[0], box[1]

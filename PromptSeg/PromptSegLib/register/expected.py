@@ -1,0 +1,61 @@
+"""How good a structure that was taught in another patient is likely to be here: an expected Dice with a range.
+
+What tells: the Dice that the final probabilities let expect of themselves, how well the two CTs fit, what the network
+found alone of slices that were left out, and how far network and carried mask agree. Their log-odds are combined by a
+line; ``Testing/Benchmarks/carried.py --fit`` fits it to pairs of patients with a reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .blend import log_odds
+
+NAMES = ("probabilities", "fit", "network", "agreement")
+FIRST_GUESS = 0.5
+"""A lower expected Dice is called a first guess."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """``dice`` to be expected; in about four of five cases it lies from ``low`` to ``high``."""
+
+    dice: float
+    low: float
+    high: float
+
+    @property
+    def first_guess(self) -> bool:
+        """Whether it has to be drawn further in any case."""
+        return self.dice < FIRST_GUESS
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``weights`` of :data:`NAMES` around their ``means``, ``offset`` and the standard deviation ``spread`` of what is
+    left, in log-odds of Dice; ``pairs`` is to how many it was fitted: none, and nothing is said."""
+
+    weights: tuple[float, ...]
+    means: tuple[float, ...]
+    offset: float
+    spread: float
+    pairs: int
+
+
+CALIBRATION = Calibration((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0), 0.0, 1.0, 0)
+
+
+def expected(found: Mapping[str, float | None], calibration: Calibration | None = None) -> Expected | None:
+    """From what is known, by :data:`NAMES`, each 0..1 or None; None where the line was not fitted."""
+    c = calibration or CALIBRATION
+    if not c.pairs:
+        return None
+    at = c.offset
+    for name, weight, mean in zip(NAMES, c.weights, c.means, strict=True):
+        value = found.get(name)
+        if value is not None and not math.isnan(value):
+            at += weight * (log_odds(value) - mean)
+    reach = 1.2816 * c.spread
+    return Expected(*(1 / (1 + math.exp(-x)) for x in (at, at - reach, at + reach)))
