@@ -54,17 +54,20 @@ class OnDemand(Mapping[str, T]):
 class Session:
     """A backbone on a device, and the volume at hand. Every face works through this class.
 
+    The process is left as it is: how many threads compute, and how memory is kept, is for the program to decide
+    (:func:`PromptSegLib.model.precision.take_process`). ``threads`` is for a caller who wants torch's number of
+    threads, which is the whole process's, set here all the same.
+
     Loading raises :class:`~PromptSegLib.errors.BackboneError` or :class:`~PromptSegLib.errors.DeviceError`.
     """
 
     def __init__(self, backbone: str | Path = "punet-ct", device: str = "auto", threads: int | None = None) -> None:
-        import torch
-
         from .model.backbone import load_backbone
-        from .model.precision import default_threads, keep_freed_memory
 
-        keep_freed_memory()
-        torch.set_num_threads(threads or default_threads())
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
         self.warnings: tuple[str, ...] = ()

@@ -17,6 +17,44 @@ def fresh(trained) -> Session:
     return Session(trained / "tiny.safetensors", "cpu", threads=1)
 
 
+def test_the_process_is_left_as_it_is(trained, phantom, prompts, monkeypatch) -> None:
+    """How many threads compute and how memory is kept is the host's business: 3D Slicer's, a server's."""
+    import torch
+
+    from PromptSegLib.model import precision
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a library does not set up somebody else's process")
+
+    monkeypatch.setattr(precision, "keep_freed_memory", refuse)
+    monkeypatch.setattr(torch, "set_num_threads", refuse)
+    session = Session(trained / "tiny.safetensors", "cpu")
+    session.set_volume(phantom.volume)
+    assert session.segment([prompts["liver"]]).mask("liver").any()
+
+
+def test_commands_and_the_worker_set_up_their_own_process(engine_files, monkeypatch, tmp_path) -> None:
+    import argparse
+
+    from PromptSegLib.commands.arguments import open_session
+    from PromptSegLib.commands.console import Console
+    from PromptSegLib.model import precision
+    from PromptSegLib.worker.engine import Engine
+    from PromptSegLib.worker.jobs import Jobs
+
+    taken: list[int | None] = []
+    monkeypatch.setattr(precision, "take_process", lambda threads=None: taken.append(threads))
+    open_session(argparse.Namespace(backbone=str(engine_files[0]), device="cpu"), Console())
+
+    class Call:
+        emit = staticmethod(lambda *_, **__: None)
+        on_progress = staticmethod(lambda _: None)
+        should_stop = staticmethod(lambda: False)
+
+    Engine(Jobs(tmp_path), str(engine_files[0]), "cpu", 3)._loaded(Call())
+    assert taken == [None, 3]
+
+
 def test_teach_write_read_and_use_in_the_next_patient(fresh, kit, tmp_path) -> None:
     from PromptSegLib.prompts.library import resolve
     from PromptSegLib.prompts.promptset import PromptSet

@@ -119,8 +119,10 @@ def add_orientation(parser: argparse.ArgumentParser) -> None:
 def open_session(args: argparse.Namespace, console: Console) -> Session:
     """The session for ``--backbone`` and ``--device``; raises :class:`BackboneError` or :class:`DeviceError`."""
     with console.timed("load", "Loading the backbone"):
+        from ..model.precision import take_process
         from ..session import Session
 
+        take_process()
         return Session(backbone=args.backbone, device=args.device)
 
 

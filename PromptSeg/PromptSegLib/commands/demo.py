@@ -31,7 +31,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
     check_folder(args.output)
     from ..demo import run_demo
+    from ..model.precision import take_process
 
+    take_process()
     with console.timed("demo", "Starting"):
         result = run_demo(args.output, console.progress, stop, backbone=args.backbone, device=args.device)
     console.table("", ("", ""), [(figure.label, figure.value) for figure in result.numbers])

@@ -143,7 +143,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     _report(args, console, result, stopped, expected)
     if not stopped:
         return 0
-    kept = "the best prompt so far" if result.stopped else "the prompt"
+    kept = f"the best prompt so far (step {result.steps})" if result.stopped else "the prompt"
     rest = ", the segmentation was not" if args.segmentation else ""
     console.stopped(f"Stopped; {kept} was written to {args.output}{rest}.")
     return 130
@@ -200,6 +200,7 @@ def _report(
         structure=args.name,
         leave_one_slice_out_dice=result.leave_one_out_dice,
         network_dice=result.network_dice,
+        steps=result.steps,
         per_slice=dict(sorted(result.leave_one_out.items())),
         left_out=[vars(one) for one in result.left_out],
         notes=result.notes,

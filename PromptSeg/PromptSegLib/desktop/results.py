@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..prompts.card import Card
 from ..prompts.structure import Structure
+from ..tune.outcome import Outcome
 from ..worker.payload import Found
 
 
@@ -25,26 +27,63 @@ class SegmentResult:
 
 @dataclass(frozen=True)
 class TeachResult:
-    """One round of teaching: ``prompt`` is the file of what was learned, kept until the scene closes.
-
-    ``leave_one_slice_out_dice`` is the mean of ``left_out`` (volume, index, dice); ``estimate`` (dice, low, high) is
-    what to expect of the undrawn slices, None where nothing tells; ``notes`` are sentences about what was drawn;
-    ``suggestions`` (index, share, reason) are slices to draw next; ``stopped`` says that it ended with the best so far.
-    """
+    """One round of teaching: ``prompt`` is the file of what was learned, kept until the scene closes, and ``outcome``
+    what the round came to. What panels show of it can be asked for by name, as plain JSON."""
 
     round: int
     structure: Structure
     prompt: str
     result_segment_id: str
     card: Card
-    leave_one_slice_out_dice: float | None
-    left_out: Sequence[Mapping[str, Any]] = ()
-    estimate: Mapping[str, float] | None = None
-    notes: Sequence[str] = ()
-    suggestions: Sequence[Mapping[str, Any]] = ()
-    history: Sequence[Mapping[str, float]] = ()
-    review: Mapping[str, Any] | None = None
-    seconds: float = 0.0
-    stopped: bool = False
+    outcome: Outcome
     found: Found | None = field(default=None, repr=False)
     """The mask, to go back to."""
+
+    @cached_property
+    def _told(self) -> dict[str, Any]:
+        return self.outcome.to_json()
+
+    @property
+    def leave_one_slice_out_dice(self) -> float | None:
+        """The mean Dice of left-out slices."""
+        return self.outcome.leave_one_slice_out_dice
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Left-out slices (volume, index, dice)."""
+        return list(self._told["left_out"])
+
+    @property
+    def estimate(self) -> dict[str, float] | None:
+        """What to expect of the undrawn slices (dice, low, high); None where nothing tells."""
+        return self._told["estimate"]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences about what was drawn."""
+        return self.outcome.notes
+
+    @property
+    def suggestions(self) -> list[dict[str, Any]]:
+        """Slices to draw next (index, share, reason)."""
+        return list(self._told["suggestions"])
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """Steps with loss and Dice."""
+        return list(self._told["history"])
+
+    @property
+    def review(self) -> Mapping[str, Any] | None:
+        """As of :meth:`PromptSegLib.review.findings.Review.to_json`."""
+        return self.outcome.review
+
+    @property
+    def seconds(self) -> float:
+        """From the click to the end."""
+        return self.outcome.seconds
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended with the best so far, at step ``outcome.steps``."""
+        return self.outcome.stopped

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..prompts.card import Card
 from ..prompts.promptfile import read_header
 from ..prompts.structure import Structure
 from ..prompts.terminology import find
+from ..tune.outcome import Outcome
 from ..worker.payload import Found, bounding_box, get_mask, put_annotations, put_structure
 from .asking import Asking, Work
 from .job import Job
@@ -201,13 +202,9 @@ class Teaching(Asking):
                     return ids[0]
                 course = self._course(where)
                 number = course.rounds[-1].round + 1 if course.rounds else 1
-                made = TeachResult(
-                    number, known, str(self._keep_prompt(result["prompt"], number)), ids[0],
-                    Card.from_json(result["card"]),
-                    result["leave_one_slice_out_dice"], result["left_out"], result.get("estimate"), result["notes"],
-                    result.get("suggestions") or (), result["history"], result.get("review"),
-                    time.monotonic() - began, result["stopped"], found[0],
-                )  # fmt: skip
+                outcome = replace(Outcome.from_json(result), seconds=time.monotonic() - began)
+                prompt = str(self._keep_prompt(result["prompt"], number))
+                made = TeachResult(number, known, prompt, ids[0], Card.from_json(result["card"]), outcome, found[0])
                 course.rounds.append(made)
                 course.before = False
                 self._remember(where)
@@ -239,8 +236,10 @@ class Teaching(Asking):
         if not rounds:
             taught.forget(*where)
             return
+        last = rounds[-1]
         with contextlib.suppress(OSError):  # what was learned is gone, and so there is nothing to keep
-            taught.keep(*where, vars(rounds[-1]), Path(rounds[-1].prompt).read_bytes())
+            prompt = Path(last.prompt).read_bytes()
+            taught.keep(*where, taught.Kept(last.round, last.result_segment_id, last.outcome, prompt))
 
     def _recalled(self, where: Where) -> TeachResult | None:
         """The round that came with the scene, if there is one."""
@@ -249,18 +248,16 @@ class Teaching(Asking):
             kept = taught.kept(*where)
             if kept is None:
                 return None
-            values, prompt = kept
             file = self.service.jobs.path(f"round-{self.service.jobs.new_id()}/prompt.promptset")
-            file.write_bytes(prompt)
+            file.write_bytes(kept.prompt)
             entry = read_header(file).entries[0]
-            result_id, found = str(values["result_segment_id"]), None
+            result_id, found = kept.result_segment_id, None
             if segmentation.GetSegmentation().GetSegment(result_id) is not None:
                 mask = nodes.segment_mask(segmentation, result_id, volume)
                 box = bounding_box(mask)
                 k, j, i = (part.start for part in box)
                 found = Found(entry.structure, mask[box], (k, j, i), 0.0)
-            values |= {"structure": entry.structure, "card": entry.card, "prompt": str(file), "found": found}
-            return TeachResult(**values)
+            return TeachResult(kept.round, entry.structure, str(file), result_id, entry.card, kept.outcome, found)
         return None
 
     def _keep_prompt(self, file: str, number: int) -> Path:

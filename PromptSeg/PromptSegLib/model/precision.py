@@ -77,6 +77,13 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+def take_process(threads: int | None = None) -> None:
+    """Set this process up for computing alone, with ``threads`` (default: all that it may use): for a program of our
+    own, as a command or the worker, not for a library in somebody else's."""
+    keep_freed_memory()
+    torch.set_num_threads(threads or default_threads())
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float | None = None) -> Tensor:
     """softmax(scale q k^T + bias) v over (B, heads, N, d); ``scale`` is 1 / sqrt(d) unless given.
 

@@ -10,23 +10,43 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
+
+from ..errors import PromptSegError
+from ..tune.outcome import Outcome
 
 KIND, SEGMENT = "PromptSeg.Round", "PromptSeg.Segment"
 VOLUME_ROLE, SEGMENTATION_ROLE = "PromptSeg.Volume", "PromptSeg.Segmentation"
 _FORMAT = "1"
-_NUMBER = (int, float)
-_KINDS: dict[str, Any] = {
-    "round": int, "result_segment_id": str, "leave_one_slice_out_dice": (*_NUMBER, type(None)), "left_out": list,
-    "estimate": (dict, type(None)), "notes": list, "suggestions": list, "history": list, "review": (dict, type(None)),
-    "seconds": _NUMBER, "stopped": bool,
-}  # fmt: skip
-"""What is told of a round, and of what kind each is."""
-_KEYS = {"left_out": {"index", "dice"}, "suggestions": {"index", "reason"}, "history": {"step"}}
+_OWN: dict[str, type] = {"round": int, "result_segment_id": str}
+"""What is told of a round beside its outcome, and of what kind each is."""
+_MUST = {
+    "left_out",
+    "leave_one_slice_out_dice",
+    "history",
+    "notes",
+    "seconds",
+    "stopped",
+    "estimate",
+    "suggestions",
+    "review",
+}
+"""Of the outcome; what later versions added may be missing."""
 
 
-def keep(volume: Any, segmentation: Any, segment_id: str, values: Mapping[str, Any], prompt: bytes) -> None:
-    """Keep a round: ``values`` is what :data:`_KINDS` lists (more is left out), ``prompt`` a ``.promptset`` file."""
+@dataclass(frozen=True)
+class Kept:
+    """The last round of a segment: its number, the segment that shows it, what it came to, and the ``.promptset``."""
+
+    round: int
+    result_segment_id: str
+    outcome: Outcome
+    prompt: bytes
+
+
+def keep(volume: Any, segmentation: Any, segment_id: str, kept: Kept) -> None:
+    """Keep a round in the place of the one before it."""
     scene = segmentation.GetScene()
     for orphan in [one for one in _all(scene) if None in _of(one)]:
         scene.RemoveNode(orphan)
@@ -42,20 +62,21 @@ def keep(volume: Any, segmentation: Any, segment_id: str, values: Mapping[str, A
         scene.AddNode(node)
         node.SetNodeReferenceID(VOLUME_ROLE, volume.GetID())
         node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation.GetID())
-    told = {key: value for key, value in values.items() if key in _KINDS}
-    node.SetText(json.dumps({**told, "promptset": base64.b64encode(prompt).decode()}))
+    told = {"round": kept.round, "result_segment_id": kept.result_segment_id, **kept.outcome.to_json()}
+    node.SetText(json.dumps({**told, "promptset": base64.b64encode(kept.prompt).decode()}))
 
 
-def kept(volume: Any, segmentation: Any, segment_id: str) -> tuple[dict[str, Any], bytes] | None:
+def kept(volume: Any, segmentation: Any, segment_id: str) -> Kept | None:
     """What :func:`keep` was given for a segment; None where there is nothing, or nothing that can be read."""
     for node in _nodes(volume, segmentation, segment_id):
         try:
             values = json.loads(node.GetText())
             prompt = base64.b64decode(values.pop("promptset"), validate=True)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error):
+            if _sound(values):
+                outcome = Outcome.from_json(values)
+                return Kept(values["round"], values["result_segment_id"], outcome, prompt)
+        except (PromptSegError, ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error):
             continue
-        if _sound(values):
-            return values, prompt
     return None
 
 
@@ -66,11 +87,13 @@ def forget(volume: Any, segmentation: Any, segment_id: str) -> None:
 
 
 def _sound(values: Mapping[str, Any]) -> bool:
-    """Whether this is what :func:`keep` writes: a scene may come from anybody."""
-    if values.keys() != _KINDS.keys() or not all(isinstance(values[k], kind) for k, kind in _KINDS.items()):
-        return False
-    lists = all(isinstance(one, dict) and one.keys() >= keys for k, keys in _KEYS.items() for one in values[k])
-    return lists and (values["estimate"] is None or values["estimate"].keys() >= {"dice", "low", "high"})
+    """Whether the keys are those that :func:`keep` writes: a scene may come from anybody."""
+    known = {f.name for f in fields(Outcome)} | _OWN.keys()
+    return (
+        values.keys() <= known
+        and values.keys() >= _MUST | _OWN.keys()
+        and all(isinstance(values[k], kind) and not isinstance(values[k], bool) for k, kind in _OWN.items())
+    )
 
 
 def _all(scene: Any) -> list[Any]:

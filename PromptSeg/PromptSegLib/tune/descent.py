@@ -93,23 +93,36 @@ def folds_of(examples: Examples, most: int) -> list[int]:
 @dataclass
 class LeftOut:
     """How well each slice was found while it was left out, by step and by weight of the outlines: ``curves[n]`` is
-    (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`judged`)."""
+    (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`judged`), for the marks that it has reached."""
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
     usual: float = WEIGHTS[0]
     """The weight where no left-out slice tells: see :func:`first_weight`."""
+    slices: int = 0
+    """How many are to be left out."""
+
+    def add(self, n: int, found: np.ndarray) -> None:
+        """Example n has reached its next mark: (weights, 2)."""
+        before = self.curves.get(n)
+        self.curves[n] = found[None] if before is None else np.concatenate([before, found[None]])
+
+    @property
+    def known(self) -> int:
+        """How many marks all left-out slices have reached."""
+        return min(map(len, self.curves.values())) if self.curves and len(self.curves) >= self.slices else 0
 
     def choice(self) -> tuple[int, float]:
-        """The number of steps at which the network alone has the best Dice, and the weight that goes with it: that of
-        the least cross-entropy and price; ``usual`` where no left-out slice has outlines on both sides.
+        """The number of steps at which the network alone has the best Dice, of those that all have reached, and the
+        weight that goes with it: that of the least cross-entropy and price; ``usual`` where no left-out slice has
+        outlines on both sides.
 
         Cross-entropy tells how far the network can be trusted beside outlines, whose own probabilities allow for the
         gap; Dice of one or two slices, with gaps twice as wide as usual, does not.
         """
-        if not self.curves:
-            return self.marks[-1], self.usual
-        alone = np.array([c[:, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
+        if not self.known:
+            return self.marks[0 if self.slices else -1], self.usual
+        alone = np.array([c[: self.known, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
         priced = [WEIGHTS.index(weight) for weight in _PRICES]
@@ -121,7 +134,10 @@ class LeftOut:
         return self.marks[step], WEIGHTS[priced[int(total.argmin())]]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
-        """Dice of each left-out slice at that choice; at the ends, where there is no outline, of the network alone."""
+        """Dice of each left-out slice at that choice; at the ends, where there is no outline, of the network alone.
+        Empty where not all have reached it."""
+        if steps not in self.marks[: self.known]:
+            return {}
         step, at, alone = self.marks.index(steps), WEIGHTS.index(weight), WEIGHTS.index(0.0)
         dice = {k: v[step, :, 0] for k, v in self.curves.items()}
         return {k: float(v[alone] if np.isnan(v[at]) else v[at]) for k, v in dice.items()}

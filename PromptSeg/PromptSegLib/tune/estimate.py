@@ -21,6 +21,7 @@ import numpy as np
 
 from ..segment.result import LogitMap
 from .annotations import SliceAnnotations
+from .outcome import Estimate
 
 NAMES = ("leave_one_out", "expected", "agreement", "gap")
 
@@ -40,16 +41,6 @@ class Calibration:
 # calibration.py prints this line. A sign that is not known takes its mean. The spread is that of volumes that the line
 # was not fitted to; 82 % lay within ranges whose line and width came from the other volumes, where 80 % are meant.
 CALIBRATION = Calibration((0.042, 0.862, 0.0, -0.039), (0.263, 2.641, 1.352, 3.272), 2.253, 0.453, 83)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """``dice`` to be expected of the undrawn slices between the first and the last drawn one; in about four of five
-    cases it lies from ``low`` to ``high``."""
-
-    dice: float
-    low: float
-    high: float
 
 
 def left_between(annotations: SliceAnnotations) -> set[int]:

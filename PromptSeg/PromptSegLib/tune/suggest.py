@@ -28,6 +28,7 @@ from ..segment.result import BEYOND_MM, SCALE, LogitMap
 from .advice import open_ends
 from .annotations import SliceAnnotations
 from .interpolation import signed_distance
+from .outcome import Suggestion
 
 SHAPE = 0.1
 """How much expected shape error counts beside doubt."""
@@ -40,19 +41,6 @@ TOGETHER_MM = 6.0
 _GOES_ON = "the structure seems to go on: draw it here, or mark this slice as without it."
 _COARSE = 2
 """Outlines are compared on every second working pixel: this is about which slice, not about where the outline runs."""
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Slice ``index`` along the drawing's axis; ``share`` (0..1) of all that is expected to be wrong should go with it.
-
-    ``reason`` is a sentence; ``between`` are the drawn slices on either side, None where there is none.
-    """
-
-    index: int
-    share: float
-    reason: str
-    between: tuple[int | None, int | None]
 
 
 def suggest(

@@ -1,33 +1,31 @@
 """Prompt tuning: a structure's tokens learned by gradient on a frozen backbone, from a few drawn slices.
 
-How many steps are best is found by leaving out one drawn slice at a time; what those runs found is shown to the user.
-Then the prompt is learned from all drawn slices for that many steps.
+How many steps are best is found by leaving out one drawn slice at a time, beside learning from all of them; what those
+runs found is shown to the user.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..errors import AnnotationError, PromptError, Stopped
+from ..errors import AnnotationError, PromptError
 from ..model.backbone import Backbone
-from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.card import Card
 from ..prompts.promptset import Prompt
 from ..prompts.structure import Structure, check_structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
-from .descent import LeftOut, descend, first_weight, folds_of, judged, logits_of, marks_of
-from .examples import Drawing, Examples, make_examples
-from .fusion import PRIOR_LIMIT, WEIGHTS, outlines_of
-from .initialise import propose
+from .descent import folds_of
+from .examples import Drawing, make_examples
+from .fit import Fit, Plan
+from .fusion import WEIGHTS
+from .outcome import LeftOutSlice, Outcome
 
 
 @dataclass(frozen=True)
@@ -49,34 +47,55 @@ class TuningRecipe:
     """The outlines' weight where it is not to be chosen by leaving slices out."""
 
 
-@dataclass(frozen=True)
-class LeftOutSlice:
-    """What a drawn slice got when it was not learned from: ``volume`` counts from 0, ``dice`` is NaN where neither the
-    drawing nor the network has anything."""
-
-    volume: int
-    index: int
-    dice: float
+MAX_STEPS = 100_000
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The learned ``prompt`` and what is known about it.
-
-    ``left_out`` lists the drawn slices that were left out, with their Dice at the number of steps and the weight that
-    were chosen; ``leave_one_out_dice`` is its mean, None with fewer than two, and ``network_dice`` the mean of what the
-    network found there without outlines, as it has to on other volumes. None is left out where no step was asked for.
-    ``history`` lists steps with loss and Dice, ``notes`` are sentences on what deserves a second look.
-    """
+    """The learned ``prompt``, and what is known about it as an :class:`~PromptSegLib.tune.outcome.Outcome`."""
 
     prompt: Prompt
-    left_out: tuple[LeftOutSlice, ...]
-    leave_one_out_dice: float | None
-    network_dice: float | None = None
-    history: Sequence[Mapping[str, float]] = field(default_factory=tuple)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    stopped: bool = False
-    notes: tuple[str, ...] = ()
+    outcome: Outcome
+
+    @property
+    def left_out(self) -> tuple[LeftOutSlice, ...]:
+        """The drawn slices that were left out. None is where no step was asked for."""
+        return self.outcome.left_out
+
+    @property
+    def leave_one_out_dice(self) -> float | None:
+        """The mean of their Dice, None with fewer than two."""
+        return self.outcome.leave_one_slice_out_dice
+
+    @property
+    def network_dice(self) -> float | None:
+        """The same of the network without outlines."""
+        return self.outcome.network_dice
+
+    @property
+    def history(self) -> Sequence[Mapping[str, float]]:
+        """Steps with loss and Dice on the drawn slices."""
+        return self.outcome.history
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds of each stage."""
+        return self.outcome.stages
+
+    @property
+    def steps(self) -> int:
+        """How many the prompt has learned."""
+        return self.outcome.steps
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user stopped: then the prompt is the best so far."""
+        return self.outcome.stopped
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what deserves a second look."""
+        return self.outcome.notes
 
     @property
     def leave_one_out(self) -> dict[int, float]:
@@ -98,10 +117,12 @@ def tune(
 ) -> TuningResult:
     """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`."""
     recipe = recipe or TuningRecipe()
-    if steps is not None and steps < 0:
-        raise AnnotationError(f"The number of steps must not be negative, and {steps} is")
     check_structure(structure)  # what cannot be written must not be learned first
     most = recipe.steps if steps is None else steps
+    if not 0 <= most <= MAX_STEPS:
+        raise AnnotationError(
+            f"The number of steps must not be {'negative' if most < 0 else 'greater than'} {MAX_STEPS}, and {most} is"
+        )
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
         if drawings and start_from.card.plane != drawings[0].work.plane:
@@ -113,93 +134,51 @@ def tune(
         most = most if steps is not None else max(1, most // 2)  # a later round has less to learn
     check_drawings(drawings)
     began = time.perf_counter()
-    seconds: dict[str, float] = {}
     window = common_window(drawings)
     if start_from is not None:
         window = start_from.card.window or FULL_WINDOW
-    examples = make_examples(backbone, drawings, window, variants=recipe.variants, seed=seed, should_stop=should_stop)
-    everything = list(range(len(examples.places)))
+    variants = recipe.variants if most else 0  # a first mask is wanted at once
+    examples = make_examples(backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop)
+    folds = tuple(folds_of(examples, recipe.folds)) if most else ()
+    plan = Plan(most, recipe.lr, recipe.check_every, folds, recipe.learn, seed)
+    former = None if start_from is None else start_from.tensors
+    fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
+    stages = {"first mask": time.perf_counter() - began}
+    fit.run()
+    result = _result(structure, fit, window, start_from, recipe.weight)
+    on_progress(Progress("tune", 1.0, f"Stopped; step {fit.steps} of {most} is kept" if fit.stopped else "Done"))
+    stages |= fit.stages
+    whole = time.perf_counter() - began
+    stages["conclude"] = max(0.0, whole - sum(stages.values()))
+    return replace(result, outcome=replace(result.outcome, stages=stages, seconds=whole))
 
-    def start(chosen: Sequence[int]) -> dict[str, Tensor]:
-        if start_from is None:
-            return propose(backbone, examples, chosen)
-        return {k: v.to(backbone.device, torch.float32) for k, v in start_from.tensors.items()}
 
-    first = start(everything)
-    dice = _dice(backbone, examples, first, everything)
-    seconds["first mask"] = time.perf_counter() - began
-    history: list[dict[str, float]] = [{"step": 0, "dice": dice}]
-    on_progress(
-        Progress("first mask", 0.02, f"First mask: Dice {dice:.2f} on the drawn slices", {"step": 0, "dice": dice})
-    )
-
-    best = Best(first)
-    folds = folds_of(examples, recipe.folds) if most else []  # a first mask is wanted at once
-    left_out = LeftOut(marks_of(most, recipe.check_every), usual=first_weight(dice))
-    work_units = (len(folds) + 1) * max(1, most)
-    chosen_steps, weight = left_out.choice()
-    stopped = False
-
-    def go(start_tensors: dict[str, Tensor], learn_from: Sequence[int], steps: int) -> Iterator:
-        return descend(backbone, examples, start_tensors, learn_from, steps, recipe.lr, seed, should_stop, recipe.learn)
-
-    try:
-        for number, fold in enumerate(folds):
-            learn_from = [n for n in everything if n != fold]
-            volume, index = examples.places[fold]
-            drawing = drawings[volume]
-            outline = _left_out_outline(drawing, index, should_stop)
-            curve = []
-            for step, tensors, loss in go(start(learn_from), learn_from, most):
-                report = {"step": step, "loss": loss, "slice": index}
-                if step in left_out.marks:
-                    rows, columns = drawing.size
-                    logits = logits_of(backbone, examples, tensors, [fold])[0][:rows, :columns]
-                    target, valid = (t[0, fold, :rows, :columns] for t in (examples.target, examples.valid))
-                    curve.append(judged(logits, outline, target, valid))
-                    alone, fused = (float(curve[-1][WEIGHTS.index(w), 0]) for w in (0.0, WEIGHTS[0]))
-                    report |= {"left_out_dice": alone, "fused_dice": alone if outline is None else fused}
-                share = 0.02 + 0.96 * (number * most + step) / work_units
-                where = f"Without slice {index}" + (f" of volume {volume + 1}" if len(drawings) > 1 else "")
-                on_progress(Progress("leave one out", share, where, report))
-            left_out.curves[fold] = np.stack(curve)
-        seconds["leave one out"] = time.perf_counter() - began - seconds["first mask"]
-        chosen_steps, weight = left_out.choice()
-        for step, tensors, loss in go(first, everything, chosen_steps):
-            best.tensors, best.steps = tensors, step
-            entry: dict[str, float] = {"step": step, "loss": loss}
-            if step in left_out.marks:
-                entry["dice"] = _dice(backbone, examples, tensors, everything)
-                history.append(entry)
-            share = 0.02 + 0.96 * (len(folds) * most + step * most / max(1, chosen_steps)) / work_units
-            on_progress(Progress("tune", share, f"Step {step} of {chosen_steps}", entry))
-    except Stopped:
-        stopped = True
-    seconds["all"] = time.perf_counter() - began
-
-    if not most:
+def _result(
+    structure: Structure, fit: Fit, window: tuple[float, float], start_from: Prompt | None, fixed_weight: float | None
+) -> TuningResult:
+    """What a run came to: the prompt to keep with its card, and what is known of it."""
+    drawings, examples = fit.drawings, fit.examples
+    left_out, weight = fit.left_out, fit.weight
+    if not fit.plan.steps:
         former = None if start_from is None else start_from.card.outline_weight
         weight = (left_out.usual if start_from is None else WEIGHTS[0]) if former is None else former
-    weight = weight if recipe.weight is None else recipe.weight
+    weight = weight if fixed_weight is None else fixed_weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
-    scores = tuple(
-        LeftOutSlice(examples.places[n][0], examples.places[n][1], v)
-        for n, v in left_out.scores(chosen_steps, at).items()
-    )
+    scores = tuple(LeftOutSlice(*examples.places[n], v) for n, v in left_out.scores(fit.steps, at).items())
     mean_dice = _mean_of(s.dice for s in scores)
-    network_dice = _mean_of(left_out.scores(chosen_steps, 0.0).values())
+    network_dice = _mean_of(left_out.scores(fit.steps, 0.0).values())
     if start_from is not None and any(start_from.card.taught_there(d.work.volume.grid) for d in drawings):
         network_dice = start_from.card.network_dice  # that round had not learned from these slices yet
     card = replace(
-        _card(drawings, window, mean_dice, start_from, best.steps, seed),
+        _card(drawings, window, mean_dice, start_from, fit.steps, fit.plan.seed),
         network_dice=None if network_dice is None else round(network_dice, 4),
         outline_weight=weight,
     )
-    tensors = {k: v.detach().cpu() for k, v in best.tensors.items()}
-    on_progress(Progress("tune", 1.0, "Stopped, best so far kept" if stopped else "Done"))
-    prompt = Prompt(structure, backbone.id, tensors, card)
+    tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
+    prompt = Prompt(structure, fit.backbone.id, tensors, card)
     notes = advice([d.annotations for d in drawings], scores)
-    return TuningResult(prompt, scores, mean_dice, network_dice, tuple(history), seconds, stopped, notes)
+    outcome = Outcome(scores, mean_dice, network_dice, tuple(fit.history), notes, steps=fit.steps, stopped=fit.stopped)
+    return TuningResult(prompt, outcome)
 
 
 def _mean_of(dice: Iterable[float]) -> float | None:
@@ -226,29 +205,6 @@ def common_window(drawings: Sequence[Drawing]) -> tuple[float, float]:
     windows = [window_of(*d.work.volume.tissue_hu) for d in drawings]
     low, high = max(w[0] for w in windows), min(w[1] for w in windows)
     return (low, high) if low < high else windows[0]
-
-
-def _left_out_outline(drawing: Drawing, index: int, should_stop: ShouldStop) -> np.ndarray | None:
-    """What the other drawn slices say about one of them, as the network sees it; None at the ends."""
-    fine = drawing.fine or drawing.work
-    outline = outlines_of(fine, drawing.annotations, [index], index, should_stop).get(index)
-    if outline is None:
-        return None
-    return drawing.work.taken_from(fine, outline, -PRIOR_LIMIT)[drawing.crop]
-
-
-def _dice(backbone: Backbone, examples: Examples, tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> float:
-    """The network's Dice on the unvaried slices ``chosen`` on the working grid, where they are labelled."""
-    logits = logits_of(backbone, examples, tensors, chosen)
-    return float(dice_of(logits, examples.target[0, list(chosen)], examples.valid[0, list(chosen)]))
-
-
-@dataclass
-class Best:
-    """The prompt to keep when the user stops."""
-
-    tensors: dict[str, Tensor]
-    steps: int = 0
 
 
 def _card(

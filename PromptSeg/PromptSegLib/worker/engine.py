@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import __version__
-from ..errors import PromptError, PromptSegError
+from ..errors import PromptError, PromptSegError, Stopped
 from ..progress import OnProgress, Progress, check
 from .jobs import Jobs
 from .payload import (
@@ -114,21 +114,27 @@ class Engine:
         seed = fields.get("seed") or 0
         then = fields.get("segment") or fields.get("review") or fields.get("suggest")
         session = self._ready(call)
+        first = None
         if fields.get("preview"):
             first = session.tune(
                 annotations, structure, start_from=former, steps=0, seed=seed, should_stop=call.should_finish
-            ).prompt
-            self._apply(call, session, first, annotations, "preview", _part(call.on_progress, 0.0, 0.1))
-        listen = _part(call.on_progress, 0.1 if fields.get("preview") else 0.0, 0.8 if then else 1.0)
-        result = session.tune(
-            annotations,
-            structure,
-            start_from=former,
-            steps=fields.get("steps"),
-            seed=seed,
-            on_progress=listen,
-            should_stop=call.should_finish,
-        )
+            )
+            self._apply(call, session, first.prompt, annotations, "preview", _part(call.on_progress, 0.0, 0.1))
+        listen = _part(call.on_progress, 0.1 if first else 0.0, 0.8 if then else 1.0)
+        try:
+            result = session.tune(
+                annotations,
+                structure,
+                start_from=former,
+                steps=fields.get("steps"),
+                seed=seed,
+                on_progress=listen,
+                should_stop=call.should_finish,
+            )
+        except Stopped:
+            if first is None:
+                raise
+            result = replace(first, outcome=replace(first.outcome, stopped=True))  # it is the best that there is
         check(call.should_stop)
         path = self.jobs.path(f"{call.id}/prompt.promptset")
         PromptSet.of(structure.name, [result.prompt]).write(path)
@@ -137,27 +143,23 @@ class Engine:
             "prompt": f"{call.id}/{path.name}",
             "structure": put_structure(structure),
             "card": result.prompt.card.to_json(),
-            "leave_one_slice_out_dice": result.leave_one_out_dice,
-            "left_out": [asdict(one) for one in result.left_out],
-            "history": [dict(one) for one in result.history],
-            "notes": [*notes, *result.notes],
-            "seconds": dict(result.seconds),
-            "stopped": result.stopped,
         }
+        outcome = replace(result.outcome, notes=(*notes, *result.notes))
         if then:
             listen = _part(call.on_progress, 0.8, 0.95)
             segmentation, out["masks"] = self._apply(call, session, result.prompt, annotations, "artefact", listen)
-            expected = session.estimate(segmentation, annotations, result.prompt)
-            out["estimate"] = None if expected is None else asdict(expected)
+            outcome = replace(outcome, estimate=session.estimate(segmentation, annotations, result.prompt))
             if fields.get("review"):
                 drawn = {structure.name: annotations}
-                out["review"] = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
+                found = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
+                outcome = replace(outcome, review=found)
             if fields.get("suggest"):
-                found = session.suggest(
+                suggested = session.suggest(
                     annotations, result.prompt, segmentation=segmentation, most=fields["suggest"],
                     should_stop=call.should_stop,
                 )  # fmt: skip
-                out["suggestions"] = [asdict(one) for one in found]
+                outcome = replace(outcome, suggestions=tuple(suggested))
+        out |= outcome.to_json()
         return out
 
     def _suggest(self, call: Call) -> dict[str, Any]:
@@ -284,10 +286,12 @@ class Engine:
         check(call.should_stop)
         if self._session is None:
             call.on_progress(Progress("load", 0.0, "Loading the backbone"))
+            from ..model.precision import take_process
             from ..session import Session
 
             backbone, device, threads = self._settings
-            self._session = Session(backbone, device, threads)
+            take_process(threads)
+            self._session = Session(backbone, device)
             from ..review.machine import computer
 
             call.emit("stage", stage="load", message="", computer=computer(self._session.backbone.device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,8 +105,9 @@ def test_tune_keeps_the_best_prompt_so_far(stage: str, promptseg: Promptseg, pla
     assert not (place / "out.nii.gz").exists()
     result, stopped = outcome.events[-2:]
     assert (result["event"], result["stopped"], result["segmentation"]) == ("result", True, None)
-    assert (
-        stopped["message"] == "Stopped; the best prompt so far was written to new.promptset, the segmentation was not."
+    assert stopped["message"] == (
+        f"Stopped; the best prompt so far (step {result['steps']}) was written to new.promptset, the segmentation was "
+        "not."
     )
     assert outcome.err.strip() == stopped["message"]
 
@@ -181,7 +183,7 @@ def test_a_real_ctrl_c_while_tuning(place, shipped) -> None:
     words = tune_words(steps=100000, backbone=shipped / "Models" / "punet-ct.safetensors")
     status, err, last = interrupt_at(start(place, *words), "leave one out")
     assert status == 130
-    assert err == "Stopped; the best prompt so far was written to new.promptset.\n"
+    assert re.fullmatch(r"Stopped; the best prompt so far \(step \d+\) was written to new.promptset\.\n", err)
     assert last["event"] == "stopped"
     assert set(place.iterdir()) - before == {place / "new.promptset"}
     assert "left kidney" in PromptSet.read(place / "new.promptset")

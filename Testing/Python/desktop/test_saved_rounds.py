@@ -11,6 +11,7 @@ from PromptSegLib.mrml import nodes, slices
 from PromptSegLib.mrml import taught as kept_rounds
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.tune.annotations import SliceStatus
+from PromptSegLib.tune.outcome import Outcome
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_next_round_goes_on_from_it(came_back) -> None:
     assert second.card.rounds == 2
     assert desk.logic.undo_round() is first
     assert np.array_equal(nodes.segment_mask(segmentation, first.result_segment_id, volume), one)
-    assert kept_rounds.kept(volume, segmentation, segment_id)[0]["round"] == 1
+    assert kept_rounds.kept(volume, segmentation, segment_id).round == 1
     assert desk.logic.undo_round() is None
     assert kept_rounds.kept(volume, segmentation, segment_id) is None
 
@@ -75,7 +76,7 @@ def test_a_removed_segmentation_leaves_nothing_in_the_scene(desk, ct, taught, sc
     desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120)
     scene.RemoveNode(node)
     other = nodes.new_segmentation(ct)
-    kept_rounds.keep(ct, other, "x", {}, b"")
+    kept_rounds.keep(ct, other, "x", kept_rounds.Kept(1, "y", Outcome(), b""))
     assert scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 1
 
 
@@ -112,6 +113,19 @@ def test_a_scene_may_say_what_it_wants(came_back, make_desk) -> None:
         change(text, estimate={"dice": 1}),
         change(text, suggestions="none"),
         change(text, more=1),
+        change(text, round="1"),
+        change(text, round=True),
+        change(text, result_segment_id=3),
+        change(text, stopped="no"),
+        change(text, seconds="long"),
+        change(text, seconds=1e400),
+        change(text, notes=[3]),
+        change(text, history=[{"step": "one"}]),
+        change(text, left_out=[{"volume": 0, "index": "5", "dice": 0.5}]),
+        change(text, left_out=[{"volume": 0, "index": 5, "dice": "<b>"}]),
+        change(text, estimate={"dice": "0.5", "low": 0, "high": 1}),
+        change(text, suggestions=[{"index": 5, "share": 0.1, "reason": 5, "between": [None, None]}]),
+        change(text, suggestions=[{"index": -5, "share": 0.1, "reason": "x", "between": [None, None]}]),
         change(text, promptset="*"),
         change(text, promptset="AAAA"),
     ]

@@ -19,6 +19,8 @@ from PromptSegLib.tune import tuner
 from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.descent import first_weight
 from PromptSegLib.tune.examples import Drawing
+from PromptSegLib.tune.fit import Fit
+from PromptSegLib.tune.fusion import WEIGHTS
 
 CYST = Structure("cyst")
 
@@ -83,7 +85,7 @@ def test_what_the_result_says(session, result, annotations) -> None:
     assert card.leave_one_slice_out_dice == pytest.approx(result.leave_one_out_dice, abs=1e-4)
     assert 0 < result.network_dice <= 1
     assert card.network_dice == pytest.approx(result.network_dice, abs=1e-4)
-    assert 0 < result.seconds["first mask"] < result.seconds["all"]
+    assert 0 < result.seconds["first mask"] < sum(result.seconds.values()) == pytest.approx(result.outcome.seconds)
 
 
 def test_the_first_mask_comes_before_any_gradient_step(events, result) -> None:
@@ -215,6 +217,109 @@ def test_stopping_later_keeps_the_best_so_far(session, annotations) -> None:
     assert late.prompt.card.steps == 2
     assert events[-1].fraction == 1.0
     assert not same(late.prompt, session.tune(one, CYST, steps=0).prompt)
+
+
+@pytest.mark.parametrize("after", [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
+def test_whenever_it_is_stopped_the_best_so_far_on_left_out_slices_is_kept(session, annotations, after) -> None:
+    """At every moment of the run, leaving slices out included; and the step that was kept is said."""
+    events: list = []
+    found = session.tune(
+        annotations, CYST, steps=20, on_progress=events.append,
+        should_stop=lambda: bool(events) and events[-1].fraction >= after,
+    )  # fmt: skip
+    assert found.stopped
+    curves: dict = {}
+    for event in events:
+        if "left_out_dice" in event.metrics:
+            curves.setdefault(event.metrics["step"], []).append(event.metrics["left_out_dice"])
+    reached = {e.metrics["step"] for e in events if e.stage == "tune" and "dice" in e.metrics}
+    means = {step: np.mean(dice) for step, dice in curves.items() if len(dice) == 3 and step in reached}
+    best = max(means, key=lambda step: (means[step], step), default=0)
+    assert found.steps == found.prompt.card.steps == best
+    assert events[-1].message == f"Stopped; step {best} of 20 is kept"
+    assert (found.leave_one_out_dice is None) == (not means)
+    if means:
+        assert found.network_dice == pytest.approx(means[best])
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0.1, 0), (0.3, 5), (0.55, 10), (0.8, 10), (0.95, 10), (2.0, 10)])
+def test_the_best_step_is_kept_from_the_moment_on_that_it_is_known(
+    session, annotations, monkeypatch, after, kept
+) -> None:
+    """Left-out slices are found best after ten steps; 2.0 is a run that nobody stops."""
+    looked: dict[int, int] = {}
+
+    def look(self, n: int, tensors) -> tuple[np.ndarray, bool]:
+        looked[n] = looked.get(n, -1) + 1
+        return np.full((len(WEIGHTS), 2), [0.2, 0.5, 0.9, 0.7, 0.6][looked[n]]), True
+
+    monkeypatch.setattr(Fit, "_look_at", look)
+    events: list = []
+    found = session.tune(
+        annotations, CYST, steps=20, on_progress=events.append,
+        should_stop=lambda: bool(events) and events[-1].fraction >= after,
+    )  # fmt: skip
+    assert (found.steps, found.stopped) == (kept, after <= 1)
+    assert not kept or found.network_dice == [0.2, 0.5, 0.9][kept // 5]
+    assert (found.prompt.card.steps, found.outcome.steps) == (kept, kept)
+
+
+def test_what_is_kept_after_a_stop_is_what_the_run_had_at_that_step(session, annotations, monkeypatch) -> None:
+    def run(after: float) -> tuner.TuningResult:
+        looked: dict[int, int] = {}
+        events: list = []
+
+        def look(self, n: int, tensors) -> tuple[np.ndarray, bool]:
+            looked[n] = looked.get(n, -1) + 1
+            return np.full((len(WEIGHTS), 2), [0.2, 0.9, 0.7][looked[n]]), True
+
+        monkeypatch.setattr(Fit, "_look_at", look)
+        return session.tune(
+            annotations, CYST, steps=10, on_progress=events.append,
+            should_stop=lambda: bool(events) and events[-1].fraction >= after,
+        )  # fmt: skip
+
+    whole, stopped = run(2.0), run(0.7)
+    assert (whole.stopped, stopped.stopped) == (False, True)
+    assert whole.steps == stopped.steps == 5
+    assert same(whole.prompt, stopped.prompt)
+
+
+def test_with_nothing_to_leave_out_the_drawn_slices_are_the_measure(session, annotations, monkeypatch) -> None:
+    """The best of what was looked at, not the latest."""
+    one = SliceAnnotations(0, annotations.grid, {9: annotations.slices[9]})
+    events: list = []
+    measured = iter([0.5, 0.9, 0.7, 0.6])
+    monkeypatch.setattr(Fit, "_dice", lambda *_: next(measured))
+    found = session.tune(
+        one, CYST, steps=20, on_progress=events.append,
+        should_stop=lambda: bool(events) and events[-1].stage == "tune" and events[-1].metrics["step"] >= 12,
+    )  # fmt: skip
+    assert found.stopped
+    assert found.steps == 5
+
+
+def test_a_run_that_is_not_stopped_chooses_by_left_out_slices(session, annotations, result, events) -> None:
+    means: dict = {}
+    for event in events:
+        if "left_out_dice" in event.metrics:
+            means.setdefault(event.metrics["step"], []).append(event.metrics["left_out_dice"])
+    best = max(means, key=lambda step: (np.mean(means[step]), step))
+    assert result.steps == best
+    assert result.network_dice == pytest.approx(np.mean(means[best]))
+
+
+def test_a_first_mask_encodes_the_drawn_slices_once(session, annotations, monkeypatch) -> None:
+    counted = []
+    original = type(session.backbone.net).encode
+    monkeypatch.setattr(type(session.backbone.net), "encode", lambda s, x: counted.append(len(x)) or original(s, x))
+    session.tune(annotations, CYST, steps=0)
+    assert counted == [4]
+
+
+def test_more_steps_than_can_be_meant_are_refused(session, annotations) -> None:
+    with pytest.raises(AnnotationError, match="greater than 100000"):
+        session.tune(annotations, CYST, steps=10**9)
 
 
 def test_absent_slices_are_learned_from(session, phantom, kit, annotations) -> None:

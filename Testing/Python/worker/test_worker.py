@@ -193,8 +193,29 @@ def test_stop_and_keep_gives_the_best_prompt_so_far(worker, small, drawn, tmp_pa
 
     result = worker.tune(drawn, Structure("x"), tmp_path / "x.promptset", steps=100_000, segment=True, on_event=stop)
     assert result["stopped"] is True
+    assert result["steps"] == result["card"]["steps"]
     assert list(resolve(str(tmp_path / "x.promptset"))) == ["x"]
     assert len(result["masks"]) == 1
+
+
+def test_stop_and_keep_while_the_first_mask_is_made_keeps_that(worker, small, drawn, tmp_path) -> None:
+    """It was shown already, and nothing after it had begun."""
+    worker.set_volume(small.volume)
+
+    def stop(event) -> None:
+        if event["event"] == "preview":
+            worker.conversation.cancel(event["id"], time.monotonic(), keep=True)
+
+    seen: list = []
+
+    def listen(event) -> None:
+        seen.append(event)
+        stop(event)
+
+    result = worker.tune(drawn, Structure("x"), tmp_path / "x.promptset", preview=True, segment=True, on_event=listen)
+    assert any(event["event"] == "preview" for event in seen)
+    assert result["stopped"] is True
+    assert list(resolve(str(tmp_path / "x.promptset"))) == ["x"]
 
 
 def test_what_libraries_print_does_not_reach_the_protocol(own_worker) -> None:
@@ -319,31 +340,6 @@ def test_garbage_in_gives_an_error_out(engine_files, python_path, start) -> None
     assert process.wait(5) == 0
     assert not jobs.exists()
     process.stdout.close()
-
-
-def test_requests_that_are_none_leave_the_worker_as_it_was(own_worker) -> None:
-    """Whatever a line holds, it is answered, and the thread that reads goes on."""
-    worker = own_worker()
-    worker.call("prompts")
-    huge = "9" * 400
-    answered = [
-        json.dumps({"id": "a", "do": "review", "structures": [], "grid": {"size": [1, 1, 1], "origin": ["?", 0, 0],
-                    "spacing": [1, 1, 1], "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}}).replace('"?"', huge),
-        '{"id": "b", "do": "tune", "steps": NaN}', '{"id": "c", "do": "info", "\\ud800": 1}', '{"id": "\\ud800"}',
-        f'{{"id": {huge}}}', "[" * 50_000,
-    ]  # fmt: skip
-    heard = []
-    worker.process.write("".join(f"{line}\n" for line in answered).encode())
-
-    def listen() -> bool:
-        found, _ = worker.process.said.get(timeout=10)[1], None
-        heard.extend(json.loads(line) for line in found.splitlines())
-        return len(heard) >= len(answered)
-
-    assert wait_until(listen)
-    assert all(event["event"] == "error" and event["kind"] == "request" for event in heard)
-    assert [event["id"] for event in heard] == ["a", "b", "c", None, None, None]
-    assert worker.call("prompts")["sets"] is not None
 
 
 @pytest.mark.parametrize("busy", ["time.sleep(60)", "while True: pass"])

@@ -379,7 +379,7 @@ class TeachTab:
         self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
         text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
         if result.stopped:
-            text = _("Stopped; the best so far is shown.")
+            text = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
         self.message.tell(" ".join((text, *result.notes)))
         self._round_changed()
 
