@@ -151,4 +151,4 @@ def _numbers(name: str, fields: dict[str, str], keys: tuple[str, ...], count: in
         raise damaged(name) from error
     if len(numbers) < count:
         raise damaged(name)
-    return numbers
+    return numbers[:count]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,14 +105,22 @@ def _header(path: Path) -> _Header | None:
     return None
 
 
+def _reader(raw: bytes, order: str) -> Callable[..., np.ndarray]:
+    """A function that gives ``count`` numbers of a type at a place."""
+
+    def read(kind: str, place: int, count: int = 1) -> np.ndarray:
+        with np.errstate(invalid="ignore"):  # a header may hold any NaN
+            found = np.frombuffer(raw, order + kind, count, place)
+            return found.astype(np.float64 if kind[0] == "f" else np.int64)
+
+    return read
+
+
 def _first(raw: bytes, order: str, path: Path) -> _Header | None:
     analyze = raw[344:347] not in (b"n+1", b"ni1")
     if analyze and not path.name.lower().endswith((".hdr", ".hdr.gz")):
         return None
-
-    def read(kind: str, place: int, count: int = 1) -> np.ndarray:
-        return np.frombuffer(raw, order + kind, count, place).astype(np.float64 if kind[0] == "f" else np.int64)
-
+    read = _reader(raw, order)
     if analyze:
         nothing = np.zeros(3)
         return _Header(
@@ -127,9 +136,7 @@ def _first(raw: bytes, order: str, path: Path) -> _Header | None:
 
 
 def _second(raw: bytes, order: str) -> _Header:
-    def read(kind: str, place: int, count: int = 1) -> np.ndarray:
-        return np.frombuffer(raw, order + kind, count, place).astype(np.float64 if kind[0] == "f" else np.int64)
-
+    read = _reader(raw, order)
     codes = read("i4", 344, 2)
     return _Header(
         order, raw[4:7] == b"ni2", tuple(read("i8", 16, 8).tolist()), int(read("i2", 12)[0]), read("f8", 104, 4),

@@ -79,7 +79,9 @@ def read_nrrd(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place, dict[str,
     kind = _TYPES.get(header.values.get("type", "").lower())
     packing = _PACKINGS.get(header.values.get("encoding", "").lower())
     if kind is None or packing is None:
-        what = header.values.get("type" if kind is None else "encoding", "nothing")
+        what = header.values.get("type" if kind is None else "encoding", "")
+        if not what:
+            raise damaged(name)
         raise InputError(
             f"{name} holds voxels of the kind '{short(what, 60)}', which PromptSeg does not support", "convert it"
         )
