@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .volume import Grid
+from .volume import BITS, NOISE, Grid, squared_up
 
 MAX_EXTENT_MM, MIN_SPACING_MM, MAX_ORIGIN_MM = 5000.0, 1e-5, 1e5
-BITS = 2e-6  # of an axis' length: what single precision leaves; such axes are kept bit for bit
-NOISE = 1e-3
 _TOLD_MM = 0.1
 _LPS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 _WORDS = {"L": "left", "R": "right", "P": "posterior", "A": "anterior", "S": "superior", "I": "inferior"}
@@ -77,18 +75,15 @@ def grid_at(size: Sequence[int], place: Place, name: str, orientation: str | Non
     if np.abs(lengths - 1).max() > BITS:
         spacing = (spacing[0] * lengths[0], spacing[1] * lengths[1], spacing[2] * lengths[2])
         axes = axes / lengths
-    off = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if abs(np.linalg.det(axes)) < 1e-6:
         raise unplaced(name)
+    straight, off = squared_up(axes)
     if off > NOISE:
         raise sheared(name, off)
-    if off > BITS:
-        left, _, right = np.linalg.svd(axes)
-        straight = left @ right
-        moved = float((np.abs(straight - axes) @ (np.asarray(spacing) * (i, j, k))).max())
-        axes = straight
-        if moved > _TOLD_MM:
-            notes.append(f"The axes of {name} were off the right angle by {_degrees(off)}; they were squared up.")
+    moved = float((np.abs(straight - axes) @ (np.asarray(spacing) * (i, j, k))).max())
+    if moved > _TOLD_MM:
+        notes.append(f"The axes of {name} were off the right angle by {_degrees(off)}; they were squared up.")
+    axes = straight
     origin = place.origin if place.origin is not None else (0.0, 0.0, 0.0)
     if not np.all(np.isfinite(origin)):
         raise unplaced(name)

@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
 from ..errors import InputError
-from .geometry import grid_at
+from .geometry import grid_at, parse_orientation
 from .metaimage import is_metaimage, read_metaimage
 from .nifti import is_nifti, read_nifti
 from .nrrd import is_nrrd, read_nrrd
@@ -47,6 +47,8 @@ def read_image(path: Path, *, components: bool = False, orientation: str | None 
     :class:`InputError` if the file is missing, damaged, of an unknown format, not a 3-D image, sheared, or does not
     say where its voxels lie.
     """
+    if orientation is not None:
+        parse_orientation(orientation)  # refused also where it will not be needed
     check_readable(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a file", "choose a NIfTI, NRRD or MHA file in it")

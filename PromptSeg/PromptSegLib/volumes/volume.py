@@ -22,8 +22,20 @@ NOT_NUMBERS = (
     "holds values that are not numbers (NaN or infinite)",
     "set them to -1024, which is air, and save it again",
 )
+BITS, NOISE = 2e-6, 1e-3
+"""Cosines between axes that should be at right angles: what single precision leaves, and what is rounding noise."""
 _ROUNDING = 1e-6
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def squared_up(axes: np.ndarray) -> tuple[np.ndarray, float]:
+    """Axes (3, 3), unit vectors in columns, at right angles: the nearest to those given, bit for bit the same where
+    these are off by less than single precision leaves. Also gives the largest cosine between two of the axes given."""
+    off = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if off <= BITS:
+        return axes, off
+    left, _, right = np.linalg.svd(axes)
+    return left @ right, off
 
 
 def _digest(size: tuple[int, int, int], matrix: list[float]) -> str:
@@ -48,7 +60,8 @@ class Grid:
     def from_ijk_to_ras(cls, matrix: np.ndarray, shape: tuple[int, int, int]) -> Grid:
         """The grid of an array of ``shape`` (K, J, I) under a (4, 4) IJK to RAS matrix in mm.
 
-        Raises :class:`GridError` if the matrix is singular.
+        Axes that are off the right angle by rounding noise are squared up. Raises :class:`GridError` if the matrix is
+        singular or sheared.
         """
         lps = _LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64)
         spacing = np.linalg.norm(lps[:3, :3], axis=0)
@@ -56,7 +69,13 @@ class Grid:
             raise GridError(
                 "The volume's IJK to RAS matrix is singular", "check the spacing and orientation of the volume"
             )
-        direction = lps[:3, :3] / spacing
+        direction, off = squared_up(lps[:3, :3] / spacing)
+        if off > NOISE:
+            raise GridError(
+                f"The volume is sheared: its axes are off the right angle by {np.degrees(np.arcsin(min(1.0, off))):.2g}"
+                " degrees, which PromptSeg does not support",
+                "resample it to a rectangular grid",
+            )
         k, j, i = (int(n) for n in shape)
         x, y, z = (float(v) for v in lps[:3, 3])
         a, b, c = (float(v) for v in spacing)

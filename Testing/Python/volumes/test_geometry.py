@@ -287,6 +287,22 @@ def test_real_shear_is_refused_in_every_format(tmp_path, off, place):
         assert "not support" in text
 
 
+@pytest.mark.parametrize("place", SHEARS)
+def test_shear_of_what_comes_as_an_array(place):
+    """As from 3D Slicer's nodes and the Python interface."""
+    for off in (1e-4, 2e-3, 0.3):
+        axes = np.eye(3)
+        axes[place] = off
+        matrix = np.eye(4)
+        matrix[:3, :3] = axes * MM
+        if off > 1e-3:
+            with pytest.raises(GridError, match="sheared"):
+                Grid.from_ijk_to_ras(matrix, HU.shape)
+        else:
+            found = np.reshape(Grid.from_ijk_to_ras(matrix, HU.shape).direction, (3, 3))
+            assert np.allclose(found.T @ found, np.eye(3), rtol=0, atol=1e-12)
+
+
 def test_squaring_up_is_told_where_it_moves_voxels(tmp_path):
     axes = np.eye(3)
     axes[0, 1] = 9e-4
