@@ -57,14 +57,7 @@ def grid_of(node: Any) -> Grid:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     i, j, k = image.GetDimensions()
-    grid = Grid.from_ijk_to_ras(matrix_of(matrix), (k, j, i))
-    axes = np.asarray(grid.direction).reshape(3, 3)
-    if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
-        raise GridError(
-            f"The axes of {node.GetName()} are not at right angles, as after a tilted gantry",
-            "resample it with the module Resample Scalar/Vector/DWI Volume",
-        )
-    return grid
+    return Grid.from_ijk_to_ras(matrix_of(matrix), (k, j, i), node.GetName() or "The volume")
 
 
 def volume_of(node: Any) -> Volume:

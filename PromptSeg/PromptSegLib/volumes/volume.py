@@ -57,7 +57,7 @@ class Grid:
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
     @classmethod
-    def from_ijk_to_ras(cls, matrix: np.ndarray, shape: tuple[int, int, int]) -> Grid:
+    def from_ijk_to_ras(cls, matrix: np.ndarray, shape: tuple[int, int, int], name: str = "The volume") -> Grid:
         """The grid of an array of ``shape`` (K, J, I) under a (4, 4) IJK to RAS matrix in mm.
 
         Axes that are off the right angle by rounding noise are squared up. Raises :class:`GridError` if the matrix is
@@ -72,9 +72,9 @@ class Grid:
         direction, off = squared_up(lps[:3, :3] / spacing)
         if off > NOISE:
             raise GridError(
-                f"The volume is sheared: its axes are off the right angle by {np.degrees(np.arcsin(min(1.0, off))):.2g}"
+                f"{name} is sheared: its axes are off the right angle by {np.degrees(np.arcsin(min(1.0, off))):.2g}"
                 " degrees, which PromptSeg does not support",
-                "resample it to a rectangular grid",
+                "resample it to a rectangular grid, in 3D Slicer with the module Resample Scalar/Vector/DWI Volume",
             )
         k, j, i = (int(n) for n in shape)
         x, y, z = (float(v) for v in lps[:3, 3])
