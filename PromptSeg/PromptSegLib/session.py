@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .errors import GridError, InputError, PromptError
 from .progress import OnProgress, ShouldStop, ignore, never
 from .prompts.card import Card
-from .volumes.volume import Volume
+from .volumes.volume import Grid, Volume
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,7 +167,7 @@ class Session:
         drawings = []
         for volume, drawn in pairs:
             if not drawn.grid.matches(volume.grid):
-                raise GridError("The drawn slices belong to another volume", "draw on the volume that they go with")
+                raise _elsewhere(drawn.grid, volume, "draw on the volume that they go with")
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
             fine = works.get(drawn.axis, outline_spacing(volume, drawn, spacing))
             drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
@@ -273,5 +273,13 @@ class Session:
         return self._works
 
     def _same_grid(self, annotations: SliceAnnotations) -> None:
-        if not annotations.grid.matches(self._ready().volume.grid):
-            raise GridError("The drawn slices belong to another volume", "draw on the volume that is open")
+        volume = self._ready().volume
+        if not annotations.grid.matches(volume.grid):
+            raise _elsewhere(annotations.grid, volume, "draw on the volume that is open")
+
+
+def _elsewhere(grid: Grid, volume: Volume, remedy: str) -> GridError:
+    from .volumes.labels import differences
+
+    how = differences(grid, volume.grid)
+    return GridError(f"The drawn slices belong to another volume than {volume.name}: {how}", remedy)

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 SUMMARY = "teach a structure in a few slices of a CT"
 DESCRIPTION = """\
 Learn a prompt for one structure from slices of IMAGE in which it was drawn
-completely: the first and the last slice that show it, because little is looked for
-beyond them, and some between. LABELS is a label map on the grid of IMAGE, or a
-segmentation that 3D Slicer saved. Several pairs of IMAGE and LABELS teach one prompt; then --slices
-is given once for each pair, in their order, and --absent too, or not at all.
-Slices are indices along the third axis (K) of the file, or along that of --axis,
-and count from 0. The leave-one-slice-out Dice says how well each drawn slice is
-found from the others.
+completely. Draw the first and the last slice that show it, because little is
+looked for beyond them, and some between. LABELS is a label map on the grid of
+IMAGE, or a segmentation that 3D Slicer saved. Several pairs of IMAGE and LABELS
+teach one prompt; then --slices is given once for each pair, in their order, and
+--absent too, or not at all. Slices are indices along the third axis (K) of the
+file, or along that of --axis, and count from 0. The leave-one-slice-out Dice says
+how well each drawn slice is found from the others.
 
 Files that are there already are replaced. Ctrl-C stops within a second and keeps
 the best prompt so far, where there is one."""

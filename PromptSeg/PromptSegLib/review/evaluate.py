@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import GridError, InputError
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..volumes.labels import differences
 from ..volumes.volume import Grid
 from .metrics import ScoreRow, score
 
@@ -133,7 +134,8 @@ def evaluate(
     """
     if not segmentation.grid.matches(reference.grid):
         raise GridError(
-            "The segmentation and the reference do not lie on one grid", "resample one to the other's grid first"
+            f"The segmentation is on another grid than the reference: {differences(segmentation.grid, reference.grid)}",
+            "resample one to the other's grid first, nearest neighbour",
         )
     ours, theirs = names_of(segmentation), names_of(reference)
     if pairs is None:

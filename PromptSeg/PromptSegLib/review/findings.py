@@ -108,7 +108,8 @@ def review(
         known = evidence.get(name, Evidence())
         for other in (mask, known.uncertainty, known.reference):
             if other is not None and other.shape != grid.shape:
-                raise GridError(f"What belongs to {name} has another size than the image", "use one grid for all")
+                sizes = " instead of ".join(" x ".join(map(str, shape[::-1])) for shape in (other.shape, grid.shape))
+                raise GridError(f"What belongs to '{name}' is not on the image's grid: {sizes}", "use one grid for all")
         found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, most))
     on_progress(Progress("review", 1.0, "Looked at all structures"))
     return Review(tuple(found), axis)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import __version__
-from ..errors import PromptError, PromptSegError, Stopped
+from ..errors import PromptError, PromptSegError, Stopped, quoted
 from ..progress import OnProgress, Progress, check
 from .jobs import Jobs
 from .payload import (
@@ -356,7 +356,7 @@ def _former(wanted: str | Mapping[str, Any], name: str) -> Prompt:
     found = asked(wanted)
     prompts = found.prompts
     if name not in prompts and len(prompts) != 1:
-        raise PromptError(f"{found.name} has no prompt for {name}", f"it has: {', '.join(prompts)}")
+        raise PromptError(f"{found.name} has no prompt for '{name}'", f"it has: {quoted(prompts)}")
     return prompts.get(name) or next(iter(prompts.values()))
 
 

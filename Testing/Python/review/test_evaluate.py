@@ -79,7 +79,7 @@ def test_what_neither_side_has_is_left_out_of_the_mean() -> None:
 
 def test_what_cannot_be_compared_is_said() -> None:
     elsewhere = LabelMap(labels(left=1).array, Grid(GRID.size, (0.0, 0.0, 0.0), GRID.spacing))
-    with pytest.raises(GridError, match="do not lie on one grid"):
+    with pytest.raises(GridError, match="on another grid than the reference"):
         evaluate(labels(left=1), elsewhere)
     with pytest.raises(InputError, match="share no label value; say which labels belong together"):
         evaluate(labels(left=1), labels(left=2))

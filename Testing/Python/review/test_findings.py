@@ -96,7 +96,7 @@ def test_another_axis() -> None:
 
 
 def test_arrays_of_another_size_are_refused() -> None:
-    with pytest.raises(GridError, match="another size"):
+    with pytest.raises(GridError, match="not on the image's grid: 20 x 20 x 5 instead of 20 x 20 x 10"):
         review({"liver": block(2)[:5]}, GRID)
 
 
