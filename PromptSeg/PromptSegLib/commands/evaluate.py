@@ -52,6 +52,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_input(args.reference)
     with console.timed("read", f"Reading {args.segmentation} and {args.reference}"):
         segmentation, reference = _on_one_grid(args.segmentation, args.reference, args.orientation)
+    console.warn(*dict.fromkeys((*segmentation.notes, *reference.notes)))
     stop.check()
     with console.timed("evaluate", "Comparing"):
         found = evaluate(

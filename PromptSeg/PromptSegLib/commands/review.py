@@ -67,7 +67,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         volume = read_volume(args.image, args.orientation)
         labels = read_labels(args.segmentation, volume.grid, args.orientation)
         reference = read_labels(args.reference, volume.grid, args.orientation) if args.reference else None
-    console.warn(*volume.notes)
+    notes = (*volume.notes, *labels.notes, *(reference.notes if reference is not None else ()))
+    console.warn(*dict.fromkeys(notes))
     stop.check()
     names = names_of(labels)
     masks = {name: labels.mask(value) for value, name in names.items()}

@@ -10,6 +10,7 @@ from ..errors import InputError, quoted
 from .arguments import (
     AXES,
     add_engine,
+    add_orientation,
     check_backbone,
     check_input,
     expanded,
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt = "what was learned from these slices: a .promptset file with one structure, or FILE:STRUCTURE"
     parser.add_argument("--prompt", metavar="FILE", type=expanded, required=True, help=prompt)
     parser.add_argument("--most", metavar="N", type=whole(1), default=1, help="how many slices (default: 1)")
+    add_orientation(parser)
     add_engine(parser)
 
 
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     stop.check()
     with console.timed("read", f"Reading {args.image} and {args.labels}"):
         lesson = Lesson(args.image, args.labels, args.label, args.slices, args.absent)
-        volume, annotations = lesson.read(AXES[args.axis])
+        volume, annotations = lesson.read(AXES[args.axis], args.orientation)
         session.set_volume(volume)
     console.warn(*session.warnings)
     with console.timed("suggest", "Segmenting the volume"):

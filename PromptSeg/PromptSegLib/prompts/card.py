@@ -101,7 +101,7 @@ class Card:
 
     def taught_there(self, grid: Grid) -> bool:
         """Whether it is known to have been taught on a volume on ``grid``."""
-        return any(one == grid.digest if isinstance(one, str) else one.matches(grid) for one in self.taught_on)
+        return any(grid.has_digest(one) if isinstance(one, str) else one.matches(grid) for one in self.taught_on)
 
     def other_plane(self, plane: str, name: str) -> str:
         """A sentence for slices in ``plane``, if the prompt, of the structure ``name``, was learned in another; empty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class LabelMap:
     name: str = "labels"
     layers: tuple[np.ndarray, ...] = ()
     places: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # value: (layer, value in that layer)
+    notes: tuple[str, ...] = ()
+    """What reading it had to decide, as :attr:`Volume.notes <PromptSegLib.volumes.volume.Volume.notes>`."""
 
     @cached_property
     def values(self) -> tuple[int, ...]:
@@ -121,7 +123,7 @@ def read_labels(path: PathLike, like: Grid | None = None, orientation: str | Non
             grid = like
         else:
             raise GridError(f"{file.name} is on another grid than the image: {differences(grid, like)}", _RESAMPLE)
-    return _label_map(layers, grid, segments, file.name)
+    return replace(_label_map(layers, grid, segments, file.name), notes=image.notes)
 
 
 def _same_but_for_the_place(grid: Grid, like: Grid) -> bool:

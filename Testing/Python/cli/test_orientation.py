@@ -43,6 +43,9 @@ def test_the_orientation_can_be_given(promptseg: Promptseg, bare) -> None:
     outcome = promptseg("evaluate", "bare-labels.nii.gz", "bare-labels.nii.gz", "--orientation", "ras", "--json")
     assert outcome.status == 0
     assert {row["dice"] for row in outcome.result["rows"]} == {1.0}
+    assert [one["message"] for one in outcome.events if one["event"] == "warning"] == [
+        "bare-labels.nii.gz does not say which way its axes run: RAS was taken (right, anterior, superior)."
+    ]
     outcome = promptseg("evaluate", "labels.nii.gz", "labels.nii.gz", "--orientation", "up")
     assert outcome.status == 2
     assert "'up' is not an orientation" in outcome.err
