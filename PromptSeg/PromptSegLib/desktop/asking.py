@@ -86,7 +86,7 @@ class Asking:
         node: Any,
         volume: Any,
         save_state: Callable[[], object] | None,
-        suffix: str = "",
+        taught: bool = False,
         before: Before | None = None,
     ) -> Generator[None, None, tuple[list[Found], list[str]]]:
         """Read the worker's masks one by one, then change the node once."""
@@ -99,7 +99,7 @@ class Asking:
             images.append(nodes.prepare(found[-1], node, volume))
             yield
         self._check_there(volume, node)
-        return found, nodes.show(found, node, volume, save_state, images=images, suffix=suffix, before=before)
+        return found, nodes.show(found, node, volume, save_state, images=images, taught=taught, before=before)
 
     def _keep_doubt(self, masks: Sequence[Mapping[str, Any]], volume: Any) -> Work:
         """Keep the maps of how unsure the result is, cut to their boxes, until the next result."""

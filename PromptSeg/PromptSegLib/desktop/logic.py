@@ -17,7 +17,7 @@ from ..worker.payload import put_box, put_grid
 from .asking import Work
 from .job import Job
 from .matching import matching, unique
-from .results import SegmentResult
+from .results import SegmentResult, TeachResult
 from .teaching import Teaching
 
 
@@ -46,13 +46,23 @@ class Logic(Teaching):
         began = time.monotonic()
         identity = self._identity(job)
 
+        known: list[TeachResult] = []
+
         def prepare() -> Work:
-            wanted = self.library.asked(structures)
+            asked = self.library.asked(structures)
             if segmentation is not None:
                 nodes.check_belongs(segmentation, volume)
+            wanted, taught = self._apart(asked, volume)
+            known.extend(taught)
             sent = yield from self._sending(volume)
             maps = ["uncertainty"] if uncertainty else None
             return {"volume": sent, "prompts": wanted, "maps": maps, "review": review, "axis": axis}
+
+        def ask(fields: dict[str, Any]) -> None:
+            if fields["prompts"]:
+                job.do_request("segment", fields, receive, identity=identity, on_event=self._hear)
+            else:  # all of them were taught here
+                receive({"masks": []})
 
         def receive(result: Mapping[str, Any]) -> None:
             def put() -> Work:
@@ -60,29 +70,56 @@ class Logic(Teaching):
                 node = segmentation or nodes.new_segmentation(volume)
                 before = Before(node, made=segmentation is None)
                 found, ids = yield from self._show(result["masks"], node, volume, self.save_state, before=before)
+                seen = [one.structure for one in found]
+                for one in known:
+                    ids.append(self._show_taught(one, node, volume, before))
+                    seen.append(one.structure)
+                    yield
                 self._before_segmenting = before
-                yield from self._keep_doubt(result["masks"], volume)
-                seen = tuple(one.structure for one in found)
-                return SegmentResult(node, tuple(ids), seen, time.monotonic() - began, result.get("review"))
+                if result["masks"]:
+                    yield from self._keep_doubt(result["masks"], volume)
+                return SegmentResult(
+                    node, tuple(ids), tuple(seen), time.monotonic() - began, result.get("review"),
+                    tuple(one.structure.name for one in known),
+                )  # fmt: skip
 
             job.do_steps(put(), job.finish)
 
-        job.do_steps(
-            prepare(), lambda fields: job.do_request("segment", fields, receive, identity=identity, on_event=self._hear)
-        )
+        job.do_steps(prepare(), ask)
         return job
 
-    def undo_segmenting(self) -> None:
-        """Have the segmentation as it was before the last result of :meth:`segment`; once.
+    def _apart(self, asked: Sequence[Any], volume: Any) -> tuple[list[Any], list[TeachResult]]:
+        """What to ask the worker for, and which of the user's own prompts were taught in this very volume: without what
+        was drawn here, the network would find less than what is there already."""
+        taught = self.taught_here(volume)
+        own = [prompt for one in self.library.sets() if not one.shipped for prompt in one.prompts]
+        mine = [{"file": str(one.path), "name": one.structure.name} for one in own]
+        here = [one for one in asked if one in mine and one["name"].casefold() in taught]
+        return [one for one in asked if one not in here], [taught[one["name"].casefold()][1] for one in here]
 
-        Raises :class:`InputError`, and changes nothing, where there is none or a segment was edited since.
+    def _show_taught(self, one: TeachResult, node: Any, volume: Any, before: Before) -> str:
+        """The segment of what was taught, left alone where it is there."""
+        contents = node.GetSegmentation()
+        segment = contents.GetSegment(one.result_segment_id)
+        if segment is not None and nodes.tag(segment, nodes.RESULT_TAG) == one.structure.name:
+            return one.result_segment_id
+        if one.found is None:
+            raise InputError(f"The result of teaching {one.structure.name} was removed", "teach it again")
+        return nodes.show([one.found], node, volume, taught=True, before=before)[0]
+
+    def undo_segmenting(self) -> list[str]:
+        """Have the segmentation as it was before the last result of :meth:`segment`; once. Gives the names of results
+        that were edited since, which stay.
+
+        Raises :class:`InputError`, and changes nothing, where there is none or all of them were edited.
         """
         before = self._before_segmenting
         if before is None:
             raise InputError("There is no segmentation to take back", "segment something first")
-        before.bring_back()
+        edited = before.bring_back()
         self.uncertainty(0.0)
         self._before_segmenting, self._doubt, self._doubt_of = None, {}, None
+        return edited
 
     def review(
         self,

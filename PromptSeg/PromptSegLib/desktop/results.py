@@ -23,6 +23,8 @@ class SegmentResult:
     structures: tuple[Structure, ...]
     seconds: float
     review: Mapping[str, Any] | None = None
+    taught: tuple[str, ...] = ()
+    """The structures that were taught in this volume: their segments are as they were."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +89,8 @@ class TeachResult:
     def stopped(self) -> bool:
         """Whether it ended with the best so far, at step ``outcome.steps``."""
         return self.outcome.stopped
+
+    @property
+    def axis(self) -> int:
+        """The array axis whose slices were drawn; left-out slices and suggestions count along it."""
+        return self.outcome.axis

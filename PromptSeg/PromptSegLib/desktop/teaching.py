@@ -25,8 +25,6 @@ from .asking import Asking, Work
 from .job import Job
 from .results import TeachResult
 
-TAUGHT = ", taught"
-"""Follows the structure's name in the segment that shows what was learned, beside the segment that was drawn."""
 SUGGESTED = 3
 
 
@@ -61,6 +59,14 @@ class Teaching(Asking):
             return []
         self._taught = (volume, segmentation, segment_id)
         return self.rounds
+
+    def taught_here(self, volume: Any) -> dict[str, tuple[Where, TeachResult]]:
+        """By name in lower case, the last round of each structure that was taught in a volume, and where."""
+        known = [where for where in self._courses if where[0] is volume]
+        known += [(volume, *one) for one in taught.segments_of(volume) if (volume, *one) not in self._courses]
+        there = [where for where in known if self._is_there(*where[:2])]
+        courses = ((where, self._course(where).rounds) for where in there)
+        return {rounds[-1].structure.name.casefold(): (where, rounds[-1]) for where, rounds in courses if rounds}
 
     def preview(self, *where: Any, axis: int = 0, background_id: str = "", **listeners: Any) -> Job:
         """A first mask of what was drawn, within seconds: as :meth:`teach`, without a gradient step."""
@@ -188,7 +194,7 @@ class Teaching(Asking):
             if event["event"] == "preview" and self._is_there(volume, segmentation):
                 # Small: one mask, cut to its box.
                 found = get_mask(self.service.jobs, event)
-                shown["id"] = nodes.show([found], segmentation, volume, self.save_state, suffix=TAUGHT)[0]
+                shown["id"] = nodes.show([found], segmentation, volume, self.save_state, taught=True)[0]
                 if on_preview is not None:
                     on_preview(shown["id"])
 
@@ -196,13 +202,13 @@ class Teaching(Asking):
             def put() -> Work:
                 self._check_there(volume, segmentation)
                 save = None if shown["id"] else self.save_state
-                found, ids = yield from self._show(result["masks"], segmentation, volume, save, TAUGHT)
+                found, ids = yield from self._show(result["masks"], segmentation, volume, save, taught=True)
                 yield from self._keep_doubt(result["masks"], volume)
                 if kind == "preview":
                     return ids[0]
                 course = self._course(where)
                 number = course.rounds[-1].round + 1 if course.rounds else 1
-                outcome = replace(Outcome.from_json(result), seconds=time.monotonic() - began)
+                outcome = replace(Outcome.from_json(result), seconds=time.monotonic() - began, axis=axis)
                 prompt = str(self._keep_prompt(result["prompt"], number))
                 made = TeachResult(number, known, prompt, ids[0], Card.from_json(result["card"]), outcome, found[0])
                 course.rounds.append(made)
@@ -280,11 +286,12 @@ class Teaching(Asking):
         if not self._is_there(volume, segmentation):
             return
         if one is not None and one.found is not None:
-            nodes.show([one.found], segmentation, volume, self.save_state, suffix=TAUGHT)
+            nodes.show([one.found], segmentation, volume, self.save_state, taught=True)
             return
         contents = segmentation.GetSegmentation()
         for segment_id in contents.GetSegmentIDs():
-            if nodes.tag(contents.GetSegment(segment_id), nodes.RESULT_TAG) == structure.name:
+            segment = contents.GetSegment(segment_id)
+            if nodes.tag(segment, nodes.RESULT_TAG) == structure.name and nodes.is_taught(segment):
                 if self.save_state is not None:
                     self.save_state()
                 contents.RemoveSegment(segment_id)

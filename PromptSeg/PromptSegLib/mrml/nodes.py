@@ -8,7 +8,7 @@ not fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
+TAUGHT_TAG = "PromptSeg.Taught"
+"""The tag of results that were taught in this volume: no result of a prompt replaces them."""
+TAUGHT = ", taught"
+"""Follows the structure's name in the segment that shows what was learned, beside the segment that was drawn."""
 STATUS_TAG = "Segmentation.Status"
 """3D Slicer's own: whether work on a segment is done, or it is flagged."""
 LABELMAP, SURFACE = "Binary labelmap", "Closed surface"
@@ -130,18 +134,18 @@ def show(
     save_state: Callable[[], object] | None = None,
     *,
     images: Sequence[Any] | None = None,
-    suffix: str = "",
+    taught: bool = False,
     before: Before | None = None,
 ) -> list[str]:
     """Put masks into a segmentation node, all at once, and give the ids of their segments.
 
-    ``images`` are what :func:`prepare` made of each result, so that little is left to do here; ``suffix`` is added to
-    the names of new segments; ``before`` is told what is replaced.
+    ``images`` are what :func:`prepare` made of each result, so that little is left to do here; ``taught`` says that
+    they were taught in this volume; ``before`` is told what is replaced.
 
-    A former result of the same structure is replaced and keeps the name and colour that the user may have given it;
-    what was drawn is never touched. ``save_state`` is called before the node changes: the segment editor's
-    ``SaveStateForUndo``. Raises :class:`GridError` if the node belongs to another volume, and :class:`InputError` if it
-    holds surfaces alone.
+    A former result of the same structure is replaced and keeps the name and colour that the user may have given it; one
+    that was taught is replaced by one that was taught alone. What was drawn is never touched. ``save_state`` is called
+    before the node changes: the segment editor's ``SaveStateForUndo``. Raises :class:`GridError` if the node belongs to
+    another volume, and :class:`InputError` if it holds surfaces alone.
     """
     import slicer
 
@@ -154,8 +158,9 @@ def show(
         images = [prepare(one, node, volume_node) for one in results]
     former = {}
     for segment_id in segmentation.GetSegmentIDs():
-        structure = tag(segmentation.GetSegment(segment_id), RESULT_TAG)
-        if structure:
+        segment = segmentation.GetSegment(segment_id)
+        structure = tag(segment, RESULT_TAG)
+        if structure and is_taught(segment) == taught:
             former[structure] = segment_id
     if save_state is not None:
         save_state()
@@ -180,13 +185,15 @@ def show(
             else:
                 segment = slicer.vtkSegment()
                 _describe(segment, one.structure)
-                segment.SetName(f"{name}{suffix}")
+                segment.SetName(f"{name}{TAUGHT}" if taught else name)
                 segment.SetTag(RESULT_TAG, name)
+                if taught:
+                    segment.SetTag(TAUGHT_TAG, "1")
                 segment.AddRepresentation(LABELMAP, image)
                 segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
                 segmentation.AddSegment(segment, segment_id)
             if before is not None:
-                before.keep(segment_id, image, replaced, value, status)
+                before.keep(segment_id, image, one, replaced, value, status)
             ids.append(segment_id)
         if in_3d:
             segmentation.CreateRepresentation(SURFACE)  # of those that lack it
@@ -233,8 +240,16 @@ def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = 
     return out
 
 
-def painted(node: Any, segment_id: str, volume_node: Any, axis: int) -> list[int]:
-    """The slices along ``axis`` in which a segment has a voxel: quick, for it looks at the segment's own box alone.
+def is_taught(segment: Any) -> bool:
+    """Whether a result was taught in this volume; older scenes say it in the name alone."""
+    return bool(tag(segment, TAUGHT_TAG)) or str(segment.GetName()).endswith(TAUGHT)
+
+
+def painted(
+    node: Any, segment_id: str, volume_node: Any, axis: int, without: Iterable[tuple[int, int]] = ()
+) -> list[int]:
+    """The slices along ``axis`` in which a segment has a voxel outside of the slices ``without`` (axis, index): quick,
+    for it looks at the segment's own box alone.
 
     Raises as :func:`segment_mask`.
     """
@@ -243,6 +258,9 @@ def painted(node: Any, segment_id: str, volume_node: Any, axis: int) -> list[int
         segment_mask(node, segment_id, volume_node)  # says why
         return []
     array, low = found
+    for along, index in without:
+        if 0 <= index - low[along] < array.shape[along]:
+            array[(slice(None),) * along + (index - low[along],)] = False
     there = array.any(axis=tuple(other for other in range(3) if other != axis))
     return [int(index) + low[axis] for index in np.flatnonzero(there)]
 

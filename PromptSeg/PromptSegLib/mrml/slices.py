@@ -65,12 +65,46 @@ def mark(node: Any, segment_id: str, volume_node: Any, axis: int, index: int, st
 
 
 def statuses_of(node: Any, segment_id: str, volume_node: Any, axis: int) -> list[SliceStatus]:
-    """The status of every slice along ``axis``; one that is painted on and not marked is a draft."""
-    marks = marks_of(node, segment_id, volume_node).of(axis)
-    there = set(painted(node, segment_id, volume_node, axis))
+    """The status of every slice along ``axis``; one that is painted on and not marked is a draft, unless all that is
+    painted there was drawn in marked slices along another axis."""
+    marks = marks_of(node, segment_id, volume_node)
+    own, there = marks.of(axis), set(painted(node, segment_id, volume_node, axis))
+    new = _unmarked(node, segment_id, volume_node, axis, marks)
     count = grid_of(volume_node).shape[axis]
-    unmarked = (SliceStatus.DRAFT if index in there else SliceStatus.UNTOUCHED for index in range(count))
-    return [marks.get(index, status) for index, status in enumerate(unmarked)]
+    found = [own.get(index, SliceStatus.DRAFT if index in new else SliceStatus.UNTOUCHED) for index in range(count)]
+    return [
+        SliceStatus.UNTOUCHED if status is SliceStatus.DRAFT and index not in there else status
+        for index, status in enumerate(found)
+    ]
+
+
+def keep_drafts(node: Any, segment_id: str, volume_node: Any, axis: int) -> None:
+    """Mark as drafts along ``axis`` what is painted and marked nowhere: before another axis is looked at, across whose
+    slices it lies. Changes nothing where there is nothing to mark."""
+    marks = marks_of(node, segment_id, volume_node)
+    new = _unmarked(node, segment_id, volume_node, axis, marks)
+    if new:
+        for index in new:
+            marks = marks.with_status(axis, index, SliceStatus.DRAFT)
+        set_marks(node, segment_id, marks)
+
+
+def drawn_along(node: Any, segment_id: str, volume_node: Any, axis: int) -> int:
+    """The axis whose slice was drawn in, of what is painted and marked nowhere: ``axis``, unless it is one slice along
+    another and several along this."""
+    marks = marks_of(node, segment_id, volume_node)
+    if len(_unmarked(node, segment_id, volume_node, axis, marks)) > 1:
+        for other in range(3):
+            if other != axis and len(_unmarked(node, segment_id, volume_node, other, marks)) == 1:
+                return other
+    return axis
+
+
+def _unmarked(node: Any, segment_id: str, volume_node: Any, axis: int, marks: SliceMarks) -> list[int]:
+    """The slices along ``axis`` that have no mark, and paint that is in no marked slice along another axis."""
+    other = [(along, index) for along, index in marks.statuses if along != axis]
+    own = marks.of(axis)
+    return [index for index in painted(node, segment_id, volume_node, axis, other) if index not in own]
 
 
 def annotations_of(
@@ -83,19 +117,26 @@ def annotations_of(
     """
     grid = grid_of(volume_node)
     mask = np.moveaxis(segment_mask(node, segment_id, volume_node), axis, 0)
-    strokes = np.zeros_like(mask)
+    strokes = None
     if background_id:
         strokes = np.moveaxis(segment_mask(node, background_id, volume_node), axis, 0) & ~mask
-    marks = marks_of(node, segment_id, volume_node).of(axis)
+    marks = marks_of(node, segment_id, volume_node)
+    own, new = marks.of(axis), set(_unmarked(node, segment_id, volume_node, axis, marks))
+    if strokes is not None:
+        new |= {int(index) for index in np.flatnonzero(strokes.any(axis=(1, 2)))}
     slices = {}
-    for index, (plane, stroke) in enumerate(zip(mask, strokes, strict=True)):
-        painted = bool(plane.any() or stroke.any())
-        status = marks.get(index, SliceStatus.DRAFT if painted else SliceStatus.UNTOUCHED)
-        if status is SliceStatus.UNTOUCHED:
-            continue
+    for index in sorted({*own, *new}):
+        plane = mask[index]
+        status = own.get(index, SliceStatus.DRAFT)
+        if status is SliceStatus.DRAFT and not plane.any() and (strokes is None or not strokes[index].any()):
+            continue  # it was erased since
         _check(status, index, plane)
-        outside = np.where(stroke, 0, IGNORE) if status is SliceStatus.DRAFT else 0
-        slices[index] = Slice(status, np.where(plane, 1, outside).astype(np.uint8))
+        outside = IGNORE if status is SliceStatus.DRAFT else 0
+        values = np.full(plane.shape, outside, np.uint8)
+        if strokes is not None:
+            values[strokes[index]] = 0
+        values[plane] = 1
+        slices[index] = Slice(status, values)
     return SliceAnnotations(axis, grid, slices)
 
 

@@ -86,6 +86,17 @@ def forget(volume: Any, segmentation: Any, segment_id: str) -> None:
         node.GetScene().RemoveNode(node)
 
 
+def segments_of(volume: Any) -> list[tuple[Any, str]]:
+    """(segmentation, segment id) of the rounds that a scene keeps of a volume."""
+    found = []
+    for node in _all(volume.GetScene()):
+        its, segmentation = _of(node)
+        segment_id = node.GetAttribute(SEGMENT)
+        if its is volume and segmentation is not None and segment_id:
+            found.append((segmentation, str(segment_id)))
+    return found
+
+
 def _sound(values: Mapping[str, Any]) -> bool:
     """Whether the keys are those that :func:`keep` writes: a scene may come from anybody."""
     known = {f.name for f in fields(Outcome)} | _OWN.keys()

@@ -75,6 +75,8 @@ class Outcome:
     estimate: Estimate | None = None
     suggestions: tuple[Suggestion, ...] = ()
     review: Mapping[str, Any] | None = None
+    axis: int = 0
+    """The array axis whose slices were drawn: slices and suggestions count along it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; numbers that JSON does not have are null."""
@@ -127,6 +129,12 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError(value)
     return value
+
+
+def _axis(value: Any) -> int:
+    if _whole(value) > 2:
+        raise ValueError(value)
+    return int(value)
 
 
 def _flag(value: Any) -> bool:
@@ -203,5 +211,6 @@ _FIELDS: dict[str, Read] = {
     "estimate": _optional(_estimate),
     "suggestions": _several(_suggestion),
     "review": _optional(_review),
+    "axis": _axis,
 }
 """How each field of :class:`Outcome` is read and checked."""

@@ -159,17 +159,18 @@ def test_rounds_are_of_the_segment_at_hand(panel, drawn, pump) -> None:
     mine = teach.segment_id
     teach.teach.click()
     pump(lambda: not teach.running.running)
-    first = teach.rounds.last
+    first = teach.rounds.last(0)
     assert first is not None
     teach.name.setText("another")
     teach.begin.click()
     assert teach.segment_id != mine
-    assert teach.rounds.last is None  # or it would start from another structure's prompt
+    assert teach.rounds.last(0) is None  # or it would start from another structure's prompt
     assert teach.teach.text == "Teach"
     assert not teach.rounds.accept.visible
     teach.editor.editor._select(mine)
     teach.refresh()
-    assert teach.rounds.last is first
+    assert teach.rounds.last(0) is first
+    assert teach.rounds.last(2) is None
     assert teach.teach.text == "Teach again"
 
 
@@ -213,3 +214,30 @@ def test_what_is_typed_and_not_entered_is_forgotten_with_another_segment(panel, 
     teach.name.setText("something")
     teach.editor.editor._select(mine)
     assert teach.name.text == "my liver"
+
+
+def test_stars_marks_and_drafts_belong_to_the_view_that_was_drawn_in(panel, drawn, pump, paint) -> None:
+    from PromptSegLib.tune.annotations import SliceStatus
+
+    teach = panel.teach
+    paint(5, 7, 9)
+    teach.refresh()
+    for index in (5, 7):
+        teach._go(index)
+        teach.mark_complete()
+    teach.teach.click()
+    pump(lambda: not teach.running.running)
+    stars = list(teach.strip._suggested)
+    assert stars
+    assert teach.next.enabled
+    teach.view.setCurrentIndex(2)  # sagittal
+    teach.refresh()
+    assert teach.axis == 2
+    assert set(teach._statuses) == {SliceStatus.UNTOUCHED}  # not a draft in each slice that an outline crosses
+    assert teach.strip._suggested == []
+    assert not teach.next.enabled
+    assert teach.rounds.last(teach.axis) is None  # teaching there begins anew
+    teach.view.setCurrentIndex(0)
+    teach.refresh()
+    assert list(teach.strip._suggested) == stars
+    assert [teach._statuses[n].value for n in (5, 7, 9)] == ["complete", "complete", "draft"]

@@ -112,6 +112,8 @@ def test_a_scene_may_say_what_it_wants(came_back, make_desk) -> None:
         change(text, left_out=[{"index": 5}]),
         change(text, estimate={"dice": 1}),
         change(text, suggestions="none"),
+        change(text, estimate={"dice": float("nan"), "low": 0.1, "high": 1.0}),
+        change(text, axis=3),
         change(text, more=1),
         change(text, round="1"),
         change(text, round=True),
@@ -132,5 +134,7 @@ def test_a_scene_may_say_what_it_wants(came_back, make_desk) -> None:
     for one in forged:
         node.SetText(one)
         assert make_desk().logic.rounds_of(volume, segmentation, segment_id) == [], one[:80]
-    node.SetText(change(text, estimate=None))
+    before = json.loads(text)
+    assert before.pop("axis") == 0
+    node.SetText(json.dumps({**before, "estimate": None}))  # as scenes were before rounds had an axis
     assert len(desk.logic.rounds_of(volume, segmentation, segment_id)) == 1

@@ -133,3 +133,49 @@ def test_a_library_that_cannot_be_written_is_told(desk, ct, taught, tmp_path) ->
     (tmp_path / "library").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="cannot be made"):
         desk.logic.library.check_writable()
+
+
+def test_what_was_taught_here_stays_when_its_structure_is_segmented(desk, ct, taught, scene, phantom, kit) -> None:
+    node, segment_id = taught
+    drawn = nodes.segment_mask(node, segment_id, ct)
+    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=2).wait(120)
+    text = desk.logic.accept(result)
+    mine = nodes.segment_mask(node, result.result_segment_id, ct)
+    again = desk.logic.segment(ct, [text], node).wait(60)
+    assert again.segment_ids == (result.result_segment_id,)
+    assert again.taught == ("my liver",)
+    assert list(by_name(node)) == ["my liver", "my liver, taught"]
+    assert np.array_equal(nodes.segment_mask(node, result.result_segment_id, ct), mine)
+    assert np.array_equal(nodes.segment_mask(node, segment_id, ct), drawn)
+    elsewhere = desk.logic.segment(ct, ["my liver"]).wait(60)  # into a new segmentation
+    assert np.array_equal(nodes.segment_mask(elsewhere.node, elsewhere.segment_ids[0], ct), mine)
+    other = desk.add_ct(scene, kit.make_phantom(6, (12, 32, 32)).volume)
+    assert desk.logic.segment(other, [text]).wait(60).taught == ()  # another patient: what the network finds
+
+
+def test_a_structure_that_was_taught_keeps_its_result_beside_a_shipped_one(desk, ct, taught, engine_files) -> None:
+    node, segment_id = taught
+    result = desk.logic.teach(ct, node, segment_id, "liver", steps=2).wait(120)
+    mine = nodes.segment_mask(node, result.result_segment_id, ct)
+    found = desk.logic.segment(ct, [f"{engine_files[1]}:liver"], node).wait(60)
+    assert found.taught == ()
+    assert found.segment_ids != (result.result_segment_id,)
+    assert list(by_name(node)) == ["my liver", "liver, taught", "liver"]
+    assert np.array_equal(nodes.segment_mask(node, result.result_segment_id, ct), mine)
+
+
+def test_a_round_belongs_to_an_axis(desk, ct, phantom) -> None:
+    node = nodes.new_segmentation(ct)
+    mask = phantom.labels == 1
+    there = [int(n) for n in np.flatnonzero(mask.any(axis=(0, 1)))]
+    only = np.zeros_like(mask)
+    chosen = there[len(there) // 3], there[2 * len(there) // 3]
+    only[:, :, list(chosen)] = mask[:, :, list(chosen)]
+    segment_id = desk.draw(node, only, phantom.volume, "my liver", range(len(only)))
+    for index in chosen:
+        slices.mark(node, segment_id, ct, 2, index, SliceStatus.COMPLETE)
+    result = desk.logic.teach(ct, node, segment_id, "my liver", axis=2, steps=1).wait(120)
+    assert result.axis == 2
+    assert set(slices.statuses_of(node, segment_id, ct, 0)) == {SliceStatus.UNTOUCHED}
+    with pytest.raises(AnnotationError, match="No slice shows the structure yet"):
+        desk.logic.teach(ct, node, segment_id, "my liver", axis=0, steps=1).wait(120)

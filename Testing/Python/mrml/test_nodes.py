@@ -342,3 +342,47 @@ def test_slicers_own_export_agrees(slicer, scene, add_volume, make_grid, blob, d
     assert slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(node, ids, out, volume_node)
     assert np.array_equal(array_of(out.GetImageData()) > 0, blob)
     assert grid_of(out).matches(make_grid(direction))
+
+
+def test_undo_of_a_result_does_not_mind_what_is_drawn_beside_it(slicer, add_volume, make_grid, blob) -> None:
+    """Slicer puts segments that do not overlap into one label map, which changes when any of them is edited."""
+    from PromptSegLib.mrml.before import Before
+    from PromptSegLib.mrml.images import oriented_image
+
+    volume_node = add_volume()
+    node = new_segmentation(volume_node)
+    contents, logic = node.GetSegmentation(), slicer.vtkSlicerSegmentationsModuleLogic
+    contents.AddEmptySegment("mine", "mine")
+    aside = np.roll(blob, 3, axis=2) & ~blob
+
+    def draw(mask, segment_id="mine") -> None:
+        stroke = oriented_image(mask, (0, 0, 0), make_grid().ijk_to_ras)
+        assert logic.SetBinaryLabelmapToSegment(stroke, node, segment_id, logic.MODE_REPLACE)
+
+    before = Before(node, made=False)
+    liver, spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
+    draw(aside)
+    contents.CollapseBinaryLabelmaps(False)
+    draw(aside & (np.arange(8) > 4))
+    assert before.bring_back() == []
+    assert names(node) == ["mine"]
+    assert np.array_equal(segment_mask(node, "mine", volume_node), aside & (np.arange(8) > 4))
+    before = Before(node, made=False)
+    liver, _spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
+    half = blob & (np.arange(6)[:, None, None] < 3)
+    draw(half, liver)
+    assert before.bring_back() == ["liver"]  # it was corrected: it stays
+    assert names(node) == ["mine", "liver"]
+    assert np.array_equal(segment_mask(node, liver, volume_node), half)
+
+
+def test_a_taught_result_is_replaced_by_a_taught_one_alone(add_volume, blob) -> None:
+    volume_node = add_volume()
+    node = new_segmentation(volume_node)
+    (first,) = show([found(blob)], node, volume_node, taught=True)
+    (second,) = show([found(np.roll(blob, 1, axis=0))], node, volume_node)
+    assert first != second
+    assert names(node) == ["liver, taught", "liver"]
+    assert np.array_equal(segment_mask(node, first, volume_node), blob)
+    assert show([found(blob & False)], node, volume_node, taught=True) == [first]
+    assert not segment_mask(node, first, volume_node).any()

@@ -11,7 +11,16 @@ import pytest
 from PromptSegLib.errors import AnnotationError, GridError
 from PromptSegLib.mrml.marks import SliceMarks
 from PromptSegLib.mrml.nodes import new_segmentation, segment_mask, tag
-from PromptSegLib.mrml.slices import TAG, annotations_of, mark, marks_of, set_marks, statuses_of
+from PromptSegLib.mrml.slices import (
+    TAG,
+    annotations_of,
+    drawn_along,
+    keep_drafts,
+    mark,
+    marks_of,
+    set_marks,
+    statuses_of,
+)
 from PromptSegLib.tune.annotations import IGNORE, SliceStatus
 from PromptSegLib.volumes.volume import Grid
 
@@ -222,3 +231,58 @@ def test_what_was_drawn_in_slicer_can_be_taught(drawn) -> None:
     native = annotations.native_slices(0)
     assert {k: set(np.unique(native[k])) for k in (1, 3)} == {1: {0, 1}, 3: {0, 1}}
     assert all(a < b for a, b in itertools.pairwise(annotations.used()))
+
+
+@pytest.fixture
+def sagittal(add_volume, make_grid, draw, blob):
+    """``blob`` drawn in two slices along axis 2 and in no other."""
+    volume_node = add_volume()
+    node = new_segmentation(volume_node)
+    there = [int(n) for n in np.flatnonzero(blob.any(axis=(0, 1)))][:2]
+    only = np.zeros_like(blob)
+    only[:, :, there] = blob[:, :, there]
+    return node, draw(node, only, make_grid()), volume_node, there
+
+
+def test_what_is_marked_along_one_axis_is_no_draft_along_another(sagittal) -> None:
+    *where, there = sagittal
+    for index in there:
+        mark(*where, 2, index, COMPLETE)
+    assert [n for n, one in enumerate(statuses_of(*where, 2)) if one is COMPLETE] == there
+    for axis in (0, 1):
+        assert set(statuses_of(*where, axis)) == {UNTOUCHED}
+        assert annotations_of(*where, axis).slices == {}
+
+
+def test_drafts_stay_with_the_axis_that_they_were_drawn_along(sagittal, draw, make_grid, blob) -> None:
+    *where, there = sagittal
+    assert set(statuses_of(*where, 0)) == {DRAFT, UNTOUCHED}  # nothing says yet along which axis
+    keep_drafts(*where, 2)
+    assert [n for n, one in enumerate(statuses_of(*where, 2)) if one is DRAFT] == there
+    assert set(statuses_of(*where, 0)) == {UNTOUCHED}
+    keep_drafts(*where, 0)
+    assert marks_of(*where).of(0) == {}
+    mark(*where, 2, there[0], UNTOUCHED)
+    assert statuses_of(*where, 2)[there[0]] is DRAFT  # it is painted on
+    node, segment_id, _volume = where
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    keep_drafts(*where, 2)
+    other = draw(node, blob & False, make_grid(), "empty")  # all erased
+    segment.RemoveRepresentation("Binary labelmap")
+    empty = node.GetSegmentation().GetSegment(other).GetRepresentation("Binary labelmap")
+    segment.AddRepresentation("Binary labelmap", empty)
+    assert set(statuses_of(*where, 2)) == {UNTOUCHED}
+    assert annotations_of(*where, 2).slices == {}
+
+
+def test_one_slice_drawn_in_another_view_is_a_draft_of_that_view(add_volume, make_grid, draw, blob) -> None:
+    volume_node = add_volume()
+    node = new_segmentation(volume_node)
+    index = int(np.flatnonzero(blob.any(axis=(0, 1)))[0])
+    only = np.zeros_like(blob)
+    only[:, :, index] = True
+    where = node, draw(node, only, make_grid()), volume_node
+    assert drawn_along(*where, 0) == 2
+    assert drawn_along(*where, 2) == 2
+    keep_drafts(*where, 2)
+    assert drawn_along(*where, 0) == 0

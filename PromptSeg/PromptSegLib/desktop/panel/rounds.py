@@ -38,11 +38,10 @@ class Rounds:
         layout.addWidget(self._buttons)
         self.refresh(False)
 
-    @property
-    def last(self) -> TeachResult | None:
-        """The round to go on from: the last one, if it is of the segment at hand."""
+    def last(self, axis: int) -> TeachResult | None:
+        """The round to go on from: the last one, if it is of the segment at hand, and of slices along this axis."""
         known = self._logic.rounds
-        return known[-1] if known and self.result is known[-1] else None
+        return known[-1] if known and self.result is known[-1] and known[-1].axis == axis else None
 
     def begin(self, known: Sequence[TeachResult] = ()) -> None:
         """Another structure, with the rounds that are known of it."""
@@ -54,9 +53,9 @@ class Rounds:
         self.result = result
         self.refresh(False)
 
-    def suggestions(self) -> list[dict[str, Any]]:
-        """What the round suggests to draw next."""
-        return [dict(one) for one in self.result.suggestions] if self.result is not None else []
+    def suggestions(self, axis: int) -> list[dict[str, Any]]:
+        """What the round suggests to draw next, of the slices along an axis."""
+        return [dict(one) for one in self.result.suggestions] if self.result and self.result.axis == axis else []
 
     def refresh(self, busy: bool) -> None:
         """Show what there is."""
@@ -85,6 +84,6 @@ class Rounds:
         except PromptSegError as problem:
             self._message.warn(problem)
             return
-        said = _("{name} is kept in My structures: it is ticked in Segment now, for this and other patients.")
+        said = _("{name} is kept in My structures, and ticked in Segment. In this CT it stays as it was taught.")
         self._message.tell(" ".join((said.format(name=kept.structure.name), *texts.elsewhere(kept.card))))
         self._on_kept(text)

@@ -128,6 +128,8 @@ class SegmentTab:
         text = texts.segmented(len(result.segment_ids), result.seconds)
         if empty:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
+        if result.taught:
+            text += " " + _("As taught in this CT: {names}.").format(names=", ".join(result.taught))
         if self._every:
             self.message.tell(text)
         else:
@@ -137,11 +139,14 @@ class SegmentTab:
 
     def _undo(self) -> None:
         try:
-            self._logic.undo_segmenting()
+            edited = self._logic.undo_segmenting()
         except PromptSegError as problem:
             self.message.warn(problem)
             return
-        self.message.tell(_("Taken back: the segmentation is as it was before."))
+        text = _("Taken back: the segmentation is as it was before.")
+        if edited:
+            text = _("Taken back, but for what you changed since: {names}.").format(names=", ".join(edited))
+        self.message.tell(text)
         self._on_undone()
         self.refresh()
 

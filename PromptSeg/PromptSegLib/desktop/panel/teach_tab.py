@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,7 @@ class TeachTab:
         self._statuses: list[SliceStatus] = []
         self._drawn_at_round: list[SliceStatus] = []
         self._drawn_now: list[SliceStatus] = []
+        self._axis_at_round = 0
         self._shown = False
         self.watch = ViewWatch(self._moved)
         self.message = Message()
@@ -184,22 +186,32 @@ class TeachTab:
         if not identity or volume is None:
             return
         try:
+            self._drawn_elsewhere(node, identity, volume)
             self._statuses = slices.statuses_of(node, identity, volume, self.axis)
         except PromptSegError as problem:
             self._statuses = []
             self.message.warn(problem)
         changed: list[int] = []
-        if self._drawn_at_round and len(self._drawn_at_round) == len(self._statuses):
+        same = self._axis_at_round == self.axis and len(self._drawn_at_round) == len(self._statuses)
+        if self._drawn_at_round and same:
             changed = [
                 n for n, (a, b) in enumerate(zip(self._statuses, self._drawn_at_round, strict=True)) if a is not b
             ]
         self.strip.show_statuses(self._statuses, changed)
+        self.strip.show_suggested([int(one["index"]) for one in self.rounds.suggestions(self.axis)])
         text = _(
             "{complete} complete, {draft} draft, {absent} absent of {all} slices. Three to five complete are usual."
         )
         number = {one.value: self._statuses.count(one) for one in SliceStatus}
         self.counts.setText(text.format(all=len(self._statuses), **number))
         self._buttons()
+
+    def _drawn_elsewhere(self, node: Any, identity: str, volume: Any) -> None:
+        """What was drawn in another view is a draft of that view's slice, and not one of each slice that it crosses."""
+        along = slices.drawn_along(node, identity, volume, self.axis)
+        if along != self.axis:
+            slices.keep_drafts(node, identity, volume, along)
+            self.message.tell(_("You drew in another view: choose that view above to mark its slice."))
 
     def _buttons(self) -> None:
         busy = self.running.running
@@ -215,7 +227,7 @@ class TeachTab:
         self.rounds.refresh(busy)
 
     def _suggestions(self) -> list[dict[str, Any]]:
-        return [one for one in self.rounds.suggestions() if one["index"] < len(self._statuses)
+        return [one for one in self.rounds.suggestions(self.axis) if one["index"] < len(self._statuses)
                 and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
 
     def _changed(self, running: bool) -> None:
@@ -271,7 +283,6 @@ class TeachTab:
         if self.rounds.result is not (known[-1] if known else None):
             self.rounds.begin(known)
             self._drawn_at_round = []
-            self.strip.show_suggested([int(one["index"]) for one in self.rounds.suggestions()])
             self.curve.setVisible(False)
 
     def _edit(self) -> None:
@@ -327,7 +338,11 @@ class TeachTab:
         self.watch.go_to(self.axis, index)
 
     def _moved(self, axis: int, index: int) -> None:
-        if axis >= 0 and axis != self._state.number("Axis"):
+        former = self._state.number("Axis")
+        if axis >= 0 and axis != former:
+            if self._shown and self.segment_id:
+                with contextlib.suppress(PromptSegError):  # the strip says what is wrong
+                    slices.keep_drafts(self._volumes.segmentation, self.segment_id, self._volumes.volume, former)
             self._state.set_text("Axis", str(axis))
             self._later.start()
         self.strip.show_current(index)
@@ -355,7 +370,7 @@ class TeachTab:
         elif self._ready():
             self.curve.clear()
             self.curve.setVisible(True)
-            self._start(self._logic.teach, self._taught, {"start_from": self.rounds.last})
+            self._start(self._logic.teach, self._taught, {"start_from": self.rounds.last(self.axis)})
 
     def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
         volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id
@@ -373,10 +388,9 @@ class TeachTab:
             self.curve.add(report.metrics)
 
     def _taught(self, result: TeachResult) -> None:
-        self._drawn_at_round = self._drawn_now
+        self._drawn_at_round, self._axis_at_round = self._drawn_now, result.axis
         self.curve.end()
         self.rounds.add(result)
-        self.strip.show_suggested([int(one["index"]) for one in result.suggestions])
         text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
         if result.stopped:
             text = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
