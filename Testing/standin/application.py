@@ -106,6 +106,14 @@ class LayoutManager:
     def setLayout(self, number: int) -> None:
         self._layout = number
 
+    @property
+    def threeDViewCount(self) -> int:
+        return 1
+
+    def threeDWidget(self, index: int) -> Any:
+        view = types.SimpleNamespace(resetFocalPoint=lambda: setattr(self, "_centred", True))
+        return types.SimpleNamespace(threeDView=lambda: view)
+
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._views)
 

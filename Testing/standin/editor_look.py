@@ -22,8 +22,10 @@ class Look:
         self._row = QtWidgets.QWidget()
         row = QtWidgets.QHBoxLayout(self._row)
         row.setContentsMargins(0, 0, 0, 0)
-        for name, text in (("AddSegmentButton", "Add"), ("RemoveSegmentButton", "Remove"), ("Show3DButton", "Show 3D")):
+        self._show_3d = _named(QtWidgets.QPushButton("Show 3D"), "Show3DButton")
+        for name, text in (("AddSegmentButton", "Add"), ("RemoveSegmentButton", "Remove")):
             row.addWidget(_named(QtWidgets.QPushButton(text), name))
+        row.addWidget(self._show_3d)
         grid.addWidget(self._row)
         below = QtWidgets.QHBoxLayout()
         grid.addLayout(below)
@@ -35,12 +37,12 @@ class Look:
         self._grid = QtWidgets.QGridLayout(self._effects)
         self._grid.setSpacing(4)
         left.addWidget(self._effects)
-        undo = _named(QtWidgets.QFrame(), "UndoRedoGroupBox")
-        undo.setFrameShape(QtWidgets.QFrame.StyledPanel)
-        pair = QtWidgets.QHBoxLayout(undo)
+        self._undo = _named(QtWidgets.QFrame(), "UndoRedoGroupBox")
+        self._undo.setFrameShape(QtWidgets.QFrame.StyledPanel)
+        pair = QtWidgets.QHBoxLayout(self._undo)
         for mark in ("\u21b6", "\u21b7"):
             pair.addWidget(_square(mark))
-        left.addWidget(undo)
+        left.addWidget(self._undo)
         left.addStretch(1)
         form = _named(QtWidgets.QWidget(), "Form")
         inner = QtWidgets.QVBoxLayout(form)
@@ -84,6 +86,7 @@ class Look:
         self._options.setTitle(effect)
         self._masking.setVisible(bool(effect) and editor._maskingSectionVisible)
         self._row.setVisible(getattr(editor, "_addRemoveSegmentButtonsVisible", None) is not False)
+        self._show_3d.setVisible(getattr(editor, "_show3DButtonVisible", None) is not False)
         shown = editor._shown if editor._shown is not None and editor._shown.GetScene() is not None else None
         contents = shown.GetSegmentation() if shown is not None else None
         ids = list(contents.GetSegmentIDs()) if contents is not None else []

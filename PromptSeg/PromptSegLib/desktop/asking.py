@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, PromptSegError
 from ..mrml import nodes, overlay
 from ..mrml.before import Before
 from ..worker.payload import Found, get_mask, put_volume_in_steps
@@ -89,7 +90,8 @@ class Asking:
         taught: bool = False,
         before: Before | None = None,
     ) -> Generator[None, None, tuple[list[Found], list[str]]]:
-        """Read the worker's masks one by one, then change the node once."""
+        """Read the worker's masks one by one, then show them one by one, for Slicer draws each of them at once; if that
+        is stopped, or fails, none is shown. There is one state for undo."""
         if not node.GetSegmentation().GetNumberOfSegments():
             nodes.attach(node, volume)
         found, images = [], []
@@ -99,7 +101,22 @@ class Asking:
             images.append(nodes.prepare(found[-1], node, volume))
             yield
         self._check_there(volume, node)
-        return found, nodes.show(found, node, volume, save_state, images=images, taught=taught, before=before)
+        nodes.check_belongs(node, volume)
+        if save_state is not None:
+            save_state()
+            yield
+        before, ids, whole = before or Before(node, made=False), [], False
+        try:
+            for result, image in zip(found, images, strict=True):
+                self._check_there(volume, node)
+                ids += nodes.show([result], node, volume, images=[image], taught=taught, before=before)
+                yield
+            whole = True
+        finally:
+            if not whole and node.GetScene() is not None:
+                with contextlib.suppress(PromptSegError):
+                    before.bring_back()
+        return found, ids
 
     def _keep_doubt(self, masks: Sequence[Mapping[str, Any]], volume: Any) -> Work:
         """Keep the maps of how unsure the result is, cut to their boxes, until the next result."""

@@ -36,6 +36,11 @@ class Core:
         end_all()
 
 
+def choose_library_folder(folder: str) -> None:
+    """Keep the user's own structures in another folder from now on."""
+    qt.QSettings().setValue(FOLDER_KEY, folder)
+
+
 def library_folder() -> Path:
     """Where the user's own structures are kept: beside Slicer's settings unless another folder was chosen."""
     chosen = qt.QSettings().value(FOLDER_KEY)

@@ -106,7 +106,13 @@ class Job:
                 on_event(event)
 
         self._now = self._service.request(
-            do, fields, identity=identity, on_event=hear, on_done=then, on_error=self.fail, on_stopped=self.stop
+            do,
+            fields,
+            identity=identity,
+            on_event=hear,
+            on_done=then,
+            on_error=self.fail,
+            on_stopped=self.stop,
         )
 
     def go_on(self, other: Job) -> None:

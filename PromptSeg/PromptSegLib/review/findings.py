@@ -17,6 +17,9 @@ from .metrics import ScoreRow, dice_per_slice, score
 _JUMP = 0.5
 """A slice of which so much is not what its neighbours are is odd."""
 
+_LEAST_CHANGE, _LEAST_DOUBT = 0.005, 0.05
+"""What would be told as "0%" or "0.0 cm²" deserves no look."""
+
 
 @dataclass(frozen=True)
 class SliceFinding:
@@ -145,7 +148,7 @@ def _worst(
     else:
         badness = jumps.copy() if doubt is None else doubt.copy()
     badness[list(drawn)] = -1
-    least = 0.0 if per_slice is not None else 1e-6
+    least = 0.0 if per_slice is not None else _LEAST_CHANGE if doubt is None else _LEAST_DOUBT
     order = [int(k) for k in np.argsort(-badness, kind="stable")[:most] if badness[k] > least]
     out = []
     for k in order:

@@ -185,7 +185,7 @@ class Steps:
         last: tuple[Callable[..., None], tuple[Any, ...]]
         try:
             next(self._work)
-            while clock() < until:
+            while clock() < until and not self._stop:
                 next(self._work)
             return
         except StopIteration as end:

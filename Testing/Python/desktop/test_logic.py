@@ -198,3 +198,71 @@ def test_the_self_check_says_what_computes(desk) -> None:
     assert info["backbone"]["name"] == "tiny"
     assert info["device"] == "cpu"
     assert desk.logic.device == info["computer"]
+
+
+def test_an_end_that_goes_wrong_is_told_all_the_same(desk) -> None:
+    from PromptSegLib.desktop.job import Job
+
+    done: list = []
+    job = Job("segment", desk.service, on_done=done.append)
+    job.finally_do(lambda: 1 / 0)
+    job.finally_do(lambda: done.append("tidied"))
+    job.finish("result")
+    assert done == ["tidied", "result"]
+    assert not job.running
+
+
+def test_an_answer_that_cannot_be_used_ends_its_job_alone(desk, ct, engine_files, monkeypatch) -> None:
+    """As where the folder of arrays is gone: the job says so, and the next one works."""
+    said: list = []
+    monkeypatch.setattr(desk.logic, "_note_device", lambda event: 1 / 0)
+    job = desk.logic.segment(ct, [str(engine_files[1])], on_error=said.append)
+    with pytest.raises(PromptSegError, match="PromptSeg made a mistake"):
+        job.wait(60)
+    assert len(said) == 1
+    monkeypatch.undo()
+    assert len(desk.logic.segment(ct, [str(engine_files[1])]).wait(60).segment_ids) == 2
+
+
+def test_results_are_shown_one_by_one_and_all_or_none(desk, ct, engine_files, monkeypatch) -> None:
+    """Slicer draws what is shown at once: many structures in one go would make the window wait."""
+    shown: list[int] = []
+    show = nodes.show
+
+    def one_by_one(results, *arguments, **more):
+        shown.append(len(results))
+        return show(results, *arguments, **more)
+
+    monkeypatch.setattr(nodes, "show", one_by_one)
+    node = nodes.new_segmentation(ct)
+    saved: list[int] = []
+    desk.logic.save_state = lambda: saved.append(node.GetSegmentation().GetNumberOfSegments())
+    assert names(desk.logic.segment(ct, [str(engine_files[1])], node).wait(60).node) == ["liver", "spleen"]
+    assert shown == [1, 1]
+    assert saved == [0]
+    desk.logic.undo_segmenting()
+    job = None
+
+    def stop_at_the_second(results, *arguments, **more):
+        if names(node):
+            job.cancel()
+        return show(results, *arguments, **more)
+
+    monkeypatch.setattr(nodes, "show", stop_at_the_second)
+    job = desk.logic.segment(ct, [str(engine_files[1])], node)
+    with pytest.raises(Stopped):
+        job.wait(60)
+    assert names(node) == []
+
+
+def test_a_segmentation_that_goes_between_results_is_one_message(desk, ct, scene, engine_files, monkeypatch) -> None:
+    node, show = nodes.new_segmentation(ct), nodes.show
+
+    def removed(*arguments, **more):
+        ids = show(*arguments, **more)
+        scene.RemoveNode(node)
+        return ids
+
+    monkeypatch.setattr(nodes, "show", removed)
+    with pytest.raises(InputError, match="removed meanwhile"):
+        desk.logic.segment(ct, [str(engine_files[1])], node).wait(60)

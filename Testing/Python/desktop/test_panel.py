@@ -180,7 +180,7 @@ def test_states_can_be_told_apart_where_slices_are_narrow(drawing) -> None:
         drawing.strip.show_current(-1)
         image = drawing.strip.grab().toImage()
         # Lightness alone, in the row of cells.
-        pictures[status] = [image.pixelColor(x, y).lightness() for x in range(187, 194) for y in range(14, 32)]
+        pictures[status] = [image.pixelColor(x, y).lightness() for x in range(187, 194) for y in range(14, 30)]
     assert len({tuple(one) for one in pictures.values()}) == 4
     shares = {status: np.mean(np.array(one) < 200) for status, one in pictures.items()}
     assert shares[SliceStatus.COMPLETE] > 0.8
@@ -198,6 +198,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     pump(lambda: not drawing.running.running)
     assert "at least three slices" in drawing.rounds.quality.text
     assert drawing.rounds.accept.visible
+    assert panel.logic.device  # known without the self-check
     assert drawing.curve._loss
     assert drawing.curve._over
     assert [part for _first, part in drawing.curve._parts] == [5, 7, -1]  # left out one after the other, then none
@@ -248,7 +249,12 @@ def test_side_by_side_shows_the_segmentation_once_and_goes_back(panel, drawing, 
     def matrix(view):
         return [view.GetSliceToRAS().GetElement(r, c) for r in range(4) for c in range(4)]
 
-    before, layout = matrix(yellow), manager.layout
+    red.SetDimensions(400, 300, 1)
+    yellow.SetDimensions(500, 300, 1)
+    red.SetFieldOfView(200.0, 150.0, 1.0)
+    yellow.SetFieldOfView(500.0, 300.0, 1.0)
+    zoom = [1.0, 1.0], [0.0, 0.0, 0.0]
+    before, layout, view = matrix(yellow), manager.layout, yellow.GetFieldOfView()
     pair = SideBySide()
     pair.begin(node)
     assert pair.on
@@ -256,11 +262,26 @@ def test_side_by_side_shows_the_segmentation_once_and_goes_back(panel, drawing, 
     assert matrix(yellow) == matrix(red)
     red.JumpSliceByOffsetting(0, 0, 3.5)
     assert matrix(yellow) == matrix(red)
+
+    def look(view):
+        return [a / b for a, b in zip(view.GetFieldOfView()[:2], view.GetDimensions()[:2], strict=True)], list(
+            view.GetXYZOrigin()
+        )
+
+    assert look(yellow) == look(red) != zoom  # one zoom for both
+    red.SetFieldOfView(100.0, 80.0, 1.0)
+    red.SetXYZOrigin(7.0, -4.0, 0.0)
+    assert look(yellow) == look(red)
+    yellow.SetFieldOfView(300.0, 100.0, 1.0)  # and the other way round
+    yellow.JumpSliceByOffsetting(0, 0, 9.0)
+    assert look(yellow) == look(red)
+    assert matrix(yellow) == matrix(red)
     display = node.GetDisplayNode()
     assert list(display.GetViewNodeIDs()) == [red.GetID()]
     pair.end()
     assert not pair.on
     assert matrix(yellow) == before
+    assert yellow.GetFieldOfView() == view
     assert manager.layout == layout
     assert display.GetNumberOfViewNodeIDs() == 0
     red.JumpSliceByOffsetting(0, 0, -3.5)
@@ -407,7 +428,19 @@ def test_what_is_missing_is_asked_for_once_and_told(panel, loaded, own, monkeypa
     monkeypatch.setattr(install, "missing", lambda: ["torch", "safetensors"])
     panel.segment.structures.tick(own)
     panel.segment.button.click()
-    assert "torch, safetensors is needed" in panel.segment.message.text
+    assert "PromptSeg needs torch and safetensors." in panel.segment.message.text
+    assert "when first needed: torch and safetensors." in panel.foot.text
+
+    def installs(ask=None, tell=None) -> bool:
+        tell("Installing torch")
+        assert panel.segment.message.text == panel.foot.text == "Installing torch"  # and no more that nothing was
+        monkeypatch.setattr(install, "missing", list)
+        return True
+
+    monkeypatch.setattr(install, "install", installs)
+    panel.segment.message._button.click()
+    assert not panel.segment.message.text
+    assert "when first needed" not in panel.foot.text
     assert not panel.segment.running.running
 
 

@@ -99,7 +99,16 @@ def test_states_look_different_without_colour(application, strip) -> None:
 
 def test_quality_in_plain_words(texts) -> None:
     left_out = [{"index": k, "dice": dice} for k, dice in ((9, 0.0), (3, 0.1), (5, 0.85), (7, 0.95))]
-    said = texts.quality(left_out, {"dice": 0.88, "low": 0.8, "high": 0.93})
-    assert "0.88 (0.80 to 0.93)" in said
-    assert "mean Dice of 0.90" in said
-    assert "at least three slices" in texts.quality([], None)
+    said = texts.outcome(2, left_out, {"dice": 0.88, "low": 0.8, "high": 0.93})
+    assert said == "Round 2: expected Dice 0.88 (0.80 to 0.93) between the first and the last drawn slice."
+    assert "mean Dice of 0.90" in texts.found_from_others(left_out)
+    assert "mean Dice of 0.90" in texts.outcome(1, left_out, None)
+    for few in ([], left_out[:2]):
+        assert "at least three slices" in texts.outcome(1, few, {"dice": 0.88, "low": 0.8, "high": 0.93})
+        assert texts.found_from_others(few) == ""
+
+
+def test_a_code_says_its_side(texts) -> None:
+    assert texts.code_of("left kidney") == "Kidney, left (SCT 64033007)"
+    assert texts.code_of("liver") == "Liver (SCT 10200004)"
+    assert texts.code_of("something else") == ""

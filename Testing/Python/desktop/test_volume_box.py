@@ -7,7 +7,7 @@ def test_a_volume_that_is_loaded_while_the_module_is_open_is_taken_up(module, de
     module.enter()
     ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
     pump(lambda: module.panel.volumes.volume is ct)
-    assert "voxels of" in module.panel.volumes._line.text
+    assert "12, 2.50 x 2.50 x 4.00 mm" in module.panel.volumes._line.text
     desk.add_ct(slicer.mrmlScene, phantom.volume)
     for _ in range(5):
         slicer.app.processEvents()

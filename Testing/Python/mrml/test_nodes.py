@@ -360,7 +360,7 @@ def test_undo_of_a_result_does_not_mind_what_is_drawn_beside_it(slicer, add_volu
         assert logic.SetBinaryLabelmapToSegment(stroke, node, segment_id, logic.MODE_REPLACE)
 
     before = Before(node, made=False)
-    liver, spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
+    liver, _spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
     draw(aside)
     contents.CollapseBinaryLabelmaps(False)
     draw(aside & (np.arange(8) > 4))

@@ -103,3 +103,17 @@ def test_arrays_of_another_size_are_refused() -> None:
 def test_it_is_plain_json() -> None:
     found = review({"liver": block(2, 3)}, GRID, {"liver": Evidence(reference=block(3, 4))})
     assert json.loads(json.dumps(found.to_json()))["structures"][0]["structure"] == "liver"
+
+
+def test_what_would_be_told_as_nothing_deserves_no_look() -> None:
+    mask = np.zeros((7, 60, 60), bool)
+    mask[:, 5:55, 5:55] = True
+    mask[3, 5, 5] = False  # one voxel of 2,500
+    grid = Grid((60, 60, 7))
+    assert review({"x": mask}, grid).structures[0].slices == ()
+    sure = np.zeros(mask.shape, np.float32)
+    sure[3, 5, 5] = 0.1
+    assert review({"x": mask}, grid, {"x": Evidence(uncertainty=sure)}).structures[0].slices == ()
+    mask[3, 5:15, 5:55] = False
+    (found,) = review({"x": mask}, grid).structures[0].slices
+    assert found.index == 3

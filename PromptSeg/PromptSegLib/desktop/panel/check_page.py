@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -11,15 +12,17 @@ from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
 from .. import install
+from ..core import choose_library_folder
 from ..logic import Logic
 from .parts import button
 
 
 class CheckPage:
-    """Opened from the line at the panel's foot; ``on_change()`` is called when something was installed."""
+    """Opened from the line at the panel's foot; ``on_install()`` asks and installs, ``on_change()`` is called when
+    what is known has changed."""
 
-    def __init__(self, logic: Logic, on_change: Callable[[], None]) -> None:
-        self._logic, self._on_change = logic, on_change
+    def __init__(self, logic: Logic, on_install: Callable[[], bool], on_change: Callable[[], None]) -> None:
+        self._logic, self._on_install, self._on_change = logic, on_install, on_change
         self._info: dict[str, Any] = {}
         self.widget = qt.QWidget()
         self.text = qt.QPlainTextEdit()
@@ -28,9 +31,10 @@ class CheckPage:
         self.text.setAccessibleName(_("Report"))
         self.install = button(_("Install what is missing"), _("Asks once, then downloads"), self._install)
         self.copy = button(_("Copy report"), _("For a message to the developers; nothing is sent"), self._copy)
+        self.folder = button(_("Folder ..."), _("Choose where structures of your own are kept"), self._choose)
         row = qt.QHBoxLayout()
-        row.addWidget(self.install)
-        row.addWidget(self.copy)
+        for one in (self.install, self.copy, self.folder):
+            row.addWidget(one)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
@@ -39,7 +43,7 @@ class CheckPage:
     def begin(self) -> None:
         """Show what is known, and ask the worker for the rest."""
         self._show()
-        if not install.missing() and not self._logic.service.busy:
+        if not install.wanted() and not self._logic.service.busy:
             self._logic.self_check(on_done=self._told, on_error=self._failed)
 
     def _told(self, info: dict[str, Any]) -> None:
@@ -52,10 +56,10 @@ class CheckPage:
         self._show()
 
     def _show(self) -> None:
-        absent = install.missing()
+        absent = install.wanted()
         lines = [install.report(self._info)]
         if absent:
-            lines.append(_("Missing: {names}.").format(names=", ".join(absent)))
+            lines.append(_("Needed: {names}.").format(names=", ".join(absent)))
         lines.append(_("Structures of your own: {path}").format(path=self._logic.library.folder))
         lines += self._logic.library.problems
         lines += self._logic.service.log[-5:]
@@ -63,12 +67,20 @@ class CheckPage:
         self.install.setVisible(bool(absent))
 
     def _install(self) -> None:
-        try:
-            install.install()
-        except PromptSegError as problem:
-            self._info = {"problem": str(problem)}
+        self._info = {}
+        self._on_install()
         self.begin()
         self._on_change()
+
+    def _choose(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(
+            self.widget, _("Structures of your own"), str(self._logic.library.folder)
+        )
+        if folder:
+            choose_library_folder(str(folder))
+            self._logic.library.folder = Path(str(folder))
+            self._show()
+            self._on_change()
 
     def _copy(self) -> None:
         slicer.app.clipboard().setText(self.text.toPlainText())

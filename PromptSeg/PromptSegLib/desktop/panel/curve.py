@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from .painted import Painted, faint, thick
 
-HEIGHT, MARGIN = 116, 6
+HEIGHT, MARGIN = 92, 5
 AXIS, HEAD, FOOT = 24, 14, 16
 """Pixels beside, above and below the plot: Dice, slices, what is what."""
 ALL = -1

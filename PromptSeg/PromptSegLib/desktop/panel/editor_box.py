@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
 import slicer
 
 EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
@@ -12,6 +13,9 @@ TAG = "PromptSeg"
 """A node of our own. The editor of the module Segment Editor follows its node's effect even while it is hidden: of one
 node for both, it would get our strokes, and keep them in its own history."""
 SPHERE = "BrushSphere"
+COLUMNS = 3
+MOST_ROWS, ROW = 4, 26
+"""Rows of the table that are seen without scrolling it, and pixels of one, about."""
 
 
 class EditorBox:
@@ -27,11 +31,15 @@ class EditorBox:
         self.editor.sourceVolumeNodeSelectorVisible = False
         self.editor.switchToSegmentationsButtonVisible = False
         self.editor.specifyGeometryButtonVisible = False
+        self.editor.maskingSectionVisible = False
+        self.editor.show3DButtonVisible = False
+        self.editor.effectColumnCount = COLUMNS
         self.editor.maximumNumberOfUndoStates = 10
         self.editor.setEffectNameOrder(EFFECTS)
         self.editor.unorderedEffectsVisible = False
         self.editor.connect("currentSegmentIDChanged(QString)", self._chosen)
         self.widget = self.editor
+        self._narrow()
         self.on_effect: Callable[[], None] | None = None
         self.on_segment: Callable[[str], None] | None = None
         self._open = self._entering = False
@@ -57,6 +65,7 @@ class EditorBox:
             self.editor.setupViewObservations()
             self.editor.installKeyboardShortcuts(slicer.util.mainWindow() or self.editor)
             self._watch()
+        self.fold()
 
     def exit(self) -> None:
         """Let go of the views and keys."""
@@ -83,6 +92,30 @@ class EditorBox:
     def effect(self) -> str:
         """The name of the effect that is active, such as "Paint"; it is never translated."""
         return str(self._watched[0].GetActiveEffectName() or "") if self._watched is not None else ""
+
+    def fold(self) -> None:
+        """Have the table of segments as high as the rows that it has."""
+        node = self.editor.segmentationNode()
+        rows = node.GetSegmentation().GetNumberOfSegments() if node is not None else 0
+        height = ROW * (1 + max(1, min(MOST_ROWS, rows))) + 4
+        for table in slicer.util.findChildren(self.editor, "SegmentsTableView"):
+            table.setMinimumHeight(height)
+            table.setMaximumHeight(height)
+
+    def _narrow(self) -> None:
+        """What an effect offers must not widen the panel: it takes the room that there is, and of the brush's boxes the
+        first is enough (the others paint in 3D and choose segments)."""
+        for name in ("OptionsGroupBox", "MaskingGroupBox"):
+            for part in slicer.util.findChildren(self.editor, name):
+                part.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+
+    def _tidy(self) -> None:
+        """The options are made when their effect is first used."""
+        if self.effect in ("Paint", "Erase"):
+            for options in slicer.util.findChildren(self.editor, "OptionsGroupBox"):
+                boxes = [one for one in slicer.util.findChildren(options, className="QCheckBox") if not one.isHidden()]
+                for one in boxes[1:]:
+                    one.setVisible(False)
 
     def draw_in(self, segment_id: str) -> None:
         """Choose a segment and the brush."""
@@ -118,6 +151,11 @@ class EditorBox:
         node = self._node()
 
         def changed(*_: Any) -> None:
+            self._tidy()
+            # What limits the brush must be seen: Threshold can use a range for masking.
+            masked = bool(node.GetSourceVolumeIntensityMask())
+            if bool(self.editor.maskingSectionVisible) != masked:
+                self.editor.maskingSectionVisible = masked
             if self.on_effect is not None:
                 self.on_effect()
 

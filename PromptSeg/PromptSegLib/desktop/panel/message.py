@@ -7,6 +7,7 @@ from collections.abc import Callable
 import qt
 
 from ...errors import PromptSegError
+from .parts import text_label
 
 
 class Message:
@@ -14,8 +15,7 @@ class Message:
 
     def __init__(self) -> None:
         self.widget = qt.QWidget()
-        self._label = qt.QLabel()
-        self._label.setWordWrap(True)
+        self._label = text_label()
         self._label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         self._button = qt.QPushButton()
         self._button.connect("clicked()", self._pressed)

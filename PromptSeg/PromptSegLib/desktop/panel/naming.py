@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ...prompts.terminology import structures
 from . import texts
-from .parts import beside, button
+from .parts import beside, button, text_label
 
 
 class Naming:
@@ -33,12 +33,11 @@ class Naming:
         self.line.connect("returnPressed()", self._entered)
         self.line.connect("textChanged(QString)", lambda text: self._say_code())
         self.begin = button(_("Draw"), _("Make a segment of that name and draw in it"), self._pressed)
-        self.code = qt.QLabel()
-        self.code.setWordWrap(True)
+        self.code = text_label()
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(beside(self.line, self.begin))
+        layout.addWidget(beside(qt.QLabel(_("Structure:")), self.line, self.begin))
         layout.addWidget(self.code)
         self._say_code()
 
@@ -51,6 +50,7 @@ class Naming:
         """The structure at hand (empty: none): whatever was typed and not entered is forgotten."""
         self._current, self._asked = current, False
         self.line.setText(current or str(self.line.text))
+        self._say_code()
 
     def refresh(self, current: str, enabled: bool) -> None:
         """The structure at hand may have been renamed elsewhere; what is being typed stays."""
@@ -87,4 +87,5 @@ class Naming:
     def _say_code(self) -> None:
         said = texts.code_of(str(self.line.text))
         self.code.setText(said)
-        self.code.setVisible(bool(said))
+        self.code.setVisible(bool(said) and not self._current)
+        self.line.setToolTip(said or _("Enter begins to draw it, or renames the structure that is drawn"))

@@ -16,12 +16,14 @@ from ..logic import Logic
 from ..results import SegmentResult
 from ..state import State
 from .check_page import CheckPage
+from .parts import text_label
 from .review_tab import ReviewTab
 from .segment_tab import SegmentTab
 from .teach_tab import TeachTab
 from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
 
+MARGIN = 5
 KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))
 TEACH = 1
 
@@ -41,15 +43,20 @@ class Panel:
         self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
         self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch, self.teach.rounds.toggle)
         self.tabs = qt.QTabWidget()
-        for part, title in ((self.segment, _("Segment")), (self.teach, _("Teach")), (self.review, _("Review"))):
-            self.tabs.addTab(part.widget, title)
+        self._parts: tuple[Any, ...] = (self.segment, self.teach, self.review)
+        for number, title in enumerate((_("Segment"), _("Teach"), _("Review"))):
+            page = qt.QWidget()
+            inner = qt.QVBoxLayout(page)
+            inner.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+            inner.addWidget(self._parts[number].widget, 1)
+            self.tabs.addTab(page, title)
         self.tabs.connect("currentChanged(int)", self._tab)
-        self.foot = qt.QLabel()
-        self.foot.setWordWrap(True)
-        self.check = CheckPage(logic, self._say_where)
+        self.foot = text_label()
+        self.check = CheckPage(logic, self.install, self._checked)
         self.check.widget.setVisible(False)
         self.opener = qt.QToolButton()
         self.opener.setText(_("Self-check"))
+        self.opener.setAccessibleName(_("Self-check"))
         self.opener.setToolTip(_("What is installed, what computes, and a report to copy"))
         self.opener.setCheckable(True)
         self.opener.connect("toggled(bool)", self._check)
@@ -57,11 +64,15 @@ class Panel:
         foot.addWidget(self.foot, 1)
         foot.addWidget(self.opener)
         layout = qt.QVBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)  # the module's own layout has margins
+        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)  # Slicer's module panel has none of its own
+        layout.setSpacing(MARGIN)
         layout.addWidget(self.volumes.widget)
         layout.addWidget(self.tabs, 1)
         layout.addLayout(foot)
         layout.addWidget(self.check.widget)
+        # Whatever is shown in it, the panel asks for no width: Slicer's follows the widest that it ever saw.
+        self.widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        self._fit(0)
         self._keys: list[Any] = []
         self.teach.editor.on_effect = self._free_keys
         self._say_where()
@@ -110,20 +121,40 @@ class Panel:
 
     def ready(self) -> bool:
         """Whether everything is there to compute; asks to install it where not."""
-        try:
-            if install.install():
-                return True
-            absent = ", ".join(install.missing())
-            self._page_message().warn(
-                _("Nothing was installed, and {names} is needed to compute.").format(names=absent),
-                _("Install"), lambda: install.install() and self._page_message().clear(),
-            )  # fmt: skip
-        except PromptSegError as problem:
-            self._page_message().warn(problem)
+        wanted = install.wanted()
+        if not wanted:
+            return True
+        if self.install():
+            return True
+        message = self._page_message()
+        if not message.text:  # what went wrong is said already
+            said = _("Nothing was installed. To compute, PromptSeg needs {names}.").format(
+                names=_(" and ").join(wanted)
+            )
+            message.warn(said, _("Install"), lambda: self.install())
         return False
 
+    def install(self) -> bool:
+        """Ask, install what is missing, and say so; True if all is there."""
+        message = self._page_message()
+        message.clear()
+
+        def going_on(text: str) -> None:
+            message.tell(text)
+            self.foot.setText(text)
+            slicer.app.processEvents()  # or it would be seen when it is over
+
+        try:
+            done = install.install(tell=going_on)
+            message.clear()
+        except PromptSegError as problem:
+            message.warn(problem)
+            done = False
+        self._say_where()
+        return done
+
     def _page_message(self) -> Any:
-        return (self.segment, self.teach, self.review)[int(self.tabs.currentIndex)].message
+        return self._parts[int(self.tabs.currentIndex)].message
 
     # What is chosen
 
@@ -136,6 +167,7 @@ class Panel:
 
     def _tab(self, number: int) -> None:
         self.state.set_text("Tab", str(number))
+        self._fit(number)
         if not self._shown:
             self.segment.refresh()
             return
@@ -151,6 +183,11 @@ class Panel:
         self.segment.refresh()
         self._free_keys()
 
+    def _fit(self, number: int) -> None:
+        """The tab that is shown alone says how high the panel is: a hidden one would push its buttons out of sight."""
+        for index, part in enumerate(self._parts):
+            part.widget.setVisible(index == number)
+
     def _free_keys(self) -> None:
         """The keys work where they mean something. With Draw, A closes the outline, as everywhere in Slicer."""
         teaching = self._shown and int(self.tabs.currentIndex) == TEACH
@@ -159,25 +196,29 @@ class Panel:
 
     def _result(self, result: SegmentResult) -> None:
         show_volume(self.volumes.volume, result.node)
+        self._say_where()
         seen = (result.review or {}).get("structures", ())
         empty = {one["structure"] for one in seen if not one["volume_ml"]}
         pairs = zip(result.structures, result.segment_ids, strict=True)
         centre_on(result.node, (one for structure, one in pairs if structure.name not in empty))
         self.review.forget()
-        self._say_where()
 
     def _kept(self, text: str) -> None:
         self.segment.structures.refresh()
         self.segment.structures.tick(text)
 
     def _say_where(self) -> None:
-        absent = install.missing()
+        wanted = install.wanted()
         where = _("Everything is computed on this computer; nothing is sent anywhere.")
-        if absent:
-            where += " " + _("{names} will be installed when first needed.").format(names=", ".join(absent))
+        if wanted:
+            where += " " + _("To be installed when first needed: {names}.").format(names=_(" and ").join(wanted))
         elif self.logic.device:
             where += f" {self.logic.device}."
         self.foot.setText(where)
+
+    def _checked(self) -> None:
+        self._say_where()
+        self.segment.structures.refresh()
 
     def _check(self, on: bool) -> None:
         self.check.widget.setVisible(on)
@@ -210,7 +251,7 @@ class Panel:
         self.review.exit()
         self.teach.editor.close_scene()
         self.logic.close_scene()
-        for part in (self.segment, self.teach, self.review):
+        for part in self._parts:
             part.scene_closed()
 
     def _closed(self, *_arguments: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import qt
@@ -25,6 +26,11 @@ def text_label(text: str = "") -> Any:
     made.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Minimum)
     made.setText(text)  # Qt then remembers that its height depends on its width
     return made
+
+
+def as_tip(text: str) -> str:
+    """A text for a tool tip or a box, which Qt takes for HTML where it looks like it: so it is HTML, that shows it."""
+    return f"<p>{escape(text).replace(chr(10), '<br>')}</p>"
 
 
 def beside(*parts: Any) -> Any:

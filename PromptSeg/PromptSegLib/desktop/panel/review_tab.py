@@ -17,11 +17,13 @@ from ..logic import Logic
 from ..state import State
 from . import texts
 from .message import Message
-from .parts import beside, button
+from .parts import as_tip, beside, button
 from .running import Running
 from .view_watch import SideBySide, ViewWatch
 from .volume_box import VolumeBox
 
+ROW, MOST_ROWS = 24, 8
+"""Pixels of a row of the table, about, and rows that are seen without scrolling it."""
 LOW = 0.7
 """A structure with less Dice than this asks for a look."""
 
@@ -66,15 +68,13 @@ class ReviewTab:
         self.reference.setToolTip(_("A segmentation to compare with, where there is one"))
         self.reference.setAccessibleName(_("Reference segmentation"))
         self.check = button(_("Review"), _("Measure all segments and find the slices to look at"), self.begin)
-        self.check.setMinimumHeight(32)
         self.table = qt.QTableWidget()
         self.table.setColumnCount(4)
-        self.table.setHorizontalHeaderLabels([_("structure"), _("ml"), _("Dice"), _("status")])
+        self.table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)"), _("Dice"), _("Status")])
         self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().defaultSectionSize = 22
+        self.table.verticalHeader().defaultSectionSize = ROW
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        self.table.setMinimumHeight(150)
         for column in range(3):
             self.table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         self.table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)
@@ -93,7 +93,7 @@ class ReviewTab:
         self.unsure.setToolTip(_("How strongly the map of what is unsure is laid over the slices"))
         self.unsure.setAccessibleName(_("Uncertainty overlay"))
         self.unsure.connect("valueChanged(int)", lambda value: self._logic.uncertainty(value / 100))
-        self._unsure_row = beside(qt.QLabel(_("Unsure")), self.unsure)
+        self._unsure_row = beside(qt.QLabel(_("Uncertainty:")), self.unsure)
         self.accept = button(_("Accept"), _("This structure is good"), lambda: self._decide(ACCEPTED))
         self.flag = button(_("Flag"), _("This structure needs another look"), lambda: self._decide(FLAGGED))
         self.side = button(
@@ -108,8 +108,11 @@ class ReviewTab:
         self._actions = beside(self.accept, self.flag, self.report)
         self._views = beside(self.side, self.before)
         layout = qt.QVBoxLayout(self.widget)
-        for one in (self.reference, self.check, self.running.widget, self.table, self.places, self._unsure_row,
-                    self._views, self._actions, self.message.widget):  # fmt: skip
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        against = beside(qt.QLabel(_("Compare with:")), self.reference)
+        for one in (against, self.check, self.running.widget, self.table, self.places, self._unsure_row, self._views,
+                    self._actions, self.message.widget):  # fmt: skip
             layout.addWidget(one)
         layout.addStretch(1)
 
@@ -152,11 +155,16 @@ class ReviewTab:
         self.check.setEnabled(busy or (there and self._volumes.volume is not None))
         self.table.setVisible(bool(self.rows))
         self.table.setRowCount(len(self.rows))
+        height = ROW * (1 + min(MOST_ROWS, len(self.rows))) + 6  # no empty space below it
+        self.table.setMinimumHeight(height)
+        self.table.setMaximumHeight(height)
         for number, row in enumerate(self.rows):
             cells = (row["structure"], f"{row['volume_ml']:.1f}", quality_of(row), status_of(row, self._decision(row)))
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip("\n".join((row["structure"], *row["remarks"])))
+                if column == 1:
+                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                item.setToolTip(as_tip("\n".join((row["structure"], *row["remarks"]))))
                 self.table.setItem(number, column, item)
         self.table.setColumnHidden(2, not any(quality_of(row) for row in self.rows))
         self._list()

@@ -13,7 +13,7 @@ from ..logic import Logic
 from ..results import TeachResult
 from . import texts
 from .message import Message
-from .parts import beside, button
+from .parts import beside, button, text_label
 
 
 class Rounds:
@@ -25,8 +25,7 @@ class Rounds:
         self._logic, self._message, self._on_change, self._on_kept = logic, message, on_change, on_kept
         self.result: TeachResult | None = None
         """The round that the panel speaks of; None before the first, and for another segment."""
-        self.quality = qt.QLabel()
-        self.quality.setWordWrap(True)
+        self.quality = text_label()
         self.before = button(_("Before / After"), _("Show the round before, and back"), self._toggle)
         self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
         self.accept = button(_("Accept"), _("Keep it in My structures, for this and other patients"), self._accept)
@@ -60,7 +59,10 @@ class Rounds:
     def refresh(self, busy: bool) -> None:
         """Show what there is."""
         known = self.result
-        self.quality.setText(texts.quality(known.left_out, known.estimate) if known is not None else "")
+        self.quality.setText("" if known is None else texts.outcome(known.round, known.left_out, known.estimate))
+        tip = "" if known is None else texts.found_from_others(known.left_out)
+        self.quality.setToolTip(tip)
+        self.quality.setAccessibleDescription(tip)
         self.quality.setVisible(known is not None and not busy)
         self._buttons.setVisible(known is not None and not busy)
 

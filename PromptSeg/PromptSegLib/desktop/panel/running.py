@@ -13,6 +13,7 @@ from ...errors import PromptSegError
 from ...progress import Progress
 from ..job import Job
 from .message import Message
+from .parts import text_label
 from .texts import time_left
 
 
@@ -31,8 +32,7 @@ class Running:
         self._bar.setRange(0, 1000)
         self._bar.setTextVisible(False)
         self._bar.setMaximumHeight(12)
-        self._label = qt.QLabel()
-        self._label.setWordWrap(True)
+        self._label = text_label()
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

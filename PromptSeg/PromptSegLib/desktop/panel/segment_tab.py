@@ -19,8 +19,10 @@ from ..sequence import segment_frames
 from ..state import State
 from . import texts
 from .message import Message
+from .parts import as_tip, beside, button
 from .running import Running
 from .structures import Structures
+from .view_watch import centre_3d
 from .volume_box import VolumeBox
 
 
@@ -42,40 +44,25 @@ class SegmentTab:
         self.widget = qt.QWidget()
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, lambda running: self.refresh())
-        self.button = qt.QPushButton()
-        self.button.setMinimumHeight(32)
-        self.button.setToolTip(_("Segment the ticked structures; the same button stops it"))
-        self.button.connect("clicked()", self._pressed)
-        self.structures = Structures(logic.library, state, self.refresh)
+        self.button = button("", _("Segment the ticked structures; the same button stops it"), self._pressed)
+        self.structures = Structures(logic.library, state, self.refresh, self._files_refresh)
         self.show_3d = slicer.qMRMLSegmentationShow3DButton()
         self.show_3d.setToolTip(_("Show the segmentation in the 3D view"))
-        files = qt.QHBoxLayout()
-        self._files = [
-            self._tool(_("Import ..."), _("Take a .promptset file into My structures"), self._import),
-            self._tool(_("Export ..."), _("Save the selected or ticked structures of yours as a file"), self._export),
-            self._tool(_("Delete"), _("Remove the selected structure of yours"), self._delete),
-        ]
-        for one in self._files:
-            files.addWidget(one)
-        files.addStretch(1)
-        files.addWidget(self.show_3d)
+        self.show_3d.connect("toggled(bool)", lambda on: centre_3d() if on else None)
+        self.importer = button(_("Import ..."), _("Take a .promptset file into My structures"), self._import)
+        self.exporter = button(_("Export ..."), "", self._export)
+        self.remover = button(_("Delete ..."), "", self._delete)
         self.frames = qt.QCheckBox()
         self.frames.setToolTip(_("The volume is a frame of a sequence: segment each of its frames"))
         layout = qt.QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.structures.widget, 1)
-        layout.addLayout(files)
+        layout.addWidget(beside(self.importer, self.exporter, self.remover))
         layout.addWidget(self.frames)
-        layout.addWidget(self.button)
+        layout.addWidget(beside(self.button, self.show_3d))
         layout.addWidget(self.running.widget)
         layout.addWidget(self.message.widget)
-
-    def _tool(self, text: str, tip: str, action: Callable[[], None]) -> Any:
-        button = qt.QToolButton()
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setAutoRaise(True)
-        button.connect("clicked()", action)
-        return button
+        self._files_refresh()
 
     def refresh(self) -> None:
         """Buttons as the state of things is."""
@@ -94,9 +81,30 @@ class SegmentTab:
         node = self._volumes.segmentation
         self.show_3d.setSegmentationNode(node)
         self.show_3d.setVisible(node is not None and node.GetSegmentation().GetNumberOfSegments() > 0)
+        self._files_refresh()
         for problem in self._logic.library.problems[:1]:
             if not self.message.text:
                 self.message.warn(problem)
+
+    def _files_refresh(self) -> None:
+        """Buttons that cannot act are grey, and say why."""
+        if not hasattr(self, "remover"):
+            return
+        own, ticked, busy = self.structures.selected_own, self.structures.ticked, self.running.running
+        what = [own.text] if own is not None else [one for one in ticked if self.structures.is_own(one)]
+        self.exporter.setEnabled(bool(what) and not busy)
+        self.exporter.setToolTip(
+            _("Save the selected or ticked structures of yours as a file")
+            if what
+            else _("Nothing to export: select or tick some of My structures")
+        )
+        self.remover.setEnabled(own is not None and not busy)
+        self.remover.setToolTip(
+            _("Remove the selected structure of yours")
+            if own is not None
+            else _("Nothing to delete: select one of My structures")
+        )
+        self.importer.setEnabled(not busy)
 
     def scene_closed(self) -> None:
         """The scene is gone, and all that was said of it."""
@@ -158,11 +166,8 @@ class SegmentTab:
             )
 
     def _export(self) -> None:
-        own = self.structures.selected
-        wanted = [own.text] if own is not None else self.structures.ticked
-        if not wanted:
-            self.message.warn(_("Nothing is chosen to be exported; select a structure."))
-            return
+        own, ticked = self.structures.selected_own, self.structures.ticked
+        wanted = [own.text] if own is not None else [one for one in ticked if self.structures.is_own(one)]
         path = qt.QFileDialog.getSaveFileName(self.widget, _("Export"), "", _("Prompt sets (*.promptset)"))
         if path:
             target = Path(str(path))
@@ -170,12 +175,11 @@ class SegmentTab:
             self._try(lambda: _("Saved: {path}.").format(path=self._logic.library.export(wanted, target)))
 
     def _delete(self) -> None:
-        entry = self.structures.selected
+        entry = self.structures.selected_own
         if entry is None:
-            self.message.warn(_("Nothing is chosen to be deleted; select one of My structures."))
             return
         question = _("Delete what was learned for {name}? This cannot be undone.").format(name=entry.structure.name)
-        if slicer.util.confirmOkCancelDisplay(question):
+        if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Delete a structure")):
             self._try(lambda: self._removed(entry.text))
 
     def _removed(self, text: str) -> str:

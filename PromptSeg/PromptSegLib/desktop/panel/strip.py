@@ -10,9 +10,10 @@ from slicer.i18n import tr as _
 from ...tune.annotations import SliceStatus
 from .painted import Painted, faint, thick
 
-HEIGHT, TOP, BOTTOM = 50, 13, 17
+HEIGHT, TOP, BOTTOM = 46, 13, 15
 DIGIT = 8
 """Pixels of a digit, about."""
+FAR = 1_000_000
 LEAST = 7
 """Pixels that hatching and a cross need to be told apart."""
 _PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
@@ -55,7 +56,16 @@ class SliceStrip(Painted):
         self._suggested: list[int] = []
         self._changed: set[int] = set()
         self.setMouseTracking(True)
+        self.setFocusPolicy(qt.Qt.StrongFocus)
+        self._keys = [self._key(*one) for one in (("Left", -1), ("Right", 1), ("Home", -FAR), ("End", FAR))]
         self.setAccessibleName(_("Slices and what is drawn in them"))
+
+    def _key(self, name: str, by: int):
+        """A key that works while the strip has the focus."""
+        made = qt.QShortcut(qt.QKeySequence(name), self)
+        made.setContext(qt.Qt.WidgetShortcut)
+        made.connect("activated()", lambda: self.step(by))
+        return made
 
     def show_statuses(self, statuses: Sequence[SliceStatus], changed: Iterable[int] = ()) -> None:
         """One status for each slice; ``changed`` were edited since the last round."""
@@ -89,6 +99,11 @@ class SliceStrip(Painted):
         index = slice_at(event.pos().x(), len(self._statuses), self.width)
         if index >= 0:
             self._on_click(index)
+
+    def step(self, by: int) -> None:
+        """Go so many slices on, and no further than to the ends."""
+        if self._statuses:
+            self._on_click(min(len(self._statuses) - 1, max(0, self._current + by)))
 
     def mouseMoveEvent(self, event) -> None:  # noqa: N802
         """Say what is below the pointer."""
@@ -129,7 +144,7 @@ class SliceStrip(Painted):
         if 0 <= self._current < len(boxes):
             middle = sum(boxes[self._current]) // 2
             painter.setPen(thick(ink))
-            painter.drawLine(middle, TOP - 2, middle, TOP + height + 1)
+            painter.drawLine(middle, TOP - 4, middle, TOP - 1)  # above the cell, and not over what is drawn in it
             for step in range(6):  # a triangle below
                 painter.drawLine(middle - step, TOP + height + 2 + step, middle + step, TOP + height + 2 + step)
 

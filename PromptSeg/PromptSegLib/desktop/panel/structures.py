@@ -10,14 +10,17 @@ from slicer.i18n import tr as _
 
 from ..library import MINE, Library, PromptEntry, SetEntry
 from ..state import State
+from .parts import as_tip, text_label
 from .texts import card_lines, found_by, typical_dice
 
 
 class Structures:
-    """``on_change()`` is called when ticks change."""
+    """``on_change()`` is called when ticks change, ``on_select()`` when another row is selected."""
 
-    def __init__(self, library: Library, state: State, on_change: Callable[[], None]) -> None:
-        self._library, self._state, self._on_change = library, state, on_change
+    def __init__(
+        self, library: Library, state: State, on_change: Callable[[], None], on_select: Callable[[], None]
+    ) -> None:
+        self._library, self._state, self._on_change, self._on_select = library, state, on_change, on_select
         self._items: list[tuple[Any, PromptEntry]] = []
         self._groups: list[tuple[Any, SetEntry]] = []
         self._quiet = False
@@ -29,14 +32,13 @@ class Structures:
         self.search.connect("textChanged(QString)", self._filter)
         self.tree = qt.QTreeWidget()
         self.tree.setColumnCount(2)
-        self.tree.setHeaderLabels([_("structure"), _("typical Dice")])
+        self.tree.setHeaderLabels([_("Structure"), _("Typical Dice")])
         self.tree.setAccessibleName(_("Structures"))
-        self.tree.setMinimumHeight(220)
+        self.tree.setMinimumHeight(180)
         self.tree.setColumnWidth(0, 250)
         self.tree.connect("itemChanged(QTreeWidgetItem*,int)", self._ticked)
         self.tree.connect("itemSelectionChanged()", self._selected)
-        self._card = qt.QLabel()
-        self._card.setWordWrap(True)
+        self._card = text_label()
         self._card.setVisible(False)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -58,6 +60,16 @@ class Structures:
             return None
         return self._groups[self.tree.indexOfTopLevelItem(head)][1].prompts[head.indexOfChild(chosen[0])]
 
+    @property
+    def selected_own(self) -> PromptEntry | None:
+        """The selected structure, if it is one of the user's own."""
+        entry = self.selected
+        return entry if entry is not None and self.is_own(entry.text) else None
+
+    def is_own(self, text: str) -> bool:
+        """Whether a prompt text is one of the user's own."""
+        return any(entry.text == text for _head, one in self._groups if not one.shipped for entry in one.prompts)
+
     def refresh(self) -> None:
         """List what there is now, ticked as the scene remembers."""
         wanted = set(self._state.ticked)
@@ -69,7 +81,7 @@ class Structures:
                 head = qt.QTreeWidgetItem()
                 head.setText(0, _("My structures") if one.name == MINE else one.name)
                 head.setFlags(head.flags() | qt.Qt.ItemIsUserCheckable)
-                head.setToolTip(0, "\n".join(card_lines(one.name, one.card)))
+                head.setToolTip(0, as_tip("\n".join(card_lines(one.name, one.card))))
                 self.tree.addTopLevelItem(head)
                 self._groups.append((head, one))
                 for entry in one.prompts:
@@ -80,7 +92,7 @@ class Structures:
                     item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
                     dice = typical_dice(entry.card)
                     item.setText(1, "" if dice is None else f"{dice:.2f}")
-                    item.setToolTip(0, "\n".join(card_lines(entry.structure.name, entry.card.to_json())))
+                    item.setToolTip(0, as_tip("\n".join(card_lines(entry.structure.name, entry.card.to_json()))))
                     head.addChild(item)
                     self._items.append((item, entry))
                 head.setExpanded(True)
@@ -131,6 +143,7 @@ class Structures:
         self._card.setVisible(entry is not None)
         if entry is not None:
             self._card.setText("\n".join(card_lines(entry.structure.name, entry.card.to_json())))
+        self._on_select()
 
 
 def chip(colour: tuple[float, float, float], side: int = 12) -> Any:

@@ -24,16 +24,16 @@ from .curve import Curve
 from .editor_box import EditorBox
 from .message import Message
 from .naming import Naming
-from .parts import beside, button
+from .parts import beside, button, text_label
 from .rounds import Rounds
 from .running import Running
 from .strip import SliceStrip
-from .view_watch import ViewWatch, show_volume
+from .view_watch import ViewWatch, centre_on, show_volume
 from .volume_box import VolumeBox
 
 LATER_MS = 150
 """Strokes come in bursts of events: the strip follows a little later."""
-VIEWS = {"Red": _("axial, red view"), "Green": _("coronal, green view"), "Yellow": _("sagittal, yellow view")}
+VIEWS = {"Red": _("Axial (red)"), "Green": _("Coronal (green)"), "Yellow": _("Sagittal (yellow)")}
 
 
 class TeachTab:
@@ -73,34 +73,30 @@ class TeachTab:
             self.view.addItem(title, name)
         self.view.connect("currentIndexChanged(int)", self._viewed)
         self.strip = SliceStrip(self._go)
-        self.counts = qt.QLabel()
-        self.counts.setWordWrap(True)
+        self.view.setToolTip(_("The view to draw in; marks, drafts and suggestions belong to its slices"))
+        self.counts = text_label()
         self.complete = button(_("Complete"), _("The whole structure is drawn in this slice"), self.mark_complete, "C")
         self.absent = button(_("Absent"), _("The structure is not in this slice"), self.mark_absent, "A")
         self.clear = button(_("Not done"), _("Take the mark of this slice back"), self.mark_untouched, "U")
         self.next = button(_("Next"), _("Go to the suggested slice: its drawing should help most"), self.go_next, "N")
-        self.editor = EditorBox()
-        self.editor.on_segment = self._another_segment
         self.preview = button(_("Preview"), _("A first mask within seconds"), self._preview)
         self.teach = button(_("Teach"), _("Learn the structure from what is drawn; about a minute"), self._teach)
-        self.teach.setMinimumHeight(32)
         self.keep = button(_("Stop and keep best"), _("End now with the best so far"), self.running.keep_best)
         self.curve = Curve()
         self.rounds = Rounds(self._logic, self.message, self._round_changed, self._on_kept)
+        self.editor = EditorBox()
+        self.editor.on_segment = self._another_segment
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
-        self.hint = qt.QLabel()
-        self.hint.setWordWrap(True)
-        self._drawing = qt.QWidget()
-        inner = qt.QVBoxLayout(self._drawing)
-        inner.setContentsMargins(0, 0, 0, 0)
-        above, below = (self.view, self.strip, self.counts, self._marks), (self._actions,)
-        for one in (*above, self.editor.widget, *below):
-            inner.addWidget(one)
-        self._of_segment = (*above, *below)
+        self._where = beside(self.view, self.counts)
+        self.hint = text_label()
+        # What one looks at first, then what one presses, what comes of it, and below it the tools to draw with.
+        self._of_segment = (self._where, self.strip, self._marks, self._actions)
         layout = qt.QVBoxLayout(self.widget)
-        last = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
-        for one in (self.naming.widget, self.hint, self._drawing, *last):
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        result = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
+        for one in (self.naming.widget, self.hint, *self._of_segment, *result, self.editor.widget):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)
@@ -170,7 +166,8 @@ class TeachTab:
         """Show what is drawn now."""
         node, volume, identity = self._volumes.segmentation, self._volumes.volume, self.segment_id
         chosen = self._segment()
-        self._drawing.setVisible(chosen is not None)
+        self.editor.widget.setVisible(chosen is not None)
+        self.editor.fold()
         for one in self._of_segment:
             one.setVisible(bool(identity))
         self.hint.setText(
@@ -199,11 +196,11 @@ class TeachTab:
             ]
         self.strip.show_statuses(self._statuses, changed)
         self.strip.show_suggested([int(one["index"]) for one in self.rounds.suggestions(self.axis)])
-        text = _(
-            "{complete} complete, {draft} draft, {absent} absent of {all} slices. Three to five complete are usual."
-        )
         number = {one.value: self._statuses.count(one) for one in SliceStatus}
-        self.counts.setText(text.format(all=len(self._statuses), **number))
+        self.counts.setText(_("{complete} complete, {draft} draft, {absent} absent").format(**number))
+        self.counts.setToolTip(
+            _("Of {all} slices. Three to five complete ones are usual.").format(all=len(self._statuses))
+        )
         self._buttons()
 
     def _drawn_elsewhere(self, node: Any, identity: str, volume: Any) -> None:
@@ -390,12 +387,23 @@ class TeachTab:
     def _taught(self, result: TeachResult) -> None:
         self._drawn_at_round, self._axis_at_round = self._drawn_now, result.axis
         self.curve.end()
+        self.curve.setVisible(False)  # what came out of it is what is looked at now
         self.rounds.add(result)
-        text = _("Round {n}, {s:.0f} s.").format(n=result.round, s=result.seconds)
-        if result.stopped:
-            text = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
-        self.message.tell(" ".join((text, *result.notes)))
+        self._bring_into_view(result.result_segment_id)
+        stopped = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
+        self.message.tell(" ".join((*([stopped] if result.stopped else []), *result.notes)))
         self._round_changed()
+
+    def _bring_into_view(self, segment_id: str) -> None:
+        """The result is seen where one is, or the views go to it."""
+        node, volume = self._volumes.segmentation, self._volumes.volume
+        show_volume(volume, node)
+        display = node.GetDisplayNode()
+        if display is not None:
+            display.SetSegmentVisibility(segment_id, True)
+        axis, index = self.watch.place
+        if axis >= 0 and index not in nodes.painted(node, segment_id, volume, axis):
+            centre_on(node, [segment_id])
 
     def _round_changed(self) -> None:
         self._state.keep_review([], 0)  # it was of the round before

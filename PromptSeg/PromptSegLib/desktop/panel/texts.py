@@ -33,7 +33,7 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
     step = max(1, volume.voxels.size // _SAMPLES)
     some = volume.voxels.reshape(-1)[::step]
     low, high = float(some.min()), float(some.max())
-    line = _("{i} x {j} x {k} voxels of {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU").format(
+    line = _("{i} x {j} x {k}, {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU").format(
         i=i, j=j, k=k, x=sx, y=sy, z=sz, low=low, high=high
     )
     warnings = list(warnings_of(volume))
@@ -106,28 +106,35 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def quality(left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:
+def outcome(number: int, left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:
     """How good a round is likely to be, in plain words. ``left_out`` are the drawn slices (index, dice), each found
-    without it; the first and the last have no outlines on both sides, and say little about the slices between."""
-    parts = []
-    if len(left_out) < LEAST_DRAWN:
-        return _("Draw at least three slices to learn how good it is.")
+    without it."""
+    if len(left_out) < LEAST_DRAWN or not (estimate or _inner(left_out)):
+        return _("Round {n}: draw at least three slices to learn how good it is.").format(n=number)
+    if not estimate:
+        return _("Round {n}. {found}").format(n=number, found=found_from_others(left_out))
+    text = _(
+        "Round {n}: expected Dice {dice:.2f} ({low:.2f} to {high:.2f}) between the first and the last drawn slice."
+    )
+    return text.format(n=number, **{key: estimate[key] for key in ("dice", "low", "high")})
+
+
+def found_from_others(left_out: Sequence[Mapping[str, Any]]) -> str:
+    """How well the drawn slices were found from each other; empty where nothing tells."""
+    known = _inner(left_out) if len(left_out) >= LEAST_DRAWN else []
+    if not known:
+        return ""
+    text = _(
+        "The drawn slices between the first and the last were found from the others with a mean Dice of {dice:.2f}."
+    )
+    return text.format(dice=sum(known) / len(known))
+
+
+def _inner(left_out: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The Dice of the inner drawn slices: the first and the last have no contours on both sides, and say little about
+    the slices between."""
     inner = sorted(left_out, key=lambda one: int(one["index"]))[1:-1]
-    known = [float(one["dice"]) for one in inner if one["dice"] is not None and math.isfinite(one["dice"])]
-    if estimate:
-        parts.append(
-            _("Expected Dice between the first and the last drawn slice: {dice:.2f} ({low:.2f} to {high:.2f}).").format(
-                **estimate
-            )
-        )
-    if known:
-        text = _(
-            "Each drawn slice between the first and the last was found from the others with a mean Dice of {dice:.2f}."
-        )
-        parts.append(text.format(dice=sum(known) / len(known)))
-    if not parts:
-        parts.append(_("Draw at least three slices to learn how good it is."))
-    return " ".join(parts)
+    return [float(one["dice"]) for one in inner if one["dice"] is not None and math.isfinite(one["dice"])]
 
 
 def elsewhere(card: Card) -> tuple[str, ...]:
@@ -159,7 +166,10 @@ def code_of(name: str) -> str:
     """The terminology code of a name, as text; empty for one that is not known."""
     known = find(name)
     code = known.code if known is not None else None
-    return f"{code.meaning} ({code.scheme} {code.value})" if code is not None else ""
+    if known is None or code is None:
+        return ""
+    side = f", {known.modifier.meaning.lower()}" if known.modifier is not None else ""
+    return f"{code.meaning}{side} ({code.scheme} {code.value})"
 
 
 def csv_of(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import qt
 import slicer
 
 from ...errors import GridError, PromptSegError
 from ...mrml import views
+
+LAYOUT_MS = 50
 
 
 class ViewWatch:
@@ -95,6 +98,11 @@ class SideBySide:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
+        self._later = qt.QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(LAYOUT_MS)
+        self._settle: Callable[[], object] = lambda: None
+        self._later.connect("timeout()", lambda: self._settle())
 
     @property
     def on(self) -> bool:
@@ -102,7 +110,7 @@ class SideBySide:
         return bool(self._undo)
 
     def begin(self, segmentation: Any) -> None:
-        """Arrange them; nothing happens without views."""
+        """Arrange them: plane, zoom and position of each follow the other's. Nothing happens without views."""
         import vtk
 
         manager = slicer.app.layoutManager()
@@ -110,21 +118,35 @@ class SideBySide:
         if self.on or manager is None or display is None:
             return
         layout = int(manager.layout)
-        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
         left, right = (manager.sliceWidget(name).mrmlSliceNode() for name in ("Red", "Yellow"))
         former = vtk.vtkMatrix4x4()
         former.DeepCopy(right.GetSliceToRAS())
+        view = tuple(right.GetFieldOfView()), tuple(right.GetXYZOrigin())
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
         seen_in = [display.GetNthViewNodeID(n) for n in range(display.GetNumberOfViewNodeIDs())]
+        busy: list[bool] = []
 
-        def follow(*_: Any) -> None:
-            self._turn(right, left.GetSliceToRAS())
+        def link(one: Any, other: Any) -> None:
+            if not busy:
+                busy.append(True)
+                try:
+                    self._copy(one, other)
+                finally:
+                    busy.clear()
 
-        tag = left.AddObserver(vtk.vtkCommand.ModifiedEvent, follow)
+        tags = [(one, one.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_, a=one, b=other: link(a, b)))
+                for one, other in ((left, right), (right, left))]  # fmt: skip
         self._show_in(display, [left.GetID()])
-        follow()
+        link(left, right)
+        # A view gets its size, and another zoom with it, when the window is laid out anew.
+        self._settle = lambda: link(left, right)
+        self._later.start()
         self._undo = [
-            lambda: left.RemoveObserver(tag),
+            self._later.stop,
+            *(lambda node=node, tag=tag: node.RemoveObserver(tag) for node, tag in tags),
             lambda: self._turn(right, former),
+            lambda: right.SetFieldOfView(*view[0]),
+            lambda: right.SetXYZOrigin(*view[1]),
             lambda: self._show_in(display, seen_in),
             lambda: manager.setLayout(layout),
         ]
@@ -134,6 +156,16 @@ class SideBySide:
         undo, self._undo = self._undo, []
         for one in undo:
             one()
+
+    @classmethod
+    def _copy(cls, one: Any, other: Any) -> None:
+        """Have another view show what one shows, as large: as many millimetres for each pixel."""
+        mm, pixels, room = one.GetFieldOfView(), one.GetDimensions(), other.GetDimensions()
+        same = min(*pixels[:2], *room[:2]) <= 1
+        wide, high = (mm[n] if same else mm[n] / pixels[n] * room[n] for n in range(2))
+        cls._turn(other, one.GetSliceToRAS())
+        other.SetFieldOfView(wide, high, mm[2])
+        other.SetXYZOrigin(*one.GetXYZOrigin())
 
     @staticmethod
     def _turn(view: Any, matrix: Any) -> None:
@@ -155,6 +187,13 @@ def centre_on(segmentation: Any, segment_ids: Iterable[str]) -> None:
             node = slicer.vtkMRMLSliceNode
             node.JumpAllSlices(segmentation.GetScene(), *centre, node.OffsetJumpSlice)
             return
+
+
+def centre_3d() -> None:
+    """Have the 3D view look at what is shown in it."""
+    manager = slicer.app.layoutManager()
+    if manager is not None and manager.threeDViewCount > 0:
+        manager.threeDWidget(0).threeDView().resetFocalPoint()
 
 
 def show_volume(volume: Any, segmentation: Any = None) -> None:

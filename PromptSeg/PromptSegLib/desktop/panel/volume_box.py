@@ -45,8 +45,9 @@ class VolumeBox:
         self._line.setAccessibleName(_("What the volume is"))
         form = qt.QFormLayout(self.widget)
         form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
         form.addRow(_("Volume:"), self.volumes)
-        form.addRow("", self._line)
+        form.addRow(self._line)
         form.addRow(_("Segmentation:"), self.segmentations)
 
     @staticmethod

@@ -1,0 +1,218 @@
+"""What is in sight in a window of 1280 x 800, that nothing widens the panel, and that names are never read as HTML."""
+
+from __future__ import annotations
+
+import pytest
+
+WIDTH, HEIGHT = 424, 576
+"""What Slicer's module panel leaves to a module there, in pixels."""
+HOSTILE = "<b>liver</b><img src='x'>"
+
+
+@pytest.fixture
+def area(module, window):
+    """The panel in Slicer's scrolled panel of that size."""
+    from standin.binding import QtCore, QtWidgets
+
+    made = QtWidgets.QScrollArea()
+    made.setWidgetResizable(True)
+    made.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
+    made.setWidget(module.parent)
+    made.resize(WIDTH, HEIGHT)
+    made.show()
+    yield made
+    made.takeWidget()
+    made.close()
+
+
+def settle(window) -> None:
+    for _ in range(20):
+        window.processEvents()
+
+
+def in_sight(area, widget) -> bool:
+    """Whether all of a widget is seen without scrolling."""
+    from standin.binding import QtCore
+
+    place = widget.mapTo(area.viewport(), QtCore.QPoint(0, 0))
+    return widget.visible and place.y() >= 0 and place.y() + widget.height <= area.viewport().height
+
+
+def states(panel, drawing):
+    """The panel's states, one after the other."""
+    from PromptSegLib.desktop.results import TeachResult
+    from PromptSegLib.progress import Progress
+    from PromptSegLib.prompts.card import Card
+    from PromptSegLib.prompts.structure import Structure
+    from PromptSegLib.tune.outcome import Estimate, LeftOutSlice, Outcome
+
+    class Job:
+        kind = "teach"
+
+    yield "drawing"
+    drawing.message.tell("Draw the structure in a few slices. " * 5)
+    yield "told"
+    drawing.message.clear()
+    drawing.running.job = Job()
+    drawing.running.widget.setVisible(True)
+    drawing.curve.setVisible(True)
+    drawing.running._show(Progress("tune", 0.4, "Learning a structure of a very long name " * 3, {}))
+    drawing._changed(True)
+    yield "running"
+    drawing.running.job = None
+    drawing.running.widget.setVisible(False)
+    drawing.curve.setVisible(False)
+    drawing._changed(False)
+    known = tuple(LeftOutSlice(0, n, 0.95) for n in (3, 5, 7, 9))
+    outcome = Outcome(known, 0.95, estimate=Estimate(0.95, 0.91, 0.97))
+    drawing.rounds.result = TeachResult(1, Structure("x"), "x", "", Card(), outcome)
+    drawing.rounds.refresh(False)
+    yield "taught"
+    panel.tabs.setCurrentIndex(0)
+    yield "segment"
+    panel.segment.message.tell("13 structures in 20 s. Not found: " + "a long name, " * 20, "Undo", lambda: None)
+    yield "segmented"
+    panel.tabs.setCurrentIndex(2)
+    panel.review.rows = [
+        {"structure": "a structure of a long name " * 3, "segment_id": "", "volume_ml": 1.0, "remarks": ["odd"],
+         "estimate": 0.9, "slices": [{"index": 3, "why": "it differs from its neighbours a lot " * 4}]}
+    ]  # fmt: skip
+    panel.review.refresh()
+    yield "reviewed"
+    panel.opener.setChecked(True)
+    yield "checked"
+
+
+def test_nothing_widens_the_panel(area, panel, module, drawing, window) -> None:
+    panel.volumes.volume.SetName("a volume of a very long name " * 5)
+    panel.volumes._line.setText("a warning about it " * 20)
+    widths = {}
+    for state in states(panel, drawing):
+        settle(window)
+        asked = module.parent.sizeHint.width(), module.parent.minimumSizeHint.width()
+        widths[state] = (*asked, module.parent.width)
+        assert panel.widget.minimumSizeHint.width() <= area.viewport().width, state
+    assert len(set(widths.values())) <= 2, widths  # with the scroll bar and without it
+    assert {one[:2] for one in widths.values()} == {widths["drawing"][:2]}
+    assert widths["drawing"][0] <= WIDTH
+
+
+def test_what_one_needs_is_in_sight(area, panel, module, drawing, window) -> None:
+    editor = drawing.editor.editor
+    for state in states(panel, drawing):
+        settle(window)
+        if state in ("drawing", "running", "taught"):
+            tools = [] if state == "running" else [editor._look._effects, editor._look._undo]
+            for widget in (drawing.strip, drawing.complete, drawing.teach, *tools):
+                assert in_sight(area, widget), (state, widget)
+        if state == "running":
+            assert in_sight(area, drawing.keep)
+            assert in_sight(area, drawing.curve)
+        if state == "taught":
+            for widget in (drawing.rounds.quality, drawing.rounds.accept, drawing.next):
+                assert in_sight(area, widget)
+        if state in ("segment", "segmented"):  # however high the other tabs are
+            assert in_sight(area, panel.segment.button)
+            assert in_sight(area, panel.segment.structures.search)
+        if state == "segmented":
+            assert in_sight(area, panel.segment.message._button)
+        if state == "reviewed":
+            assert in_sight(area, panel.review.accept)
+
+
+def test_the_editor_shows_what_drawing_needs(panel, drawing, window) -> None:
+    look = drawing.editor.editor._look
+    settle(window)
+    assert not look._masking.visible
+    assert look._options.visible  # of the brush
+    from standin.binding import QtWidgets
+
+    boxes = [one for one in look._options.findChildren(QtWidgets.QCheckBox) if one.visible]
+    assert [one.text for one in boxes] == ["Sphere brush"]
+    node = drawing.editor._node()
+    for masked in (True, False):
+        node.SetSourceVolumeIntensityMask(masked)  # as Threshold does
+        settle(window)
+        assert look._masking.visible == masked
+    low = look.table.height
+    drawing.name.setText("another")
+    drawing.begin.click()
+    settle(window)
+    assert look.table.height > low  # as high as its rows
+
+
+def test_names_and_notes_of_strangers_are_shown_as_they_are(panel, loaded, window) -> None:
+    import qt
+    from standin.binding import QtWidgets
+
+    from PromptSegLib.desktop.panel.parts import as_tip
+
+    for label in panel.widget.findChildren(QtWidgets.QLabel):
+        own = label.text in ("Volume:", "Segmentation:", "Structure:", "Compare with:", "Uncertainty:")
+        assert own or label.textFormat == qt.Qt.PlainText, label.text
+    assert as_tip(HOSTILE) == "<p>&lt;b&gt;liver&lt;/b&gt;&lt;img src=&#x27;x&#x27;&gt;</p>"
+    for item, _entry in panel.segment.structures._items:
+        assert item.toolTip(0).startswith("<p>")
+    panel.review.rows = [{"structure": HOSTILE, "segment_id": "", "volume_ml": 1.0, "remarks": [HOSTILE], "slices": []}]
+    panel.review.refresh()
+    assert "<b>" not in panel.review.table.item(0, 0).toolTip()
+    panel.segment.message.tell(HOSTILE)
+    assert panel.segment.message.text == HOSTILE
+
+
+def test_buttons_that_cannot_act_say_why(panel, loaded, own) -> None:
+    tab, structures = panel.segment, panel.segment.structures
+    shipped = next(item for item, entry in structures._items if not structures.is_own(entry.text))
+    mine = next(item for item, entry in structures._items if structures.is_own(entry.text))
+    structures.tree.setCurrentItem(shipped)
+    assert not tab.exporter.enabled
+    assert not tab.remover.enabled
+    assert "select or tick some of My structures" in tab.exporter.toolTip
+    assert "select one of My structures" in tab.remover.toolTip
+    structures.tree.setCurrentItem(mine)
+    assert tab.exporter.enabled
+    assert tab.remover.enabled
+    structures.tree.setCurrentItem(shipped)
+    structures.tick(own)
+    assert tab.exporter.enabled
+    assert not tab.remover.enabled
+
+
+def test_showing_in_3d_looks_at_it(panel, loaded, window) -> None:
+    panel.segment.show_3d.setChecked(True)
+    assert window.layoutManager()._centred
+
+
+def test_one_draft_is_seen_in_the_slice_in_view(drawing) -> None:
+    from PromptSegLib.tune.annotations import SliceStatus
+
+    drawing.strip.resize(380, drawing.strip.height)
+    pictures = []
+    for status in (SliceStatus.UNTOUCHED, SliceStatus.DRAFT):
+        drawing.strip.show_statuses([SliceStatus.UNTOUCHED] * 75 + [status] + [SliceStatus.UNTOUCHED] * 75)
+        drawing.strip.show_current(75)
+        image = drawing.strip.grab().toImage()
+        pictures.append([image.pixelColor(x, y).lightness() for x in range(187, 194) for y in range(15, 30)])
+    assert sum(abs(a - b) > 40 for a, b in zip(*pictures, strict=True)) > 15
+
+
+def test_the_strip_goes_by_keys(drawing) -> None:
+    def press(name: str) -> int:
+        (key,) = (one for one in drawing.strip._keys if one.key.toString() == name)
+        key.activated.emit()
+        return drawing.watch.place[1]
+
+    drawing._go(5)
+    assert [press(name) for name in ("Right", "Left", "Home", "Left", "End")] == [6, 5, 0, 0, 11]
+
+
+def test_everything_that_acts_has_a_name_and_the_keyboard(panel, loaded) -> None:
+    from standin.binding import QtCore, QtWidgets
+
+    for one in panel.widget.findChildren(QtWidgets.QAbstractButton):
+        if panel.teach.editor.editor.isAncestorOf(one) or one.objectName.startswith("qt_") is not False:
+            continue
+        if type(one).__name__ in ("QPushButton", "QCheckBox"):
+            assert one.focusPolicy & QtCore.Qt.TabFocus, one.text
+    for part in (panel.opener, panel.teach.strip, panel.teach.view, panel.volumes.volumes, panel.review.table):
+        assert part.accessibleName
