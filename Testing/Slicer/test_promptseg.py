@@ -1,10 +1,11 @@
-"""Runs in a real 3D Slicer: load the module, segment, draw by script, teach, review, save and load the scene again.
+"""Runs in a real 3D Slicer, with or without its main window: load the module, segment, draw by script, teach, review,
+save and load the scene, reload the module.
 
-    Slicer --no-main-window --testing --additional-module-paths PromptSeg \
+    Slicer --testing --additional-module-paths PromptSeg \
         --python-code "import slicer.testing; slicer.testing.runUnitTest(['Testing/Slicer'], 'test_promptseg')"
 
-torch and safetensors have to be installed in Slicer before (the panel's self-check does that); without them, what
-needs no computing is tested.
+With ``--no-main-window`` what needs slice views is left out. torch and safetensors have to be installed in Slicer
+before (the panel's self-check does that); without them, what needs no computing is tested.
 """
 
 import tempfile
@@ -31,22 +32,40 @@ def add_ct():
     return node, organ
 
 
+def settle():
+    """What waits for the event loop: combo boxes follow a scene that was read, views get their size."""
+    for _ in range(20):
+        slicer.app.processEvents()
+
+
 class PromptSegInSlicer(unittest.TestCase):
     """The module as a user has it."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
+        self.volume, self.organ = add_ct()
+        self.show()
+
+    def tearDown(self):
+        self.widget.exit()
+
+    def show(self):
+        """The module is shown: without a main window nobody does that for us."""
         self.widget = slicer.util.getModuleWidget("PromptSeg")
         self.panel = self.widget.panel
-        self.volume, self.organ = add_ct()
-        slicer.util.selectModule("PromptSeg")
-        self.panel.refresh()
+        if slicer.util.mainWindow() is not None:
+            slicer.util.selectModule("PromptSeg")
+        self.widget.enter()
+        settle()
 
     def wait(self, running):
         while running.running:
             running.job.wait(300)
 
     def draw(self, name, chosen):
+        from PromptSegLib.mrml.slices import mark
+        from PromptSegLib.tune.annotations import SliceStatus
+
         self.panel.tabs.setCurrentIndex(1)
         self.panel.teach.name.setText(name)
         self.panel.teach.begin.click()
@@ -55,43 +74,141 @@ class PromptSegInSlicer(unittest.TestCase):
         mask[chosen] = self.organ[chosen]
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, segment, self.volume)
         for index in chosen:
-            self.panel.teach.watch.go_to(0, index)
-            self.panel.teach.mark_complete()
+            if slicer.app.layoutManager() is None:
+                mark(node, segment, self.volume, 0, index, SliceStatus.COMPLETE)
+            else:
+                self.panel.teach.watch.go_to(0, index)
+                self.panel.teach.mark_complete()
+        self.panel.teach.refresh()
         return node, segment
 
     def save_and_load(self):
-        """The scene as it comes back from an .mrb."""
+        """The scene as it comes back from an .mrb; the panel follows by itself."""
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "scene.mrb")
             slicer.util.saveScene(path)
             slicer.mrmlScene.Clear()
+            settle()
             slicer.util.loadScene(path)
-        self.panel.refresh()
+        settle()
+
+    def dice(self, node, segment):
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, self.volume) > 0
+        return 2 * np.sum(found & self.organ) / (found.sum() + self.organ.sum())
 
     def test_structures_are_listed(self):
         names = [entry.structure.name for _item, entry in self.panel.segment.structures._items]
         self.assertIn("liver", names)
 
-    def test_slice_marks_survive_saving(self):
-        _node, segment = self.draw("test organ", [6, 12, 18])
-        self.assertEqual(self.panel.teach._statuses[12].value, "complete")
-        self.save_and_load()
-        self.panel.tabs.setCurrentIndex(1)
-        self.assertEqual(self.panel.teach.segment_id, segment)
-        self.assertEqual(self.panel.teach._statuses[12].value, "complete")
+    def test_a_loaded_scene_has_what_was_saved(self):
+        for hidden in (False, True):
+            node, segment = self.draw("test organ", [6, 12, 18])
+            self.assertEqual(self.panel.teach._statuses[12].value, "complete")
+            name = node.GetName()
+            if hidden:
+                self.widget.exit()
+            self.save_and_load()
+            if hidden:
+                self.widget.enter()
+                settle()
+            self.assertEqual(self.panel.volumes.volume.GetName(), "CT")
+            self.assertEqual(self.panel.volumes.segmentation.GetName(), name)
+            self.assertIs(self.panel.volumes.volumes.currentNode(), self.panel.volumes.volume)
+            self.assertIs(self.panel.volumes.segmentations.currentNode(), self.panel.volumes.segmentation)
+            self.assertEqual(self.panel.tabs.currentIndex, 1)
+            self.assertEqual(self.panel.teach.segment_id, segment)
+            self.assertEqual(self.panel.teach._statuses[12].value, "complete")
+            self.volume = self.panel.volumes.volume
+
+    def test_a_closed_scene_leaves_no_name_and_no_message(self):
+        self.draw("test organ", [6, 12])
+        slicer.mrmlScene.Clear()
+        settle()
+        self.assertEqual(str(self.panel.teach.name.text), "")
+        self.assertEqual(self.panel.teach.message.text, "")
+        self.assertIsNone(self.panel.volumes.volume)
+
+    def test_a_reload_gives_a_living_panel(self):
+        slicer.util.reloadScriptedModule("PromptSeg")
+        self.widget = slicer.util.getModuleWidget("PromptSeg")
+        self.panel = self.widget.panel
+        settle()
+        self.assertIs(self.panel.volumes.volume, self.volume)
+        self.assertTrue(self.panel.segment.structures._items)
+        self.show()
+        self.draw("test organ", [6, 12])
+        self.assertTrue(self.panel.teach.segment_id)
+
+    def test_marks_and_drafts_belong_to_an_axis(self):
+        from PromptSegLib.mrml.slices import statuses_of
+
+        node, segment = self.draw("test organ", [6, 12, 18])
+        self.assertEqual({one.value for one in statuses_of(node, segment, self.volume, 2)}, {"untouched"})
+
+    def test_the_editor_has_a_node_of_its_own(self):
+        self.draw("test organ", [6])
+        own = self.panel.teach.editor.editor.mrmlSegmentEditorNode()
+        its = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        self.assertIsNot(own, its)
+        self.assertEqual(own.GetActiveEffectName(), "Paint")
+        self.widget.exit()
+        self.assertFalse(own.GetActiveEffectName())
+
+    @unittest.skipUnless(slicer.util.mainWindow() is not None, "strokes need slice views")
+    def test_undo_after_the_segment_editor_was_opened(self):
+        slicer.util.selectModule("SegmentEditor")
+        settle()
+        slicer.util.selectModule("PromptSeg")
+        node, segment = self.draw("test organ", [6, 12])
+        before = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, self.volume).sum()
+        self.panel.teach.watch.go_to(0, 9)
+        settle()
+        slicer.util.clickAndDrag(slicer.app.layoutManager().sliceWidget("Red"), start=(40, 40), end=(60, 60))
+        settle()
+        after = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, self.volume).sum()
+        self.assertGreater(after, before)
+        editor = self.panel.teach.editor.editor
+        for step, wanted in ((editor.undo, before), (editor.redo, after), (editor.undo, before)):
+            step()
+            settle()
+            self.assertEqual(slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, self.volume).sum(), wanted)
+
+    def test_the_panel_asks_for_one_width(self):
+        widths = set()
+        self.draw("test organ", [6, 12])
+        for number in (0, 1, 2):
+            self.panel.tabs.setCurrentIndex(number)
+            for text in ("", "a long message about what was found and what was not " * 5):
+                self.panel._page_message().tell(text)
+                settle()
+                widths.add(int(self.widget.parent.minimumSizeHint.width()))
+        self.assertEqual(len(widths), 1, widths)
+
+    def test_a_removed_volume_ends_its_job(self):
+        job = self.widget.logic.segment(self.volume, ["liver"], blocking=False)
+        slicer.mrmlScene.RemoveNode(self.volume)
+        settle()
+        self.assertFalse(job.running)
 
     @unittest.skipUnless(COMPUTES, "torch is not installed in this Slicer")
-    def test_segment_teach_and_review(self):
+    def test_segment_teach_accept_and_review(self):
         result = self.widget.logic.segment(self.volume, ["liver", "spleen"])
         self.assertEqual(len(result.segment_ids), 2)
+        self.assertTrue(self.panel.logic.device)
         self.panel.volumes.choose_segmentation(result.node)
         self.draw("test organ", [4, 9, 15, 20])
         self.panel.teach.teach.click()
         self.wait(self.panel.teach.running)
         last = self.panel.logic.rounds[-1]
-        found = slicer.util.arrayFromSegmentBinaryLabelmap(result.node, last.result_segment_id, self.volume) > 0
-        dice = 2 * np.sum(found & self.organ) / (found.sum() + self.organ.sum())
+        dice = self.dice(result.node, last.result_segment_id)
         self.assertGreater(dice, 0.8)
+        text = self.panel.logic.accept(last)
+        try:
+            again = self.widget.logic.segment(self.volume, [text], result.node)
+        finally:
+            self.panel.logic.library.delete(text)
+        self.assertEqual(again.segment_ids, (last.result_segment_id,))
+        self.assertEqual(self.dice(result.node, last.result_segment_id), dice)  # in this CT, what was taught
         self.panel.tabs.setCurrentIndex(2)
         self.panel.review.check.click()
         self.wait(self.panel.review.running)

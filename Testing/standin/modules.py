@@ -101,4 +101,9 @@ def util_of(scene: Any, shown: Shown, cache: Path) -> dict[str, Callable[..., An
     def load(filename: str, properties: Any = None) -> bool:
         return bool(scene.ReadFromMRB(filename, False))
 
-    return {"getModuleWidget": shown.widget, "selectModule": shown.select, "saveScene": save, "loadScene": load}
+    return {
+        "getModuleWidget": shown.widget,
+        "reloadScriptedModule": lambda _module: shown.reload(),
+        "saveScene": save,
+        "loadScene": load,
+    }

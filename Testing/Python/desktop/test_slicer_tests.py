@@ -37,6 +37,8 @@ def test_they_pass_on_the_stand_in(cases) -> None:
     found = unittest.defaultTestLoader.loadTestsFromModule(cases)
     outcome = unittest.TestResult()
     found.run(outcome)
-    assert outcome.testsRun >= 3
-    assert not outcome.skipped
+    assert outcome.testsRun >= 10
+    assert [reason for _test, reason in outcome.skipped] == [
+        "strokes need slice views"
+    ]  # this is without a main window
     assert outcome.wasSuccessful(), "\n".join(text for _test, text in (*outcome.errors, *outcome.failures))
