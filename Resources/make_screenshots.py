@@ -4,8 +4,8 @@
     QT_QPA_PLATFORM=offscreen ../host/host Testing/PythonQt/inside.py Resources/make_screenshots.py
 
 The second one, in the host of Testing/PythonQt, has the Qt 5 and the widgets of CTK that 3D Slicer has.
-The panel runs on the stand-in of Testing/standin, not in the Slicer application: where Slicer has its Segment Editor,
-the pictures show a frame. What is computed is computed.
+The panel runs on the stand-in of Testing/standin, not in the Slicer application: the Segment Editor is as large as
+Slicer's, and its buttons bear letters. What is computed is computed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "Resources" / "Screenshots"
-WIDTH, HEIGHT = 400, 800
+WIDTH, HEIGHT = 414, 640
 
 
 class Camera:
