@@ -286,3 +286,12 @@ def test_one_slice_drawn_in_another_view_is_a_draft_of_that_view(add_volume, mak
     assert drawn_along(*where, 2) == 2
     keep_drafts(*where, 2)
     assert drawn_along(*where, 0) == 0
+
+
+def test_a_drawn_structure_has_the_colour_that_is_known_of_it(add_volume) -> None:
+    from PromptSegLib.mrml.slices import add_segment
+    from PromptSegLib.prompts.terminology import find
+
+    node = new_segmentation(add_volume())
+    segment = node.GetSegmentation().GetSegment(add_segment(node, "left kidney"))
+    assert segment.GetColor() == pytest.approx(find("left kidney").colour)
