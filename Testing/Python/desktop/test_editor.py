@@ -216,10 +216,11 @@ def test_what_is_typed_and_not_entered_is_forgotten_with_another_segment(panel, 
     assert teach.name.text == "my liver"
 
 
-def test_stars_marks_and_drafts_belong_to_the_view_that_was_drawn_in(panel, drawn, pump, paint) -> None:
+def test_stars_marks_and_drafts_belong_to_the_view_that_was_drawn_in(panel, drawn, pump, paint, monkeypatch) -> None:
     from PromptSegLib.tune.annotations import SliceStatus
 
-    teach = panel.teach
+    teach, original = panel.teach, panel.logic.teach
+    monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=2, **k))
     paint(5, 7, 9)
     teach.refresh()
     for index in (5, 7):
