@@ -52,7 +52,8 @@ def test_the_examples_work(command: str, promptseg: Promptseg, place) -> None:
     if command == "review":
         promptseg("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", "organs.seg.nrrd")
     if command == "evaluate":
-        promptseg("segment", "ct.nii.gz", "--prompts", "kidney.promptset", "-o", "kidney.seg.nrrd")
+        made = promptseg("segment", "ct.nii.gz", "--prompts", "kidney.promptset", "-o", "kidney.seg.nrrd")
+        assert made.status == 0, (made.status, made.out, made.err)
     for words in examples(promptseg(*command.split(), "--help").out):
         short = ("--steps", "3") if command == "tune" else ()
         outcome = promptseg(*words, *short)
