@@ -27,6 +27,7 @@ LEVELS = (
     ("progress", "resources", "threads"),
     ("volumes", "prompts", "model"),
     ("segment", "tune", "review", "register", "pretrain"),
+    ("labelled",),
     ("session",),
     ("worker", "mrml", "demo"),
     ("cli", "commands", "desktop", "browser"),

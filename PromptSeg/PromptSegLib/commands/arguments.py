@@ -7,11 +7,12 @@ import contextlib
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, quoted
 from ..resources import resource
 
 if TYPE_CHECKING:
@@ -230,3 +231,16 @@ def _same(path: Path, other: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.samefile(other)
     return os.path.realpath(path) == os.path.realpath(other)
+
+
+def former_prompt(text: str, name: str) -> Prompt:
+    """The prompt to go on from: the one of that name, or the only one."""
+    from ..prompts.library import resolve
+
+    prompts = resolve(text).prompts
+    if name in prompts or len(prompts) == 1:
+        return prompts.get(name) or next(iter(prompts.values()))
+    raise InputError(
+        f"{text} has no prompt for '{name}'",
+        f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
+    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, PromptSegError, Stopped, quoted
+from ..errors import InputError, PromptSegError, Stopped
+from . import tune_set
 from .arguments import (
     AXES,
     add_engine,
@@ -17,6 +17,7 @@ from .arguments import (
     check_input,
     check_outputs,
     expanded,
+    former_prompt,
     label,
     no_slices,
     open_session,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .console import Console
     from .stopping import StopOnSignal
 
-SUMMARY = "teach a structure in a few slices of a CT"
+SUMMARY = "teach a structure: in a few slices of a CT, or from a labelled set"
 DESCRIPTION = """\
 Learn a prompt for one structure from slices of IMAGE in which it was drawn
 completely. Draw the first and the last slice that show it, because little is
@@ -50,6 +51,10 @@ teach one prompt; then --slices is given once for each pair, in their order, and
 file, or along that of --axis, and count from 0. The leave-one-slice-out Dice says
 how well each drawn slice is found from the others.
 
+With --dataset it learns from whole labelled volumes of several subjects instead:
+better in other patients than a few slices of one. A share of them is held out and
+looked at on the way; the best prompt there is kept.
+
 Files that are there already are replaced. Ctrl-C stops within a second and keeps
 the best prompt so far, where there is one."""
 EXAMPLES = (
@@ -58,6 +63,7 @@ EXAMPLES = (
     '      --name "left kidney" -o kidney.promptset --segmentation kidney.seg.nrrd',
     "promptseg tune ct.nii.gz labels.nii.gz ct2.nii.gz labels2.nii.gz --label 3 \\\n"
     "      --slices 40,52,64 --slices 44,58 --name kidney -o kidney.promptset",
+    'promptseg tune --dataset abdomen/dataset.json --structure "duodenum" -o duodenum.promptset --time-budget 30m',
 )
 _TUNING = 0.8  # share of the run that tuning takes in the progress bar when a segmentation follows
 
@@ -65,17 +71,17 @@ _TUNING = 0.8  # share of the run that tuning takes in the progress bar when a s
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     pairs = "a CT, and a label map on its grid or a .seg.nrrd; again for each further volume"
-    parser.add_argument("pairs", metavar="IMAGE LABELS", type=expanded, nargs="+", help=pairs)
+    parser.add_argument("pairs", metavar="IMAGE LABELS", type=expanded, nargs="*", help=pairs)
     which = "the structure's value in LABELS, or the name of a segment; once for all, or once for each pair"
-    parser.add_argument("--label", metavar="N|NAME", type=label, action="append", required=True, help=which)
+    parser.add_argument("--label", metavar="N|NAME", type=label, action="append", help=which)
     drawn = "the slices in which it is drawn completely, the first and the last that show it among them"
-    parser.add_argument("--slices", metavar="K,K,...", type=slices, action="append", required=True, help=drawn)
+    parser.add_argument("--slices", metavar="K,K,...", type=slices, action="append", help=drawn)
     absent = "slices that are known not to contain it; none for a pair that has no such slice"
     parser.add_argument("--absent", metavar="K,K,...", type=no_slices, action="append", default=[], help=absent)
     parser.add_argument(
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
-    parser.add_argument("--name", type=structure_name, required=True, help="what the structure is called")
+    parser.add_argument("--name", type=structure_name, help="what the structure is called")
     learned = "what was learned: a .promptset file"
     parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help=learned)
     result = (
@@ -88,10 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="same seed, same result (default: 0)")
     add_orientation(parser)
     add_engine(parser)
+    tune_set.add_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    """Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    if args.dataset:
+        return tune_set.run(args, console, stop)
+    _check_given(args)
     from ..prompts.promptset import PromptSet
     from ..volumes.io import LABEL_ENDINGS
     from ..volumes.plausible import warnings_of
@@ -102,7 +112,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_outputs(outputs, [*pairs, ("--start-from", args.start_from), ("--backbone", args.backbone)])
     for _, path in pairs:
         check_input(path)
-    former = _former(args.start_from, args.name) if args.start_from else None
+    former = former_prompt(args.start_from, args.name) if args.start_from else None
     session = open_session(args, console)
     if former is not None:
         check_backbone(session, [former])
@@ -147,6 +157,20 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     rest = ", the segmentation was not" if args.segmentation else ""
     console.stopped(f"Stopped; {kept} was written to {args.output}{rest}.")
     return 130
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Raise :class:`InputError` where something is missing, or belongs to labelled sets."""
+    needed = {"IMAGE LABELS": args.pairs, "--label": args.label, "--slices": args.slices, "--name": args.name}
+    missing = [option for option, value in needed.items() if not value]
+    if missing:
+        raise InputError(
+            f"To learn from drawn slices, {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed",
+            "add what is missing, or name whole labelled volumes with --dataset",
+        )
+    odd = [name for name in tune_set.ONLY_SETS if getattr(args, name) not in (None, False)]
+    if odd:
+        raise InputError(f"--{odd[0].replace('_', '-')} needs --dataset", "leave it out, or name a data set")
 
 
 def _segment(
@@ -270,16 +294,3 @@ def _structure(name: str) -> Structure:
 
     known = find(name)
     return replace(known, name=name) if known else Structure(name)
-
-
-def _former(text: str, name: str) -> Prompt:
-    """The prompt to go on from: the one of that name, or the only one."""
-    from ..prompts.library import resolve
-
-    prompts = resolve(text).prompts
-    if name in prompts or len(prompts) == 1:
-        return prompts.get(name) or next(iter(prompts.values()))
-    raise InputError(
-        f"{text} has no prompt for '{name}'",
-        f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
-    )
