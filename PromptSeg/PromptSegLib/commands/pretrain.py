@@ -95,6 +95,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpa", metavar="WEIGHT", type=number(0), help="weight of the views' part in joint (0.01)")
     dense = "weight of the loss of all structures at once under shared tokens (1)"
     parser.add_argument("--dense", metavar="WEIGHT", type=number(0), help=dense)
+    own = "tasks of each slice under a structure's own deep tokens (1); with 0 all structures share them"
+    parser.add_argument("--learned", metavar="N", type=whole(0), help=own)
+    pseudo = "share of the groups of slices that are about regions nobody annotated (0.35)"
+    parser.add_argument("--pseudo", metavar="SHARE", type=share, help=pseudo)
+    elsewhere = "share of the others that are shown in one patient and asked for in another (0.5)"
+    parser.add_argument("--elsewhere", metavar="SHARE", type=share, help=elsewhere)
     draw = "how often each data set is drawn, one number for each (default: evenly)"
     parser.add_argument("--draw", metavar="SHARE", nargs="+", type=number(0), help=draw)
     absent = "structures that no volume of a data set can show, as NAME=STRUCTURE,STRUCTURE; may be given again"
@@ -201,11 +207,13 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     recipe = read_settings(last)[1] if args.resume and last.is_file() else Recipe()
     names = (
         *("steps", "seed", "validation", "mode", "cpa", "dense", "groups", "lr", "warmup", "decay", "schedule"),
-        *("validate_every", "validate_stride", "save_every"),
+        *("validate_every", "validate_stride", "save_every", "pseudo", "elsewhere"),
     )
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given["prompt_lr"] = args.lr * recipe.prompt_lr / recipe.lr
+    if args.learned is not None:
+        given["learned_per_slice"] = args.learned
     if args.absent is not None:
         given["absent"] = dict(args.absent)
     if args.leave_out is not None:

@@ -36,8 +36,8 @@ class PUNetConfig:
     The defaults are the ones that ship; :func:`paper` gives the published sizes. ``docs/model.md`` has the reasons.
     """
 
-    in_channels: int = 3
-    """The slice and its two neighbours."""
+    in_channels: int = 5
+    """The slice between its neighbours: 3 with those about 3 mm away, 5 with those about 12 mm away, too."""
     widths: tuple[int, ...] = (32, 64, 128, 256, 384)
     heads: tuple[int, ...] = (1, 2, 4, 8, 12)
     windows: tuple[int, ...] = (8, 8, 8, 12, 12)

@@ -24,7 +24,8 @@ from ..volumes.io import read_labels, read_volume
 from ..volumes.preprocess import WorkingVolume
 from .datasets import Case, DataSet, read_dataset, share_names
 from .pack import load_packed, read_packed_sets
-from .samples import RECIPE, Part, Sample, by_name, shown_in
+from .regions import Regions, grow
+from .samples import RECIPE, UNIONS, Part, Sample, by_name, shown_in, with_unions
 
 __all__ = [
     "RECIPE",
@@ -34,11 +35,13 @@ __all__ = [
     "Sample",
     "leave_out",
     "load_part",
+    "load_regions",
     "load_samples",
     "mark_absent",
     "read_dataset",
     "read_datasets",
     "split_cases",
+    "structures_of",
 ]
 
 
@@ -79,6 +82,7 @@ def load_part(
     cache: Path,
     *,
     most_validated: int = 4,
+    regions: bool = False,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Part:
@@ -98,13 +102,40 @@ def load_part(
     def first(report: Progress) -> None:
         on_progress(replace(report, fraction=share * report.fraction))
 
-    samples = load_samples(dataset, training, cache, on_progress=first, should_stop=should_stop)
+    samples = load_samples(dataset, training, cache, regions=regions, on_progress=first, should_stop=should_stop)
     if not samples:
         raise InputError(
             f"{dataset.name} has no annotated volume in its training part", "add volumes or lower --validation"
         )
     validated = load_samples(dataset, checked, cache, on_progress=second, should_stop=should_stop)
     return Part(dataset, samples, validated, [c.name for c in training], [c.name for c in held_out])
+
+
+def structures_of(parts: Sequence[Part]) -> list[str]:
+    """All structures of a run, those that only consist of others included, in the order of the data sets."""
+    names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
+    return [*names, *(whole for whole, of in UNIONS.items() if whole not in names and {*of} <= {*names})]
+
+
+def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) -> Regions:
+    """The regions of a sample, memory-mapped from its folder in the cache, where they are made first if they are not
+    there. Raises ``Stopped``, :class:`OutputError`."""
+    names = ("base", "first", "last", "parent", "ml", "contrast")
+    paths = [folder / f"regions-{name}.npy" for name in names]
+    for _ in range(2):
+        try:
+            found = [np.load(path, mmap_mode="r" if path is paths[0] else None) for path in paths]
+        except (OSError, ValueError):
+            found = []
+        if found and found[0].shape == sample.grey.shape:
+            return Regions(*found)
+        made = grow(sample.grey, sample.slice_mm, RECIPE["spacing"], should_stop)
+        try:
+            for path, name in reversed(list(zip(paths, names, strict=True))):
+                _save(path, np.ascontiguousarray(getattr(made, name)))
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written", "free some space or choose another folder") from error
+    return made
 
 
 def mark_absent(parts: Sequence[Part], absent: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
@@ -158,13 +189,14 @@ def load_samples(
     cases: Sequence[Case],
     cache: Path,
     *,
+    regions: bool = False,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> list[Sample]:
     """The cases' arrays, memory-mapped from ``cache``; what is not there yet is made first.
 
     Another recipe or label table makes a new cache, other files make a case anew. Progress is reported only while
-    something is being made. Volumes that show no structure at all are left out.
+    something is being made. Volumes that show no structure at all are left out, but where ``regions`` are wanted.
     """
     table = json.dumps([RECIPE, dataset.name, sorted(dataset.labels.items())])
     folder = Path(cache) / f"{dataset.file_name}-{hashlib.sha256(table.encode()).hexdigest()[:12]}"
@@ -180,7 +212,9 @@ def load_samples(
             sample = _open(dataset, case, folder / case.name)
         if sample is None:
             raise InputError(f"{case.name} changed while it was read", "start again")
-        if sample.where:
+        if regions:
+            sample.regions = load_regions(sample, folder / case.name, should_stop)
+        if sample.where or regions:
             samples.append(sample)
     if made:
         on_progress(Progress("cache", 1.0, f"Prepared {dataset.name}"))
@@ -197,7 +231,7 @@ def _open(dataset: DataSet, case: Case, folder: Path) -> Sample | None:
             return None
         # Caches of former versions do not say which slices show what.
         slices = [np.array(s, int) for s in info["where"]] if "where" in info else shown_in(labels, len(structures))
-        where = by_name(structures, slices)
+        where = with_unions(by_name(structures, slices), structures)
         sample = Sample(case.name, grey, labels, structures, float(info["slice_mm"]), where)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -161,6 +161,7 @@ def _groups(batch: Batch, rank: int, count: int) -> Batch:
         support=batch.support[shown] - start,
         support_inside=batch.support_inside[shown],
         support_outside=batch.support_outside[shown],
+        heads=batch.heads[start // GROUP : stop // GROUP],
         views=None if batch.views is None else _some_views(batch.views, rank, count),
     )
 

@@ -22,6 +22,13 @@ class Recipe:
     groups: int = 3
     """Groups of three slices in a step, for each process."""
     learned_per_slice: int = 1
+    """Tasks under a structure's own deep tokens; without any, all structures share them, and one pass shows a set."""
+    pseudo: float = 0.35
+    """Share of the groups that are about regions of even grey that nobody annotated."""
+    elsewhere: float = 0.5
+    """Share of the others that come in pairs: a structure shown in one patient is asked for in another."""
+    apart: float = 0.5
+    """Share of the groups whose slices are augmented each on its own."""
     lr: float = 1.2e-3
     prompt_lr: float = 4e-3
     weight_decay: float = 0.02

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .datasets import DataSet
+from .regions import Regions
 
+UNIONS = {
+    "left lung": ("upper lobe of left lung", "lower lobe of left lung"),
+    "right lung": ("upper lobe of right lung", "middle lobe of right lung", "lower lobe of right lung"),
+}
+"""Structures that some data sets annotate as a whole and others in parts."""
 RECIPE = {"version": 2, "spacing": 2.0}
 """How samples are made from volumes; a change makes a new cache, and packs have to be written again."""
 
@@ -19,7 +25,8 @@ class Sample:
     into ``structures``; ``where`` lists for each structure the slices that show it.
 
     ``absent`` are structures that are known not to be in the volume: there, all of it is background. What is neither
-    in ``where`` nor in ``absent`` is not annotated and gives no loss.
+    in ``where`` nor in ``absent`` is not annotated and gives no loss. ``where`` may name one of :data:`UNIONS` whose
+    parts are labelled. ``regions`` are parts of even grey that nobody annotated.
     """
 
     name: str
@@ -29,6 +36,16 @@ class Sample:
     slice_mm: float
     where: dict[str, np.ndarray] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    regions: Regions | None = None
+
+    @property
+    def known(self) -> set[str]:
+        """The labelled structures that are annotated, themselves or as a part of a whole."""
+        return {part for name in self.where for part in (name, *UNIONS.get(name, ()))}
+
+    def values(self, name: str) -> list[int]:
+        """The labels that make up a structure."""
+        return [n + 1 for n, s in enumerate(self.structures) if s == name or s in UNIONS.get(name, ())]
 
     @property
     def annotated(self) -> tuple[str, ...]:
@@ -54,6 +71,17 @@ def shown_in(labels: np.ndarray, count: int) -> list[np.ndarray]:
     """
     pixels = np.stack([np.bincount(plane.ravel(), minlength=count + 1) for plane in labels])
     return [np.flatnonzero(pixels[:, n + 1] >= 3) for n in range(count)]
+
+
+def with_unions(where: Mapping[str, np.ndarray], structures: Sequence[str]) -> dict[str, np.ndarray]:
+    """The same, and the whole of those structures of which every part has a label."""
+    out = dict(where)
+    for whole, parts in UNIONS.items():
+        if whole not in structures and set(parts) <= {*structures}:
+            shown = [where[p] for p in parts if p in where]
+            if shown:
+                out[whole] = np.unique(np.concatenate(shown))
+    return out
 
 
 def by_name(structures: Sequence[str], slices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

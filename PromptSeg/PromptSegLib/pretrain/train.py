@@ -26,7 +26,7 @@ from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import PromptSet
 from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
-from .data import Part, Sample, leave_out, load_part, mark_absent, read_datasets
+from .data import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
 from .distributed import Ranks, joined
 from .lineage import check_held_out, learned_from
 from .recipe import Recipe
@@ -77,7 +77,9 @@ def pretrain(
         saved = read_settings(last)
         config, recipe = config or saved[0], recipe or saved[1]
     source = None if start_from is None or going_on else load_backbone(start_from, "cpu", torch.float32)
-    config, recipe = config or (source.net.config if source else PUNetConfig()), recipe or Recipe()
+    if config is None:
+        config = PUNetConfig() if source is None else replace(source.net.config, in_channels=PUNetConfig.in_channels)
+    recipe = recipe or Recipe()
     if source:
         recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}", earlier=learned_from(source.card))
 
@@ -95,6 +97,7 @@ def pretrain(
                     recipe.validation,
                     recipe.seed,
                     folder / "cache",
+                    regions=recipe.pseudo > 0,
                     on_progress=loading,
                     should_stop=should_stop,
                 )
@@ -103,7 +106,7 @@ def pretrain(
 
         ranks.alone(lambda: _make(folder))
         parts = leave_out(ranks.first(load), recipe.leave_out)
-        names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
+        names = structures_of(parts)
         if source:
             check_held_out(recipe.earlier, parts, source.name)
         mark_absent(parts, recipe.absent, names)
@@ -117,11 +120,22 @@ def pretrain(
         trainee = Trainee(config, names)
         if source:
             warm_start(trainee, source, prompts)
+        if not recipe.learned_per_slice:
+            trainee.bank.share()
         trainee.to(place)
         ema = copy.deepcopy(trainee).requires_grad_(False)
         groups = trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
-        sampler = TaskSampler([p.training for p in parts], weights, names, recipe.seed, place)
+        sampler = TaskSampler(
+            [p.training for p in parts],
+            weights,
+            names,
+            recipe.seed,
+            place,
+            pseudo=recipe.pseudo,
+            elsewhere=recipe.elsewhere,
+            apart=recipe.apart,
+        )
         state = State(config, names, trainee, ema, optimiser, sampler)
         if going_on:
             state.read(last)
@@ -279,8 +293,10 @@ class _Run:
         """The next batch, for all processes."""
         recipe, count = self.recipe, self.recipe.groups * self.ranks.count
         if recipe.mode == "supervised":
-            return self.state.sampler.draw(count, recipe.learned_per_slice)
-        return self.state.sampler.draw(count, recipe.learned_per_slice, views=True, tasks=self.supervised)
+            return self.state.sampler.draw(count, recipe.learned_per_slice, ranks=self.ranks.count)
+        return self.state.sampler.draw(
+            count, recipe.learned_per_slice, views=True, tasks=self.supervised, ranks=self.ranks.count
+        )
 
     def _write_line(self, rate: float) -> dict[str, float]:
         return self.log.write(self.state.step, self._seconds(), self.recipe.lr * rate) if self.log else {}
@@ -320,8 +336,8 @@ def train_step(
     if recipe.mode == "self":
         loss = parts["cpa"]
     else:
-        loss = parts["learned"] + recipe.dense * parts["dense"] + recipe.aid * parts["aid"]
-        loss = loss + recipe.shown * parts.get("shown", torch.zeros(()))
+        loss = recipe.dense * parts["dense"] + recipe.aid * parts["aid"]
+        loss = loss + sum(w * parts[k] for k, w in (("learned", 1.0), ("shown", recipe.shown)) if k in parts)
         if "cpa" in parts:
             loss = loss + recipe.cpa * parts["cpa"]
     fast.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ from ..model.cosine import cosine_score
 from ..model.losses import mask_loss
 from ..model.punet import Encoded, PUNet
 from .cpa import cpa_loss
-from .tasks import Batch
+from .tasks import Batch, membership
 from .views import Views
 
 BALANCE = 0.5
@@ -45,6 +45,12 @@ class PromptBank(nn.Module):
         """The prompts of structures ``numbers`` (P,): tensors (P, n, C)."""
         own = {k: self.tensors[_safe(k)][numbers] for k in self.keys}
         return {k: v + self.shared[_safe(k)] if k in self.deep else v for k, v in own.items()}
+
+    @torch.no_grad()
+    def share(self) -> None:
+        """Drop what structures have of their own but the head's tokens."""
+        for k in self.deep:
+            self.tensors[_safe(k)].zero_()
 
     def common(self) -> dict[str, Tensor]:
         """The shared deep tokens alone, (n, C)."""
@@ -87,11 +93,14 @@ class DenseAid(nn.Module):
 class Trainee(nn.Module):
     """Network, prompt bank and dense aid, with the loss of one batch."""
 
+    member: Tensor
+
     def __init__(self, config: PUNetConfig, names: Sequence[str]) -> None:
         super().__init__()
         self.net = PUNet(config)
         self.bank = PromptBank(self.net.prompt_shapes(), names)
         self.aid = DenseAid(config.widths[1 : self.net.first_prompted], len(names))
+        self.register_buffer("member", membership(names), persistent=False)
 
     def forward(
         self, batch: Batch, dtype: torch.dtype, teacher: Trainee | None = None, supervised: bool = True
@@ -124,7 +133,7 @@ class Trainee(nn.Module):
     def _supervised(self, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
         encoded = self.net.encode(batch.images.to(dtype))
         device, slices = batch.images.device, len(batch.images)
-        own = self.bank(torch.tensor([s for _, s in batch.learned], device=device))
+        own = self.bank(torch.tensor([s for _, s in batch.learned], dtype=torch.long, device=device))
         everything = self.bank.everything(slices)
         parts = [own]
         index = [*range(slices), *(n for n, _ in batch.learned)]
@@ -143,35 +152,38 @@ class Trainee(nn.Module):
         losses = mask_loss(logits, torch.cat(targets), balance=BALANCE)
         count = len(batch.learned)
         result = {
-            "learned": losses[:count].mean(),
             "dense": self._dense(features[:slices, :height, :width], batch),
             "aid": self.aid(encoded.features[1:], batch.labels, batch.annotated),
         }
+        if count:
+            result["learned"] = losses[:count].mean()
         if self.net.proposer is not None:
             result["shown"] = losses[count:].mean()
         return result
 
     def _dense(self, features: Tensor, batch: Batch) -> Tensor:
-        """The loss of every annotated structure's head on one pixel in nine (or all, at half resolution)."""
+        """The loss of the heads that each group asks for, on one pixel in four (or all, at half resolution)."""
         labels = batch.labels
         if features.shape[1] == labels.shape[1]:
-            row, column = torch.randint(3, (2,)).tolist()
-            features, labels = features[:, row::3, column::3], labels[:, row::3, column::3]
+            row, column = torch.randint(2, (2,)).tolist()
+            features, labels = features[:, row::2, column::2], labels[:, row::2, column::2]
         else:
             labels = labels[:, ::2, ::2]
-        slices, height, width, dim = features.shape
-        count = len(self.bank.names)
-        tokens = [self.bank.tensors[_safe(f"head.{k}")] for k in ("foreground", "background")]
-        t = torch.cat([functional.normalize(x.float(), dim=-1, eps=1e-4).flatten(0, 1) for x in tokens])
-        sizes = tuple(x.shape[1] for x in tokens for _ in range(count))
-        f = features.reshape(1, -1, dim)
-        sums = cosine_score(f, t[None] / self.net.config.temperature, sizes)[0].float().log()
-        shift = math.log(tokens[1].shape[1] / tokens[0].shape[1])
-        logits = (sums[:, :count] - sums[:, count:] + shift).reshape(slices, height * width, -1).transpose(1, 2)
-        numbers = torch.arange(1, logits.shape[1] + 1, device=labels.device)
-        target = (labels.reshape(slices, 1, -1) == numbers[None, :, None]).float()
-        known = batch.annotated[:, 1:]
-        return mask_loss(logits[known][:, None], target[known][:, None], smooth=3.0, balance=BALANCE).mean()
+        dim, count = features.shape[-1], batch.heads.shape[1]
+        groups = len(batch.heads)
+        asked = batch.heads.clamp_min(0)
+        tokens = [self.bank.tensors[_safe(f"head.{k}")][asked] for k in ("foreground", "background")]
+        t = torch.cat([functional.normalize(x.float(), dim=-1, eps=1e-4).flatten(1, 2) for x in tokens], 1)
+        sizes = tuple(x.shape[2] for x in tokens for _ in range(count))
+        f = features.reshape(groups, -1, dim)
+        sums = cosine_score(f, t / self.net.config.temperature, sizes).float().log()
+        shift = math.log(tokens[1].shape[2] / tokens[0].shape[2])
+        logits = sums[..., :count] - sums[..., count:] + shift  # (groups, GROUP * pixels, heads)
+        slices = len(labels) // groups
+        logits = logits.reshape(groups, slices, -1, count).transpose(2, 3)
+        target = self.member[asked[:, None, :, None], labels.reshape(groups, slices, 1, -1)].float()
+        known = (batch.heads >= 0)[:, None].expand(-1, slices, -1)
+        return mask_loss(logits[known][:, None], target[known][:, None], smooth=4.0, balance=BALANCE).mean()
 
     def groups(self, weight_decay: float, lr: float, prompt_lr: float) -> list[dict]:
         """Parameters for the optimiser: no decay on prompts, tables, norms and offsets."""

@@ -17,6 +17,7 @@ from ..progress import ShouldStop, check, never
 from ..volumes.atomic import replacing
 from .data import Sample
 from .distributed import Ranks
+from .groups import FAR_MM, NEAR_MM
 from .trainee import Trainee
 
 CHUNK = 8
@@ -79,7 +80,7 @@ def volume_dice(
     values = np.asarray(sample.labels[picked])
     tasks: list[tuple[str, int, dict[str, Tensor], set[int]]] = []
     for name in sample.where:
-        masks = values == sample.structures.index(name) + 1
+        masks = np.isin(values, sample.values(name))
         there = np.flatnonzero(masks.any((1, 2)))
         if not len(there):
             continue
@@ -100,7 +101,7 @@ def volume_dice(
             check(should_stop)
             counts = torch.tensor([k not in left_out for k in numbers], device=device)[:, None, None]
             found = (net.decode(encoded, prompts) > 0) & counts
-            there = (labels == sample.structures.index(name) + 1) & counts
+            there = torch.isin(labels, torch.tensor(sample.values(name), device=device)) & counts
             overlap[n] += float((found & there).sum())
             size[n] += float(found.sum() + there.sum())
     for n, (name, column, _, _) in enumerate(tasks):
@@ -109,9 +110,9 @@ def volume_dice(
 
 
 def inputs(trainee: Trainee, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
-    """Slices between their neighbours about 3 mm away, as the network takes them: (N, H, W, 3)."""
-    stride = max(1, round(3.0 / sample.slice_mm))
-    around = np.clip(slices[:, None] + np.array([-stride, 0, stride]), 0, len(sample.grey) - 1)
+    """Slices between their neighbours about 3 and 12 mm away, as the network takes them: (N, H, W, 5)."""
+    near, far = (max(1, round(mm / sample.slice_mm)) for mm in (NEAR_MM, FAR_MM))
+    around = np.clip(slices[:, None] + np.array([-far, -near, 0, near, far]), 0, len(sample.grey) - 1)
     grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1)
     return grey.permute(0, 2, 3, 1).contiguous().to(device, next(trainee.parameters()).dtype)
 

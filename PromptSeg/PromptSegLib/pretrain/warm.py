@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
+from torch.nn import functional
 
 from ..errors import BackboneError, InputError
 from ..model.backbone import Backbone
@@ -19,15 +21,17 @@ def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptS
 
     What all prompts share is the backbone's own, or else taken as their mean; attention biases are left out, as they
     are tuning's alone. Gives the structures that were found; others, and the encoder's classifiers, stay as they were.
-    Raises :class:`InputError` for sets of another backbone or a backbone of another configuration.
+    A backbone that sees fewer neighbours of a slice is widened. Raises :class:`InputError` for sets of another backbone
+    or a backbone of another configuration.
     """
-    if source.net.config != trainee.net.config:
+    mine, given = trainee.net.config, source.net.config
+    if replace(given, in_channels=mine.in_channels) != mine or given.in_channels > mine.in_channels:
         raise InputError(
             f"The backbone {source.name} has another configuration than this run",
             "choose its --preset, or leave it out",
         )
     try:
-        trainee.net.load_state_dict(source.net.state_dict())
+        trainee.net.load_state_dict(_widened(source.net.state_dict(), mine.in_channels - given.in_channels))
     except RuntimeError as error:  # the configuration says what there is, so this is a damaged file
         raise BackboneError(f"The backbone {source.name} does not fit", "get the file again") from error
     known = {}
@@ -48,6 +52,13 @@ def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptS
     if taken:
         _fill(bank, taken, source.shared)
     return [bank.names[n] for n in taken]
+
+
+def _widened(weights: Mapping[str, torch.Tensor], more: int) -> dict[str, torch.Tensor]:
+    """The same weights for slices with ``more`` neighbours, which count for nothing at first."""
+    seen = ("stem.conv1.weight", "stem.shortcut.weight", "head.detail.weight")
+    pad = (0, 0, 0, 0, more // 2, more - more // 2)
+    return {k: functional.pad(v, pad) if k in seen and more else v for k, v in weights.items()}
 
 
 def _fill(

@@ -37,7 +37,8 @@ class Card:
     """What a prompt says of itself. Raises :class:`PromptError` for a value that is out of bounds.
 
     ``spacing`` is that of the working grid in mm, 0.5 to 10; ``window`` the HU range that the network sees, None for
-    all that the working grid keeps; ``slice_mm`` the distance between the slices that it was taught on. The three Dice
+    all that the working grid keeps; with ``shared_tokens`` its deep tokens are those that the backbone shares out, so
+    that one pass shows all such structures, with ``shared_pass`` it looks under both; ``slice_mm`` the distance between the slices that it was taught on. The three Dice
     are of left-out slices with the outlines, of left-out slices without them, and of held-out subjects.
     """
 
@@ -46,6 +47,7 @@ class Card:
     window: tuple[float, float] | None = None
     components: str = "substantial"
     shared_pass: bool = False
+    shared_tokens: bool = False
     outline_weight: float | None = None
     volumes: int | None = None
     slices: int | None = None
@@ -231,6 +233,7 @@ _BOUNDS: dict[str, Check] = {
     "window": _optional(_window),
     "components": _one_of(COMPONENTS),
     "shared_pass": _flag,
+    "shared_tokens": _flag,
     "outline_weight": _optional(_number(0, 10_000)),
     "volumes": _COUNT,
     "slices": _COUNT,

@@ -144,7 +144,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
     tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
     wanted = [maps[p.structure.name].wanted() for p in group]
     every = sorted(set.union(*wanted))
-    common = backbone.shared if any(p.card.shared_pass for p in group) else None
+    common = backbone.shared if any(p.card.shared_pass or p.card.shared_tokens for p in group) else None
     for first in range(0, len(every), BATCH):
         check(should_stop)
         indices = every[first : first + BATCH]
@@ -160,11 +160,13 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
             own = [at for at, index in enumerate(indices) if index in wanted[n]]
             if own:
                 some = len(own) < len(indices)
-                logits = net.decode(encoded.select(own) if some else encoded, prompt_tensors).float()
-                if features is not None and prompt.card.shared_pass:
+                card, parts = prompt.card, []
+                if features is None or not card.shared_tokens:
+                    parts.append(net.decode(encoded.select(own) if some else encoded, prompt_tensors).float())
+                if features is not None and (card.shared_pass or card.shared_tokens):
                     seen = features[own] if some else features
-                    logits = (logits + net.compare(seen, prompt_tensors, encoded.size).float()) / 2
-                values = logits.cpu().numpy()
+                    parts.append(net.compare(seen, prompt_tensors, encoded.size).float())
+                values = (sum(parts) / len(parts)).cpu().numpy()
                 found = maps[prompt.structure.name]
                 for at, plane in zip(own, values, strict=True):
                     found.put(indices[at], plane if crop is None else _framed(plane, crop, work.size), work)

@@ -160,6 +160,7 @@ class WorkingVolume:
         multiple: int = 32,
         margin_mm: float = 10.0,
         neighbour_mm: float = 3.0,
+        far_mm: float = 12.0,
         crop: bool = True,
     ) -> None:
         if spacing <= 0:
@@ -184,7 +185,8 @@ class WorkingVolume:
         )
         self._array_axes = (self.axis, row_axis, column_axis)
         self._slice_sign = slices[1] * axes[self.axis][1]
-        self._stride = max(1, round(neighbour_mm / native_mm[self.axis]))
+        near, far = (max(1, round(mm / native_mm[self.axis])) for mm in (neighbour_mm, far_mm))
+        self._neighbours = (-far, -near, 0, near, far)
         self._fill = float(max(low, AIR_HU))
         self._row_weights, self._row_inside = self.rows.forward()
         self._column_weights, self._column_inside = self.columns.forward()
@@ -253,15 +255,16 @@ class WorkingVolume:
         return self._grey[index]
 
     def inputs(self, indices: Sequence[int], window: tuple[float, float] = FULL_WINDOW) -> np.ndarray:
-        """Network inputs (n, rows, columns, 3) float32 in -1..1: the slice below, the slice, the slice above.
+        """Network inputs (n, rows, columns, 5) float32 in -1..1: two slices below, from far to near, the slice, and two
+        above.
 
-        Neighbours are about ``neighbour_mm`` away and repeat at the ends; ``window`` (HU) clips what a prompt was not
-        taught to see.
+        Neighbours are about ``neighbour_mm`` and ``far_mm`` away and repeat at the ends; ``window`` (HU) clips what a
+        prompt was not taught to see. A network of fewer channels takes those in the middle.
         """
         low, high = grey_from_hu(np.asarray(window, np.float64))
-        out = np.empty((len(indices), *self.size, 3), np.float32)
+        out = np.empty((len(indices), *self.size, len(self._neighbours)), np.float32)
         for n, index in enumerate(indices):
-            for channel, offset in enumerate((-self._stride, 0, self._stride)):
+            for channel, offset in enumerate(self._neighbours):
                 neighbour = min(max(index + offset * self._slice_sign, 0), self.count - 1)
                 out[n, ..., channel] = self.grey(neighbour)
         np.clip(out, low, high, out=out)

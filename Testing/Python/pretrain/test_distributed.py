@@ -76,8 +76,8 @@ def test_two_processes_learn_what_one_with_twice_the_groups_learns(
     """Volumes have two or three annotated structures, so that the dense loss is a mean over differently many."""
     monkeypatch.setattr(train, "fast_dtype", lambda _: torch.float32)  # so that rounding is no excuse
     usual = {"mode": mode, "log_every": 1, "validation": 0.25}
-    one = load_file(go("one", steps=2, recipe={**usual, "groups": 2}))
-    answers = together(lambda rank: go("two", steps=2, recipe={**usual, "groups": 1}))
+    one = load_file(go("one", steps=2, recipe={**usual, "groups": 4}))
+    answers = together(lambda rank: go("two", steps=2, recipe={**usual, "groups": 2}))
     assert answers == [str(tmp_path / "two" / "last.safetensors")] * 2
     two = load_file(tmp_path / "two" / "last.safetensors")
     gradients = [k for k in one if k.endswith("exp_avg")]

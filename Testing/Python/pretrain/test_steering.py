@@ -53,7 +53,7 @@ def trainee() -> Trainee:
 @pytest.mark.parametrize("number", [0, 1], ids=NAMES)
 def test_a_structures_prompt_gives_its_mask_and_not_the_others(trainee, number) -> None:
     unseen = generated(99)
-    grey = torch.from_numpy(unseen.grey).float()[..., None].expand(-1, -1, -1, 3).contiguous() / 127.5 - 1
+    grey = torch.from_numpy(unseen.grey).float()[..., None].expand(-1, -1, -1, 5).contiguous() / 127.5 - 1
     masks = [torch.from_numpy(unseen.labels == n + 1) for n in range(2)]
     assert quick_dice(trainee, grey, masks[number], number) > 0.8
     assert quick_dice(trainee, grey, masks[1 - number], number) < 0.1

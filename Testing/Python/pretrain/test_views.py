@@ -155,7 +155,7 @@ def test_asking_for_views_adds_them_and_changes_no_task(samples) -> None:
             assert torch.equal(value, getattr(batch, name)), name
     assert batch.learned == expected.learned
     assert batch.views.structures.tolist() == [1, 1]
-    assert batch.views.teacher.images.shape == (2, 48, 48, 3)
+    assert batch.views.teacher.images.shape == (2, 48, 48, 5)
     again = TaskSampler([samples[:1]], [1.0], ["spleen", "liver"], 7).draw(2, views=True)
     assert torch.equal(again.views.students[1].images, batch.views.students[1].images)
 
