@@ -125,6 +125,7 @@ class Kit:
         from PromptSegLib.pretrain.recipe import Recipe
 
         quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
+        quick |= {"pseudo": 0.0, "elsewhere": 0.0, "apart": 0.0}
         return Recipe(**{**quick, "steps": steps, "decay": steps // 2, "validate_every": steps, **changes})
 
 

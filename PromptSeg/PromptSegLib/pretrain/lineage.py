@@ -43,6 +43,44 @@ def check_held_out(earlier: Mapping[str, Sequence[str]], parts: Sequence[Part], 
             )
 
 
+LAST_PART = 0.25
+"""Of the steps before: a last fifth of all, in which a run may learn from the subjects that it was measured on."""
+
+
+def check_measured(
+    quality: Mapping[str, Any], card: Mapping[str, Any], before: tuple[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Refuse with :class:`InputError` figures of subjects that the backbone with this ``card`` has learned from.
+
+    They may be told all the same if they were measured on the backbone that the run started from (``before``: its id
+    and card), which had not learned from these subjects, if the run changed nothing but to take in what was held out,
+    and if it added at most a fifth of all steps: then they are those of the same recipe with subjects held out.
+    """
+    subjects, dataset = quality.get("validation", ()), quality["dataset"]
+    known = both(subjects, learned_from(card).get(dataset, ()))
+    if not known:
+        return
+    if before is None:
+        raise InputError(
+            f"What was measured on {few(known)} of {dataset} says nothing: the backbone has learned from "
+            f"{'it' if len(known) == 1 else 'them'}",
+            "measure on the subjects that its run held out",
+        )
+    identity, earlier = before
+    recipe, former = (dict(c.get("recipe") or {}) for c in (card, earlier))
+    wrong = None
+    if quality.get("backbone") != identity or not str(recipe.get("start_from", "")).endswith(f" {identity[:12]}"):
+        wrong = f"what was measured on {dataset} is of another backbone than the one that this run started from"
+    elif both(subjects, learned_from(earlier).get(dataset, ())):
+        wrong = f"the backbone that was measured had itself learned from subjects of {dataset}"
+    elif not 0 < int(recipe.get("step", 0)) <= LAST_PART * int(former.get("step", 0)):
+        wrong = f"{recipe.get('step')} steps with all subjects after {former.get('step')} are more than a last fifth"
+    elif [d.get("name") for d in card.get("data", ())] != [d.get("name") for d in earlier.get("data", ())]:
+        wrong = "it learned from other data sets before"
+    if wrong:
+        raise InputError(f"The figures do not hold for this backbone: {wrong}", "measure it on subjects held out")
+
+
 def both(some: Iterable[str], others: Iterable[str]) -> list[str]:
     """What is in both, sorted."""
     return sorted(set(some) & set(others))

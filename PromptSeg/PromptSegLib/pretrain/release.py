@@ -4,7 +4,8 @@ r"""From a finished run to the files that come with PromptSeg: names for users, 
         --quality abdomen.json --note "how it was made"
 
 ``RUN/best`` instead of ``RUN`` takes the step that was best on held-out volumes. ``--quality`` takes the files that
-``Testing/Benchmarks/quality.py --json`` writes.
+``Testing/Benchmarks/quality.py --json`` writes. Where a run went on with all subjects after it was measured with some
+held out, ``--measured-on`` names the backbone of that time.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 
 from ..errors import InputError, few
 from ..model.backbone import load_backbone, write_backbone
-from ..prompts.promptset import PromptSet
-from .lineage import both, learned_from
+from ..prompts.promptset import Prompt, PromptSet
+from .lineage import check_measured
 
 
 def release(
@@ -32,31 +33,27 @@ def release(
     name: str = "punet-ct",
     own_components: Mapping[str, str] | None = None,
     second_look: Sequence[str] = (),
+    only: Mapping[str, Sequence[str]] | None = None,
+    measured_on: Path | None = None,
 ) -> str:
     """Write ``folder/Models/NAME.safetensors`` and ``folder/PromptSets/*.promptset`` from the folder of a run.
 
-    ``sets`` maps the run's prompt sets to the names that users see; ``quality`` are measured Dice by structure, with
-    the data set and the subjects that they were measured on, none of which may have been learned from;
-    ``own_components`` are rules of single structures, as for vessels that show in several pieces; ``second_look`` names
-    the run's prompt sets that also look under the tokens which the backbone shares out. Gives the backbone's id.
-    Raises :class:`InputError`.
+    ``sets`` maps the run's prompt sets, or several of them with commas, to the names that users see; ``only`` says for
+    such a name which structures it holds. ``quality`` are measured Dice by structure, with the data set and the
+    subjects that they were measured on, none of which may have been learned from, but for a last part of the training
+    that followed on the backbone ``measured_on`` (:func:`~.lineage.check_measured`). ``own_components`` are rules of
+    single structures, as for vessels that show in several pieces; ``second_look`` names the run's prompt sets that also
+    look under the tokens which the backbone shares out. Gives the backbone's id. Raises :class:`InputError`.
     """
     import torch
 
-    own_components = own_components or {}
+    own_components, only = own_components or {}, only or {}
     backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
-    measured = {q["dataset"]: q for q in quality}
-    learned = learned_from(backbone.card)
+    before = None if measured_on is None else load_backbone(measured_on, "cpu", torch.float32)
     for one in quality:
-        known = both(one.get("validation", ()), learned.get(one["dataset"], ()))
-        if known:
-            raise InputError(
-                f"What was measured on {few(known)} of {one['dataset']} says nothing: the backbone has learned from "
-                f"{'it' if len(known) == 1 else 'them'}",
-                "measure on the subjects that its run held out",
-            )
-    found_sets = {source: PromptSet.read(run / f"{source}.promptset") for source in sets}
-    unknown = set(own_components) - {n for found in found_sets.values() for n in found}
+        check_measured(one, backbone.card, None if before is None else (before.id, before.card))
+    read = {source: PromptSet.read(run / f"{source}.promptset") for text in sets for source in text.split(",")}
+    unknown = set(own_components) - {n for found in read.values() for n in found}
     if unknown:
         raise InputError(f"No set has a prompt for {few(sorted(unknown))}", "write structures as the run names them")
     card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
@@ -66,19 +63,47 @@ def release(
     identity = write_backbone(folder / "Models" / f"{name}.safetensors", backbone.net, card, backbone.shared)
     if identity != backbone.id:
         raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
-    for source, title in sets.items():
-        found = found_sets[source]
-        dice = measured.get(source, {}).get("dice", {})
+    for text, title in sets.items():
+        sources = text.split(",")
+        measured = [q for q in quality if q["dataset"] in sources]
         prompts = []
-        for n, p in found.items():
-            rule, shared = own_components.get(n, components), source in second_look
-            card_of = replace(p.card, components=rule, shared_pass=shared, validation_dice=dice.get(n))
-            prompts.append(replace(p, card=card_of))
-        about = {**found.card, "data": source}
-        if source in measured:
-            about["validation"] = measured[source].get("validation", [])
+        for n in only.get(title) or dict.fromkeys(n for source in sources for n in read[source]):
+            found = [(source, read[source][n]) for source in sources if n in read[source]]
+            if not found:
+                raise InputError(f"No set of {text} has a prompt for {n}", "write structures as the run names them")
+            prompts.append(_joined(found, _mean_dice(measured, n), own_components.get(n, components), second_look))
+        about = {**read[sources[0]].card, "data": text}
+        if measured:
+            about["validation"] = [subject for q in measured for subject in q.get("validation", [])]
         PromptSet.of(title, prompts, about).write(folder / "PromptSets" / f"{title}.promptset")
     return identity
+
+
+def _joined(
+    found: Sequence[tuple[str, Prompt]], dice: float | None, components: str, second_look: Sequence[str]
+) -> Prompt:
+    """One structure's prompt of several data sets: its numbers are the same, its card tells of all."""
+    first = found[0][1]
+    counts = {k: sum(getattr(p.card, k) or 0 for _, p in found) or None for k in ("volumes", "slices")}
+    windows = [p.card.window for _, p in found]
+    known = [w for w in windows if w is not None]
+    window = None if len(known) < len(windows) else (min(w[0] for w in known), max(w[1] for w in known))
+    card = replace(
+        first.card,
+        **counts,
+        window=window,
+        data=tuple(dict.fromkeys(name for _, p in found for name in p.card.data)),
+        components=components,
+        shared_pass=found[0][0] in second_look,
+        validation_dice=dice,
+    )
+    return replace(first, card=card)
+
+
+def _mean_dice(measured: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """A structure's Dice over all subjects that it was measured on; None where it was not."""
+    found = [(q["dice"][name], len(q.get("validation", ())) or 1) for q in measured if name in q.get("dice", {})]
+    return round(sum(d * n for d, n in found) / sum(n for _, n in found), 4) if found else None
 
 
 def main() -> None:
@@ -86,7 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--set", action="append", required=True, metavar="DATASET=NAME")
+    parser.add_argument("--set", action="append", required=True, metavar="DATASET[,DATASET]=NAME")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME=STRUCTURE,STRUCTURE")
+    last = "the backbone that --quality was measured on, if the run went on from it with all subjects"
+    parser.add_argument("--measured-on", type=Path, metavar="FILE", help=last)
     parser.add_argument("--quality", action="append", default=[], type=Path)
     parser.add_argument("--note", default="")
     rules = ("largest", "main", "substantial", "all")
@@ -110,6 +138,8 @@ def main() -> None:
         options.name,
         own,
         options.second_look,
+        {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)},
+        options.measured_on,
     )
 
 

@@ -52,7 +52,8 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
     sets: dict[Path, dict[str, dict[str, Any]]] = {}
     about = {}
     for part in parts if prompts else ():
-        slices = {n: [len(s.where[n]) for s in part.training if n in s.where] for n in part.dataset.labels.values()}
+        shown = dict.fromkeys([*part.dataset.labels.values(), *(n for s in part.training for n in s.where)])
+        slices = {n: [len(s.where[n]) for s in part.training if n in s.where] for n in shown}
         window = _window(part)
         path = folder / f"{part.dataset.file_name}.promptset"
         about[path] = {
@@ -135,11 +136,12 @@ def export(
                 raise InputError(f"The checkpoint has no prompt for {name}", f"it has: {', '.join(names)}")
             own = trainee.bank(torch.tensor([names.index(name)]))
             tensors = {k: own[k][0].detach() if k in own else torch.zeros(s) for k, s in shapes.items()}
+            shared = all(torch.equal(tensors[k], v) for k, v in trainee.bank.common().items())
             structure = find(name)
             if structure is None or structure.name in taken:
                 structure = Structure(name)
             taken.add(structure.name)
-            prompts.append(Prompt(structure, identity, tensors, Card.from_json(own_card)))
+            prompts.append(Prompt(structure, identity, tensors, Card.from_json({**own_card, "shared_tokens": shared})))
         set_card = {"backbone": backbone.stem, "licence": card.get("licence", ""), **(about or {}).get(path, {})}
         PromptSet.of(path.stem, prompts, set_card).write(path)
     return identity

@@ -37,9 +37,10 @@ class Card:
     """What a prompt says of itself. Raises :class:`PromptError` for a value that is out of bounds.
 
     ``spacing`` is that of the working grid in mm, 0.5 to 10; ``window`` the HU range that the network sees, None for
-    all that the working grid keeps; with ``shared_tokens`` its deep tokens are those that the backbone shares out, so
-    that one pass shows all such structures, with ``shared_pass`` it looks under both; ``slice_mm`` the distance between the slices that it was taught on. The three Dice
-    are of left-out slices with the outlines, of left-out slices without them, and of held-out subjects.
+    all that the working grid keeps. With ``shared_tokens`` its deep tokens are those that the backbone shares out, so
+    that one pass shows all such structures; with ``shared_pass`` it looks under both. ``slice_mm`` is the distance
+    between the slices that it was taught on. The three Dice are of left-out slices with the outlines, of left-out
+    slices without them, and of held-out subjects.
     """
 
     plane: str = "axial"

@@ -9,7 +9,7 @@ from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.pretrain import release
 from PromptSegLib.pretrain.checkpoint import read_settings
 from PromptSegLib.pretrain.data import read_dataset, split_cases
-from PromptSegLib.pretrain.lineage import learned_from
+from PromptSegLib.pretrain.lineage import check_measured, learned_from
 
 pytestmark = pytest.mark.usefixtures("small_images")
 
@@ -53,6 +53,30 @@ def test_a_run_that_goes_on_keeps_its_split(go, tmp_path) -> None:
     with pytest.raises(InputError, match=r"leave --seed and --validation as they were \(1 and 0\)"):
         go("run", steps=2, resume=True, recipe={"seed": 3})
     assert read_settings(tmp_path / "run" / "last.safetensors")[1].seed == 1
+
+
+def test_a_last_part_with_all_subjects_may_tell_what_was_measured_before_it() -> None:
+    def card(training: list[str], step: int, start: str = "", earlier: tuple[str, ...] = ()) -> dict:
+        recipe = {"step": step, "start_from": start, "earlier": {"ct": list(earlier)}}
+        return {"data": [{"name": "ct", "training": training}], "recipe": recipe}
+
+    identity = "f" * 64
+    quality = {"dataset": "ct", "validation": ["c"], "dice": {"liver": 0.9}, "backbone": identity}
+    before = card(["a", "b"], 100)
+    last = card(["a", "b", "c"], 25, f"punet {identity[:12]}", ("a", "b"))
+    check_measured(quality, before)
+    check_measured(quality, last, (identity, before))
+    with pytest.raises(InputError, match="says nothing"):
+        check_measured(quality, last)
+    for wrong, why in (
+        ((quality, card(["a", "b", "c"], 26, f"punet {identity[:12]}"), (identity, before)), "more than a last fifth"),
+        ((quality, card(["a", "b", "c"], 25, "punet 000000000000"), (identity, before)), "another backbone"),
+        (({**quality, "backbone": "e" * 64}, last, (identity, before)), "another backbone"),
+        ((quality, last, (identity, card(["a", "b", "c"], 100))), "had itself learned"),
+        ((quality, last, (identity, {**before, "data": [{"name": "mr", "training": []}]})), "other data sets"),
+    ):
+        with pytest.raises(InputError, match=why):
+            check_measured(*wrong)
 
 
 def test_figures_of_subjects_that_were_learned_from_are_not_released(trained, tmp_path) -> None:

@@ -53,6 +53,29 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     assert found.mask("liver").any()
 
 
+def test_a_set_may_join_several_and_hold_a_part(trained, tmp_path) -> None:
+    source = PromptSet.read(trained / "phantoms.promptset")
+    source.write(tmp_path / "more.promptset")
+    for name in ("tiny.safetensors", "phantoms.promptset"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    quality = [QUALITY, {"dataset": "more", "validation": ["x", "y"], "dice": {"liver": 0.61}}]
+    release.release(
+        tmp_path,
+        tmp_path / "R",
+        {"phantoms,more": "both-ct"},
+        quality,
+        name="tiny",
+        only={"both-ct": ["liver", "aorta"]},
+    )
+    both = PromptSet.read(tmp_path / "R" / "PromptSets" / "both-ct.promptset")
+    assert list(both) == ["liver", "aorta"]
+    assert both["liver"].card.volumes == 2 * source["liver"].card.volumes
+    assert both["liver"].card.validation_dice == pytest.approx(0.71)
+    assert both.card["validation"] == ["case_9", "x", "y"]
+    with pytest.raises(PromptSegError, match="No set of phantoms,more has a prompt for brain"):
+        release.release(tmp_path, tmp_path / "R", {"phantoms,more": "b"}, name="tiny", only={"b": ["brain"]})
+
+
 def test_a_run_without_such_files_is_one_sentence(tmp_path, trained) -> None:
     with pytest.raises(PromptSegError, match="no backbone file"):
         release.release(tmp_path, tmp_path / "R", {"phantoms": "abdomen-ct"})

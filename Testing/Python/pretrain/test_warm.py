@@ -38,6 +38,20 @@ def test_network_and_prompts_are_those_of_the_files(backbone, prompts) -> None:
         assert torch.equal(shared, backbone.shared[key])
 
 
+def test_a_backbone_that_sees_fewer_neighbours_is_widened_and_sees_the_same(backbone, prompts) -> None:
+    wide = replace(tiny(), in_channels=backbone.net.config.in_channels + 2)
+    trainee = Trainee(wide, ["liver"])
+    warm_start(trainee, backbone, [prompts])
+    images = torch.rand(1, 32, 32, wide.in_channels) * 2 - 1
+    tensors = prompts["liver"].tensors
+    with torch.no_grad():
+        seen = trainee.net.decode(trainee.net.encode(images), tensors)
+        known = backbone.net.decode(backbone.net.encode(images[..., 1:-1]), tensors)
+    assert torch.allclose(seen, known, atol=1e-4)
+    with pytest.raises(InputError, match="another configuration"):
+        warm_start(Trainee(replace(tiny(), in_channels=1), ["liver"]), backbone, [])
+
+
 def test_without_shared_tokens_their_mean_is_shared(backbone, prompts) -> None:
     trainee = Trainee(tiny(), ["spleen", "liver"])
     warm_start(trainee, replace(backbone, shared=None), [prompts])

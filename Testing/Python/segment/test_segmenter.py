@@ -96,6 +96,23 @@ def test_a_prompt_with_a_second_look_takes_the_mean_of_both(session, prompts, ph
         assert np.abs(both - (one + other) / 2)[free].max() <= 1.5
 
 
+def test_prompts_that_share_their_deep_tokens_take_one_pass(session, prompts, monkeypatch) -> None:
+    shared = {k: v.float().cpu() for k, v in session.backbone.shared.items()}
+    cards = {n: replace(prompts[n].card, shared_tokens=True) for n in ("liver", "spleen")}
+    asked = [Prompt(Structure(n), session.backbone.id, {**prompts[n].tensors, **shared}, c) for n, c in cards.items()]
+    apart = [replace(p, card=replace(p.card, shared_tokens=False)) for p in asked]
+    expected = session.segment(apart)
+    passes = []
+    original = session.backbone.net.decoded
+    monkeypatch.setattr(session.backbone.net, "decoded", lambda *a: passes.append(len(a)) or original(*a))
+    found = session.segment(asked)
+    together = len(passes)
+    session.segment(apart)
+    assert len(passes) - together == 2 * together
+    for name in cards:
+        assert np.array_equal(found.mask(name), expected.mask(name))
+
+
 def test_one_structure_twice_is_refused(session, prompts) -> None:
     with pytest.raises(PromptError, match="liver was asked for twice"):
         session.segment([prompts["liver"], prompts["liver"]])
