@@ -152,6 +152,7 @@ def paper() -> PUNetConfig:
 def tiny() -> PUNetConfig:
     """A few thousand parameters with every part of the shipped model, for tests."""
     return PUNetConfig(
+        in_channels=3,
         widths=(8, 16, 16),
         heads=(1, 2, 2),
         windows=(4, 4, 4),

@@ -194,8 +194,9 @@ def _slice_of(sample: Sample, name: str, rng: np.random.Generator) -> int:
 
 def neighbours(sample: Sample, chosen: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
     """Each of the ``chosen`` slices between its neighbours about 3 and about 12 mm away."""
-    near = max(1, round(NEAR_MM / sample.slice_mm * rng.choice([0.7, 1.0, 1.0, 1.6])))
-    far = max(near, round(FAR_MM / sample.slice_mm * rng.uniform(0.8, 1.25)))
+    varied = rng.choice([0.7, 1.0, 1.0, 1.6])
+    near = max(1, round(NEAR_MM / sample.slice_mm * varied))
+    far = max(near, round(FAR_MM / sample.slice_mm * varied**0.5))
     if rng.random() < 0.1:
         near = far = 0  # very thick slices: neighbours tell nothing
     last = len(sample.grey) - 1

@@ -164,7 +164,7 @@ def test_what_is_not_annotated_gives_no_gradient(dataset, trained) -> None:
     for samples, expected in ((partial, False), (part.training, True)):
         sampler = TaskSampler([samples], [1.0], names, 1)
         trainee.zero_grad(set_to_none=True)
-        for _ in range(2):
+        for _ in range(4):
             batch = sampler.draw(2, 2)
             parts = trainee(batch, torch.float32)
             sum(parts[k] for k in ("learned", "shown", "aid")).backward()

@@ -115,7 +115,7 @@ TURNS = [(order, signs) for order in permutations(range(3)) for signs in product
 
 @pytest.mark.parametrize("turn", range(len(TURNS)))
 def test_the_patient_lies_the_same_way_however_the_axes_run(turn: int) -> None:
-    """Rows go to the back, columns to the left, and the third channel is the slice towards the head."""
+    """Rows go to the back, columns to the left, and the channels go towards the head."""
     order, signs = TURNS[turn]
     spacing = np.array([3.0, 4.0, 5.0])[list(order)]
     extent = np.array([240.0, 200.0, 100.0])[list(order)]
@@ -142,9 +142,9 @@ def test_the_patient_lies_the_same_way_however_the_axes_run(turn: int) -> None:
     step = 1 if heights[1] > heights[0] else -1
     r, c = np.rint(body).astype(int)
     below_the_marker = work.inputs([above - 2 * step])[0, r, c]
-    assert below_the_marker[2] > below_the_marker[0]
+    assert below_the_marker[3] > below_the_marker[1]
     above_the_marker = work.inputs([above + 2 * step])[0, r, c]
-    assert above_the_marker[0] > above_the_marker[2]
+    assert above_the_marker[1] > above_the_marker[3]
 
 
 @pytest.mark.parametrize("kind", GRIDS)
@@ -222,13 +222,13 @@ def test_inputs_are_the_slice_and_its_neighbours() -> None:
     on = grid(np.eye(3), (2.0, 2.0, 1.0), (200, 160, 12))
     voxels = trunk(on)
     voxels[voxels > 0] = (10 * np.arange(12, dtype=np.int16))[:, None, None].repeat(80, 1).repeat(100, 2)[voxels > 0]
-    work = WorkingVolume(Volume(voxels, on), neighbour_mm=3.0)
+    work = WorkingVolume(Volume(voxels, on), neighbour_mm=3.0, far_mm=7.0)
     x = work.inputs([0, 5, 11])
-    assert x.shape == (3, *work.size, 3)
+    assert x.shape == (3, *work.size, 5)
     assert x.dtype == np.float32
     assert x.min() >= -1
     assert x.max() <= 1
-    for n, slices in enumerate([(0, 0, 3), (2, 5, 8), (8, 11, 11)]):
+    for n, slices in enumerate([(0, 0, 0, 3, 7), (0, 2, 5, 8, 11), (4, 8, 11, 11, 11)]):
         for channel, index in enumerate(slices):
             np.testing.assert_allclose(x[n, ..., channel], work.grey(index) / np.float32(127.5) - 1, atol=1e-6)
 
@@ -263,9 +263,8 @@ def test_a_single_slice(axis: int) -> None:
     body = np.expand_dims(np.hypot(rows, columns) < 0.7, axis)
     work = WorkingVolume(Volume(np.where(body, 40, -1000).astype(np.int16), on), axis=axis)
     x = work.inputs([0])
-    assert x.shape == (1, *work.size, 3)
-    assert (x[..., 0] == x[..., 1]).all()
-    assert (x[..., 2] == x[..., 1]).all()
+    assert x.shape == (1, *work.size, 5)
+    assert (x == x[..., :1]).all()
     assert dice(there_and_back(work, body), body) > 0.98
 
 
