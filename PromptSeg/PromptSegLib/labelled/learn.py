@@ -23,7 +23,7 @@ from ..errors import OutputError, PromptSegError, Stopped
 from ..model.backbone import Backbone
 from ..model.losses import mask_loss
 from ..pretrain.lineage import learned_from
-from ..pretrain.samples import RECIPE
+from ..pretrain.samples import RECIPE, Sample
 from ..pretrain.tasks import TaskSampler
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.card import Card
@@ -61,6 +61,8 @@ class SetRecipe:
     """Steps between two looks at held-out subjects."""
     looked_at: int = 4
     """Of how many of them; all are looked at in the end."""
+    look_stride: int = 3
+    """Of every how many of their slices; in the end, of whole volumes."""
     patience: int = 6
     """Looks without a gain that end the run."""
     validation: float = 0.25
@@ -181,7 +183,7 @@ class _Run:
                     losses = []
             if not self.looked_at:
                 self._keep()
-            elif len(state.scores) < len(self.subjects.held_out):
+            elif not state.examined:
                 self._examine()
         except Stopped:
             self.stopped = True
@@ -261,11 +263,12 @@ class _Run:
         state, since = self.state, time.monotonic()
         entry = {"step": float(state.step)} | ({} if math.isnan(loss) else {"loss": round(loss, 5)})
         if self.looked_at:
-            scores = self._scores(self.looked_at, state.average, "Looking at")
+            scores = self._scores(self.looked_at, state.average, "Looking at", self.recipe.look_stride)
             dice = _mean(list(scores.values()))
             entry["dice"] = round(dice, 5)
             if dice > state.best_dice:
                 state.best_dice, state.scores = dice, scores
+                state.examined = self.recipe.look_stride == 1 and len(scores) == len(self.subjects.held_out)
                 self._keep()
             self._look_seconds = time.monotonic() - since
         state.curve.append(entry)
@@ -276,16 +279,18 @@ class _Run:
         self.on_progress(Progress("validate", self._share(), text, entry))
 
     def _examine(self) -> None:
-        """Dice of the best on all held-out subjects."""
-        rest = [s for s in self.subjects.held_out if s.name not in self.state.scores]
-        self.state.scores |= self._scores(rest, self.state.best, "Last look at")
+        """Dice of the best on all held-out subjects, whole volumes."""
+        self.state.scores = self._scores(self.subjects.held_out, self.state.best, "Last look at")
+        self.state.examined = True
 
-    def _scores(self, samples: Sequence[Any], tensors: dict[str, Tensor], what: str) -> dict[str, float]:
+    def _scores(
+        self, samples: Sequence[Sample], tensors: dict[str, Tensor], what: str, every: int = 1
+    ) -> dict[str, float]:
         out = {}
         for n, sample in enumerate(samples):
             self.on_progress(Progress("validate", self._share(), f"{what} {sample.name} ({n + 1} of {len(samples)})"))
             out[sample.name] = volume_dice(
-                self.backbone, sample, self.subjects.structure, tensors, should_stop=self.should_stop
+                self.backbone, sample, self.subjects.structure, tensors, every, self.should_stop
             )
         return out
 
@@ -304,7 +309,7 @@ class _Run:
         """Whether the time budget leaves no more than the last looks take."""
         if not self.budget:
             return False
-        left_to_see = len(self.subjects.held_out) / max(1, len(self.looked_at))
+        left_to_see = self.recipe.look_stride * len(self.subjects.held_out) / max(1, len(self.looked_at))
         return time.monotonic() - self.began > self.budget - self._look_seconds * left_to_see
 
     def _share(self) -> float:
@@ -342,6 +347,8 @@ class _Run:
             )
         if not self.subjects.held_out:
             notes.append("No subject was held out: how good the prompt is in others is not known.")
+        elif not self.state.examined:
+            notes.append("The run ended before the last look: the Dice is that of some slices of some subjects.")
         elif len(self.subjects.held_out) < 3:
             notes.append("With fewer than three held-out subjects the Dice says little of the next one.")
         return notes

@@ -36,6 +36,8 @@ class State:
     seconds: float = 0.0
     curve: list[dict[str, float]] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
+    examined: bool = False
+    """Whether ``scores`` are those of all held-out subjects, whole volumes."""
 
     def write(self, path: Path, run: Mapping[str, Any], sampler: Mapping[str, Any]) -> None:
         """Write a checkpoint; ``run`` is what must be the same to go on. Raises :class:`OutputError`."""
@@ -44,7 +46,9 @@ class State:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for name, p in self.tensors.items():
             tensors |= {f"adam.{name}.{k}": v for k, v in self.optimiser.state.get(p, {}).items()}
-        told = {k: getattr(self, k) for k in ("step", "best_step", "best_dice", "seconds", "curve", "scores")}
+        told = {
+            k: getattr(self, k) for k in ("step", "best_step", "best_dice", "seconds", "curve", "scores", "examined")
+        }
         meta = {"format": FORMAT, "run": json.dumps(run), "told": json.dumps(told), "sampler": json.dumps(sampler)}
         write_tensors(path, tensors, meta)
 
@@ -71,6 +75,7 @@ class State:
             self.best_dice, self.seconds = float(told["best_dice"]), float(told["seconds"])
             self.curve = [{str(k): float(v) for k, v in one.items()} for one in told["curve"]]
             self.scores = {str(k): float(v) for k, v in told["scores"].items()}
+            self.examined = bool(told["examined"])
             sampler: Mapping[str, Any] = json.loads(meta["sampler"])
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise InputError(f"{path} is not a checkpoint that fits", _ELSEWHERE) from error

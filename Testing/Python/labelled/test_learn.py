@@ -22,7 +22,9 @@ from PromptSegLib.model.punet import PUNet
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.session import Session
 
-QUICK = SetRecipe(steps=40, groups=1, look_every=20, lr=0.05, warmup=5, ema=0.9, validation=0.4, looked_at=1)
+QUICK = SetRecipe(
+    steps=40, groups=1, look_every=20, lr=0.05, warmup=5, ema=0.9, validation=0.4, looked_at=1, look_stride=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,21 @@ def test_the_best_look_is_kept_and_patience_ends(backbone, labelled, tmp_path, q
     assert [one["dice"] for one in found.curve] == [0.2, 0.5, 0.8, 0.7, 0.6]
     assert (found.steps, found.mean_dice, found.complete) == (4, 0.8, True)
     assert found.prompt.card.steps == 4
+
+
+def test_looks_on_the_way_are_quick_and_the_last_is_of_whole_volumes(backbone, labelled, tmp_path, monkeypatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def score(backbone, sample, structure, tensors, every, should_stop) -> float:
+        asked.append((sample.name, every))
+        return 0.5
+
+    monkeypatch.setattr(learning, "volume_dice", score)
+    recipe = replace(QUICK, steps=2, look_every=2, look_stride=3)
+    found = learn(backbone, [labelled], "renal cyst", tmp_path / "run", recipe=recipe)
+    one, other = found.subjects.split["held_out"]
+    assert asked == [(one, 3), (one, 3), (one, 1), (other, 1)]
+    assert list(found.dice) == [one, other]
 
 
 @pytest.mark.parametrize("at", [3, 6, 9])
