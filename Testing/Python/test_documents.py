@@ -1,0 +1,92 @@
+"""The documents: links lead somewhere, the commands that they show can be given, and ``docs/cli.md`` is up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from PromptSegLib.cli import build_parser, main
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+SHOWN_TO_USERS = [ROOT / "README.md", ROOT / "docs" / "cli.md"]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose(page: Path) -> str:
+    """A page's text without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a reader of Markdown makes of a page's headings, as GitHub does."""
+    titles = re.findall(r"^#+ +(.*)$", prose(page), flags=re.MULTILINE)
+    found: set[str] = set()
+    for title in titles:
+        plain = re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", title).lower()).strip().replace(" ", "-")
+        again = sum(1 for one in found if re.fullmatch(rf"{re.escape(plain)}(-\d+)?", one))
+        found.add(f"{plain}-{again}" if again else plain)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_within_the_checkout_lead_somewhere(page: Path) -> None:
+    broken = []
+    for found in re.findall(r"""\]\(([^()\s]+)\)|<img src="([^"]+)""", prose(page)):
+        target = "".join(found)
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(target)
+    assert not broken
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_cli_page", ROOT / "Resources" / "make_cli_page.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_command_line_is_what_its_help_says(script: ModuleType) -> None:
+    text = script.PAGE.read_text(encoding="utf-8")
+    above, mark, _ = text.partition(script.MARK)
+    assert mark
+    assert text == script.page(above, build_parser()), "run `python Resources/make_cli_page.py`"
+
+
+def test_what_the_page_lists_is_in_the_help_that_is_printed(script: ModuleType, capsys) -> None:
+    text = script.PAGE.read_text(encoding="utf-8").partition(script.MARK)[2]
+    commands = re.findall(r"^### promptseg (.*)\n((?:(?!###).*\n)*)", text, flags=re.MULTILINE)
+    assert len(commands) == len(list(script.leaves(build_parser())))
+    for words, section in commands:
+        assert main([*words.split(), "--help"]) == 0
+        # Where --help wraps its lines differs between versions of Python.
+        printed = "".join(capsys.readouterr().out.split())
+        meanings = re.findall(r"^- `[^`]+`(?: \(required\))?: (.*)$", section, flags=re.MULTILINE)
+        assert meanings or "list" in words
+        assert [one for one in meanings if "".join(one.split()) not in printed] == []
+
+
+@pytest.mark.parametrize("page", SHOWN_TO_USERS, ids=name)
+def test_commands_that_users_are_shown_can_be_given(page: Path) -> None:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = "".join(text for language, text in blocks if not language).replace("\\\n", " ").splitlines()
+    lines = [line.removeprefix(".venv/bin/") for line in lines if "[options]" not in line]
+    given = [shlex.split(line)[1:] for line in lines if line.startswith("promptseg ")]
+    assert given
+    for words in given:
+        assert callable(build_parser().parse_args(words).run), words
