@@ -181,6 +181,8 @@ class _Run:
                 if state.step % recipe.look_every == 0 or state.step == recipe.steps:
                     self._look(_mean(losses))
                     losses = []
+            if losses:  # the time was over between two looks
+                self._look(_mean(losses))
             if not self.looked_at:
                 self._keep()
             elif not state.examined:
@@ -309,7 +311,7 @@ class _Run:
         """Whether the time budget leaves no more than the last looks take."""
         if not self.budget:
             return False
-        left_to_see = self.recipe.look_stride * len(self.subjects.held_out) / max(1, len(self.looked_at))
+        left_to_see = 1 + self.recipe.look_stride * len(self.subjects.held_out) / max(1, len(self.looked_at))
         return time.monotonic() - self.began > self.budget - self._look_seconds * left_to_see
 
     def _share(self) -> float:

@@ -200,6 +200,18 @@ def test_the_time_budget_ends_it_and_resume_goes_on(backbone, labelled, tmp_path
     assert (found.steps, found.complete) == (4, True)
 
 
+def test_what_was_learned_when_the_time_is_over_is_looked_at(
+    backbone, labelled, tmp_path, quick_scores, monkeypatch
+) -> None:
+    quick_scores(0.2, 0.6)
+    over = iter([False, False, False, True])
+    monkeypatch.setattr(learning._Run, "_over", lambda _: next(over))
+    recipe = replace(QUICK, steps=50, look_every=50, validation=0.2)
+    found = learn(backbone, [labelled], "renal cyst", tmp_path / "run", recipe=recipe, time_budget=1000)
+    assert [one["step"] for one in found.curve] == [0, 3]
+    assert (found.steps, found.mean_dice, found.complete) == (3, 0.6, False)
+
+
 def test_without_held_out_subjects_the_last_is_kept_and_said(backbone, labelled, tmp_path) -> None:
     recipe = replace(QUICK, steps=2, validation=0.0)
     found = learn(backbone, [labelled], "renal cyst", tmp_path / "run", recipe=recipe)
