@@ -27,9 +27,9 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a reader of Markdown makes of a page's headings, as GitHub does."""
+    """The anchors that a reader of Markdown makes of a page's headings, as GitHub does, and its own."""
     titles = re.findall(r"^#+ +(.*)$", prose(page), flags=re.MULTILINE)
-    found: set[str] = set()
+    found = set(re.findall(r'<a id="([^"]+)">', prose(page)))
     for title in titles:
         plain = re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", title).lower()).strip().replace(" ", "-")
         again = sum(1 for one in found if re.fullmatch(rf"{re.escape(plain)}(-\d+)?", one))
