@@ -51,14 +51,27 @@ def test_links_within_the_checkout_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
-@pytest.fixture
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli_page", ROOT / "Resources" / "make_cli_page.py")
+def load(name: str) -> ModuleType:
+    """A script of the folder Resources."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "Resources" / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    return load("make_cli_page")
+
+
+def test_the_picture_of_the_packages_is_that_of_the_sources() -> None:
+    draw = load("draw_packages")
+    drawn = draw.svg(draw.imports())
+    assert draw.PICTURE.read_text(encoding="utf-8") == drawn, "run `python Resources/draw_packages.py`"
+    arrows = draw.rows({"a": {"b", "c"}, "b": {"c", "d"}, "c": set(), "d": {"b"}})
+    assert arrows == ({"c": 0, "b": 1, "d": 1, "a": 2}, [("a", "b"), ("b", "c")], [("b", "d")])
 
 
 def test_the_page_of_the_command_line_is_what_its_help_says(script: ModuleType) -> None:
