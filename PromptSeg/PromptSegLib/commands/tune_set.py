@@ -67,16 +67,17 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     recipe = SetRecipe(**{k: v for k, v in given.items() if v is not None})
     folder = args.output.with_name(args.output.name.removesuffix(".promptset") + SUFFIX)
     try:
-        result = learn(
-            session.backbone, [Path(one) for one in args.dataset], args.structure, folder, recipe=recipe,
-            start_from=former, resume=args.resume, time_budget=args.time_budget,
-            on_progress=console.progress, should_stop=stop,
-        )  # fmt: skip
+        with stop.keeping():
+            result = learn(
+                session.backbone, [Path(one) for one in args.dataset], args.structure, folder, recipe=recipe,
+                start_from=former, resume=args.resume, time_budget=args.time_budget,
+                on_progress=console.progress, should_stop=stop,
+            )  # fmt: skip
+            PromptSet.of(result.prompt.structure.name, [result.prompt]).write(args.output)
+            console.wrote(args.output)
     except Stopped:
         raise Stopped(f"Stopped before there was a prompt; --resume goes on, and {folder} keeps the volumes.") from None
     console.seconds.update(result.seconds)
-    PromptSet.of(result.prompt.structure.name, [result.prompt]).write(args.output)
-    console.wrote(args.output)
     _report(args, console, result, folder)
     if result.stopped:
         console.stopped(
