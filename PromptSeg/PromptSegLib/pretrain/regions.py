@@ -92,7 +92,7 @@ def _supervoxels(smooth: np.ndarray, size: tuple[float, ...], should_stop: Shoul
     places = [np.arange(n, dtype=np.float32) * mm / FAR for n, mm in zip(smooth.shape, size, strict=True)]
     places = [p.reshape([-1 if a == n else 1 for a in range(3)]) for n, p in enumerate(places)]
     home = [np.minimum(np.arange(n) // s, c - 1) for n, s, c in zip(smooth.shape, steps, counts, strict=True)]
-    labels = np.ravel_multi_index(np.ix_(*home), counts).astype(np.int32)
+    labels = np.asarray(np.ravel_multi_index(np.ix_(*home), counts), np.int32)
     moves = [m for m in np.ndindex(3, 3, 3) if m != (1, 1, 1) and sum(abs(v - 1) for v in m) < 3]
     for _ in range(TURNS):
         flat = labels.ravel()
@@ -109,9 +109,11 @@ def _supervoxels(smooth: np.ndarray, size: tuple[float, ...], should_stop: Shoul
                 moved = [h + m - 1 for h, m in zip((home[0][part], *home[1:]), move, strict=True)]
                 outside = [(h < 0) | (h >= c) for h, c in zip(moved, counts, strict=True)]
                 within = [h.clip(0, c - 1) for h, c in zip(moved, counts, strict=True)]
-                seed = np.ravel_multi_index(np.ix_(*within), counts).astype(np.int32)
+                seed = np.asarray(np.ravel_multi_index(np.ix_(*within), counts), np.int32)
                 seed[outside[0]], seed[:, outside[1]], seed[:, :, outside[2]] = total, total, total
-                far = sum(np.square(v - s[seed]) for v, s in zip(here, seeds, strict=True))
+                far = np.zeros_like(best)
+                for v, s in zip(here, seeds, strict=True):
+                    far += np.square(v - s[seed])
                 closer = far < best
                 labels[part][closer] = seed[closer]
                 best[closer] = far[closer]

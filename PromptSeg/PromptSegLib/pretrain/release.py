@@ -84,13 +84,13 @@ def _joined(
 ) -> Prompt:
     """One structure's prompt of several data sets: its numbers are the same, its card tells of all."""
     first = found[0][1]
-    counts = {k: sum(getattr(p.card, k) or 0 for _, p in found) or None for k in ("volumes", "slices")}
     windows = [p.card.window for _, p in found]
     known = [w for w in windows if w is not None]
     window = None if len(known) < len(windows) else (min(w[0] for w in known), max(w[1] for w in known))
     card = replace(
         first.card,
-        **counts,
+        volumes=sum(p.card.volumes or 0 for _, p in found) or None,
+        slices=sum(p.card.slices or 0 for _, p in found) or None,
         window=window,
         data=tuple(dict.fromkeys(name for _, p in found for name in p.card.data)),
         components=components,
