@@ -17,6 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..errors import InputError, few
 from ..model.backbone import load_backbone, write_backbone
 from ..prompts.promptset import Prompt, PromptSet
@@ -45,8 +48,6 @@ def release(
     single structures, as for vessels that show in several pieces; ``second_look`` names the run's prompt sets that also
     look under the tokens which the backbone shares out. Gives the backbone's id. Raises :class:`InputError`.
     """
-    import torch
-
     own_components, only = own_components or {}, only or {}
     backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
     before = None if measured_on is None else load_backbone(measured_on, "cpu", torch.float32)
@@ -71,7 +72,9 @@ def release(
             found = [(source, read[source][n]) for source in sources if n in read[source]]
             if not found:
                 raise InputError(f"No set of {text} has a prompt for {n}", "write structures as the run names them")
-            prompts.append(_joined(found, _mean_dice(measured, n), own_components.get(n, components), second_look))
+            prompt = _joined(found, _mean_dice(measured, n), own_components.get(n, components), second_look)
+            shared = _shares(prompt, backbone.shared)
+            prompts.append(replace(prompt, card=replace(prompt.card, shared_tokens=shared)))
         about = {**read[sources[0]].card, "data": text}
         if measured:
             about["validation"] = [subject for q in measured for subject in q.get("validation", [])]
@@ -98,6 +101,11 @@ def _joined(
         validation_dice=dice,
     )
     return replace(first, card=card)
+
+
+def _shares(prompt: Prompt, shared: Mapping[str, Tensor] | None) -> bool:
+    """Whether a prompt's deep tokens are those that the backbone shares out."""
+    return bool(shared) and all(torch.equal(prompt.tensors[k].half(), v.half()) for k, v in (shared or {}).items())
 
 
 def _mean_dice(measured: Sequence[Mapping[str, Any]], name: str) -> float | None:
