@@ -97,6 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dense", metavar="WEIGHT", type=number(0), help=dense)
     own = "tasks of each slice under a structure's own deep tokens (1); with 0 all structures share them"
     parser.add_argument("--learned", metavar="N", type=whole(0), help=own)
+    few = "structures that alone have such tokens, with commas; may be given again"
+    parser.add_argument("--own", metavar="LIST", action="append", type=structure_list, help=few)
     pseudo = "share of the groups of slices that are about regions nobody annotated (0.35)"
     parser.add_argument("--pseudo", metavar="SHARE", type=share, help=pseudo)
     elsewhere = "share of the others that are shown in one patient and asked for in another (0.5)"
@@ -212,6 +214,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:
         given["prompt_lr"] = args.lr * recipe.prompt_lr / recipe.lr
+    if args.own is not None:
+        given["own"] = tuple(name for some in args.own for name in some)
     if args.learned is not None:
         given["learned_per_slice"] = args.learned
     if args.absent is not None:

@@ -23,6 +23,8 @@ class Recipe:
     """Groups of three slices in a step, for each process."""
     learned_per_slice: int = 1
     """Tasks under a structure's own deep tokens; without any, all structures share them, and one pass shows a set."""
+    own: tuple[str, ...] = ()
+    """The structures that have deep tokens of their own, where there are such tasks; empty: all."""
     pseudo: float = 0.35
     """Share of the groups that are about regions of even grey that nobody annotated."""
     elsewhere: float = 0.5
@@ -94,4 +96,4 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """From what a checkpoint holds; what it does not know has its default, what is not known here is left out."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**known | {name: tuple(known.get(name, ())) for name in ("weights", "leave_out")})
+        return cls(**known | {name: tuple(known.get(name, ())) for name in ("weights", "leave_out", "own")})

@@ -58,7 +58,8 @@ class TaskSampler:
     """Draws batches. Structures are drawn evenly, so that small ones count as much as the liver.
 
     ``pseudo`` is how many groups are about regions that nobody annotated, ``elsewhere`` how many of the others come in
-    pairs of two patients, ``apart`` how many are augmented slice by slice. Views are made on ``device``; everything
+    pairs of two patients, ``apart`` how many are augmented slice by slice; ``own`` are the
+    structures of learned tasks, or else all. Views are made on ``device``; everything
     else on the host.
     """
 
@@ -73,6 +74,7 @@ class TaskSampler:
         pseudo: float = 0.0,
         elsewhere: float = 0.0,
         apart: float = 0.0,
+        own: Sequence[str] = (),
     ) -> None:
         self.sets, self.names = [list(s) for s in sets], list(names)
         self.weights = np.asarray(weights, float) / np.sum(weights)
@@ -80,6 +82,7 @@ class TaskSampler:
         self.random = np.random.default_rng(seed)
         self.device, self.pseudo, self.elsewhere = device, pseudo, elsewhere
         self.groups = GroupSampler(self.number, self.random, apart)
+        self.own = {self.number[n] for n in own or names if n in self.number}
         self._member = membership(self.names)
         self._showing: dict[str, list[tuple[float, Sample]]] = {}
         for share, samples in zip(self.weights, self.sets, strict=True):
@@ -168,9 +171,10 @@ class TaskSampler:
             annotated[own.start : own.stop, [o + 1 for o in options]] = True
             for n in own[:-1]:  # two tasks of each kind in a group are enough
                 present = self._member[:, torch.bincount(y[n].flatten(), minlength=len(self.names) + 1) > 4].any(1)
-                here = [o for o in options if present[o]]
-                for _ in range(learned_per_slice if options else 0):
-                    pick = here if here and rng.random() < 0.75 else options
+                asked = [o for o in options if o in self.own]
+                here = [o for o in asked if present[o]]
+                for _ in range(learned_per_slice if asked else 0):
+                    pick = here if here and rng.random() < 0.75 else asked
                     structure = int(pick[rng.integers(len(pick))])
                     learned.append((n, structure))
                     learned_masks.append(self._mask(y[n], structure))

@@ -120,8 +120,8 @@ def pretrain(
         trainee = Trainee(config, names)
         if source:
             warm_start(trainee, source, prompts)
-        if not recipe.learned_per_slice:
-            trainee.bank.share()
+        if recipe.own or not recipe.learned_per_slice:
+            trainee.bank.share(recipe.own)
         trainee.to(place)
         ema = copy.deepcopy(trainee).requires_grad_(False)
         groups = trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
@@ -135,6 +135,7 @@ def pretrain(
             pseudo=recipe.pseudo,
             elsewhere=recipe.elsewhere,
             apart=recipe.apart,
+            own=recipe.own,
         )
         state = State(config, names, trainee, ema, optimiser, sampler)
         if going_on:

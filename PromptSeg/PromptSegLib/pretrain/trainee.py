@@ -47,10 +47,11 @@ class PromptBank(nn.Module):
         return {k: v + self.shared[_safe(k)] if k in self.deep else v for k, v in own.items()}
 
     @torch.no_grad()
-    def share(self) -> None:
-        """Drop what structures have of their own but the head's tokens."""
+    def share(self, but: Sequence[str] = ()) -> None:
+        """Drop what all structures ``but`` some have of their own, other than the head's tokens."""
+        others = [n for n, name in enumerate(self.names) if name not in but]
         for k in self.deep:
-            self.tensors[_safe(k)].zero_()
+            self.tensors[_safe(k)][others] = 0.0
 
     def common(self) -> dict[str, Tensor]:
         """The shared deep tokens alone, (n, C)."""
