@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegLib.threads import wait_passively
 from PromptSegLib.volumes.volume import Grid, Volume
+
+wait_passively()  # before any test loads torch: beside other work, threads that wait actively take ten times as long
 
 if TYPE_CHECKING:
     from PromptSegLib.pretrain.recipe import Recipe
