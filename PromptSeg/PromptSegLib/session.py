@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import GridError, InputError, PromptError
-from .progress import OnProgress, ShouldStop, ignore, never
+from .progress import OnProgress, ShouldStop, ignore, never, part
 from .prompts.card import Card
 from .volumes.volume import Grid, Volume
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from .model.backbone import Backbone
     from .prompts.promptset import Prompt
     from .prompts.structure import Structure
+    from .register.located import Found, Registrations
+    from .register.teachers import Teacher
     from .review.findings import Review
-    from .segment.result import Segmentation
+    from .segment.result import Location, Segmentation
     from .segment.segmenter import WorkingVolumes
     from .tune.annotations import SliceAnnotations
     from .tune.estimate import Estimate
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from .tune.tuner import TuningRecipe, TuningResult
 
 T = TypeVar("T")
+
+AROUND_MM = 40.0
+"""How far around a structure that was carried over the network looks: it is used to see an organ's surroundings."""
 
 
 class OnDemand(Mapping[str, T]):
@@ -70,6 +75,7 @@ class Session:
             torch.set_num_threads(threads)
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
+        self._registrations: Registrations | None = None
         self.warnings: tuple[str, ...] = ()
         """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
 
@@ -87,7 +93,7 @@ class Session:
 
         check_extent(volume.grid, volume.name)
         _ = volume.range_hu  # refuses NaN and constant images before any work
-        self._works = WorkingVolumes(volume)
+        self._works, self._registrations = WorkingVolumes(volume), None
         self.warnings = tuple(warnings_of(volume))
 
     def segment(
@@ -95,13 +101,16 @@ class Session:
         prompts: Iterable[Prompt],
         *,
         drawn: Mapping[str, SliceAnnotations] | None = None,
+        priors: Mapping[str, Sequence[Teacher]] | None = None,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> Segmentation:
         """Segment the volume with ``prompts``, each structure for itself.
 
         ``drawn`` gives, by structure name, annotations of this volume: they come back exactly as drawn, and between
-        them what their outlines say counts beside the network, with the weight that tuning found. Raises
+        them what their outlines say counts beside the network, with the weight that tuning found. ``priors`` gives the
+        other patients in whom a structure was taught: their masks are carried over by registration, and count beside
+        the network where nothing was drawn; ``notes`` of the result says where that was not possible. Raises
         ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
         from .segment.segmenter import segment
@@ -111,29 +120,101 @@ class Session:
         works, prompts = self._ready(), list(prompts)
         if not prompts:
             raise PromptError("No structure was asked for", "name at least one prompt")
-        drawn = drawn or {}
+        drawn, priors_of = drawn or {}, priors or {}
         for slices in drawn.values():
             self._same_grid(slices)
-        priors, crops = {}, {}
+        outlines, crops = {}, {}
         for prompt in prompts:
             by_hand = drawn.get(prompt.structure.name)
             if by_hand is not None:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
                 fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
-                priors[prompt.structure.name] = prior_of(
+                outlines[prompt.structure.name] = prior_of(
                     fine, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
                 )
                 crops[prompt.structure.name] = crop_of(work, by_hand)
-        return segment(
+        taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
+        taught = {name: teachers for name, teachers in taught.items() if teachers and name not in drawn}
+        found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
+        locations = {}
+        for prompt in prompts:
+            one = found.get(prompt.structure.name)
+            if one is not None and one.prior is not None:
+                locations[prompt.structure.name] = self._location(prompt, one, should_stop)
+        result = segment(
             self.backbone,
             works,
             prompts,
             drawn=drawn,
-            priors=priors,
+            priors=outlines,
             crops=crops,
-            on_progress=on_progress,
+            locations=locations,
+            on_progress=part(on_progress, 0.5, 1.0) if taught else on_progress,
             should_stop=should_stop,
         )
+        self._tell(result, prompts, found)
+        return result
+
+    def _locate(
+        self, taught: Mapping[str, Sequence[Teacher]], on_progress: OnProgress, should_stop: ShouldStop
+    ) -> dict[str, Found]:
+        from .register.located import Registrations
+
+        if self._registrations is None:
+            self._registrations = Registrations(self._ready().volume, self.backbone.device)
+        return self._registrations.locate(taught, on_progress, should_stop)
+
+    def _location(self, prompt: Prompt, found: Found, should_stop: ShouldStop) -> Location:
+        """What was carried over, on the slices that the prompt sees."""
+        from .register.blend import blend_of, box_of, on_slices
+        from .register.prior import LIMIT
+        from .segment.result import Location
+        from .volumes.straight import is_oblique
+
+        assert self._registrations is not None
+        assert found.prior is not None
+        work = self._ready().get(prompt.card.plane, prompt.card.spacing)
+        slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
+        blend = blend_of(_network_dice(prompt), found.fits)
+        span, crop = None, None
+        if slices and not is_oblique(work.volume.grid, work.axis):
+            span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
+        return Location(slices, blend.network, blend.place, blend.grey, blend.offset, -LIMIT, span, crop)
+
+    def _tell(self, result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, Found]) -> None:
+        """Add to a result what is to be expected of it, and what could not be carried over."""
+        from .register.expected import expected
+
+        notes = []
+        for prompt in prompts:
+            name = prompt.structure.name
+            one = found.get(name)
+            if one is None:
+                continue
+            if one.reason:
+                notes.append(f"{name} could not be carried over from the patient it was taught in: {one.reason}.")
+                continue
+            expects = expected(self.signs(result, prompt, one))
+            if expects is not None:
+                result.expected[name] = expects.dice, expects.low, expects.high
+                if expects.first_guess:
+                    notes.append(f"{name} is a first guess: a Dice of about {expects.dice:.2f} is to be expected.")
+        result.notes = tuple(notes)
+
+    @staticmethod
+    def signs(result: Segmentation, prompt: Prompt, found: Found) -> dict[str, float | None]:
+        """What is known without a reference of a structure that was carried over, see
+        :mod:`PromptSegLib.register.expected`."""
+        from .segment.result import agreement_of
+
+        own, both = agreement_of(result.maps[prompt.structure.name])
+        fits = [one.trust for one in found.fits]
+        return {
+            "probabilities": own,
+            "fit": sum(fits) / len(fits) if fits else None,
+            "network": _network_dice(prompt),
+            "agreement": both,
+        }
 
     def tune(
         self,
@@ -283,3 +364,9 @@ def _elsewhere(grid: Grid, volume: Volume, remedy: str) -> GridError:
 
     how = differences(grid, volume.grid)
     return GridError(f"The drawn slices belong to another volume than {volume.name}: {how}", remedy)
+
+
+def _network_dice(prompt: Prompt) -> float | None:
+    """What the network is known to find alone of slices or patients that a prompt was not learned from."""
+    card = prompt.card
+    return card.network_dice if card.network_dice is not None else card.validation_dice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, few, quoted
@@ -43,7 +44,11 @@ def run_show(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> 
     console.table("", ("", ""), about)
     rows = [(one["structure"], one["code"], *(values[n] for _, values in columns)) for n, one in enumerate(items)]
     console.table("", ("structure", "code", *(title for title, _ in columns)), rows)
-    console.result(name=found.name, card=dict(found.card), prompts=items)
+    memory = _memory(args.set)
+    if memory:
+        size = memory["bytes"] / 1e6
+        console.line(f"{memory['file']} ({size:.1f} MB) shows the patients it was taught in; delete it to forget them.")
+    console.result(name=found.name, card=dict(found.card), prompts=items, memory=memory)
     return 0
 
 
@@ -83,6 +88,15 @@ def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
     merge.add_argument("sets", metavar="SET", type=expanded, nargs="+", help=".promptset files or shipped prompt sets")
     merge.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
     merge.add_argument("--name", help="the name of the new set (default: that of the file)")
+
+
+def _memory(text: str) -> dict[str, Any] | None:
+    """What lies beside a prompt set of pictures of patients; None if nothing does."""
+    from ..register.teachers import beside
+
+    name = text if Path(text).is_file() else text.rpartition(":")[0]
+    path = beside(name) if name.endswith(".promptset") else None
+    return {"file": path, "bytes": path.stat().st_size} if path is not None and path.is_file() else None
 
 
 def _entry(prompt: Any) -> dict[str, Any]:

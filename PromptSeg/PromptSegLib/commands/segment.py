@@ -21,6 +21,7 @@ from .arguments import (
     make_folder,
     open_session,
     output,
+    remembers,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..prompts.promptset import Prompt
     from ..prompts.structure import Structure
+    from ..register.teachers import Teacher
     from ..segment.result import Segmentation
     from .console import Console
     from .stopping import StopOnSignal
@@ -57,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", type=output, required=True, help=result)
     maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
     parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
+    without = "do not use what FILE.memory beside a taught prompt knows of the patient it was taught in"
+    parser.add_argument("--no-memory", action="store_true", help=without)
     add_orientation(parser)
     add_engine(parser)
 
@@ -81,7 +85,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         session.set_volume(read_volume(args.image, args.orientation))
     console.warn(*session.warnings)
     stop.check()
-    result = session.segment(prompts, on_progress=console.progress, should_stop=stop)
+    priors = {} if args.no_memory or not remembers() else _remembered(args.prompts, console)
+    result = session.segment(prompts, priors=priors, on_progress=console.progress, should_stop=stop)
     console.seconds.update(result.seconds)
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):
@@ -98,11 +103,17 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.table("", ("structure", "value in the file", "volume ml"), rows)
     if missing:
         console.line(f"Nothing was found of: {quoted(missing)}.")
+    for name, (dice, low, high) in result.expected.items():
+        console.line(f"Dice to be expected of {name}: {dice:.2f} ({low:.2f} to {high:.2f} in four of five cases).")
+    for note in result.notes:
+        console.line(note)
     console.done(*console.written)
     console.result(
         labels=labels,
         volumes_ml={name: round(ml, 3) for name, ml in volumes.items()},
         nothing_found=missing,
+        expected_dice={n: dict(zip(("dice", "low", "high"), e, strict=True)) for n, e in result.expected.items()},
+        notes=result.notes,
         output=args.output,
         probabilities=maps,
     )
@@ -123,6 +134,27 @@ def asked_for(texts: Sequence[str]) -> list[Prompt]:
                 raise InputError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
             found[name] = (prompt, text)
     return [prompt for prompt, _ in found.values()]
+
+
+def _remembered(texts: Sequence[str], console: Console) -> dict[str, list[Teacher]]:
+    """The patients that files beside ``--prompts`` remember, by structure name; a file that cannot be used is told."""
+    from ..register.teachers import Memory, beside
+
+    found: dict[str, list[Teacher]] = {}
+    for text in texts:
+        name = text if Path(text).is_file() else text.rpartition(":")[0]
+        path = beside(name) if name.endswith(".promptset") else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            memory = Memory.read(path)
+        except InputError as error:
+            console.line(str(error))
+            continue
+        for teacher in memory.teachers:
+            for structure in teacher.masks:
+                found.setdefault(structure, []).append(teacher)
+    return found
 
 
 def write_segmentation(path: Path, result: Segmentation) -> None:

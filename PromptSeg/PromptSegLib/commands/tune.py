@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, PromptSegError, Stopped
@@ -22,6 +23,7 @@ from .arguments import (
     no_slices,
     open_session,
     output,
+    remembers,
     slices,
     structure_name,
     whole,
@@ -92,6 +94,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-from", metavar="FILE", type=expanded, help=former)
     parser.add_argument("--steps", metavar="N", type=whole(0), help="gradient steps at most")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="same seed, same result (default: 0)")
+    forget = (
+        "keep no picture of this patient: else FILE.memory beside the prompt has the CT at 3 mm and the finished mask, "
+        "which gives the next patient on this computer a start"
+    )
+    parser.add_argument("--no-memory", action="store_true", help=forget)
     add_orientation(parser)
     add_engine(parser)
     tune_set.add_arguments(parser)
@@ -126,7 +133,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.warn(*session.warnings, *(note for volume, _ in drawn[1:] for note in warnings_of(volume)))
     annotations = drawn[0][1]
 
-    listen = console.part(0.0, _TUNING if args.segmentation else 1.0)
+    keeps = not args.no_memory and remembers()
+    listen = console.part(0.0, _TUNING if args.segmentation or keeps else 1.0)
     structure = _structure(args.name)
     try:
         with stop.keeping():
@@ -145,12 +153,15 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         raise Stopped("Stopped before there was a prompt; nothing was written.") from None
     console.seconds.update(result.seconds)
 
-    stopped, expected = result.stopped, None
-    if args.segmentation and not stopped:
+    stopped, expected, memory = result.stopped, None, None
+    if (args.segmentation or keeps) and not stopped:
         made = _segment(args, session, result.prompt, annotations, console, stop)
         stopped = made is None
-        expected = None if made is None else session.estimate(made, annotations, result.prompt)
-    _report(args, console, result, stopped, expected)
+        if made is not None:
+            expected = session.estimate(made, annotations, result.prompt)
+            if keeps:
+                memory = _remember(args, session, result.prompt, drawn, made, console, stop)
+    _report(args, console, result, stopped, expected, memory)
     if not stopped:
         return 0
     kept = f"the best prompt so far (step {result.steps})" if result.stopped else "the prompt"
@@ -189,8 +200,9 @@ def _segment(
             with stop.keeping():
                 result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
             stop.check()
-            write_segmentation(args.segmentation, result)
-            console.wrote(args.segmentation)
+            if args.segmentation:
+                write_segmentation(args.segmentation, result)
+                console.wrote(args.segmentation)
     except Stopped:
         return None
     except PromptSegError as error:
@@ -198,8 +210,48 @@ def _segment(
     return result
 
 
+def _remember(
+    args: argparse.Namespace,
+    session: Session,
+    prompt: Prompt,
+    drawn: Sequence[tuple[Volume, SliceAnnotations]],
+    made: Segmentation,
+    console: Console,
+    stop: StopOnSignal,
+) -> Path | None:
+    """Write the file that the next patient starts from, and give it; None where nothing can be kept."""
+    from ..register.teachers import Memory, beside, remembered
+
+    path, teachers = beside(args.output), []
+    try:
+        with console.timed("memory", f"Writing {path}", 1.0):
+            for number, (volume, annotations) in enumerate(drawn):
+                if number:
+                    session.set_volume(volume)
+                    made = session.segment([prompt], drawn={args.name: annotations}, should_stop=stop)
+                expected = session.estimate(made, annotations, prompt)
+                mask = made.mask(args.name)
+                if mask.any():
+                    quality = None if expected is None else expected.dice
+                    teachers.append(remembered(volume, {args.name: (mask, quality)}, stop))
+            if teachers:
+                Memory(teachers).write(path)
+                console.wrote(path)
+    except Stopped:
+        return None
+    except PromptSegError as error:
+        console.line(f"Nothing was kept for the next patient: {error}")
+        return None
+    return path if teachers else None
+
+
 def _report(
-    args: argparse.Namespace, console: Console, result: TuningResult, stopped: bool, expected: Estimate | None
+    args: argparse.Namespace,
+    console: Console,
+    result: TuningResult,
+    stopped: bool,
+    expected: Estimate | None,
+    memory: Path | None,
 ) -> None:
     segmentation = None if stopped else args.segmentation
     several = len(args.pairs) > 2
@@ -219,7 +271,9 @@ def _report(
             f"Without outlines the network found left-out slices with a Dice of only {result.network_dice:.2f}: in "
             "other volumes this prompt may find little. Draw a few slices there, too."
         )
-    console.done(args.output, *([segmentation] if segmentation else []))
+    if memory:
+        console.line(f"{memory} gives other patients a start. It shows this patient: do not pass it on.")
+    console.done(args.output, *([segmentation] if segmentation else []), *([memory] if memory else []))
     console.result(
         structure=args.name,
         leave_one_slice_out_dice=result.leave_one_out_dice,
@@ -231,6 +285,7 @@ def _report(
         expected_dice=None if expected is None else vars(expected),
         prompt=args.output,
         segmentation=segmentation,
+        memory=memory,
         stopped=stopped,
     )
 

@@ -76,9 +76,9 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     )
 
 
-LEAST_SCORE, LEAST_TRUST, LEAST_SEEN = 0.4, 0.4, 0.05
+LEAST_SCORE, LEAST_TRUST, LEAST_SEEN = 0.4, 0.3, 0.05
 """Pairs of one part of the body (chests of three sources, abdomens, heads; chest and abdomen that share the liver) had
-scores from 0.57 and :attr:`Fit.trust` from 0.50 on, a head with an abdomen or a heart 0.41 to 0.57 and up to 0.05:
+scores from 0.57 and :attr:`Fit.trust` from 0.42 on, a head with an abdomen or a heart 0.41 to 0.57 and up to 0.05:
 ``carried.py --pairs`` lists them."""
 
 

@@ -63,6 +63,32 @@ class Prior:
         return None
 
 
+@dataclass(frozen=True)
+class Location:
+    """What other patients tell of where a structure is, on the network's working grid.
+
+    ``slices`` has, by index, log-odds of the place and what grey values add to them, (rows, columns) each; beside them
+    the place is surely not the structure's, ``outside``. Logits become ``network`` times the network's, held within a
+    limit, plus ``place`` and ``grey`` times those, plus ``offset``. The network is asked in the slices ``span`` and
+    in the rows and columns ``crop``; None is everywhere.
+    """
+
+    slices: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    network: float
+    place: float
+    grey: float
+    offset: float
+    outside: float
+    span: range | None = None
+    crop: tuple[slice, slice] | None = None
+
+    def blended(self, index: int, logits: np.ndarray | float) -> np.ndarray:
+        """Logits of one slice from those of the network."""
+        own = self.network * np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + self.offset
+        place, grey = self.slices.get(index, (self.outside, 0.0))
+        return own + self.place * np.float32(place) + self.grey * np.float32(grey)
+
+
 def entropy(share: np.ndarray) -> np.ndarray:
     """Entropy in bits of probabilities 0..1, the same shape."""
     p = np.clip(share, 1e-6, 1 - 1e-6)
@@ -90,6 +116,8 @@ class LogitMap:
     prior: Prior = field(default_factory=Prior)
     network: dict[int, np.ndarray] = field(default_factory=dict)
     """The network's own logits, int8, of slices where a prior was added to them."""
+    span: range | None = None
+    """The slices in which the network is asked; None: all."""
 
     def wanted(self) -> set[int]:
         """The slices that the network has a say in: not those far beyond the drawing, which a prior keeps empty."""
@@ -99,7 +127,8 @@ class LogitMap:
         if inside:
             reach = int(np.ceil(BEYOND_MM / self.work.slice_mm))
             closed -= set(range(inside[0] - reach, inside[-1] + reach + 1))
-        return set(range(self.work.count)) - closed
+        every = range(self.work.count) if self.span is None else self.span
+        return set(every) - closed
 
     def put(self, index: int, logits: np.ndarray, seen: WorkingVolume | None = None) -> None:
         """Take up the network's logits (rows, columns) of one slice, with what the prior adds to them; ``seen`` is the
@@ -112,6 +141,18 @@ class LogitMap:
         final = _scaled(logits if prior is None else add_prior(logits, prior))
         if final.max() > NO_SIGN * SCALE:
             self.slices[index] = final
+
+    def locate(self, location: Location) -> None:
+        """Bring what other patients tell to the network's logits, which stay in :attr:`network`."""
+        for index in sorted({*self.slices, *location.slices}):
+            own = self.slices.pop(index, None)
+            if own is None:
+                logits: np.ndarray | float = -NETWORK_LIMIT
+            else:
+                self.network[index], logits = own, own / np.float32(SCALE)
+            final = _scaled(location.blended(index, logits))
+            if final.max() > NO_SIGN * SCALE:
+                self.slices[index] = final
 
     def doubt(self, index: int) -> np.ndarray | None:
         """How unsure one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
@@ -159,6 +200,24 @@ class LogitMap:
         return (slice(0, drawn.shape[0]), slice(0, drawn.shape[1])), logits
 
 
+def agreement_of(logits: LogitMap) -> tuple[float | None, float | None]:
+    """The Dice that a map's probabilities let expect of its own mask, and the Dice of this mask with that of the
+    network alone; None where there is no mask."""
+    total = np.zeros(3)  # probability, mask, both
+    both = np.zeros(3)
+    for index in {*logits.slices, *logits.network}:
+        final, alone = logits.slices.get(index), logits.network.get(index)
+        found = np.zeros(logits.work.size, bool) if final is None else final > 0
+        if final is not None:
+            probability = _share(final)
+            total += [float(probability.sum()), np.count_nonzero(found), float(probability[found].sum())]
+        seen = np.zeros_like(found) if alone is None else alone > 0
+        both += [np.count_nonzero(found), np.count_nonzero(seen), np.count_nonzero(found & seen)]
+    if not total[1]:
+        return None, None
+    return 2 * total[2] / (total[0] + total[1]), 2 * both[2] / (both[0] + both[1])
+
+
 @dataclass
 class Segmentation:
     """``labels`` (K, J, I) uint8 or uint16: ``structures[i]`` has the value i + 1; where several structures claim a
@@ -171,6 +230,10 @@ class Segmentation:
     seconds: dict[str, float] = field(default_factory=dict)
     voxels: dict[str, int] = field(default_factory=dict)
     """How many voxels each structure's whole mask has, as far as that was counted already."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was carried over from other patients, or could not be."""
+    expected: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    """The Dice to be expected of structures that were taught in other patients, and the ends of its range."""
 
     def volume_ml(self, name: str) -> float:
         """The volume of one structure's mask, overlaps kept, in ml."""

@@ -22,7 +22,7 @@ from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from ..volumes.straight import brought_back, is_oblique, straightened
 from ..volumes.volume import Volume
 from .postprocess import clean
-from .result import FILL, NETWORK_LIMIT, NO_SIGN, SCALE, LogitMap, Prior, Segmentation
+from .result import FILL, NETWORK_LIMIT, NO_SIGN, SCALE, Location, LogitMap, Prior, Segmentation
 
 BATCH = 8
 Box = tuple[slice, slice]
@@ -61,15 +61,17 @@ def segment(
     drawn: Mapping[str, SliceAnnotations] | None = None,
     priors: Mapping[str, Prior] | None = None,
     crops: Mapping[str, Box] | None = None,
+    locations: Mapping[str, Location] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
     """Segment the volume of ``works`` with ``prompts``; see :meth:`PromptSegLib.session.Session.segment`.
 
     ``priors`` gives, by structure name, what is added to the network's logits, and ``crops`` the part (rows, columns)
-    of the working grid that is looked at: outside of it there is nothing of the structure.
+    of the working grid that is looked at: outside of it there is nothing of the structure. ``locations`` gives what
+    other patients tell of where the structure is.
     """
-    drawn, priors, crops = drawn or {}, priors or {}, crops or {}
+    drawn, priors, crops, locations = drawn or {}, priors or {}, crops or {}, locations or {}
     names = [p.structure.name for p in prompts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -79,7 +81,8 @@ def segment(
 
     groups: dict[tuple, list[Prompt]] = {}
     for prompt in prompts:
-        box = crops.get(prompt.structure.name)
+        there = locations.get(prompt.structure.name)
+        box = crops.get(prompt.structure.name, None if there is None else there.crop)
         where = None if box is None else tuple((part.start, part.stop) for part in box)
         by_hand = prompt.structure.name in drawn
         groups.setdefault((*_view(prompt), where, by_hand), []).append(prompt)
@@ -92,7 +95,9 @@ def segment(
             name = prompt.structure.name
             prior = priors.get(name, Prior())
             own = drawn[name].native_slices(work.axis) if by_hand else {}
-            maps[name] = LogitMap(prior.work or work, drawn=own, prior=prior)
+            there = locations.get(name)
+            span = None if there is None else there.span
+            maps[name] = LogitMap(prior.work or work, drawn=own, prior=prior, span=span)
         cost = 0.8 + len(group)
 
         def report(share: float, message: str, base: float = done, cost: float = cost) -> None:
@@ -116,6 +121,8 @@ def segment(
     for prompt in prompts:
         check(should_stop)
         start = time.perf_counter()
+        if prompt.structure.name in locations:
+            maps[prompt.structure.name].locate(locations[prompt.structure.name])
         clean_map(maps[prompt.structure.name], prompt.card.components)
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()

@@ -1,0 +1,328 @@
+"""A structure taught in one patient, used in others: network alone, carried over alone, and both.
+
+    PYTHONPATH=PromptSeg:Testing/Benchmarks python Testing/Benchmarks/carried.py DATASET/dataset.json \
+        --teachers a,b --cases c,d --structures heart,aorta --json FILE.json [--samples FOLDER]
+    ... carried.py DATASET/dataset.json --fit FOLDER --json FILE.json
+
+Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
+in the JSON file, and what is there is not done again. ``--samples`` also keeps what was told of each voxel near the
+structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend` and the line of
+:mod:`PromptSegLib.register.expected`, and what each pair would get with coefficients that were fitted to the other
+teachers' pairs. Prompts are also blunted with noise, for networks that see less of a structure. ``--pairs t:p,...``
+prints how well pairs of files fit, across data sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from few_slices import Rows, Task, add_arguments, mean, tasks
+
+from PromptSegLib.progress import ignore, never
+from PromptSegLib.prompts.promptset import Prompt, PromptSet
+from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds
+from PromptSegLib.register.located import Found, Registrations
+from PromptSegLib.register.picture import Region, mask_in, picture_of
+from PromptSegLib.register.prior import LIMIT, largest
+from PromptSegLib.register.register import frame_of, register
+from PromptSegLib.register.teachers import Memory, Teacher, beside, remembered
+from PromptSegLib.review.metrics import score
+from PromptSegLib.review.simulate import evenly_spaced
+from PromptSegLib.segment.result import NETWORK_LIMIT, SCALE, LogitMap, Segmentation
+from PromptSegLib.segment.segmenter import clean_map
+from PromptSegLib.session import Session
+from PromptSegLib.volumes.io import read_volume
+
+NOISE = (0.0, 0.4)
+"""Of a prompt's tokens, in their standard deviations: networks that see less of a structure."""
+Lesson = tuple[Prompt, Teacher, float]
+
+
+def taught(session: Session, task: Task, k: int, folder: Path) -> tuple[Prompt, Teacher, float]:
+    """A prompt from k slices, the teacher with PromptSeg's own mask, and its Dice; kept in ``folder``."""
+    stem = f"{session.backbone.id[:8]}-{task.case}-{task.structure}-{k}".replace(" ", "_")
+    path = folder / f"{stem}.promptset"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        drawn, structure = task.draw(evenly_spaced(task.mask, k)), Structure(task.structure)
+        session.set_volume(task.volume)
+        learned = session.tune(drawn, structure)
+        made = session.segment([learned.prompt], drawn={task.structure: drawn})
+        mask, expected = made.mask(task.structure), session.estimate(made, drawn, learned.prompt)
+        quality = None if expected is None else expected.dice
+        Memory([remembered(task.volume, {task.structure: (mask, quality)})]).write(beside(path))
+        PromptSet.of(stem, [learned.prompt]).write(path)
+    (kept,) = Memory.read(beside(path)).teachers
+    own = mask_in(kept.picture, task.mask, task.volume.grid) > 0.5
+    share = kept.masks[task.structure].on(kept.picture) > 0.5
+    return PromptSet.read(path)[task.structure], kept, 2 * float((own & share).sum()) / float(own.sum() + share.sum())
+
+
+def blunted(prompt: Prompt, noise: float, label: str) -> Prompt:
+    """The prompt with noise in its tokens, for a structure of another name."""
+    if not noise:
+        return replace(prompt, structure=Structure(label))
+    random = torch.Generator().manual_seed(0)
+    tensors = {
+        k: v + noise * v.std() * torch.randn(v.shape, generator=random) if v.numel() > 1 else v
+        for k, v in prompt.tensors.items()
+    }
+    return Prompt(Structure(f"{label} {noise}"), prompt.backbone_id, tensors, prompt.card)
+
+
+def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, folder: Path | None, key: str) -> dict:
+    """One pair: Dice of each way, and how well it fits. The volume is open, and ``looks`` is what the network found."""
+    name, spacing, (prompt, kept, own) = task.structure, task.volume.grid.spacing[::-1], lesson
+    label, out = key.split("--")[0] + name, {"own": own, "told": prompt.card.network_dice}
+    out["network"] = score(looks.mask(label), task.mask, spacing).dice
+    work, start = looks.maps[label].work, time.process_time()
+    found = session._locate({name: [kept]}, ignore, never)[name]
+    out["seconds"], out["reason"] = time.process_time() - start, found.reason
+    if found.prior is None:
+        return out | {"carried": 0.0, "refined": 0.0, "both": out["network"]}
+    location = session._location(prompt, found, never)
+    fused = LogitMap(work, dict(looks.maps[label].slices))
+    fused.locate(location)
+    clean_map(fused, prompt.card.components)
+    both = Segmentation(looks.labels, looks.grid, (Structure(name),), {name: fused})
+    out["both"] = score(both.mask(name), task.mask, spacing).dice
+    out["signs"] = session.signs(both, prompt, found)
+    truth = {k: work.mask_to_working(task.mask[k]) > 0.5 for k in range(work.count)}
+    out["carried"] = dice_of({k: p > 0 for k, (p, _) in location.slices.items()}, truth)
+    out["refined"] = dice_of({k: p.astype(np.float32) + g > 0 for k, (p, g) in location.slices.items()}, truth)
+    out["fit"] = found.fits[0].trust
+    if folder is not None:
+        networks = [looks.maps[label if not n else f"{label} {n}"].slices for n in NOISE]
+        save(folder / f"{key}.npz", location.slices, networks, truth, found, prompt)
+    return out
+
+
+def by_expert(options: argparse.Namespace) -> None:
+    """The expert's whole mask carried over, without any network: what registration and grey values give alone."""
+    rows, kept = Rows(options.json), {}
+    teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
+    for task in tasks(teaching, 1):
+        kept.setdefault(task.case, (task.volume, {}))[1][task.structure] = (task.mask, 1.0)
+    teachers = {case: remembered(volume, masks) for case, (volume, masks) in kept.items()}
+    patients: dict[str, list[Task]] = {}
+    for task in tasks(options, 1):
+        patients.setdefault(task.case, []).append(task)
+    for case, some in patients.items():
+        start = time.process_time()
+        registrations, structures = Registrations(some[0].volume), [task.structure for task in some]
+        others = {name: one for name, one in teachers.items() if name != case}
+        for teacher, one in others.items():
+            found = registrations.locate({name: [one] for name in structures if name in one.masks})
+            picture, seconds = registrations.picture(), time.process_time() - start
+            for task in some:
+                here = found.get(task.structure)
+                if here is None:
+                    continue
+                truth, row = mask_in(picture, task.mask, task.volume.grid) > 0.5, {"reason": here.reason}
+                masks = {"carried": np.zeros(truth.shape, bool), "refined": np.zeros(truth.shape, bool)}
+                if here.prior is not None:
+                    masks["carried"][here.prior.box] = here.prior.place > 0
+                    masks["refined"][here.prior.box] = largest(here.prior.log_odds > 0)
+                    row["fit"] = here.fits[0].trust
+                row |= {n: float(2 * (m & truth).sum() / (m.sum() + truth.sum())) for n, m in masks.items()}
+                row |= {"structure": task.structure, "teacher": teacher, "case": case, "seconds": seconds}
+                rows.add(f"expert {teacher} {task.structure} {case}", row)
+                print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
+    table(list(rows.rows.values()))
+
+
+def key_of(session: Session, teacher: str, task: Task) -> str:
+    """The row of a pair."""
+    return f"{session.backbone.id[:8]} {teacher} {task.structure} {task.case}"
+
+
+def dice_of(found: dict[int, np.ndarray], truth: dict[int, np.ndarray]) -> float:
+    """On working slices."""
+    sums = np.zeros(3)
+    for k, mask in truth.items():
+        own = found.get(k)
+        sums += [0 if own is None else own.sum(), mask.sum(), 0 if own is None else (own & mask).sum()]
+    return float(2 * sums[2] / max(1, sums[0] + sums[1]))
+
+
+def save(path: Path, slices: dict, networks: list, truth: dict, found: Found, prompt: Prompt) -> None:
+    """What is told of each voxel: in slices that the prior reaches or the structure is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = sorted({*slices, *(k for k, m in truth.items() if m.any())})
+    size = truth[chosen[0]].shape
+    empty = np.full(size, -NETWORK_LIMIT * SCALE, np.int8)
+    place = np.stack([slices[k][0] if k in slices else np.full(size, -LIMIT, np.float16) for k in chosen])
+    grey = np.stack([slices[k][1] if k in slices else np.zeros(size, np.float16) for k in chosen])
+    seen = np.stack([[n.get(k, empty) for k in chosen] for n in networks])
+    mask = np.stack([truth[k] for k in chosen])
+    wanted = (place > -LIMIT + 0.1).any(0) | mask.any(0) | (seen > 0).any((0, 1))
+    rows, columns = (np.flatnonzero(wanted.any(1 - a)) for a in (0, 1))
+    box = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    dice = prompt.card.network_dice
+    np.savez_compressed(
+        path, place=place[box], grey=grey[box], network=seen[box], truth=mask[box],
+        trust=found.fits[0].trust, network_dice=-1.0 if dice is None else dice,
+    )  # fmt: skip
+
+
+def read(path: Path) -> list[dict]:
+    """Each network's view of one pair."""
+    with np.load(path) as one:
+        arrays = {k: one[k] for k in one.files}
+    truth, place, grey = (arrays[k] for k in ("truth", "place", "grey"))
+    views = []
+    for level, seen in enumerate(arrays["network"]):
+        network = np.clip(seen / SCALE, -NETWORK_LIMIT, NETWORK_LIMIT)
+        alone = float(2 * ((network > 0) & truth).sum() / max(1, (network > 0).sum() + truth.sum()))
+        # What leaving slices out tells of a blunted prompt: as much less as it finds less here.
+        told = float(arrays["network_dice"])
+        if level:
+            told = views[0]["told"] * alone / max(views[0]["alone"], 0.02)
+        view = {"name": f"{path.stem} {NOISE[level]}", "network": network, "truth": truth, "told": told, "alone": alone}
+        both = {"place": place.astype(np.float32), "grey": grey.astype(np.float32), "trust": float(arrays["trust"])}
+        views.append(view | both)
+    return views
+
+
+def features(view: dict) -> np.ndarray:
+    """(voxels, 12) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
+    base = np.stack([view["network"], view["place"], view["grey"], np.ones_like(view["place"])], -1)
+    signs = np.array([1.0, log_odds(max(view["told"], 0.02)), log_odds(view["trust"])])
+    return (base[..., :, None] * signs).reshape(-1, 12)
+
+
+def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
+    """Coefficients (4, 3): logistic regression, each view counting alike, structure and surroundings too; ridge."""
+    random = np.random.default_rng(0)
+    samples, targets, weights = [], [], []
+    for view in views:
+        near = (view["place"] > -LIMIT + 0.1) | (view["network"] > -2) | view["truth"]
+        inside, outside = np.flatnonzero(near & view["truth"]), np.flatnonzero(near & ~view["truth"])
+        if not len(inside) or not len(outside):
+            continue
+        pick = [random.choice(one, min(1500, len(one)), replace=False) for one in (inside, outside)]
+        chosen = np.concatenate(pick)
+        samples.append(features(view)[chosen])
+        targets.append(view["truth"].ravel()[chosen])
+        # As they occur near the structure, up to four times as much outside as inside: what Dice asks for.
+        share = min(4.0, len(outside) / len(inside))
+        weights += [np.full(len(pick[0]), 1 / len(pick[0])), np.full(len(pick[1]), share / len(pick[1]))]
+    x, y, w = np.concatenate(samples), np.concatenate(targets).astype(float), np.concatenate(weights)
+    prior, ridge = np.asarray(COEFFICIENTS, float).ravel(), 0.02 * len(samples)
+    at = prior.copy()
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-x @ at))
+        slope = x.T @ (w * (p - y)) + ridge * (at - prior)
+        at -= np.linalg.solve((x.T * (w * p * (1 - p) + 1e-6)) @ x + ridge * np.eye(12), slope)
+    return at.reshape(4, 3)
+
+
+def with_table(view: dict, table: np.ndarray) -> float:
+    """Dice of a view with coefficients, on the working slices."""
+    told = max(view["told"], 0.02)
+    fit = argparse.Namespace(trust=view["trust"])
+    blend = blend_of(told, [fit], table)  # type: ignore[list-item]
+    logits = blend.network * view["network"] + blend.place * view["place"] + blend.grey * view["grey"] + blend.offset
+    found = logits > 0
+    return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
+
+
+def fit(folder: Path) -> None:
+    """Print coefficients, and what they give in pairs of teachers that they were not fitted to."""
+    views = [view for path in sorted(folder.glob("*.npz")) for view in read(path)]
+    teachers = sorted({view["name"].split("--")[0] for view in views})
+    rows = []
+    for teacher in teachers:
+        own = [v for v in views if v["name"].startswith(teacher + "--")]
+        table = fitted([v for v in views if v not in own] if len(teachers) > 1 else views)
+        for view in own:
+            refined = view["place"] + view["grey"] > 0
+            prior = float(2 * (refined & view["truth"]).sum() / max(1, refined.sum() + view["truth"].sum()))
+            dice = view["alone"], prior, with_table(view, np.asarray(COEFFICIENTS)), with_table(view, table)
+            rows.append((view["name"], view["told"], view["trust"], *dice))
+    for row in rows:
+        print(row[0], *(f"{value:.3f}" for value in row[1:]))
+    print("mean: network, refined, both now, both fitted:", *(f"{mean([r[n] for r in rows]):.3f}" for n in range(3, 7)))
+    known = [r for r in rows if r[3] > 0.75]
+    print(f"{len(known)} where the network knows it:", *(f"{mean([r[n] for r in known]):.3f}" for n in range(3, 7)))
+    print("least gain there:", f"{min((r[6] - r[3] for r in known), default=0):.3f}")
+    print(np.round(fitted(views), 3).tolist())
+
+
+def pairs(text: str) -> None:
+    """Print how well pairs of files fit."""
+    for pair in text.split(","):
+        teacher, patient = (picture_of(read_volume(path)) for path in pair.split(":"))
+        region = Region.of(teacher, teacher.body.astype(np.float32))
+        found = register(patient, teacher, region)
+        print(pair, found.fit, frame_of(patient).shape, flush=True)
+
+
+def main() -> None:
+    """Teach, carry over, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--teachers", default="", help="subjects whose slices are drawn, with commas")
+    parser.add_argument("-k", type=int, default=5)
+    parser.add_argument("--samples", type=Path, help="a folder for what is told of voxels")
+    parser.add_argument("--lessons", type=Path, default=Path("lessons"), help="a folder for what was taught")
+    parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
+    parser.add_argument("--fit", type=Path, help="such a folder: only fit")
+    parser.add_argument("--pairs", help="teacher:patient,... as files: only how they fit")
+    options = parser.parse_args()
+    if options.fit or options.pairs:
+        fit(options.fit) if options.fit else pairs(options.pairs)
+        return
+    if options.expert:
+        by_expert(options)
+        return
+    rows, began = Rows(options.json), time.perf_counter()
+    session = Session(options.backbone, threads=options.threads)
+    teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
+    lessons: dict[tuple[str, str], Lesson] = {}
+    for task in tasks(teaching, options.k):
+        lessons[task.case, task.structure] = taught(session, task, options.k, options.lessons)
+        print(f"{task.case} {task.structure}: Dice {lessons[task.case, task.structure][2]:.3f}", flush=True)
+    patients: dict[str, list[Task]] = {}
+    for task in tasks(options, 1):
+        patients.setdefault(task.case, []).append(task)
+    for case, some in patients.items():
+        todo = [
+            (task, teacher) for task in some for teacher, structure in lessons
+            if structure == task.structure and teacher != case and key_of(session, teacher, task) not in rows.rows
+        ]  # fmt: skip
+        if not todo or time.perf_counter() - began > 60 * options.minutes:
+            continue
+        session.set_volume(some[0].volume)
+        prompts = [blunted(lessons[t, task.structure][0], n, t + task.structure) for task, t in todo for n in NOISE]
+        looks = session.segment(prompts)
+        for task, teacher in todo:
+            lesson, file = lessons[teacher, task.structure], f"{teacher}--{case}--{task.structure}"
+            row = measure(session, task, looks, lesson, options.samples, file)
+            row = {"structure": task.structure, "teacher": teacher, "case": case} | row
+            rows.add(key_of(session, teacher, task), row)
+            print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
+    table(list(rows.rows.values()))
+
+
+def table(rows: list[dict]) -> None:
+    """Print each structure's mean, side by side."""
+    ways = ("own", "network", "carried", "refined", "both")
+    print(f"\n| structure | pairs | {' | '.join(ways)} |\n" + "|---" * (len(ways) + 2) + "|")
+    for structure in (*dict.fromkeys(r["structure"] for r in rows), None):
+        some = [r for r in rows if structure in (None, r["structure"])]
+        values = [mean([r.get(way, float("nan")) for r in some]) for way in ways]
+        print(f"| {structure or '**all**'} | {len(some)} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    print(json.dumps({"seconds": mean([r["seconds"] for r in rows])}))
+
+
+if __name__ == "__main__":
+    main()
