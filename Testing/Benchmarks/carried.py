@@ -26,6 +26,7 @@ import torch
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
 from PromptSegLib.progress import ignore, never
+from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds
@@ -166,7 +167,7 @@ def save(path: Path, slices: dict, networks: list, truth: dict, found: Found, pr
     wanted = (place > -LIMIT + 0.1).any(0) | mask.any(0) | (seen > 0).any((0, 1))
     rows, columns = (np.flatnonzero(wanted.any(1 - a)) for a in (0, 1))
     box = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    dice = prompt.card.network_dice
+    dice = prompt.card.validation_dice if prompt.card.network_dice is None else prompt.card.network_dice
     np.savez_compressed(
         path, place=place[box], grey=grey[box], network=seen[box], truth=mask[box],
         trust=found.fits[0].trust, network_dice=-1.0 if dice is None else dice,
@@ -274,6 +275,7 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=5)
     parser.add_argument("--samples", type=Path, help="a folder for what is told of voxels")
     parser.add_argument("--lessons", type=Path, default=Path("lessons"), help="a folder for what was taught")
+    parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
     parser.add_argument("--fit", type=Path, help="such a folder: only fit")
     parser.add_argument("--pairs", help="teacher:patient,... as files: only how they fit")
@@ -288,8 +290,13 @@ def main() -> None:
     session = Session(options.backbone, threads=options.threads)
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
     lessons: dict[tuple[str, str], Lesson] = {}
+    known = resolve(options.shipped) if options.shipped else {}
     for task in tasks(teaching, options.k):
-        lessons[task.case, task.structure] = taught(session, task, options.k, options.lessons)
+        if options.shipped:
+            shared = remembered(task.volume, {task.structure: (task.mask, 1.0)})
+            lessons[task.case, task.structure] = known[task.structure], shared, 1.0
+        else:
+            lessons[task.case, task.structure] = taught(session, task, options.k, options.lessons)
         print(f"{task.case} {task.structure}: Dice {lessons[task.case, task.structure][2]:.3f}", flush=True)
     patients: dict[str, list[Task]] = {}
     for task in tasks(options, 1):

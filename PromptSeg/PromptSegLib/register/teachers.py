@@ -26,8 +26,9 @@ SUFFIX = ".memory"
 FORMAT = "promptseg-memory-1"
 MOST_BYTES = 128 * 2**20
 MOST_TEACHERS, MOST_MASKS, MOST_SIDE, MOST_VOXELS = 16, 64, 2048, 40_000_000
-REACH_MM = 180.0
-"""Above and below the structure, the teacher's CT is kept so far."""
+HEIGHT_MM, REACH_MM = 700.0, 250.0
+"""A CT that is taller than this is kept up to so far above and below the structures. Others are kept whole, so that all
+structures of one teacher have one picture, and share one registration."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def teacher_of(
     there = np.flatnonzero((union > 0.25).any((1, 2)))
     if not len(there):
         raise InputError("There is nothing to remember: the mask is empty", "draw the structure first")
-    reach = round(REACH_MM / picture.spacing)
+    tall = picture.spacing * len(union) > HEIGHT_MM
+    reach = round(REACH_MM / picture.spacing) if tall else len(union)
     part = slice(max(0, int(there[0]) - reach), int(there[-1]) + 1 + reach)
     kept = picture.cut((part, slice(0, union.shape[1]), slice(0, union.shape[2])))
     found = {}

@@ -127,6 +127,7 @@ def place(shipped, inputs, tmp_path, monkeypatch) -> Path:
         os.link(file, tmp_path / file.name)
     monkeypatch.setattr(resources, "_PLACES", (shipped,))
     monkeypatch.delenv("PROMPTSEG_DEBUG", raising=False)
+    monkeypatch.setenv("PROMPTSEG_MEMORY", "off")  # it takes another segmentation; test_memory.py turns it on
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

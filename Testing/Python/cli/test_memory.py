@@ -8,13 +8,14 @@ import pytest
 from .conftest import tune_words
 
 
-def words(**changes):
-    """Teaching without the test's usual setting that nothing is kept."""
-    return tune_words(**changes)
+@pytest.fixture(autouse=True)
+def kept(place, monkeypatch) -> None:
+    """As users have it."""
+    monkeypatch.delenv("PROMPTSEG_MEMORY")
 
 
 def test_tune_keeps_a_memory_and_segment_uses_it(promptseg, place) -> None:
-    told = promptseg(*words(), "--json").result
+    told = promptseg(*tune_words(steps=1), "--json").result
     assert told["memory"] == "new.memory"
     assert (place / "new.memory").stat().st_size < 2_000_000
     used = promptseg(
@@ -31,12 +32,12 @@ def test_it_can_be_turned_off(promptseg, place, monkeypatch, how) -> None:
     if how == "setting":
         monkeypatch.setenv("PROMPTSEG_MEMORY", "off")
     option = ("--no-memory",) if how == "option" else ()
-    assert promptseg(*words(), *option, "--json").result["memory"] is None
+    assert promptseg(*tune_words(steps=1), *option, "--json").result["memory"] is None
     assert not (place / "new.memory").exists()
 
 
 def test_a_damaged_memory_is_told_and_not_used(promptseg, place) -> None:
-    promptseg(*words(), "--no-memory")
+    promptseg(*tune_words(steps=1), "--no-memory")
     (place / "new.memory").write_bytes(b"something else")
     said = promptseg("segment", "ct.nii.gz", "--prompts", "new.promptset", "-o", "a.nii.gz", "--device", "cpu")
     assert said.status == 0
@@ -44,7 +45,7 @@ def test_a_damaged_memory_is_told_and_not_used(promptseg, place) -> None:
 
 
 def test_a_prompt_file_itself_holds_no_picture(promptseg, place) -> None:
-    promptseg(*words())
+    promptseg(*tune_words(steps=1))
     with_memory = (place / "new.promptset").stat().st_size
-    promptseg(*words(), "--no-memory")
+    promptseg(*tune_words(steps=1), "--no-memory")
     assert (place / "new.promptset").stat().st_size == with_memory
