@@ -175,11 +175,15 @@ class Session:
         assert found.prior is not None
         work = self._ready().get(prompt.card.plane, prompt.card.spacing)
         slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
-        blend = blend_of(_network_dice(prompt), found.fits)
+        told = _network_dice(prompt)
+
+        def blend(plausible: float) -> tuple[float, float, float, float]:
+            return blend_of(told, plausible, found.fits)
+
         span, crop = None, None
         if slices and not is_oblique(work.volume.grid, work.axis):
             span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
-        return Location(slices, blend.network, blend.place, blend.grey, blend.offset, -LIMIT, span, crop)
+        return Location(slices, blend, -LIMIT, span, crop)
 
     def _tell(self, result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, Found]) -> None:
         """Add to a result what is to be expected of it, and what could not be carried over."""

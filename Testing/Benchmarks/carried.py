@@ -29,7 +29,7 @@ from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds
+from PromptSegLib.register.blend import COEFFICIENTS, blend_of, signs_of
 from PromptSegLib.register.located import Found, Registrations
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.prior import LIMIT, largest
@@ -37,12 +37,12 @@ from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.register.teachers import Memory, Teacher, beside, remembered
 from PromptSegLib.review.metrics import score
 from PromptSegLib.review.simulate import evenly_spaced
-from PromptSegLib.segment.result import NETWORK_LIMIT, SCALE, LogitMap, Segmentation
+from PromptSegLib.segment.result import NETWORK_LIMIT, SCALE, Location, LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_volume
 
-NOISE = (0.0, 0.4)
+NOISE = (0.0, 1.5)
 """Of a prompt's tokens, in their standard deviations: networks that see less of a structure."""
 Lesson = tuple[Prompt, Teacher, float]
 
@@ -193,15 +193,23 @@ def read(path: Path) -> list[dict]:
     return views
 
 
+def plausible(view: dict) -> float:
+    """As :meth:`PromptSegLib.segment.result.Location.plausible`."""
+    values = np.rint(view["network"] * SCALE).astype(np.int8)
+    slices = {k: (p, g) for k, (p, g) in enumerate(zip(view["place"], view["grey"], strict=True))}
+    return Location(slices, lambda _: (0.0, 0.0, 0.0, 0.0), -LIMIT).plausible(dict(enumerate(values)))
+
+
 def features(view: dict) -> np.ndarray:
-    """(voxels, 12) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
+    """(voxels, 16) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
     base = np.stack([view["network"], view["place"], view["grey"], np.ones_like(view["place"])], -1)
-    signs = np.array([1.0, log_odds(max(view["told"], 0.02)), log_odds(view["trust"])])
-    return (base[..., :, None] * signs).reshape(-1, 12)
+    fit = argparse.Namespace(trust=view["trust"])
+    signs = np.array(signs_of(view["told"], plausible(view), [fit]))  # type: ignore[list-item]
+    return (base[..., :, None] * signs).reshape(-1, 16)
 
 
 def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
-    """Coefficients (4, 3): logistic regression, each view counting alike, structure and surroundings too; ridge."""
+    """Coefficients (4, 4): logistic regression, each view counting alike, structure and surroundings too; ridge."""
     random = np.random.default_rng(0)
     samples, targets, weights = [], [], []
     for view in views:
@@ -222,16 +230,15 @@ def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
     for _ in range(steps):
         p = 1 / (1 + np.exp(-x @ at))
         slope = x.T @ (w * (p - y)) + ridge * (at - prior)
-        at -= np.linalg.solve((x.T * (w * p * (1 - p) + 1e-6)) @ x + ridge * np.eye(12), slope)
-    return at.reshape(4, 3)
+        at -= np.linalg.solve((x.T * (w * p * (1 - p) + 1e-6)) @ x + ridge * np.eye(16), slope)
+    return at.reshape(4, 4)
 
 
 def with_table(view: dict, table: np.ndarray) -> float:
     """Dice of a view with coefficients, on the working slices."""
-    told = max(view["told"], 0.02)
     fit = argparse.Namespace(trust=view["trust"])
-    blend = blend_of(told, [fit], table)  # type: ignore[list-item]
-    logits = blend.network * view["network"] + blend.place * view["place"] + blend.grey * view["grey"] + blend.offset
+    factors = blend_of(view["told"], plausible(view), [fit], table)  # type: ignore[list-item]
+    logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
     found = logits > 0
     return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -19,41 +18,35 @@ UNKNOWN_DICE = 0.3
 """What a prompt that says nothing of the network is taken to find alone."""
 
 
-@dataclass(frozen=True)
-class Blend:
-    """Logits are ``network`` times those of the network, held within a limit, plus ``place`` times the carried mask's
-    log-odds, plus ``grey`` times what the patient's grey values add, plus ``offset``."""
-
-    network: float
-    place: float
-    grey: float
-    offset: float
-
-
-# Rows: network, place, grey, offset; columns: alone, times the network's log-odds of Dice, times the fit's.
+# Rows: network, place, grey, offset; columns: alone, and times the log-odds of what leaving slices out told of the
+# network, of how far the network agrees with the place here, and of the fit.
 COEFFICIENTS = (
-    (0.30, 0.25, 0.0),
-    (0.70, -0.10, 0.2),
-    (0.60, -0.15, 0.0),
-    (0.0, 0.0, 0.0),
+    (0.60, 0.15, 0.20, 0.0),
+    (0.60, -0.05, -0.10, 0.2),
+    (0.50, -0.05, -0.15, 0.0),
+    (0.0, 0.0, 0.0, 0.0),
 )
-"""carried.py --fit prints these: logistic regression on voxels of pairs of patients, with networks from such that
-know the structure to such that see nothing of it."""
+"""carried.py --fit prints these: logistic regression on voxels of pairs of patients, with networks from such that know
+the structure to such that see nothing of it."""
 
 
-def blend_of(network_dice: float | None, fits: Sequence[Fit], table: Sequence[Sequence[float]] = COEFFICIENTS) -> Blend:
-    """How much each counts for a network that finds left-out slices with ``network_dice`` and for teachers that fit so
-    well."""
-    factors = signs_of(network_dice, fits)
+def blend_of(
+    told: float | None, plausible: float, fits: Sequence[Fit], table: Sequence[Sequence[float]] = COEFFICIENTS
+) -> tuple[float, float, float, float]:
+    """Factors of the network's logits, of place and of grey, and an offset.
+
+    ``told`` is the Dice of left-out slices that the network found alone, ``plausible`` how far it agrees with the place
+    here (:meth:`PromptSegLib.segment.result.Location.plausible`), ``fits`` how well the teachers fit.
+    """
+    factors = signs_of(told, plausible, fits)
     network, place, grey, offset = (sum(c * f for c, f in zip(row, factors, strict=True)) for row in table)
-    return Blend(max(0.0, network), max(0.05, place), max(0.0, grey), offset)
+    return max(0.0, network), max(0.05, place), max(0.0, grey), offset
 
 
-def signs_of(network_dice: float | None, fits: Sequence[Fit]) -> tuple[float, float, float]:
+def signs_of(told: float | None, plausible: float, fits: Sequence[Fit]) -> tuple[float, float, float, float]:
     """What the coefficients are multiplied with."""
-    dice = UNKNOWN_DICE if network_dice is None else network_dice
     fit = float(np.mean([one.trust for one in fits])) if fits else 0.5
-    return 1.0, log_odds(dice), log_odds(fit)
+    return 1.0, log_odds(UNKNOWN_DICE if told is None else told), log_odds(plausible), log_odds(fit)
 
 
 def log_odds(share: float) -> float:

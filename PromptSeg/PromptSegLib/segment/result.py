@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,25 +68,43 @@ class Location:
     """What other patients tell of where a structure is, on the network's working grid.
 
     ``slices`` has, by index, log-odds of the place and what grey values add to them, (rows, columns) each; beside them
-    the place is surely not the structure's, ``outside``. Logits become ``network`` times the network's, held within a
-    limit, plus ``place`` and ``grey`` times those, plus ``offset``. The network is asked in the slices ``span`` and
-    in the rows and columns ``crop``; None is everywhere.
+    the place is surely not the structure's, ``outside``. ``blend`` says how much each counts once it is known how well
+    the network's own mask fits the place (:meth:`plausible`): factors of the network's logits, held within a limit, of
+    place and of grey, and an offset. The network is asked in the slices ``span`` and in the rows and columns ``crop``;
+    None is everywhere.
     """
 
     slices: Mapping[int, tuple[np.ndarray, np.ndarray]]
-    network: float
-    place: float
-    grey: float
-    offset: float
+    blend: Callable[[float], tuple[float, float, float, float]]
     outside: float
     span: range | None = None
     crop: tuple[slice, slice] | None = None
 
-    def blended(self, index: int, logits: np.ndarray | float) -> np.ndarray:
-        """Logits of one slice from those of the network."""
-        own = self.network * np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + self.offset
-        place, grey = self.slices.get(index, (self.outside, 0.0))
-        return own + self.place * np.float32(place) + self.grey * np.float32(grey)
+    def plausible(self, network: Mapping[int, np.ndarray]) -> float:
+        """How far the network's int8 logits are sure of themselves and of one mind with the place, 0 to 1: the Dice
+        that they let expect of their own mask, times the share of this mask that lies where the structure may be, times
+        how like the two are in size (all of it for half the size to twice)."""
+        sums, size = np.zeros(4), 0.0  # probability, mask, both; mask within reach
+        for index in {*self.slices, *network}:
+            place = self.slices.get(index, (self.outside, 0.0))[0]
+            size += float(np.sum(np.asarray(place) > 0))
+            own = network.get(index)
+            if own is not None:
+                probability, found = _share(own), own > 0
+                inside = found & (np.broadcast_to(place, own.shape) > self.outside / 2)
+                both = float(probability[found].sum())
+                sums += np.array([float(probability.sum()), float(found.sum()), both, float(inside.sum())])
+        if not sums[1] or not size:
+            return 0.0
+        alike = min(sums[1], size) / max(sums[1], size)
+        return float(2 * sums[2] / (sums[0] + sums[1]) * sums[3] / sums[1] * min(1.0, 2 * alike))
+
+    def blended(self, index: int, logits: np.ndarray | float, factors: tuple[float, float, float, float]) -> np.ndarray:
+        """Logits of one slice from those of the network and :attr:`blend`'s factors."""
+        network, place, grey, offset = factors
+        at, ratio = self.slices.get(index, (self.outside, 0.0))
+        own = network * np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + offset
+        return own + place * np.float32(at) + grey * np.float32(ratio)
 
 
 def entropy(share: np.ndarray) -> np.ndarray:
@@ -144,13 +162,14 @@ class LogitMap:
 
     def locate(self, location: Location) -> None:
         """Bring what other patients tell to the network's logits, which stay in :attr:`network`."""
+        factors = location.blend(location.plausible(self.slices))
         for index in sorted({*self.slices, *location.slices}):
             own = self.slices.pop(index, None)
             if own is None:
                 logits: np.ndarray | float = -NETWORK_LIMIT
             else:
                 self.network[index], logits = own, own / np.float32(SCALE)
-            final = _scaled(location.blended(index, logits))
+            final = _scaled(location.blended(index, logits, factors))
             if final.max() > NO_SIGN * SCALE:
                 self.slices[index] = final
 
@@ -210,12 +229,12 @@ def agreement_of(logits: LogitMap) -> tuple[float | None, float | None]:
         found = np.zeros(logits.work.size, bool) if final is None else final > 0
         if final is not None:
             probability = _share(final)
-            total += [float(probability.sum()), np.count_nonzero(found), float(probability[found].sum())]
+            total += np.array([float(probability.sum()), float(found.sum()), float(probability[found].sum())])
         seen = np.zeros_like(found) if alone is None else alone > 0
-        both += [np.count_nonzero(found), np.count_nonzero(seen), np.count_nonzero(found & seen)]
+        both += np.array([float(found.sum()), float(seen.sum()), float((found & seen).sum())])
     if not total[1]:
         return None, None
-    return 2 * total[2] / (total[0] + total[1]), 2 * both[2] / (both[0] + both[1])
+    return float(2 * total[2] / (total[0] + total[1])), float(2 * both[2] / (both[0] + both[1]))
 
 
 @dataclass

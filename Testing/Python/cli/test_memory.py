@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import pytest
 
+from PromptSegLib.commands.arguments import remembers
+from PromptSegLib.register.teachers import Memory
+
 from .conftest import tune_words
+
+QUICK = tune_words(slices="52", absent=None, steps=1)
 
 
 @pytest.fixture(autouse=True)
@@ -15,37 +20,33 @@ def kept(place, monkeypatch) -> None:
 
 
 def test_tune_keeps_a_memory_and_segment_uses_it(promptseg, place) -> None:
-    told = promptseg(*tune_words(steps=1), "--json").result
-    assert told["memory"] == "new.memory"
+    assert promptseg(*QUICK, "--json").result["memory"] == "new.memory"
+    size = (place / "new.promptset").stat().st_size
     assert (place / "new.memory").stat().st_size < 2_000_000
-    used = promptseg(
-        "segment", "ct.nii.gz", "--prompts", "new.promptset", "-o", "a.nii.gz", "--device", "cpu", "--json"
-    )
+    (teacher,) = Memory.read(place / "new.memory").of("left kidney")
+    ml = float(teacher.masks["left kidney"].on(teacher.picture).sum()) * 0.027
+    assert 5 < ml < 300
+    segment = ("segment", "ct.nii.gz", "--prompts", "new.promptset", "-o", "a.nii.gz", "--device", "cpu")
+    used = promptseg(*segment, "--json")
     assert used.status == 0
+    assert any(one.get("stage") == "register" for one in used.events)
+    left = promptseg(*segment, "--no-memory", "--json")
+    assert not any(one.get("stage") == "register" for one in left.events)
     shown = promptseg("prompts", "show", "new.promptset")
     assert "new.memory" in shown.out
     assert "delete it to forget them" in " ".join(shown.out.split())
 
-
-@pytest.mark.parametrize("how", ["option", "setting"])
-def test_it_can_be_turned_off(promptseg, place, monkeypatch, how) -> None:
-    if how == "setting":
-        monkeypatch.setenv("PROMPTSEG_MEMORY", "off")
-    option = ("--no-memory",) if how == "option" else ()
-    assert promptseg(*tune_words(steps=1), *option, "--json").result["memory"] is None
-    assert not (place / "new.memory").exists()
-
-
-def test_a_damaged_memory_is_told_and_not_used(promptseg, place) -> None:
-    promptseg(*tune_words(steps=1), "--no-memory")
     (place / "new.memory").write_bytes(b"something else")
-    said = promptseg("segment", "ct.nii.gz", "--prompts", "new.promptset", "-o", "a.nii.gz", "--device", "cpu")
+    said = promptseg(*segment)
     assert said.status == 0
     assert "new.memory is not a PromptSeg memory file" in " ".join((said.out + said.err).split())
+    (place / "new.memory").unlink()
+    assert promptseg(*QUICK, "--no-memory", "--json").result["memory"] is None
+    assert not (place / "new.memory").exists()
+    assert (place / "new.promptset").stat().st_size == size  # no picture was in it
 
 
-def test_a_prompt_file_itself_holds_no_picture(promptseg, place) -> None:
-    promptseg(*tune_words(steps=1))
-    with_memory = (place / "new.promptset").stat().st_size
-    promptseg(*tune_words(steps=1), "--no-memory")
-    assert (place / "new.promptset").stat().st_size == with_memory
+@pytest.mark.parametrize(("value", "kept"), [("off", False), ("0", False), ("no", False), ("on", True), ("", True)])
+def test_one_setting_turns_it_off(monkeypatch, value, kept) -> None:
+    monkeypatch.setenv("PROMPTSEG_MEMORY", value)
+    assert remembers() is kept
