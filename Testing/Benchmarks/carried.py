@@ -6,9 +6,8 @@
 
 Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
 in the JSON file, and what is there is not done again. ``--samples`` also keeps what was told of each voxel near the
-structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend` and the line of
-:mod:`PromptSegLib.register.expected`, and what each pair would get with coefficients that were fitted to the other
-teachers' pairs. Prompts are also blunted with noise, for networks that see less of a structure. ``--pairs t:p,...``
+structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend`, and what each pair would
+get with coefficients that were fitted to the other teachers' pairs. Prompts are also blunted with noise, for networks that see less of a structure. ``--pairs t:p,...``
 prints how well pairs of files fit, across data sets.
 """
 

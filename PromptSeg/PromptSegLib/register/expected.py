@@ -2,7 +2,7 @@
 
 What tells: the Dice that the final probabilities let expect of themselves, how well the two CTs fit, what the network
 found alone of slices that were left out, and how far network and carried mask agree. Their log-odds are combined by a
-line; ``Testing/Benchmarks/carried.py --fit`` fits it to pairs of patients with a reference.
+line that has to be fitted to pairs of patients with a reference; a line of no pairs is shown to nobody.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Calibration:
     pairs: int
 
 
+# Of no pairs yet: nothing is shown.
 CALIBRATION = Calibration((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0), 0.0, 1.0, 0)
 
 
