@@ -5,10 +5,11 @@
     ... carried.py DATASET/dataset.json --fit FOLDER --json FILE.json
 
 Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
-in the JSON file, and what is there is not done again. ``--samples`` also keeps what was told of each voxel near the
-structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend`, and what each pair would
-get with coefficients that were fitted to the other teachers' pairs. Prompts are also blunted with noise, for networks that see less of a structure. ``--pairs t:p,...``
-prints how well pairs of files fit, across data sets.
+in the JSON file, and what is there is not done again. ``--expert`` carries the expert's whole mask, without a network;
+``--shipped SET`` takes the prompts of a set, with the expert's masks. ``--samples`` also keeps what was told of each
+voxel near the structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend`, and what
+each pair would get with coefficients that were fitted to the other teachers' pairs. Prompts are also blunted with
+noise, for networks that see less of a structure. ``--pairs t:p,...`` prints how well pairs of files fit.
 """
 
 from __future__ import annotations
