@@ -113,7 +113,7 @@ def main() -> None:
     panel.teach._go(chosen[2])
     camera.shoot("teach-drawn")
     panel.teach.teach.click()
-    camera.wait(lambda: len(panel.teach.curve._loss) > 70 or not panel.teach.running.running)
+    camera.wait(lambda: panel.teach.curve.steps > 70 or not panel.teach.running.running)
     camera.shoot("teach-running")
     camera.wait(lambda: not panel.teach.running.running)
     camera.shoot("teach-result")

@@ -180,9 +180,10 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert "at least three slices" in drawing.rounds.quality.text
     assert drawing.rounds.accept.visible
     assert panel.logic.device  # known without the self-check
-    assert drawing.curve._loss
     assert drawing.curve._over
-    assert [part for _first, part in drawing.curve._parts] == [5, 7, -1]  # left out one after the other, then none
+    starts, parts = zip(*drawing.curve._told, strict=True)
+    assert parts == (5, 7, -1)  # each slice that is left out, then none
+    assert starts == (0, 6, 12)  # six steps each, though they take turns
     panel.state.set_values("Review", {"rows": []})
     monkeypatch.setattr("PromptSegLib.prompts.card.CARRIES", 1.1)
     drawing.rounds.accept.click()
@@ -203,7 +204,7 @@ def test_stopping_with_the_best_so_far(drawing, pump, panel, monkeypatch) -> Non
     original = panel.logic.teach
     monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=4000, **k))
     drawing.teach.click()
-    pump(lambda: drawing.curve._loss)
+    pump(lambda: drawing.curve.steps)
     drawing.keep.click()
     pump(lambda: not drawing.running.running)
     assert "best so far" in drawing.message.text

@@ -38,9 +38,8 @@ class Curve(Painted):
 
     def __init__(self) -> None:
         super().__init__(HEIGHT)
-        self._loss: list[tuple[float, float]] = []
-        self._dice: list[tuple[float, float]] = []
-        self._parts: list[tuple[int, int]] = []
+        self._series: dict[int, tuple[list[float], list[tuple[int, float]]]] = {}
+        self._latest: tuple[float, float] = (math.nan, math.nan)
         self._over = False
         self.setAccessibleName(_("How teaching goes"))
         self.setToolTip(
@@ -52,7 +51,7 @@ class Curve(Painted):
 
     def clear(self) -> None:
         """Begin anew."""
-        self._loss, self._dice, self._parts, self._over = [], [], [], False
+        self._series, self._latest, self._over = {}, (math.nan, math.nan), False
         self.update()
 
     def end(self) -> None:
@@ -61,17 +60,32 @@ class Curve(Painted):
         self.update()
 
     def add(self, metrics) -> None:
-        """Take "loss" and "fused_dice" of one report, and which "slice" is left out."""
-        number, part = len(self._loss), int(metrics.get("slice", ALL))
-        if not self._parts or self._parts[-1][1] != part:
-            if self._parts and self._parts[-1][0] == number:
-                self._parts.pop()  # nothing was told of it
-            self._parts.append((number, part))
-        if math.isfinite(float(metrics.get("loss", math.nan))):
-            self._loss.append((number, float(metrics["loss"])))
-        if "fused_dice" in metrics:
-            self._dice.append((number, float(metrics["fused_dice"])))
+        """Take "loss" and "fused_dice" of one report, and which "slice" is left out: they take turns, a few steps
+        each."""
+        losses, dice = self._series.setdefault(int(metrics.get("slice", ALL)), ([], []))
+        loss, found = (float(metrics.get(k, math.nan)) for k in ("loss", "fused_dice"))
+        if math.isfinite(found):
+            dice.append((len(losses), found))
+        if math.isfinite(loss):
+            losses.append(loss)
+        known_loss, known_dice = self._latest
+        self._latest = loss if math.isfinite(loss) else known_loss, found if math.isfinite(found) else known_dice
         self.update()
+
+    @property
+    def steps(self) -> int:
+        """How many losses were told."""
+        return sum(len(losses) for losses, _dice in self._series.values())
+
+    @property
+    def _longest(self) -> int:
+        return max((len(losses) for losses, _dice in self._series.values()), default=1) or 1
+
+    @property
+    def _told(self) -> list[tuple[int, int]]:
+        """Each part of which something was told and where it begins, that of all slices last: all are equally wide."""
+        parts = sorted((part for part, series in self._series.items() if any(series)), key=lambda part: part == ALL)
+        return [(n * self._longest, part) for n, part in enumerate(parts)]
 
     def draw(self, painter) -> None:
         """Paint everything."""
@@ -80,32 +94,34 @@ class Curve(Painted):
         ink, line = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)
         painter.fillRect(0, 0, self.width, HEIGHT, palette.color(qt.QPalette.Base))
         painter.translate(MARGIN + AXIS, MARGIN + HEAD)
-        last = max(1.0, float(len(self._loss)))
+        told = self._told
+        last = float(self._longest * max(1, len(told)))
         painter.setPen(faint(ink))
         for _value, y in points([(0, 0.0), (0, 0.5), (0, 1.0)], 0.0, 1.0, last, width, height):
             painter.drawLine(0, y, width, y)
-        starts = [round(first / last * (width - 1)) for first, _part in self._parts]
+        starts = [round(first / last * (width - 1)) for first, _part in told]
         for x in starts[1:]:
             painter.drawLine(x, -HEAD, x, height)
         painter.setPen(ink)
         for text, y in (("1", 0.0), ("0", 1.0)):
             painter.drawText(-AXIS, round(y * (height - 1)) + 5, text)
         free = -AXIS
-        for x, (_first, part) in zip(starts, self._parts, strict=True):
+        for x, (_first, part) in zip(starts, told, strict=True):
             text = _("all") if part == ALL else str(part)
             if x > free:  # of numbers that would overlap, the first is seen
                 painter.drawText(x + 3, -4, text)
                 free = x + 8 * (len(text) + 1)
-        if self._loss:
-            found = points(self._loss, 0.0, max(v for _n, v in self._loss), last, width, height)
+        most = max((v for losses, _dice in self._series.values() for v in losses), default=0.0)
+        for first, part in told:
+            losses, dots = self._series[part]
             painter.setPen(thick(line))
+            found = points([(first + n, v) for n, v in enumerate(losses)], 0.0, most, last, width, height)
             for (x0, y0), (x1, y1) in pairwise(found):
                 painter.drawLine(x0, y0, x1, y1)
-        for x, y in points(self._dice, 0.0, 1.0, last, width, height):
-            painter.fillRect(x - 2, y - 2, 5, 5, ink)
+            for x, y in points([(first + n, v) for n, v in dots], 0.0, 1.0, last, width, height):
+                painter.fillRect(x - 2, y - 2, 5, 5, ink)
         painter.setPen(ink)
-        dice = f"{self._dice[-1][1]:.2f}" if self._dice and math.isfinite(self._dice[-1][1]) else "-"
-        loss = f"{self._loss[-1][1]:.2f}" if self._loss else "-"
+        loss, dice = (f"{value:.2f}" if math.isfinite(value) else "-" for value in self._latest)
         text = _("loss {loss} (line)   Dice of the left-out slice {dice} (dots)").format(loss=loss, dice=dice)
         if self._over:
             text = _("line: loss   dots: Dice (0 to 1) of each left-out slice")
