@@ -89,6 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", default=[], help=prompts)
     preset = "the network: the one that ships (default), the paper's sizes, or a tiny one for trying things out"
     parser.add_argument("--preset", choices=PRESETS, help=preset)
+    seen = "slices that the network sees at once: 3, or 5 with neighbours 12 mm away"
+    parser.add_argument("--slices", type=int, choices=(3, 5), help=seen)
     parser.add_argument("--name", type=plain_name, default="punet-ct", help="the backbone's name (default: punet-ct)")
     mode = "learn from annotations (default), from agreement between views of a slice (self), or from both (joint)"
     parser.add_argument("--mode", choices=MODES, help=mode)
@@ -158,6 +160,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 [Path(dataset) for dataset in args.datasets],
                 args.output,
                 config=config,
+                in_channels=args.slices,
                 recipe=_recipe(args),
                 name=args.name,
                 resume=args.resume,

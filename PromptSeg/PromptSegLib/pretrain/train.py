@@ -45,6 +45,7 @@ def pretrain(
     folder: Path,
     *,
     config: PUNetConfig | None = None,
+    in_channels: int | None = None,
     recipe: Recipe | None = None,
     name: str = "punet-ct",
     resume: bool = False,
@@ -60,8 +61,9 @@ def pretrain(
     However the run ends, but for a kill, ``folder`` then holds ``last.safetensors`` to go on from with ``resume``, the
     backbone ``NAME.safetensors``, and for each data set a ``.promptset``; ``folder/best`` has the same of the step with
     the best mean Dice on held-out volumes. ``start_from`` is a backbone to start from, with ``prompts`` made for it.
-    ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``. ``time_budget`` is in seconds.
-    Gives the path of ``last.safetensors``. Raises :class:`InputError`, :class:`OutputError` or, after saving,
+    ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``; ``in_channels`` takes its place
+    in the configuration, and a backbone to start from that sees fewer neighbours of a slice is widened.
+    ``time_budget`` is in seconds. Gives the path of ``last.safetensors``. Raises :class:`InputError`, :class:`OutputError` or, after saving,
     ``Stopped``.
     """
     began = time.monotonic()
@@ -78,7 +80,9 @@ def pretrain(
         config, recipe = config or saved[0], recipe or saved[1]
     source = None if start_from is None or going_on else load_backbone(start_from, "cpu", torch.float32)
     if config is None:
-        config = PUNetConfig() if source is None else replace(source.net.config, in_channels=PUNetConfig.in_channels)
+        config = PUNetConfig() if source is None else source.net.config
+    if in_channels is not None:
+        config = replace(config, in_channels=in_channels)
     recipe = recipe or Recipe()
     if source:
         recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}", earlier=learned_from(source.card))
