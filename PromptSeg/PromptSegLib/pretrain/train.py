@@ -63,8 +63,8 @@ def pretrain(
     the best mean Dice on held-out volumes. ``start_from`` is a backbone to start from, with ``prompts`` made for it.
     ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``; ``in_channels`` takes its place
     in the configuration, and a backbone to start from that sees fewer neighbours of a slice is widened.
-    ``time_budget`` is in seconds. Gives the path of ``last.safetensors``. Raises :class:`InputError`, :class:`OutputError` or, after saving,
-    ``Stopped``.
+    ``time_budget`` is in seconds. Gives the path of ``last.safetensors``. Raises :class:`InputError`,
+    :class:`OutputError` or, after saving, ``Stopped``.
     """
     began = time.monotonic()
     torch.set_flush_denormal(True)  # CPUs take many times as long for numbers too small for float32's usual form
