@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from PromptSegLib.errors import BackboneError, DeviceError, GridError, InputError, PromptError
 from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
+from PromptSegLib.threads import without_denormals
 from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.volumes.volume import Volume
 
@@ -19,8 +21,6 @@ def fresh(trained) -> Session:
 
 def test_the_process_is_left_as_it_is(trained, phantom, prompts, monkeypatch) -> None:
     """How many threads compute and how memory is kept is the host's business: 3D Slicer's, a server's."""
-    import torch
-
     from PromptSegLib.model import precision
 
     def refuse(*_: object) -> None:
@@ -115,3 +115,13 @@ def test_backbones_and_devices_that_are_not_there(trained) -> None:
         Session("nothing", "cpu")
     with pytest.raises(DeviceError):
         Session(trained / "tiny.safetensors", "cuda:99")
+
+
+def test_tiny_numbers_are_what_they_were_afterwards() -> None:
+    tiny = torch.tensor(1e-40)
+    with without_denormals():
+        assert float(tiny * 1.0) == 0.0
+        with without_denormals():
+            pass
+        assert float(tiny * 1.0) == 0.0
+    assert float(tiny * 1.0) > 0.0

@@ -9,6 +9,7 @@ before (the panel's self-check does that); without them, what needs no computing
 """
 
 import tempfile
+import time
 import unittest
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,8 +35,9 @@ def add_ct():
 
 def settle():
     """What waits for the event loop: combo boxes follow a scene that was read, views get their size."""
-    for _ in range(20):
+    for _ in range(30):
         slicer.app.processEvents()
+        time.sleep(0.01)
 
 
 class PromptSegInSlicer(unittest.TestCase):

@@ -24,6 +24,7 @@ from ..model.config import PUNetConfig
 from ..model.precision import fast_dtype
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.promptset import PromptSet
+from ..threads import without_denormals
 from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
 from .data import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
@@ -40,6 +41,7 @@ MOST_LOST = 20
 """Steps in a row without a usable gradient that end a run."""
 
 
+@without_denormals()
 def pretrain(
     datasets: Sequence[Path],
     folder: Path,
@@ -67,7 +69,6 @@ def pretrain(
     :class:`OutputError` or, after saving, ``Stopped``.
     """
     began = time.monotonic()
-    torch.set_flush_denormal(True)  # CPUs take many times as long for numbers too small for float32's usual form
     folder = Path(folder)
     last = folder / LAST
     going_on = resume and last.is_file()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..threads import without_denormals
 from ..volumes.preprocess import grey_from_hu
 from .affine import Affine, Level, by_grey, by_organs
 from .dense import Weights, channels, convex_search, refined
@@ -94,6 +95,7 @@ def levels_of(
 
 
 @torch.no_grad()
+@without_denormals()  # a smooth field's tails stall Adam for minutes otherwise
 def register(
     patient: Picture,
     teacher: Picture,
@@ -117,7 +119,6 @@ def register(
     def part(low: float, high: float, message: str) -> Callable[[float], None]:
         return lambda share: on_progress(Progress(_STAGE, low + (high - low) * share, message))
 
-    torch.set_flush_denormal(True)  # a smooth field's tails stall Adam for minutes without it
     levels = max(patient.range[0], teacher.range[0]), min(patient.range[1], teacher.range[1])
     levels = levels if levels[0] < levels[1] else (1, 255)
     own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
