@@ -99,7 +99,8 @@ def test_it_tunes_as_the_session_does(worker, local, small, drawn, same, tmp_pat
     assert [one["index"] for one in result["suggestions"]] == [one.index for one in suggested]
     given = put_annotations(worker.jobs, "s", drawn)
     again = worker.call("suggest", "s", annotations=given, prompt=str(tmp_path / "own.promptset"))["suggestions"]
-    assert [one["index"] for one in again] == [one.index for one in suggested]
+    # The file keeps half precision: with it, two slices that are much alike may change places.
+    assert [one["index"] for one in again] == [one.index for one in local.suggest(drawn, prompt)]
     worker.jobs.remove("s")
 
 
