@@ -26,8 +26,8 @@ def test_a_card_of_nothing_is_that_of_older_files() -> None:
 
 
 def test_its_json_is_the_card_again() -> None:
-    card = Card("sagittal", 1.5, (-10.5, 20.0), "all", True, True, 40.0, 3, 12, 2.5, 20, 2, 7, 0.9, 0.4, 0.8, ("a", "b"),
-                "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]})  # fmt: skip
+    card = Card("sagittal", 1.5, (-10.5, 20.0), "all", True, True, 40.0, 3, 12, 2.5, 20, 2, 7, 0.9, 0.4, 0.8,
+                ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]})  # fmt: skip
     assert Card.from_json(card.to_json()) == card
     assert Card.from_json({**card.to_json(), "taught_on": ["ab"]}).to_json() == card.to_json()
 
