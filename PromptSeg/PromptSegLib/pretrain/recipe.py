@@ -13,6 +13,9 @@ MODES = ("supervised", "joint", "self")
 SCHEDULES = ("linear", "cosine")
 
 
+_LATER = ("pseudo", "elsewhere", "apart")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides what comes out of a run. Raises :class:`InputError` for a mode or schedule that there
@@ -94,6 +97,9 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """From what a checkpoint holds; what it does not know has its default, what is not known here is left out."""
-        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        """From what a checkpoint holds; what it does not know has its default, what is not known here is left out.
+
+        A run that began before there were such tasks goes on without them.
+        """
+        known = {f.name: values.get(f.name, 0.0) for f in fields(cls) if f.name in (*values, *_LATER)}
         return cls(**known | {name: tuple(known.get(name, ())) for name in ("weights", "leave_out", "own")})

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import DeviceError, InputError, OutputError, PromptSegError, Stopped
+from ..errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, few
 from ..model.backbone import load_backbone
 from ..model.config import PUNetConfig
 from ..model.precision import fast_dtype
@@ -121,6 +121,9 @@ def pretrain(
                 f"There are {len(parts)} data sets, but {len(weights)} numbers say how often each is drawn",
                 "give --draw one number for each data set",
             )
+        unknown = sorted({*recipe.own} - {*names})
+        if unknown:
+            raise InputError(f"No data set annotates {few(unknown)}", f"choose of {', '.join(names)}")
         torch.manual_seed(recipe.seed)
         trainee = Trainee(config, names)
         if source:

@@ -42,6 +42,12 @@ def test_the_average_remembers_longer_and_longer() -> None:
 
 
 def test_what_an_older_checkpoint_does_not_know_has_its_default() -> None:
-    recipe = Recipe(steps=7, weights=(0.7, 0.3))
+    recipe = Recipe(steps=7, weights=(0.7, 0.3), pseudo=0.0, elsewhere=0.0, apart=0.0)
     assert Recipe.from_dict(asdict(recipe)) == recipe
     assert Recipe.from_dict({"steps": 7, "weights": [0.7, 0.3], "of another version": 1}) == recipe
+
+
+def test_a_run_of_former_versions_goes_on_without_later_tasks() -> None:
+    former = Recipe.from_dict({"steps": 10, "own": ["liver"]})
+    assert (former.pseudo, former.elsewhere, former.apart, former.own) == (0.0, 0.0, 0.0, ("liver",))
+    assert Recipe.from_dict({"pseudo": 0.2}).pseudo == 0.2

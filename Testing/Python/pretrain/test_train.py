@@ -314,3 +314,8 @@ def test_curves_go_to_tensorboard(go, tmp_path, monkeypatch, losses, stop_after)
 
 def test_the_time_that_is_left_is_said() -> None:
     assert [train._duration(s) for s in (40, 720, 7800)] == ["40 s", "12 min", "2 h 10 min"]
+
+
+def test_tokens_of_its_own_for_what_nobody_annotates_are_refused(go) -> None:
+    with pytest.raises(InputError, match=r"No data set annotates .*liber"):
+        go(steps=1, recipe={"own": ("liber",)})
