@@ -14,11 +14,14 @@ from ..model.cosine import cosine_score
 from ..model.losses import mask_loss
 from ..model.punet import Encoded, PUNet
 from .cpa import cpa_loss
+from .pixels import sample_pixels
 from .tasks import Batch, membership
 from .views import Views
 
 BALANCE = 0.5
 """Small structures would hardly be heard in a plain cross-entropy: see :func:`~PromptSegLib.model.losses.mask_loss`."""
+SMOOTH = 6.0
+"""Pixels that smooth the dense loss's Dice: few, for small structures have few in a slice."""
 
 
 class PromptBank(nn.Module):
@@ -163,11 +166,12 @@ class Trainee(nn.Module):
         return result
 
     def _dense(self, features: Tensor, batch: Batch) -> Tensor:
-        """The loss of the heads that each group asks for, on one pixel in four (or all, at half resolution)."""
-        labels = batch.labels
+        """The loss of the heads that each group asks for, on a quarter of the pixels (or all, at half resolution)."""
+        labels, weights = batch.labels, None
         if features.shape[1] == labels.shape[1]:
-            row, column = torch.randint(2, (2,)).tolist()
-            features, labels = features[:, row::2, column::2], labels[:, row::2, column::2]
+            places, weights = sample_pixels(labels)
+            features = features.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, features.shape[-1]))
+            labels = labels.flatten(1).gather(1, places)
         else:
             labels = labels[:, ::2, ::2]
         dim, count = features.shape[-1], batch.heads.shape[1]
@@ -184,7 +188,10 @@ class Trainee(nn.Module):
         logits = logits.reshape(groups, slices, -1, count).transpose(2, 3)
         target = self.member[asked[:, None, :, None], labels.reshape(groups, slices, 1, -1)].float()
         known = (batch.heads >= 0)[:, None].expand(-1, slices, -1)
-        return mask_loss(logits[known][:, None], target[known][:, None], smooth=4.0, balance=BALANCE).mean()
+        valid = None
+        if weights is not None:
+            valid = weights.reshape(groups, slices, 1, -1).expand_as(target)[known][:, None]
+        return mask_loss(logits[known][:, None], target[known][:, None], valid, SMOOTH, BALANCE).mean()
 
     def groups(self, weight_decay: float, lr: float, prompt_lr: float) -> list[dict]:
         """Parameters for the optimiser: no decay on prompts, tables, norms and offsets."""
