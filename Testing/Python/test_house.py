@@ -90,6 +90,8 @@ def imports(path: Path, top_level_only: bool = False) -> tuple[set[str], set[str
             continue
         for name in names:
             first, _, rest = name.partition(".")
+            if first == "PromptSegCli":
+                continue
             if first == "PromptSegLib":
                 ours.add(rest)
             elif first not in sys.stdlib_module_names:

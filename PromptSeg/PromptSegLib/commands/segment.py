@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..prompts.structure import Structure
     from ..register.teachers import Teacher
     from ..segment.result import Segmentation
+    from ..volumes.volume import DicomSource
     from .console import Console
     from .stopping import StopOnSignal
 
@@ -39,7 +40,8 @@ DESCRIPTION = """\
 Segment IMAGE (NIfTI, NRRD, MHA or a folder with one DICOM series) with one or
 more prompt sets. The result has the grid of IMAGE; the value of each structure
 in it and its volume are printed, and what was not found. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
-overlaps; in the other formats the surest structure has the voxel.
+overlaps, as does a DICOM Segmentation (.dcm), which needs a DICOM series as
+IMAGE; in the other formats the surest structure has the voxel.
 
 Files that are there already are replaced. Ctrl-C stops within a second and
 writes nothing."""
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
     sets = "a shipped prompt set, some of its structures (abdomen-ct:liver,spleen) or a .promptset file; repeatable"
     parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", required=True, help=sets)
-    result = "the result: .nii.gz, .nrrd, .mha or .seg.nrrd"
+    result = "the result: .nii.gz, .nrrd, .mha, .seg.nrrd, or .dcm, a DICOM Segmentation of the series"
     parser.add_argument("-o", "--output", metavar="OUT", type=output, required=True, help=result)
     maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
     parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
@@ -67,10 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    from PromptSegCli.dicom.result import ENDING, format_of
+    from PromptSegCli.dicom.series import check_source
+
     from ..volumes.io import LABEL_ENDINGS, read_volume
 
     inputs = [("IMAGE", args.image), ("--backbone", args.backbone), *((f"--prompts {t}", t) for t in args.prompts)]
-    result_file = {"-o": (args.output, LABEL_ENDINGS)}
+    result_file = {"-o": (args.output, (*LABEL_ENDINGS, ENDING))}
+    dicom = format_of(args.output)
     check_outputs(result_file, inputs)
     check_folder(args.probabilities)
     check_input(args.image)
@@ -82,7 +88,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_backbone(session, prompts)
     stop.check()
     with console.timed("read", f"Reading {args.image}"):
-        session.set_volume(read_volume(args.image, args.orientation))
+        volume = read_volume(args.image, args.orientation)
+        if dicom:
+            check_source(volume.source)
+        session.set_volume(volume)
     console.warn(*session.warnings)
     stop.check()
     priors = {} if args.no_memory or not remembers() else _remembered(args.prompts, console)
@@ -90,7 +99,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.seconds.update(result.seconds)
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):
-        write_segmentation(args.output, result)
+        write_segmentation(args.output, result, volume.source, session.backbone.id, stop)
         console.wrote(args.output)
         if maps:
             _write_maps(maps, result, stop)
@@ -157,11 +166,18 @@ def _remembered(texts: Sequence[str], console: Console) -> dict[str, list[Teache
     return found
 
 
-def write_segmentation(path: Path, result: Segmentation) -> None:
+def write_segmentation(
+    path: Path, result: Segmentation, source: DicomSource | None, backbone_id: str, stop: StopOnSignal
+) -> None:
     """Write a result in the format of the path's ending; structure ``n`` (from 0) has the value ``n + 1``."""
+    from PromptSegCli.dicom.result import format_of, write_result
+
     from ..volumes.io import write_labels, write_segments
 
-    if path.name.lower().endswith(".seg.nrrd"):
+    dicom = format_of(path)
+    if dicom:
+        write_result(path, dicom, result, source, backbone_id, stop)
+    elif path.name.lower().endswith(".seg.nrrd"):
         write_segments(path, _Masks(result), result.grid)
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))

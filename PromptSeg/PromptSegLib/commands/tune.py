@@ -87,7 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learned = "what was learned: a .promptset file"
     parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help=learned)
     result = (
-        "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha or .seg.nrrd); drawn slices come back exactly as drawn"
+        "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha, .seg.nrrd or .dcm); drawn slices come back exactly as"
+        " drawn"
     )
     parser.add_argument("--segmentation", metavar="OUT", type=output, help=result)
     former = "go on from the prompt in this .promptset file instead of starting anew"
@@ -109,16 +110,20 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if args.dataset:
         return tune_set.run(args, console, stop)
     _check_given(args)
+    from PromptSegCli.dicom.result import ENDING, format_of
+    from PromptSegCli.dicom.series import check_source
+
     from ..prompts.promptset import PromptSet
     from ..volumes.io import LABEL_ENDINGS
     from ..volumes.plausible import warnings_of
 
     lessons = _lessons(args)
-    outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, LABEL_ENDINGS)}
+    outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, (*LABEL_ENDINGS, ENDING))}
     pairs = [pair for lesson in lessons for pair in (("IMAGE", lesson.image), ("LABELS", lesson.labels))]
     check_outputs(outputs, [*pairs, ("--start-from", args.start_from), ("--backbone", args.backbone)])
     for _, path in pairs:
         check_input(path)
+    dicom = args.segmentation is not None and format_of(args.segmentation)
     former = former_prompt(args.start_from, args.name) if args.start_from else None
     session = open_session(args, console)
     if former is not None:
@@ -128,6 +133,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     for lesson in lessons:
         with console.timed("read", f"Reading {lesson.image} and {lesson.labels}"):
             drawn.append(lesson.read(AXES[args.axis], args.orientation))
+        if dicom and len(drawn) == 1:
+            check_source(drawn[0][0].source)
         stop.check()
     session.set_volume(drawn[0][0])
     console.warn(*session.warnings, *(note for volume, _ in drawn[1:] for note in warnings_of(volume)))
@@ -155,7 +162,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     stopped, expected, memory = result.stopped, None, None
     if (args.segmentation or keeps) and not stopped:
-        made = _segment(args, session, result.prompt, annotations, console, stop)
+        made = _segment(args, session, result.prompt, *drawn[0], console, stop)
         stopped = made is None
         if made is not None:
             expected = session.estimate(made, annotations, result.prompt)
@@ -188,6 +195,7 @@ def _segment(
     args: argparse.Namespace,
     session: Session,
     prompt: Prompt,
+    volume: Volume,
     annotations: SliceAnnotations,
     console: Console,
     stop: StopOnSignal,
@@ -201,7 +209,7 @@ def _segment(
                 result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
             stop.check()
             if args.segmentation:
-                write_segmentation(args.segmentation, result)
+                write_segmentation(args.segmentation, result, volume.source, session.backbone.id, stop)
                 console.wrote(args.segmentation)
     except Stopped:
         return None

@@ -18,6 +18,7 @@ from .dicom_file import (
     ALLOCATED,
     COLUMNS,
     FRAME_GROUPS,
+    FRAME_OF_REFERENCE,
     FRAMES,
     IMAGE_TYPE,
     INTERCEPT,
@@ -33,6 +34,7 @@ from .dicom_file import (
     SLOPE,
     SOP_CLASS,
     SOP_INSTANCE,
+    STUDY,
     DicomFile,
     Elements,
     NotWhole,
@@ -43,6 +45,7 @@ from .dicom_file import (
 from .geometry import Place, grid_at
 from .images import Image, check_readable
 from .stream import damaged
+from .volume import DicomSource
 
 # What a study's folder may hold beside its images.
 _NOT_IMAGES = {
@@ -110,8 +113,12 @@ def read_series(folder: Path, series: str = "") -> Image:
     )
     grid, more = grid_at((*first.size, len(slices)), place, where)
     modality = first.file.elements.text(MODALITY) or "CT"
-    uid = first.file.elements.text(SERIES)
-    return Image(_voxels(slices), grid, {"SeriesInstanceUID": uid}, modality, (*dict.fromkeys(notes), *more))
+    source = DicomSource(
+        tuple((one.file.path, one.frame) for one in slices),
+        *(first.file.elements.text(tag) for tag in (SERIES, STUDY, FRAME_OF_REFERENCE)),
+    )
+    notes = [*dict.fromkeys(notes), *more]
+    return Image(_voxels(slices), grid, {"SeriesInstanceUID": source.series}, modality, tuple(notes), source=source)
 
 
 def _opened(path: Path) -> DicomFile:

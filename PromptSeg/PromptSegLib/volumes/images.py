@@ -18,7 +18,7 @@ from .metaimage import is_metaimage, read_metaimage
 from .nifti import is_nifti, read_nifti
 from .nrrd import is_nrrd, read_nrrd
 from .stream import damaged
-from .volume import Grid
+from .volume import DicomSource, Grid
 
 ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr.gz", ".hdr", ".img.gz", ".img")
 _FORMATS = "choose a NIfTI, NRRD or MHA file, or the folder of a DICOM series"
@@ -38,6 +38,7 @@ class Image:
     notes: tuple[str, ...] = ()
     oriented: bool = True
     """Whether the file says which way its axes run."""
+    source: DicomSource | None = None
 
 
 def read_image(path: Path, *, components: bool = False, orientation: str | None = None) -> Image:

@@ -49,7 +49,7 @@ def read_volume(path: PathLike, orientation: str | None = None) -> Volume:
         image = read_series(file, series)
     else:
         image = read_image(file, orientation=orientation)
-    volume = Volume(_compact(image.array), image.grid, _name(file), image.modality, image.notes)
+    volume = Volume(_compact(image.array), image.grid, _name(file), image.modality, image.notes, image.source)
     _ = volume.range_hu  # raises for a constant image and for values that are no numbers
     return volume
 

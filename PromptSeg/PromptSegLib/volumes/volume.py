@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
@@ -118,11 +119,31 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class DicomSource:
+    """The DICOM series that a volume was read from, which a DICOM result refers to.
+
+    ``slices`` has the file of each slice in the order of K, and which of its frames it is, from 0. ``series``,
+    ``study`` and ``frame_of_reference`` are UIDs, empty where the files do not say them.
+    """
+
+    slices: tuple[tuple[Path, int], ...]
+    series: str = ""
+    study: str = ""
+    frame_of_reference: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Each file once, in the order of K."""
+        return tuple(dict.fromkeys(path for path, _ in self.slices))
+
+
+@dataclass(frozen=True)
 class Volume:
     """A scalar image: ``voxels`` (K, J, I) in HU, of the type that was read (int16 or float32), on ``grid``.
 
     Slices are turned to float32 as they are needed, so that a large volume is never copied whole. ``notes`` are
-    sentences about what reading it had to decide; ``modality`` is DICOM's, "CT" where the file does not say.
+    sentences about what reading it had to decide; ``modality`` is DICOM's, "CT" where the file does not say;
+    ``source`` is there for what was read from DICOM.
     Raises :class:`InputError` for anything that is not a finite, non-constant 3-D image.
     """
 
@@ -131,6 +152,7 @@ class Volume:
     name: str = "volume"
     modality: str = "CT"
     notes: tuple[str, ...] = ()
+    source: DicomSource | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3:

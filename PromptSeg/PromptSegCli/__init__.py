@@ -1,0 +1,1 @@
+"""What pip installs beside :mod:`PromptSegLib`, and 3D Slicer does not need."""

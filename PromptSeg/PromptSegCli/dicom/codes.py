@@ -1,0 +1,39 @@
+"""A structure as DICOM says it: codes of category, type and laterality, and texts of the length that it allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PromptSegLib.prompts.structure import Code, Structure
+from PromptSegLib.prompts.terminology import ANATOMY, TISSUE, find
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_ANY = Code("SCT", "85756007", "Tissue")
+"""The type of what no code is known for, as 3D Slicer and dcmqi write it; its label says what it is."""
+_LONG_STRING = 64
+
+
+def category_and_type(structure: Structure) -> tuple[Code, Code, Code | None]:
+    """Category, type and laterality (or None) of a structure: its own codes, else those of its name in the
+    terminology, else tissue."""
+    known = structure if structure.code is not None else find(structure.name) or structure
+    if known.code is None:
+        return TISSUE, _ANY, None
+    return known.category or ANATOMY, known.code, known.modifier
+
+
+def text(value: str, most: int = _LONG_STRING) -> str:
+    """A value of DICOM's long string (LO): at most 64 characters, no backslash, which separates values."""
+    plain = " ".join(value.replace("\\", "/").split())
+    return plain if len(plain) <= most else plain[: most - 3].rstrip() + "..."
+
+
+def item(code: Code) -> Dataset:
+    """An item of a code sequence."""
+    from pydicom.dataset import Dataset
+
+    found = Dataset()
+    found.CodeValue, found.CodingSchemeDesignator, found.CodeMeaning = code.value, code.scheme, text(code.meaning)
+    return found

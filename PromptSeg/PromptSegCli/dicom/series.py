@@ -1,0 +1,155 @@
+"""The series that a DICOM result refers to: its headers, as a new object of the same study may take them over."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PromptSegLib.errors import InputError, PromptSegError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from PromptSegLib.volumes.volume import DicomSource
+
+_OTHERWISE = "write the result as .seg.nrrd or .nii.gz instead"
+_NEEDED = {
+    "SOPClassUID": "its kind of image",
+    "SOPInstanceUID": "the identity of its files",
+    "StudyInstanceUID": "its study",
+    "SeriesInstanceUID": "its series",
+    "FrameOfReferenceUID": "its frame of reference",
+}
+# Type 2 of the patient and study modules: there, and perhaps empty.
+_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex",
+    "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+_DATES, _TIMES = ("PatientBirthDate", "StudyDate"), ("StudyTime",)
+MANUFACTURER = "PromptSeg"
+UTF_8 = "ISO_IR 192"
+
+
+def check_can_write() -> None:
+    """Raise :class:`PromptSegError` where the packages that write DICOM are not installed."""
+    try:
+        import highdicom
+        import pydicom
+    except ImportError as error:
+        raise PromptSegError(
+            "Writing DICOM needs the Python package highdicom, which is not installed",
+            'run pip install "promptseg[dicom]"',
+        ) from error
+    del highdicom, pydicom
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without what pydicom and highdicom say of values that others wrote and that are copied as they are."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    former = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for one, level in zip(loggers, former, strict=True):
+            one.setLevel(level)
+
+
+def check_source(source: DicomSource | None) -> DicomSource:
+    """The source, if it is one that a DICOM result can refer to; raises :class:`InputError` if it is none."""
+    if source is None:
+        raise InputError(
+            "A DICOM result refers to the DICOM series of the image, and this image was read from another kind of file",
+            f"name the folder of the DICOM series as the image, or {_OTHERWISE}",
+        )
+    if not source.frame_of_reference:
+        raise InputError(
+            "The DICOM series does not say its frame of reference (FrameOfReferenceUID), which a DICOM result needs",
+            f"export the original series again, or {_OTHERWISE}",
+        )
+    return source
+
+
+def headers(source: DicomSource) -> list[Dataset]:
+    """The headers, without pixels, of the files of a source in the order of K, each file once.
+
+    What a strict writer stumbles over and no result depends on is made good in them: missing elements of patient and
+    study become empty, as do dates, times and sexes that are none, and all slices get the first one's orientation, from
+    which they differ by rounding at most. Raises :class:`InputError` for a series that no object can refer to.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    found: list[Dataset] = []
+    with quietly():
+        for path in check_source(source).files:
+            try:
+                one = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+                one.decode()
+                _complete(one)
+            except InputError:
+                raise
+            except OSError as error:
+                raise InputError(
+                    f"{path} can no longer be read", "leave the series where it is until the result is written"
+                ) from error
+            except (InvalidDicomError, ValueError, TypeError, LookupError, AttributeError) as error:
+                raise InputError(
+                    f"{path.name} has elements that cannot be read ({error})",
+                    f"export the series again, or {_OTHERWISE}",
+                ) from error
+            found.append(one)
+    for one in found[1:]:
+        if "ImageOrientationPatient" in one:
+            one.ImageOrientationPatient = found[0].ImageOrientationPatient
+    return found
+
+
+def _complete(one: Dataset) -> None:
+    for name, what in _NEEDED.items():
+        if not one.get(name):
+            raise InputError(
+                f"The DICOM series does not say {what} ({name}), which a DICOM result needs",
+                f"export the original series again, or {_OTHERWISE}",
+            )
+    for name in _EMPTY:
+        if one.get(name) is None:
+            setattr(one, name, "")
+    if one.PatientSex not in ("M", "F", "O"):
+        one.PatientSex = ""
+    for name in _DATES:
+        if not _is_date(str(one.get(name))):
+            setattr(one, name, "")
+    for name in _TIMES:
+        if not re.fullmatch(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:[0-5][0-9](?:\.[0-9]{1,6})?)?)?", str(one.get(name))):
+            setattr(one, name, "")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return len(text) == 8
+
+
+def new_series_number(one: Dataset) -> int:
+    """A number for a new series beside that of ``one``: larger, so that it is listed behind."""
+    try:
+        return min(max(int(one.get("SeriesNumber") or 0), 0), 10**6) + 1000
+    except (TypeError, ValueError):
+        return 1000
+
+
+def refused(error: Exception) -> InputError:
+    """What to tell where the writer of an object does not accept a series."""
+    return InputError(f"The DICOM series is not one that a DICOM result can refer to ({error})", _OTHERWISE)
