@@ -409,7 +409,7 @@ def main(arguments: list) -> int:
         return 130
     if task == "test":
         return run_tests(environment.python, rest)
-    return run([str(environment.python), "-m", "PromptSegLib.cli", "demo", *rest], Path.cwd())
+    return run([str(environment.python), "-m", "PromptSegCli", "demo", *rest], Path.cwd())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class PromptSeg(ScriptedLoadableModule):
 
 def registerSamples():
     """List volumes to try PromptSeg with in the module Sample Data."""
-    from PromptSegLib.desktop.samples import register
+    from PromptSegLib.desktop.sample_data import register
 
     register(str(Path(__file__).parent / "Resources" / "Icons" / "PromptSeg.png"))
 
@@ -120,8 +120,8 @@ class PromptSegLogic(ScriptedLoadableModuleLogic):
         ``slices`` are marked as complete before: there, all that is not drawn is not the structure. Gives a
         TeachResult, or a Job as :meth:`segment` does; ``self.core.accept(result)`` keeps what was learned.
         """
+        from PromptSegLib.annotations import SliceStatus
         from PromptSegLib.mrml.slices import mark
-        from PromptSegLib.tune.annotations import SliceStatus
 
         for index in slices or ():
             mark(segmentationNode, segmentID, volumeNode, axis, int(index), SliceStatus.COMPLETE)

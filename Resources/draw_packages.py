@@ -1,8 +1,8 @@
 """Draw which package imports which, read from the sources.
 
 ``python Resources/draw_packages.py`` writes ``docs/pictures/packages.svg``. Packages are in rows, each above what it
-imports; those that import each other share a row, joined by a dashed line. Arrows that follow from others are left out,
-and so are the files that everything may use. A test fails when the picture is not that of the sources.
+imports. Arrows that follow from others are left out, and so are the files that everything may use. A test fails when
+the picture is not that of the sources.
 """
 
 from __future__ import annotations
@@ -13,34 +13,44 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARY = ROOT / "PromptSeg" / "PromptSegLib"
+TOP = ROOT / "PromptSeg"
+SIBLINGS = ("PromptSegCli", "PromptSegTrain")
 PICTURE = ROOT / "docs" / "pictures" / "packages.svg"
-FOR_ALL = ("errors", "progress", "resources", "threads")
+FOR_ALL = ("errors", "atomic", "progress", "resources", "threads")
 
-WIDTH, HEIGHT, GAP, ROW, THIN = 100, 30, 26, 74, 16
+WIDTH, HEIGHT, GAP, ROW, THIN = 122, 30, 26, 74, 16
 Graph = dict[str, set[str]]
 
 
 def imports() -> Graph:
-    """What each package, or file beside them, imports of the others, but for what everything may use."""
-    files = [path for path in LIBRARY.rglob("*.py") if path.name != "__main__.py"]
-    names = {path.relative_to(LIBRARY).parts[0].removesuffix(".py") for path in files} - {"__init__", *FOR_ALL}
+    """What each package of the library, and each sibling as a whole, imports of the others, but for what everything may
+    use."""
+    files = [path for name in ("PromptSegLib", *SIBLINGS) for path in (TOP / name).rglob("*.py")]
+    names = {_room(path.relative_to(TOP).with_suffix("").parts) for path in files} - {"__init__", *FOR_ALL}
     graph: Graph = {name: set() for name in sorted(names)}
     for path in files:
-        parts = path.relative_to(LIBRARY).with_suffix("").parts
-        if parts[0] in names:
-            graph[parts[0]] |= _of(path, len(parts)) & names - {parts[0]}
+        parts = path.relative_to(TOP).with_suffix("").parts
+        room = _room(parts)
+        if room in names and parts[-1] != "__main__":
+            graph[room] |= {_room(other) for other in _imported(path, parts)} & names - {room}
     return graph
 
 
-def _of(path: Path, depth: int) -> set[str]:
-    """The first names below the library that a file imports; it lies ``depth`` names below it."""
+def _room(parts: tuple[str, ...]) -> str:
+    """The box that a module is drawn in, from its dotted name in pieces."""
+    if parts[0] in SIBLINGS:
+        return parts[0]
+    return parts[1] if parts[0] == "PromptSegLib" and len(parts) > 1 else ""
+
+
+def _imported(path: Path, parts: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """The modules, or their packages, that a file imports, as dotted names in pieces."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            found |= {(node.module or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("PromptSegLib."):
-            found.add((node.module or "").split(".")[1])
+        if isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else ()
+            for alias in node.names:
+                found.add((*base, *(node.module or alias.name).split("."), alias.name))
     return found
 
 
@@ -55,30 +65,25 @@ def reached(graph: Graph, start: str) -> set[str]:
     return found
 
 
-def rows(graph: Graph) -> tuple[dict[str, int], list[tuple[str, str]], list[tuple[str, str]]]:
-    """The row of each package, 0 at the bottom; the arrows that are needed; the pairs that import each other."""
+def rows(graph: Graph) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The row of each package, 0 at the bottom, and the arrows that are needed."""
     below = {name: reached(graph, name) for name in graph}
-    circles = {name: {other for other in below[name] if name in below[other]} | {name} for name in graph}
     level: dict[str, int] = {}
 
     def place(name: str) -> int:
         if name not in level:
-            others = {other for one in circles[name] for other in graph[one]} - circles[name]
-            level[name] = 1 + max((place(other) for other in sorted(others)), default=-1)
+            level[name] = 1 + max((place(other) for other in sorted(graph[name])), default=-1)
         return level[name]
 
     for name in graph:
         place(name)
-    arrows = []
-    for name in graph:
-        direct = sorted(other for other in graph[name] if other not in circles[name])
-        for other in direct:
-            through = [one for one in direct if one not in circles[other] and other in below[one]]
-            mate = [one for one in circles[name] if one < name and other in graph[one]]
-            if not through and not mate:
-                arrows.append((name, other))
-    mutual = [(a, b) for a in graph for b in graph[a] if a < b and b in circles[a]]
-    return level, arrows, sorted(mutual)
+    arrows = [
+        (name, other)
+        for name in graph
+        for other in sorted(graph[name])
+        if not any(other in below[one] for one in graph[name] - {other})
+    ]
+    return level, arrows
 
 
 def layout(level: dict[str, int], arrows: list[tuple[str, str]]) -> tuple[dict[str, tuple[int, int]], list[list[str]]]:
@@ -123,7 +128,7 @@ def _set_row(names: list[str], row: int, places: dict[str, tuple[int, int]]) -> 
 
 def svg(graph: Graph) -> str:
     """The picture as an SVG file's text."""
-    level, arrows, mutual = rows(graph)
+    level, arrows = rows(graph)
     places, ways = layout(level, arrows)
     xs, ys = zip(*places.values(), strict=True)
     left, top = min(xs) - WIDTH // 2 - 10, min(ys) - HEIGHT // 2 - 10
@@ -138,10 +143,6 @@ def svg(graph: Graph) -> str:
     line = 'fill="none" stroke="#77909c" stroke-width="1.3"'
     for way in ways:
         parts.append(f'<path d="{_curve([places[name] for name in way])}" {line} marker-end="url(#head)"/>')
-    for a, b in mutual:
-        (x1, y), (x2, _) = places[a], places[b]
-        bow = f"M{x1},{y - HEIGHT // 2} Q{(x1 + x2) // 2},{y - HEIGHT - 12} {x2},{y - HEIGHT // 2}"
-        parts.append(f'<path d="{bow}" {line} stroke-dasharray="4 3"/>')
     for name in graph:
         parts.append(_box(*places[name], WIDTH, name, "#f28c28" if name == "session" else "#d9e2e7"))
     parts.append(_box(left + width // 2, ROW, width - 20, f"for all: {', '.join(FOR_ALL)}", "#f1f4f6"))

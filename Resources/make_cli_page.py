@@ -109,7 +109,7 @@ def _paragraphs(text: str) -> list[str]:
 def main() -> None:
     """Renew the page."""
     sys.path.insert(0, str(ROOT / "PromptSeg"))
-    from PromptSegLib.cli import build_parser
+    from PromptSegCli.cli import build_parser
 
     above = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     PAGE.write_text(page(above, build_parser()), encoding="utf-8", newline="\n")

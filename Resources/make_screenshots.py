@@ -67,7 +67,7 @@ class Camera:
 
 def draw(panel: Any, mask: np.ndarray, volume: Any, chosen: list[int]) -> None:
     """Draw a mask in some slices of the segment at hand, and mark them complete."""
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     drawn = np.zeros_like(mask)
     drawn[chosen] = mask[chosen]
@@ -83,7 +83,7 @@ def main() -> None:
     """Go through the user guide."""
     camera = Camera()
     from PromptSegLib.mrml.nodes import add_volume
-    from PromptSegLib.volumes.samples import chest_ct
+    from PromptSegLib.volumes.sample_ct import chest_ct
 
     panel = camera.panel
     volume, labels = chest_ct()

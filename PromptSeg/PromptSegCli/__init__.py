@@ -1,1 +1,1 @@
-"""What pip installs beside :mod:`PromptSegLib`, and 3D Slicer does not need."""
+"""The command line, and what only it needs: installed by pip, not part of the Slicer module."""

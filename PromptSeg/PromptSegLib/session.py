@@ -19,15 +19,16 @@ from .volumes.volume import Grid, Volume
 if TYPE_CHECKING:
     import numpy as np
 
+    from .anatomy.structure import Structure
+    from .annotations import SliceAnnotations
     from .model.backbone import Backbone
+    from .prior import Location
     from .prompts.promptset import Prompt
-    from .prompts.structure import Structure
     from .register.located import Found, Registrations
     from .register.teachers import Teacher
     from .review.findings import Review
-    from .segment.result import Location, Segmentation
+    from .segment.result import Segmentation
     from .segment.segmenter import WorkingVolumes
-    from .tune.annotations import SliceAnnotations
     from .tune.estimate import Estimate
     from .tune.suggest import Suggestion
     from .tune.tuner import TuningRecipe, TuningResult
@@ -113,9 +114,9 @@ class Session:
         the network where nothing was drawn; ``notes`` of the result says where that was not possible. Raises
         ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
+        from .contours.crop import crop_of
+        from .contours.fusion import outline_spacing, prior_of, weight_for
         from .segment.segmenter import segment
-        from .tune.crop import crop_of
-        from .tune.fusion import outline_spacing, prior_of, weight_for
 
         works, prompts = self._ready(), list(prompts)
         if not prompts:
@@ -166,9 +167,9 @@ class Session:
 
     def _location(self, prompt: Prompt, found: Found, should_stop: ShouldStop) -> Location:
         """What was carried over, on the slices that the prompt sees."""
+        from .prior import Location
         from .register.blend import blend_of, box_of, on_slices
-        from .register.prior import LIMIT
-        from .segment.result import Location
+        from .register.log_odds import LIMIT
         from .volumes.straight import is_oblique
 
         assert self._registrations is not None
@@ -241,10 +242,10 @@ class Session:
         back with ``stopped`` set; before it, ``Stopped`` is raised. Raises ``AnnotationError``, ``GridError``,
         ``PromptError``.
         """
+        from .annotations import SliceAnnotations
+        from .contours.fusion import outline_spacing
         from .segment.segmenter import WorkingVolumes
-        from .tune.annotations import SliceAnnotations
         from .tune.examples import Drawing
-        from .tune.fusion import outline_spacing
         from .tune.tuner import tune
 
         pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations

@@ -20,12 +20,12 @@ from readout import Readout, level_maps
 from torch import Tensor
 from torch.nn import functional
 
+from PromptSegLib.datasets.loading import Sample
+from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.encoded import Encoded
 from PromptSegLib.model.losses import mask_loss
 from PromptSegLib.model.punet import PUNet
-from PromptSegLib.pretrain.data import Sample
-from PromptSegLib.pretrain.tasks import TaskSampler
-from PromptSegLib.pretrain.trainee import BALANCE, Trainee
+from PromptSegTrain.trainee import BALANCE, Trainee
 
 Prompt = dict[str, Tensor]
 NETWORK_SHARE = 0.3

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from PromptSegLib.datasets.loading import read_dataset
 from PromptSegLib.model.backbone import load_backbone
-from PromptSegLib.pretrain.data import read_dataset
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.preprocess import WorkingVolume

@@ -25,22 +25,23 @@ import numpy as np
 import torch
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.prior import NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.register.blend import COEFFICIENTS, blend_of, signs_of
 from PromptSegLib.register.located import Found, Registrations
+from PromptSegLib.register.log_odds import LIMIT, largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
-from PromptSegLib.register.prior import LIMIT, largest
 from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.register.teachers import Memory, Teacher, beside, remembered
 from PromptSegLib.review.metrics import score
-from PromptSegLib.review.simulate import evenly_spaced
-from PromptSegLib.segment.result import NETWORK_LIMIT, SCALE, Location, LogitMap, Segmentation
+from PromptSegLib.segment.result import LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_volume
+from PromptSegTrain.simulate import evenly_spaced
 
 NOISE = (0.0, 1.5)
 """Of a prompt's tokens, in their standard deviations: networks that see less of a structure."""

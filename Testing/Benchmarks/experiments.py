@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from PromptSegLib.datasets import tasks
+from PromptSegLib.datasets.loading import Sample, load_part, read_datasets
+from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
-from PromptSegLib.pretrain import tasks
-from PromptSegLib.pretrain.data import Sample, load_part, read_datasets
-from PromptSegLib.pretrain.recipe import Recipe
-from PromptSegLib.pretrain.tasks import TaskSampler
-from PromptSegLib.pretrain.train import average, train_step
-from PromptSegLib.pretrain.trainee import Trainee, quick_dice
+from PromptSegTrain.recipe import Recipe
+from PromptSegTrain.train import average, train_step
+from PromptSegTrain.trainee import Trainee, quick_dice
 
 EVERY = 6
 """Of how many slices of held-out subjects one is looked at."""

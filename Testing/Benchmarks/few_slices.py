@@ -20,20 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from uncertainty import CANDIDATES, area, candidates, risk_coverage
 
-from PromptSegLib.pretrain.data import Case, read_dataset, split_cases
-from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations
+from PromptSegLib.contours.interpolation import morphological, signed_distance
+from PromptSegLib.datasets.loading import Case, read_dataset, split_cases
 from PromptSegLib.review.metrics import score
-from PromptSegLib.review.simulate import evenly_spaced
-from PromptSegLib.review.uncertainty import CANDIDATES, area, candidates, risk_coverage
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.session import Session
-from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.tune.estimate import signs
-from PromptSegLib.tune.interpolation import morphological, signed_distance
 from PromptSegLib.tune.tuner import TuningRecipe
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.volume import Grid, Volume
+from PromptSegTrain.simulate import evenly_spaced
 
 OURS = "PromptSeg"
 

@@ -19,13 +19,13 @@ import numpy as np
 from few_slices import Rows, Task, add_arguments, mean, tasks
 from whole_networks import drawn_slices, fine_tuned, from_scratch
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.review.metrics import score
-from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.session import Session
+from PromptSegTrain.simulate import evenly_spaced
 
 NETWORKS = {"full fine-tuning": (fine_tuned, 150, 3e-4), "small U-Net": (from_scratch, 600, 2e-3)}
 """Steps of all slices, and the network's learning rate."""

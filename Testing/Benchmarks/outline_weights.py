@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from few_slices import add_arguments, dice_without, evenly_spaced, interpolations, tasks
 
-from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.contours.fusion import WEIGHTS
 from PromptSegLib.session import Session
 from PromptSegLib.tune import descent
-from PromptSegLib.tune.fusion import WEIGHTS
 
 Choice = Callable[[descent.LeftOut], tuple[int, float]]
 

@@ -5,8 +5,8 @@
 
 Dice on undrawn slices between the outermost drawn ones, on the volume's own grid; k slices spread evenly over a
 structure's extent, ends included. ``--spacing`` follows outlines on another working grid (mm), ``--net`` takes another
-network than the one that ships, ``--set`` changes constants of :mod:`PromptSegLib.tune.demons`: all make rows of their
-own.
+network than the one that ships, ``--set`` changes constants of :mod:`PromptSegLib.contours.demons`: all make rows of
+their own.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
-from PromptSegLib.tune import demons
-from PromptSegLib.tune.fusion import outline_spacing, outlines_of, stretches
-from PromptSegLib.tune.outline_net import OutlineNet, outline_net
+from PromptSegLib.contours import demons
+from PromptSegLib.contours.fusion import outline_spacing, outlines_of, stretches
+from PromptSegLib.contours.fusion_net import OutlineNet, outline_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
 WAYS = ("interpolated", "carried", "judged")

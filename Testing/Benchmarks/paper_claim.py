@@ -25,17 +25,17 @@ import numpy as np
 import torch
 from adaptation import METHODS, Frozen, Slices, clock, examine, learn, lessons, questions, restrict
 
+from PromptSegLib.atomic import replacing
+from PromptSegLib.datasets import contrastive_views, loading, tasks
+from PromptSegLib.datasets.loading import Sample
+from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import PUNetConfig, paper
 from PromptSegLib.model.files import read_tensors, write_tensors
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
-from PromptSegLib.pretrain import data, tasks, views
-from PromptSegLib.pretrain.data import Sample
-from PromptSegLib.pretrain.recipe import MODES, Recipe
-from PromptSegLib.pretrain.tasks import TaskSampler
-from PromptSegLib.pretrain.train import average, train_step
-from PromptSegLib.pretrain.trainee import Trainee
-from PromptSegLib.pretrain.validate import validate
-from PromptSegLib.volumes.atomic import replacing
+from PromptSegTrain.recipe import MODES, Recipe
+from PromptSegTrain.train import average, train_step
+from PromptSegTrain.trainee import Trainee
+from PromptSegTrain.validate import validate
 
 BASE = ("spleen", "left kidney", "gallbladder", "liver")
 NEW = ("esophagus", "stomach", "pancreas")
@@ -140,13 +140,13 @@ class Material:
 def load(path: Path, settings: Settings, cache: Path) -> Material:
     """The data set at the settings' spacing, by the split that pre-training uses (a quarter is held out, seed 1)."""
     # The library has one working spacing; sizes that go with it are scaled alike.
-    data.RECIPE = {**data.RECIPE, "spacing": settings.spacing}
+    loading.RECIPE = {**loading.RECIPE, "spacing": settings.spacing}
     tasks.SIZES = (settings.size,) * 4
     scale = 2.0 / settings.spacing
-    views.TEACHER, large, small = (8 * round(side * scale / 8) for side in (192, 168, 120))
-    views.STUDENTS = (large, small)
-    dataset = data.read_dataset(path)
-    part = data.load_part(dataset, 0.25, 1, cache, most_validated=1000, on_progress=lambda p: say(p.message))
+    contrastive_views.TEACHER, large, small = (8 * round(side * scale / 8) for side in (192, 168, 120))
+    contrastive_views.STUDENTS = (large, small)
+    dataset = loading.read_dataset(path)
+    part = loading.load_part(dataset, 0.25, 1, cache, most_validated=1000, on_progress=lambda p: say(p.message))
     return Material(part.training, part.validation)
 
 
@@ -431,7 +431,7 @@ def main() -> None:
         head_width=options.head_width,
         base=options.base,
     )
-    unknown = {*settings.base} - {*data.read_dataset(options.dataset).labels.values()}
+    unknown = {*settings.base} - {*loading.read_dataset(options.dataset).labels.values()}
     if unknown or {*settings.base} & {*NEW, REHEARSAL}:
         parser.error(f"pre-train on other structures of the data set than {', '.join((*NEW, REHEARSAL))}")
     results.bind(settings)

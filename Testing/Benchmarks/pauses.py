@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from PromptSegLib.desktop.library import Library
+from PromptSegLib.annotations import SliceStatus
+from PromptSegLib.desktop.catalogue import Library
 from PromptSegLib.desktop.logic import Logic
 from PromptSegLib.mrml import nodes, slices
-from PromptSegLib.mrml.images import oriented_image
-from PromptSegLib.review.simulate import evenly_spaced
-from PromptSegLib.tune.annotations import SliceStatus
+from PromptSegLib.mrml.vtk_images import oriented_image
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.worker.service import Service
+from PromptSegTrain.simulate import evenly_spaced
 
 
 def timed(service: Service, job, name: str) -> None:

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.volumes.io import read_labels, read_volume, write_labels, write_map
 from PromptSegLib.volumes.volume import Grid
+from PromptSegTrain.simulate import evenly_spaced
 
 
 def run(arguments: list[str]) -> tuple[float, list[dict]]:
     """Wall seconds of one ``promptseg ... --json`` and the objects that it printed."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "PromptSegLib.cli", *arguments, "--json"]
+    command = [sys.executable, "-m", "PromptSegCli", *arguments, "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return time.perf_counter() - start, [json.loads(line) for line in done.stdout.splitlines()]
 

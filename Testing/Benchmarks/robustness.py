@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from PromptSegLib.pretrain.data import read_dataset, split_cases
+from PromptSegLib.datasets.loading import read_dataset, split_cases
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_labels, read_volume

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from PromptSegLib.datasets.loading import read_dataset, split_cases
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.precision import keep_freed_memory
 from PromptSegLib.model.punet import PUNet
-from PromptSegLib.pretrain.data import read_dataset, split_cases
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.preprocess import WorkingVolume

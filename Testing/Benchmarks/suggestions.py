@@ -22,14 +22,15 @@ from typing import Any
 import numpy as np
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.review.simulate import evenly_spaced
-from PromptSegLib.segment.result import SCALE, LogitMap, Segmentation
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.contours.fusion import WEIGHTS, outline_spacing, prior_of
+from PromptSegLib.prior import SCALE
+from PromptSegLib.segment.result import LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
 from PromptSegLib.session import Session
-from PromptSegLib.tune.fusion import WEIGHTS, outline_spacing, prior_of
 from PromptSegLib.tune.suggest import suggest
 from PromptSegLib.volumes.preprocess import WorkingVolume
+from PromptSegTrain.simulate import evenly_spaced
 
 UNSURE, NOTHING = 0.0, -6.0
 TARGETS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)

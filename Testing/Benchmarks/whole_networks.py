@@ -21,9 +21,9 @@ from torch.nn import functional
 from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.model.losses import mask_loss
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.review.simulate import evenly_spaced
 from PromptSegLib.segment.segmenter import WorkingVolumes
 from PromptSegLib.tune.examples import vary
+from PromptSegTrain.simulate import evenly_spaced
 
 
 class SmallUNet(nn.Module):

@@ -21,9 +21,9 @@ from PromptSegLib.volumes.volume import Grid, Volume
 wait_passively()  # before any test loads torch: beside other work, threads that wait actively take ten times as long
 
 if TYPE_CHECKING:
-    from PromptSegLib.pretrain.recipe import Recipe
     from PromptSegLib.prompts.promptset import PromptSet
     from PromptSegLib.session import Session
+    from PromptSegTrain.recipe import Recipe
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
 NEW = 4
@@ -125,7 +125,7 @@ class Kit:
     @staticmethod
     def recipe(steps: int, **changes: Any) -> Recipe:
         """A quick recipe for the tiny network."""
-        from PromptSegLib.pretrain.recipe import Recipe
+        from PromptSegTrain.recipe import Recipe
 
         quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
         quick |= {"pseudo": 0.0, "elsewhere": 0.0, "apart": 0.0}
@@ -163,9 +163,9 @@ def trained(dataset, tmp_path_factory) -> Path:
     """The folder of a finished run of pre-training on ``dataset``: tiny.safetensors and phantoms.promptset."""
     import torch
 
+    from PromptSegLib.datasets import tasks
     from PromptSegLib.model.config import tiny
-    from PromptSegLib.pretrain import tasks
-    from PromptSegLib.pretrain.train import pretrain
+    from PromptSegTrain.train import pretrain
 
     folder = tmp_path_factory.mktemp("trained")
     threads = torch.get_num_threads()
@@ -269,11 +269,11 @@ def engine_files(tmp_path_factory) -> tuple[Path, Path]:
     """(a backbone, a prompt set with random prompts of liver and spleen)."""
     import torch
 
+    from PromptSegLib.anatomy.terminology import find
     from PromptSegLib.model.backbone import load_backbone, write_backbone
     from PromptSegLib.model.config import tiny
     from PromptSegLib.model.punet import PUNet
     from PromptSegLib.prompts.promptset import Prompt, PromptSet
-    from PromptSegLib.prompts.terminology import find
 
     folder = tmp_path_factory.mktemp("engine")
     with torch.random.fork_rng():

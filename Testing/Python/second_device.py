@@ -134,8 +134,9 @@ def _placed(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 @contextlib.contextmanager
 def pretended() -> Iterator[None]:
     """Everything that picks its device by itself picks the pretended one."""
+    from PromptSegLib.datasets import augment
     from PromptSegLib.model import backbone
-    from PromptSegLib.pretrain import augment, distributed
+    from PromptSegTrain import distributed
 
     def noise(x: Tensor, random: np.random.Generator) -> Tensor:
         return true_noise(x.cpu(), random).to(x.device)  # there is no random generator there
@@ -155,12 +156,12 @@ def main(dataset: Path, trained: Path, output: Path) -> None:
     """Segment, teach and pre-train there; masks go to ``output``, beside those of the CPU."""
     from conftest import Kit, make_phantom
 
+    from PromptSegLib.anatomy.structure import Structure
+    from PromptSegLib.annotations import SliceAnnotations
     from PromptSegLib.model.config import tiny
-    from PromptSegLib.pretrain.train import pretrain
     from PromptSegLib.prompts.promptset import PromptSet
-    from PromptSegLib.prompts.structure import Structure
     from PromptSegLib.session import Session
-    from PromptSegLib.tune.annotations import SliceAnnotations
+    from PromptSegTrain.train import pretrain
 
     prompts, phantom = PromptSet.read(trained / "phantoms.promptset"), make_phantom(11)
     drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [5, 11, 18])

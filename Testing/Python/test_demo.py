@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from PromptSegLib.demo import DemoResult, Lesson, run_demo
+from PromptSegCli.demo import DemoResult, Lesson, run_demo
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.contours import interpolation
 from PromptSegLib.errors import BackboneError, InputError, OutputError, PromptSegError, Stopped
 from PromptSegLib.progress import Progress
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.tune import interpolation
 from PromptSegLib.volumes.io import LabelMap, read_labels
 from PromptSegLib.volumes.volume import Grid, Volume
 

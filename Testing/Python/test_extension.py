@@ -35,7 +35,7 @@ def text_of(path: Path, name: str) -> str:
 def tree(*endings: str) -> list[str]:
     """The files of the module, by their path in it."""
     there = (path.relative_to(MODULE) for path in MODULE.rglob("*") if path.is_file())
-    hidden = ("__pycache__", "Testing")
+    hidden = ("__pycache__", "Testing", "PromptSegCli", "PromptSegTrain")  # these come with pip alone
     inside = [path for path in there if not any(part in hidden or part.startswith(".") for part in path.parts)]
     return sorted(path.as_posix() for path in inside if path.suffix in endings)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
@@ -19,145 +21,84 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = ROOT / "PromptSeg" / "PromptSegLib"
-
-# A module imports from its own level or below; the faces stand on top.
-LEVELS = (
-    ("errors",),
-    ("progress", "resources", "threads"),
-    ("volumes", "prompts", "model"),
-    ("segment", "tune", "review", "register", "pretrain"),
-    ("labelled",),
-    ("session",),
-    ("worker", "mrml", "demo"),
-    ("cli", "commands", "desktop", "browser"),
-)
-PARTS = LEVELS[3]
-# What one part may know of another: what passes between them.
-BETWEEN_PARTS = {"segment.result", "tune.annotations"}
-TRAINERS = {"pretrain.outlines": {"tune.fusion", "tune.outline_net", "review.simulate"}}
-"""A trainer knows what it trains."""
+TOP = ROOT / "PromptSeg"
+LIBRARY = TOP / "PromptSegLib"
+PACKAGES = ("PromptSegLib", "PromptSegCli", "PromptSegTrain")
 
 # What Slicer has, or installs at run time.
 IN_SLICER = {"numpy", "SimpleITK", "scipy", "requests", "torch", "safetensors"}
 ONLY_THERE = {
-    "slicer": {"mrml", "desktop", "browser"},
-    "vtk": {"mrml", "desktop", "browser"},
+    "slicer": {"mrml", "desktop"},
+    "vtk": {"mrml", "desktop"},
     "qt": {"desktop"},
     "ctk": {"desktop"},
-    "trame": {"browser"},
-    "trame_slicer": {"browser"},
 }
+IN_SLICER_ITSELF = {"mrml", "desktop"}
 # Modules whose name is not that of the distribution that brings them.
 DISTRIBUTIONS = {
     "itk": "itk-morphologicalcontourinterpolation",
     "SimpleITK": "simpleitk",
     "slicer": "slicer-core",
     "vtk": "slicer-core",
-    "trame": "trame-slicer",
     "tomli": "pytest",
     "packaging": "pytest",
 }
 
 
 def sources() -> list[Path]:
-    return sorted(LIBRARY.rglob("*.py"))
+    return sorted(path for name in PACKAGES for path in (TOP / name).rglob("*.py"))
 
 
 def short(path: Path) -> str:
-    """'tune.losses' for .../PromptSegLib/tune/losses.py."""
-    parts = path.relative_to(LIBRARY).with_suffix("").parts
+    """'PromptSegLib.tune.fit' for PromptSeg/PromptSegLib/tune/fit.py."""
+    parts = path.relative_to(TOP).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, top_level_only: bool = False) -> tuple[set[str], set[str]]:
-    """What a file of the library imports: our modules, by short name, and the first names of all others."""
+def foreign(path: Path, top_level_only: bool = False) -> set[str]:
+    """The first names of what a file imports, but for ours and the standard library's."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    ours: set[str] = set()
-    others: set[str] = set()
-    package = ["PromptSegLib", *path.relative_to(LIBRARY).parent.parts]
+    found: set[str] = set()
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            # `from ..prompts import library` names a module, `from ..errors import InputError` does not.
-            names = [
-                f"{module}.{alias.name}" if is_module(f"{module}.{alias.name}") else module for alias in node.names
-            ]
-        else:
-            continue
-        for name in names:
-            first, _, rest = name.partition(".")
-            if first == "PromptSegCli":
-                continue
-            if first == "PromptSegLib":
-                ours.add(rest)
-            elif first not in sys.stdlib_module_names:
-                others.add(first)
-    return ours, others
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found - {*sys.stdlib_module_names, *PACKAGES}
 
 
-def is_module(name: str) -> bool:
-    first, *rest = name.split(".")
-    path = LIBRARY.joinpath(*rest)
-    return first == "PromptSegLib" and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())
+def test_imports_keep_the_contracts_of_pyproject() -> None:
+    """Layers, no circles: import-linter reads them from the sources."""
+    environment = {**os.environ, "PYTHONPATH": str(TOP)}
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports as lint; raise SystemExit(lint())"]
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
-def level(name: str) -> int:
-    if name.endswith(".__main__"):
-        return len(LEVELS) - 1  # what `python -m` starts is a face, wherever it lies
-    first = name.partition(".")[0]
-    for number, names in enumerate(LEVELS):
-        if first in names:
-            return number
-    raise AssertionError(f"PromptSegLib.{first} has no level: give it one in LEVELS and in docs/architecture.md")
+@pytest.mark.parametrize("path", [TOP / name / "__init__.py" for name in PACKAGES], ids=short)
+def test_a_package_itself_imports_nothing(path: Path) -> None:
+    assert not [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, (ast.Import, ast.ImportFrom))]
 
 
-@pytest.mark.parametrize("path", sources(), ids=short)
-def test_imports_go_down_only(path: Path) -> None:
-    name = short(path)
-    if not name:
-        assert imports(path) == (set(), set()), "PromptSegLib/__init__.py imports nothing"
-        return
-    for other in filter(None, imports(path)[0]):
-        assert level(other) <= level(name), f"{name} imports {other}, which stands above it"
-        same_part = other.partition(".")[0] == name.partition(".")[0]
-        if level(other) == level(name) == LEVELS.index(PARTS) and not same_part:
-            known = BETWEEN_PARTS | TRAINERS.get(name, set())
-            assert other in known, f"{name} imports {other}: parts do not know each other's insides"
-
-
-def test_modules_do_not_import_each_other_in_circles() -> None:
-    graph = {short(path): imports(path, top_level_only=True)[0] for path in sources()}
-    done: set[str] = set()
-
-    def visit(name: str, way: tuple[str, ...]) -> None:
-        assert name not in way, f"imports go in a circle: {' > '.join((*way, name))}"
-        if name not in done:
-            for other in graph.get(name, ()):
-                visit(other, (*way, name))
-            done.add(name)
-
-    for name in graph:
-        visit(name, ())
+def test_no_two_files_have_one_name() -> None:
+    names = Counter(path.stem for path in LIBRARY.rglob("*.py") if not path.stem.startswith("__"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", sources(), ids=short)
 def test_each_library_is_used_where_it_may_be(path: Path) -> None:
-    first = short(path).partition(".")[0]
-    for other in imports(path)[1]:
+    package, first = (*short(path).split("."), "")[:2]
+    for other in foreign(path):
         allowed = ONLY_THERE.get(other)
         assert allowed is None or first in allowed, f"{short(path)} imports {other}"
-    if first and level(first) <= level("session") and first != "pretrain":
-        foreign = imports(path, top_level_only=True)[1] - IN_SLICER
-        assert not foreign, f"{short(path)} imports {foreign} at the top, which Slicer does not have"
+    if package == "PromptSegLib" and first not in IN_SLICER_ITSELF:
+        others = foreign(path, top_level_only=True) - IN_SLICER
+        assert not others, f"{short(path)} imports {others} at the top, which Slicer does not have"
 
 
 def test_importing_the_package_and_the_command_line_brings_nothing_heavy() -> None:
     code = (
-        "import PromptSegLib, PromptSegLib.cli, PromptSegLib.errors, PromptSegLib.progress, PromptSegLib.resources\n"
+        "import PromptSegLib, PromptSegCli.cli, PromptSegLib.errors, PromptSegLib.progress, PromptSegLib.resources\n"
         "heavy = {'torch', 'SimpleITK', 'matplotlib', 'scipy', 'itk', 'vtk', 'slicerio'} & set(sys.modules)\n"
         "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
     )
@@ -229,7 +170,7 @@ def test_what_the_dependencies_bring_is_pinned_too() -> None:
 def test_everything_imported_is_declared() -> None:
     names = {canonicalize_name(r.name) for r in declared()}
     for path in sources():
-        for other in imports(path)[1] - {"qt", "ctk", "PyTorchUtils", "SampleData"}:  # these are Slicer's own
+        for other in foreign(path) - {"qt", "ctk", "PyTorchUtils", "SampleData"}:  # these are Slicer's own
             distribution = canonicalize_name(DISTRIBUTIONS.get(other, other))
             assert distribution in names, f"{short(path)} imports {other}, which pyproject.toml does not name"
 
@@ -241,7 +182,7 @@ def test_constraints_name_no_host() -> None:
 
 def test_the_page_on_the_house_names_every_package_and_every_dependency() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    packages = {path.parent.name + "/" for path in sources() if path.parent != LIBRARY}
+    packages = {path.parent.name + "/" for path in sources()}
     names = packages | {requirement.name for requirement in declared()}
     missing = {name for name in names if not re.search(rf"(?<![\w/.-]){re.escape(name)}", page)}
     assert not missing, f"docs/architecture.md does not mention {sorted(missing)}"

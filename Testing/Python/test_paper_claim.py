@@ -41,7 +41,9 @@ def scripts(monkeypatch):
 @pytest.fixture
 def experiment(scripts, dataset, tmp_path, monkeypatch):
     """Pre-trained on liver and aorta, asked for the spleen; the tiny network; a step or two of everything."""
-    from PromptSegLib.pretrain import data, tasks, views
+    from PromptSegLib.datasets import contrastive_views as views
+    from PromptSegLib.datasets import loading as data
+    from PromptSegLib.datasets import tasks
 
     _, claim, _ = scripts
     for module, name in ((tasks, "SIZES"), (data, "RECIPE"), (views, "TEACHER"), (views, "STUDENTS")):

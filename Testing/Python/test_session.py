@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.errors import BackboneError, DeviceError, GridError, InputError, PromptError
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.threads import without_denormals
-from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.volumes.volume import Volume
 
 
@@ -36,8 +36,8 @@ def test_the_process_is_left_as_it_is(trained, phantom, prompts, monkeypatch) ->
 def test_commands_and_the_worker_set_up_their_own_process(engine_files, monkeypatch, tmp_path) -> None:
     import argparse
 
-    from PromptSegLib.commands.arguments import open_session
-    from PromptSegLib.commands.console import Console
+    from PromptSegCli.commands.arguments import open_session
+    from PromptSegCli.commands.console import Console
     from PromptSegLib.model import precision
     from PromptSegLib.worker.engine import Engine
     from PromptSegLib.worker.jobs import Jobs

@@ -65,8 +65,8 @@ class PromptSegInSlicer(unittest.TestCase):
             running.job.wait(300)
 
     def draw(self, name, chosen):
+        from PromptSegLib.annotations import SliceStatus
         from PromptSegLib.mrml.slices import mark
-        from PromptSegLib.tune.annotations import SliceStatus
 
         self.panel.tabs.setCurrentIndex(1)
         self.panel.teach.name.setText(name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PromptSegLib.prompts.structure import Code, Structure
-from PromptSegLib.prompts.terminology import ANATOMY, TISSUE, find
+from PromptSegLib.anatomy.structure import Code, Structure
+from PromptSegLib.anatomy.terminology import ANATOMY, TISSUE, find
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

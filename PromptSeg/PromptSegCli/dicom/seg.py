@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from PromptSegLib import __version__
+from PromptSegLib.atomic import PathLike, replacing
 from PromptSegLib.errors import GridError, Stopped
-from PromptSegLib.volumes.atomic import PathLike, replacing
 
 from .codes import category_and_type, item, text
 from .series import MANUFACTURER, UTF_8, check_can_write, check_source, headers, new_series_number, quietly, refused
@@ -17,7 +17,7 @@ from .series import MANUFACTURER, UTF_8, check_can_write, check_source, headers,
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
-    from PromptSegLib.prompts.structure import Structure
+    from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.volumes.volume import DicomSource
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import InputError, PromptSegError
 from ..mrml import nodes, overlay
-from ..mrml.before import Before
+from ..mrml.undo_snapshot import UndoSnapshot
 from ..worker.payload import Found, get_mask, put_volume_in_steps
 from ..worker.service import Service
+from .catalogue import Library
 from .job import Job
-from .library import Library
 
 Work = Generator[None, None, Any]
 
@@ -88,7 +88,7 @@ class Asking:
         volume: Any,
         save_state: Callable[[], object] | None,
         taught: bool = False,
-        before: Before | None = None,
+        before: UndoSnapshot | None = None,
     ) -> Generator[None, None, tuple[list[Found], list[str]]]:
         """Read the worker's masks one by one, then show them one by one, for Slicer draws each of them at once; if that
         is stopped, or fails, none is shown. There is one state for undo."""
@@ -105,7 +105,7 @@ class Asking:
         if save_state is not None:
             save_state()
             yield
-        before, ids, whole = before or Before(node, made=False), [], False
+        before, ids, whole = before or UndoSnapshot(node, made=False), [], False
         try:
             for result, image in zip(found, images, strict=True):
                 self._check_there(volume, node)

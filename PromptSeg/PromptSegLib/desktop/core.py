@@ -8,9 +8,9 @@ import qt
 import slicer
 
 from ..worker.service import Service
-from .library import Library
+from .catalogue import Library
 from .logic import Logic
-from .process import Clockwork, QtProcess, end_all, python_executable
+from .qprocess import Clockwork, QtProcess, end_all, python_executable
 
 FOLDER_KEY, DEVICE_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device"
 

@@ -166,7 +166,7 @@ def _cpu_torch() -> bool:
     take the build for CUDA."""
     import slicer
 
-    from .process import python_executable
+    from .qprocess import python_executable
 
     python = python_executable()
     words = ["uv", "pip", "install", "--python", python, "--torch-backend", "cpu", f"torch>={LEAST['torch']}"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..mrml import nodes, slices
-from ..mrml.before import Before
+from ..mrml.undo_snapshot import UndoSnapshot
 from ..worker.payload import put_box, put_grid
 from .asking import Work
 from .job import Job
@@ -24,7 +24,7 @@ from .teaching import Teaching
 class Logic(Teaching):
     """One for the application; see :class:`~PromptSegLib.desktop.asking.Asking` for what it is made of."""
 
-    _before_segmenting: Before | None = None
+    _before_segmenting: UndoSnapshot | None = None
 
     def segment(
         self,
@@ -68,7 +68,7 @@ class Logic(Teaching):
             def put() -> Work:
                 self._check_there(volume, segmentation)
                 node = segmentation or nodes.new_segmentation(volume)
-                before = Before(node, made=segmentation is None)
+                before = UndoSnapshot(node, made=segmentation is None)
                 found, ids = yield from self._show(result["masks"], node, volume, self.save_state, before=before)
                 seen = [one.structure for one in found]
                 for one in known:
@@ -97,7 +97,7 @@ class Logic(Teaching):
         here = [one for one in asked if one in mine and one["name"].casefold() in taught]
         return [one for one in asked if one not in here], [taught[one["name"].casefold()][1] for one in here]
 
-    def _show_taught(self, one: TeachResult, node: Any, volume: Any, before: Before) -> str:
+    def _show_taught(self, one: TeachResult, node: Any, volume: Any, before: UndoSnapshot) -> str:
         """The segment of what was taught, left alone where it is there."""
         contents = node.GetSegmentation()
         segment = contents.GetSegment(one.result_segment_id)

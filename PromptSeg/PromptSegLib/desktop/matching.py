@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..anatomy.terminology import TISSUE, parse_entry
 from ..mrml import nodes
-from ..prompts.terminology import TISSUE, parse_entry
 
 
 def unique(name: str, taken: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..anatomy.structure import Structure
 from ..prompts.card import Card
-from ..prompts.structure import Structure
 from ..tune.outcome import Outcome
 from ..worker.payload import Found
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.structure import Structure
+from ..anatomy.terminology import find
 from ..errors import AnnotationError, PromptSegError
 from ..mrml import nodes, slices, taught
 from ..prompts.card import Card
 from ..prompts.promptfile import read_header
-from ..prompts.structure import Structure
-from ..prompts.terminology import find
 from ..tune.outcome import Outcome
 from ..worker.payload import Found, bounding_box, get_mask, put_annotations, put_structure
 from .asking import Asking, Work

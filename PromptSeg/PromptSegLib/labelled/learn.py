@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..anatomy.structure import Structure, check_structure
+from ..anatomy.terminology import find
+from ..datasets.provenance import learned_from
+from ..datasets.sample import RECIPE, Sample
+from ..datasets.tasks import TaskSampler
 from ..errors import OutputError, PromptSegError, Stopped
 from ..model.backbone import Backbone
 from ..model.losses import mask_loss
-from ..pretrain.lineage import learned_from
-from ..pretrain.samples import RECIPE, Sample
-from ..pretrain.tasks import TaskSampler
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.card import Card
 from ..prompts.promptset import Prompt
-from ..prompts.structure import Structure, check_structure
-from ..prompts.terminology import find
 from ..tune.examples import Examples
 from ..tune.initialise import propose
 from ..volumes.preprocess import hu_from_grey, window_of
+from .checkpoint import LAST, State
 from .score import components_of, volume_dice
-from .state import LAST, State
 from .subjects import Subjects, load_subjects
 
 BALANCE = 0.5

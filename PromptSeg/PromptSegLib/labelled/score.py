@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from ..datasets.sample import Sample
 from ..model.backbone import Backbone
-from ..pretrain.samples import Sample
 from ..progress import ShouldStop, check, never
 
 CHUNK = 8

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..anatomy.terminology import key
+from ..datasets.loading import DataSet, load_samples, read_datasets
+from ..datasets.pack import load_packed
+from ..datasets.sample import Sample
 from ..errors import InputError, few
-from ..pretrain.data import DataSet, load_samples, read_datasets
-from ..pretrain.pack import load_packed
-from ..pretrain.samples import Sample
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
-from ..prompts.terminology import key
 
 LEAST = 3
 """Fewer volumes are better taught by drawing in them."""

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..atomic import replacing
 from ..errors import BackboneError, InputError
 from ..resources import resource
-from ..volumes.atomic import replacing
 from .config import PUNetConfig
 from .files import read_tensors, write_tensors
 from .precision import fast_dtype, pick_device

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..atomic import replacing
 from ..errors import InputError
-from ..volumes.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..annotations import SliceStatus
 from ..errors import AnnotationError, GridError
-from ..tune.annotations import SliceStatus
 from ..volumes.volume import Grid
 
 AXES = "kji"

@@ -9,18 +9,15 @@ not fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..anatomy.structure import Structure
+from ..anatomy.terminology import entry_string
 from ..errors import GridError, InputError
-from ..prompts.structure import Structure
-from ..prompts.terminology import entry_string
 from ..volumes.volume import Grid, Volume
-from .images import array_of, image_of, image_to_world, matrix_of, oriented_image, vtk_matrix
-
-if TYPE_CHECKING:
-    from .before import Before
+from .vtk_images import array_of, image_of, image_to_world, matrix_of, oriented_image, vtk_matrix
 
 RESULT_TAG = "PromptSeg.Structure"
 """The segment tag of results: the structure's name. A further result replaces these, and never what a user drew."""
@@ -48,6 +45,13 @@ class Result(Protocol):
     @property
     def low(self) -> tuple[int, int, int]:
         """Where the box begins."""
+
+
+class Keeper(Protocol):
+    """Is told what a result takes the place of: see :class:`PromptSegLib.mrml.undo_snapshot.UndoSnapshot`."""
+
+    def keep(self, identity: str, image: Any, result: Result, former: Any, value: int, status: str) -> None:
+        """A segment shows a result, as ``image``, in place of ``former``."""
 
 
 def grid_of(node: Any) -> Grid:
@@ -135,7 +139,7 @@ def show(
     *,
     images: Sequence[Any] | None = None,
     taught: bool = False,
-    before: Before | None = None,
+    before: Keeper | None = None,
 ) -> list[str]:
     """Put masks into a segmentation node, all at once, and give the ids of their segments.
 

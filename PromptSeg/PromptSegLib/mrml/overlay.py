@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .images import array_of
+from .vtk_images import array_of
 
 NAME = "PromptSeg uncertainty"
 _ATTRIBUTE = "PromptSeg.Uncertainty"

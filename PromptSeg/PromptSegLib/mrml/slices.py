@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..anatomy.terminology import entry_string, find
+from ..annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from ..errors import AnnotationError
-from ..prompts.terminology import entry_string, find
-from ..tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from .marks import SliceMarks
 from .nodes import grid_of, painted, segment_mask, tag
 

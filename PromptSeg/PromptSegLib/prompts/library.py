@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.structure import Structure
 from ..errors import PromptError, few, short
 from ..resources import resource
 from .promptset import Prompt, PromptSet
-from .structure import Structure
 
 SUFFIX = ".promptset"
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ..anatomy.structure import MAX_NAME, Structure, structure_from
+from ..atomic import replacing
 from ..errors import PromptError, short
-from ..volumes.atomic import replacing
 from .card import Card, check_plain, plain_text
-from .structure import MAX_NAME, Structure, structure_from
 
 FORMAT = "promptseg-promptset-1"
 MAX_BYTES = 256 * 2**20

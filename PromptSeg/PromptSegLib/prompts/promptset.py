@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..anatomy.structure import Structure
 from ..errors import PromptError
 from . import promptfile
 from .card import Card
-from .memory import recall, remember
 from .promptfile import Entry, Header
-from .structure import Structure
+from .taught_on import recall, remember
 
 if TYPE_CHECKING:
     from torch import Tensor

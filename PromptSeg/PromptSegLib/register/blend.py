@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume
-from .fit import Fit
+from .grey_fit import Fit
+from .log_odds import LIMIT, Located
 from .picture import Picture
-from .prior import LIMIT, Located
 
 UNKNOWN_DICE = 0.3
 """What a prompt that says nothing of the network is taken to find alone."""

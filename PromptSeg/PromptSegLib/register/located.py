@@ -10,9 +10,9 @@ import torch
 
 from ..progress import OnProgress, ShouldStop, ignore, never, part
 from ..volumes.volume import Volume
-from .fit import Fit
+from .grey_fit import Fit
+from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
-from .prior import Located, located
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ..atomic import PathLike, replacing
 from ..errors import InputError
-from ..volumes.atomic import PathLike, replacing
 
 
 @dataclass(frozen=True)

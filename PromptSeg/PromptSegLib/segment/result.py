@@ -2,109 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..prompts.structure import Structure
+from ..anatomy.structure import Structure
+from ..prior import BEYOND_MM, EVEN_WEIGHT, NETWORK_LIMIT, SCALE, Location, Prior, add_prior, probability_of, weighted
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid
 
-SCALE = 8.0
-"""Logits are kept as int8 times this: steps of 0.125, up to 15.9."""
 FILL = -15.0
 """Logit of what is surely not the structure."""
-EVEN_WEIGHT = 6.0
-"""The outlines' weight at which network and outlines count alike."""
-UNDECIDED = 255
-"""In drawn slices: not labelled, so that the network decides."""
 NO_SIGN = -3.0
 """Logits up to this (probability 5 %) are no sign of a structure: a slice with nothing above it is not kept."""
-NETWORK_LIMIT = 6.0
-"""What the network's logits are held within where a prior is added to them."""
-PRIOR_LIMIT = 12.0
-"""Twice what the network's logits are held within: close to a drawn slice the outline decides."""
-BEYOND_MM = 30.0
-"""How far beyond the outermost drawn slices the network's opinion counts, if only for what to draw next."""
-
-
-def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The network's logits, held within a limit, plus what is known from elsewhere."""
-    return np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + prior
-
-
-def weighted(outline: np.ndarray, weight: float) -> np.ndarray:
-    """The addition to the logits that an outline (see :class:`Prior`) gives with ``weight``."""
-    return np.clip(weight * outline.astype(np.float32), -PRIOR_LIMIT, PRIOR_LIMIT)
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What drawn slices say about the others, on the working grid.
-
-    ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
-    :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
-    ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the outlines
-    are on, as fine as the network's or finer; None: the network's.
-    """
-
-    outlines: Mapping[int, np.ndarray] = field(default_factory=dict)
-    weight: float = 0.0
-    beyond: Mapping[int, float] = field(default_factory=dict)
-    work: WorkingVolume | None = None
-
-    def at(self, index: int) -> np.ndarray | None:
-        """The addition to the logits of one slice; None if nothing is known there."""
-        if index in self.beyond:
-            return np.array(self.beyond[index], np.float32)
-        if self.weight and index in self.outlines:
-            return weighted(self.outlines[index], self.weight)
-        return None
-
-
-@dataclass(frozen=True)
-class Location:
-    """What other patients tell of where a structure is, on the network's working grid.
-
-    ``slices`` has, by index, log-odds of the place and what grey values add to them, (rows, columns) each; beside them
-    the place is surely not the structure's, ``outside``. ``blend`` says how much each counts once it is known how well
-    the network's own mask fits the place (:meth:`plausible`): factors of the network's logits, held within a limit, of
-    place and of grey, and an offset. The network is asked in the slices ``span`` and in the rows and columns ``crop``;
-    None is everywhere.
-    """
-
-    slices: Mapping[int, tuple[np.ndarray, np.ndarray]]
-    blend: Callable[[float], tuple[float, float, float, float]]
-    outside: float
-    span: range | None = None
-    crop: tuple[slice, slice] | None = None
-
-    def plausible(self, network: Mapping[int, np.ndarray]) -> float:
-        """How far the network's int8 logits are sure of themselves and of one mind with the place, 0 to 1: the Dice
-        that they let expect of their own mask, times the share of this mask that lies where the structure may be, times
-        how like the two are in size (all of it for half the size to twice)."""
-        sums, size = np.zeros(4), 0.0  # probability, mask, both; mask within reach
-        for index in {*self.slices, *network}:
-            place = self.slices.get(index, (self.outside, 0.0))[0]
-            size += float(np.sum(np.asarray(place) > 0))
-            own = network.get(index)
-            if own is not None:
-                probability, found = _share(own), own > 0
-                inside = found & (np.broadcast_to(place, own.shape) > self.outside / 2)
-                both = float(probability[found].sum())
-                sums += np.array([float(probability.sum()), float(found.sum()), both, float(inside.sum())])
-        if not sums[1] or not size:
-            return 0.0
-        alike = min(sums[1], size) / max(sums[1], size)
-        return float(2 * sums[2] / (sums[0] + sums[1]) * sums[3] / sums[1] * min(1.0, 2 * alike))
-
-    def blended(self, index: int, logits: np.ndarray | float, factors: tuple[float, float, float, float]) -> np.ndarray:
-        """Logits of one slice from those of the network and :attr:`blend`'s factors."""
-        network, place, grey, offset = factors
-        at, ratio = self.slices.get(index, (self.outside, 0.0))
-        own = network * np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + offset
-        return own + place * np.float32(at) + grey * np.float32(ratio)
+UNDECIDED = 255
+"""In drawn slices: not labelled, so that the network decides."""
 
 
 def entropy(share: np.ndarray) -> np.ndarray:
@@ -116,11 +29,6 @@ def entropy(share: np.ndarray) -> np.ndarray:
 def _scaled(logits: np.ndarray) -> np.ndarray:
     """As they are kept: int8."""
     return np.clip(logits * SCALE, -127, 127).round().astype(np.int8)
-
-
-def _share(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of scaled logits."""
-    return 1 / (1 + np.exp(-logits.astype(np.float32) / SCALE))
 
 
 @dataclass
@@ -196,13 +104,15 @@ class LogitMap:
             return None
         found, outline = self.slices.get(index), self.prior.outlines.get(index)
         if outline is None or not self.prior.weight or index in self.prior.beyond:
-            return None if found is None else _share(found)
+            return None if found is None else probability_of(found)
         network = self.network.get(index)
         if network is None and found is None:
             return None
         own = np.full(self.work.size, -NETWORK_LIMIT, np.float32) if network is None else network / np.float32(SCALE)
         trust = EVEN_WEIGHT / max(self.prior.weight, EVEN_WEIGHT)
-        return _share((trust * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(outline, EVEN_WEIGHT)) * SCALE)
+        return probability_of(
+            (trust * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(outline, EVEN_WEIGHT)) * SCALE
+        )
 
     def native(self, index: int) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """The box of one native slice along ``work.axis`` that may hold the structure, and its logits (float32); None
@@ -228,7 +138,7 @@ def agreement_of(logits: LogitMap) -> tuple[float | None, float | None]:
         final, alone = logits.slices.get(index), logits.network.get(index)
         found = np.zeros(logits.work.size, bool) if final is None else final > 0
         if final is not None:
-            probability = _share(final)
+            probability = probability_of(final)
             total += np.array([float(probability.sum()), float(found.sum()), float(probability[found].sum())])
         seen = np.zeros_like(found) if alone is None else alone > 0
         both += np.array([float(found.sum()), float(seen.sum()), float((found & seen).sum())])

@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from ..annotations import SliceAnnotations
 from ..errors import PromptError
 from ..model.backbone import Backbone
+from ..prior import NETWORK_LIMIT, SCALE, Location, Prior
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.promptset import Prompt
-from ..tune.annotations import SliceAnnotations
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from ..volumes.straight import brought_back, is_oblique, straightened
 from ..volumes.volume import Volume
 from .postprocess import clean
-from .result import FILL, NETWORK_LIMIT, NO_SIGN, SCALE, Location, LogitMap, Prior, Segmentation
+from .result import FILL, NO_SIGN, LogitMap, Segmentation
 
 BATCH = 8
 Box = tuple[slice, slice]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-from .annotations import SliceAnnotations, SliceStatus
+from ..annotations import SliceAnnotations, SliceStatus
 
 _ODD_DICE = 0.3
 """A left-out slice below this, while the others are found well, may contradict them."""

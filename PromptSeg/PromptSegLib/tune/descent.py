@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contours.fusion import WEIGHTS
 from ..model.backbone import Backbone
 from ..model.losses import mask_loss
+from ..prior import EVEN_WEIGHT, NETWORK_LIMIT, add_prior, weighted
 from ..progress import ShouldStop, check
-from ..segment.result import EVEN_WEIGHT, NETWORK_LIMIT, add_prior, weighted
 from .examples import Examples
-from .fusion import WEIGHTS
 
 Tensors = Mapping[str, Tensor]
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..annotations import SliceAnnotations
 from ..segment.result import LogitMap
-from .annotations import SliceAnnotations
 from .outcome import Estimate
 
 NAMES = ("leave_one_out", "expected", "agreement", "gap")

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..annotations import IGNORE, SliceAnnotations
+from ..contours.crop import Box, crop_of
 from ..errors import AnnotationError
 from ..model.backbone import Backbone
 from ..model.punet import Encoded
 from ..progress import ShouldStop, check
 from ..volumes.preprocess import AIR_HU, WorkingVolume, grey_from_hu
-from .annotations import IGNORE, SliceAnnotations
-from .crop import Box, crop_of
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ..contours.fusion import PRIOR_LIMIT, WEIGHTS, outlines_of
 from ..errors import Stopped
 from ..model.backbone import Backbone
 from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop
 from .descent import LeftOut, Tensors, descend, first_weight, judged, logits_of, marks_of
 from .examples import Drawing, Examples
-from .fusion import PRIOR_LIMIT, WEIGHTS, outlines_of
 from .initialise import propose
 
 FIRST = 0.02

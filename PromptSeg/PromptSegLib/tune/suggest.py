@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ..annotations import SliceAnnotations
+from ..contours.interpolation import signed_distance
+from ..prior import BEYOND_MM, SCALE
 from ..progress import ShouldStop, check, never
-from ..segment.result import BEYOND_MM, SCALE, LogitMap
+from ..segment.result import LogitMap
 from .advice import open_ends
-from .annotations import SliceAnnotations
-from .interpolation import signed_distance
 from .outcome import Suggestion
 
 SHAPE = 0.1

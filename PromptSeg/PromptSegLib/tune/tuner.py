@@ -13,18 +13,18 @@ from datetime import date
 
 import numpy as np
 
+from ..anatomy.structure import Structure, check_structure
+from ..contours.fusion import WEIGHTS
 from ..errors import AnnotationError, PromptError
 from ..model.backbone import Backbone
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.card import Card
 from ..prompts.promptset import Prompt
-from ..prompts.structure import Structure, check_structure
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
 from .descent import folds_of
 from .examples import Drawing, make_examples
 from .fit import Fit, Plan
-from .fusion import WEIGHTS
 from .outcome import LeftOutSlice, Outcome
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic import PathLike, check_writable
 from ..errors import InputError
-from .atomic import PathLike, check_writable
 from .dicom import is_multiframe, read_series
 from .geometry import parse_orientation
 from .images import ENDINGS, check_readable, read_image

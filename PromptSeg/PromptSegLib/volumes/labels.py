@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..anatomy.structure import Structure
+from ..atomic import PathLike
 from ..errors import GridError, InputError
-from ..prompts.structure import Structure
-from .atomic import PathLike
 from .images import Image, read_image
 from .preprocess import nearest_axes
 from .segnrrd import Segment, is_fractional, is_segmentation, segments_in

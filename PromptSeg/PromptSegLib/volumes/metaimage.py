@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, short
+from .data_files import numbered, read_parts
 from .geometry import Place, unplaced
-from .parts import numbered, read_parts
 from .stream import damaged, empty_array, fill, native
 
 _TYPES = {

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..prompts.structure import Structure
-from ..prompts.terminology import entry_string, parse_entry
+from ..anatomy.structure import Structure
+from ..anatomy.terminology import entry_string, parse_entry
 
 _NUMBER = re.compile(r"Segment([0-9]{1,6})_")
 _GREY = (0.5, 0.5, 0.5)

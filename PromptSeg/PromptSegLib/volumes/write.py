@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..anatomy.structure import Structure
+from ..atomic import PathLike, known_ending, replacing
 from ..errors import GridError
-from ..prompts.structure import Structure
-from .atomic import PathLike, known_ending, replacing
 from .encode import write_mha, write_nifti, write_nrrd
 from .labels import painted
 from .segnrrd import Segment, fields_of

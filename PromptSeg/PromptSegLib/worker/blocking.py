@@ -22,8 +22,8 @@ from .payload import Found, get_mask, put_annotations, put_structure, put_volume
 from .process import Process, command, environment
 
 if TYPE_CHECKING:
-    from ..prompts.structure import Structure
-    from ..tune.annotations import SliceAnnotations
+    from ..anatomy.structure import Structure
+    from ..annotations import SliceAnnotations
     from ..volumes.volume import Volume
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -100,7 +100,7 @@ class Worker:
     def tune(self, annotations: SliceAnnotations, structure: Structure, output: Path | str, **options: Any) -> dict:
         """Learn a structure into the file ``output``; gives the result, with ``masks`` as :class:`Found` if
         ``segment=True`` was given. ``options`` are the request's fields, ``on_event`` and ``should_stop``."""
-        from ..volumes.atomic import replacing
+        from ..atomic import replacing
 
         identity = self.jobs.new_id()
         try:

@@ -27,10 +27,10 @@ from .payload import (
 )
 
 if TYPE_CHECKING:
+    from ..annotations import SliceAnnotations
     from ..prompts.promptset import Prompt
     from ..segment.result import Segmentation
     from ..session import Session
-    from ..tune.annotations import SliceAnnotations
 
 _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic import replacing
 from ..errors import InputError, OutputError
-from ..volumes.atomic import replacing
 
 _PREFIX = "promptseg-jobs-"
 _STEP_BYTES = 4 * 2**20

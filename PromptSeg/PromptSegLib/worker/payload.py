@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..anatomy.structure import Code, Structure
+from ..annotations import Slice, SliceAnnotations, SliceStatus
 from ..errors import AnnotationError, GridError
-from ..prompts.structure import Code, Structure
-from ..tune.annotations import Slice, SliceAnnotations, SliceStatus
 from ..volumes.volume import Grid, Volume
 from .jobs import Jobs
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegCli.cli import main
 from PromptSegLib import resources
-from PromptSegLib.cli import main
 
 SHAPE = (96, 28, 30)
 DRAWN, ABSENT = "40,52,64", "20,90"
@@ -74,9 +74,9 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
     """Write a prompt set with random prompts."""
     import torch
 
+    from PromptSegLib.anatomy.terminology import find
     from PromptSegLib.prompts.card import Card
     from PromptSegLib.prompts.promptset import Prompt, PromptSet
-    from PromptSegLib.prompts.terminology import find
 
     random = torch.Generator().manual_seed(7)
     prompts = []

@@ -13,9 +13,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from PromptSegLib import __version__
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import LabelMap, read_labels, read_volume
 
@@ -270,8 +270,8 @@ def test_pretrain_writes_a_checkpoint_and_goes_on(promptseg: Promptseg, place) -
 def test_demo(promptseg: Promptseg, place, monkeypatch) -> None:
     for package in ("jinja2", "matplotlib"):
         pytest.importorskip(package)
-    from PromptSegLib import demo
-    from PromptSegLib.tune import interpolation
+    from PromptSegCli import demo
+    from PromptSegLib.contours import interpolation
 
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from PromptSegLib.commands import arguments, info, streams
-from PromptSegLib.commands.console import Console
+from PromptSegCli.commands import arguments, info, streams
+from PromptSegCli.commands.console import Console
 from PromptSegLib.errors import InputError
 from PromptSegLib.progress import Progress
 

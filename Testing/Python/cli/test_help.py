@@ -7,8 +7,8 @@ import shlex
 
 import pytest
 
+from PromptSegCli.cli import build_parser, main
 from PromptSegLib import __version__
-from PromptSegLib.cli import build_parser, main
 
 from .conftest import Promptseg
 
@@ -47,7 +47,7 @@ def test_help_shows_examples_that_parse(command: str, capsys) -> None:
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("pretrain", "demo")])
 def test_the_examples_work(command: str, promptseg: Promptseg, place, kit, monkeypatch) -> None:
     if command == "tune":
-        from PromptSegLib.pretrain import tasks
+        from PromptSegLib.datasets import tasks
 
         monkeypatch.setattr(tasks, "SIZES", ((64, 64),))  # the phantoms are no larger
         described = kit.write_dataset(place / "abdomen", (1, 2, 3, 4))

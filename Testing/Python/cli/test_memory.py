@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from PromptSegLib.commands.arguments import remembers
+from PromptSegCli.commands.arguments import remembers
 from PromptSegLib.register.teachers import Memory
 
 from .conftest import tune_words

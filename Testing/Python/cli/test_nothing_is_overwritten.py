@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegCli.commands.arguments import files_of
+from PromptSegCli.commands.segment import map_name
 from PromptSegLib import resources
-from PromptSegLib.commands.arguments import files_of
-from PromptSegLib.commands.segment import map_name
 
 from .conftest import Promptseg, tune_words
 

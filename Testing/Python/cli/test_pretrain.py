@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from PromptSegLib.pretrain.checkpoint import read_settings
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegTrain.checkpoint import read_settings
 
 from .conftest import Promptseg
 

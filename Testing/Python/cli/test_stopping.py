@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import PromptSegLib
-from PromptSegLib.commands.console import Console
-from PromptSegLib.commands.stopping import StopOnSignal
+from PromptSegCli.commands.console import Console
+from PromptSegCli.commands.stopping import StopOnSignal
 from PromptSegLib.errors import Stopped
 from PromptSegLib.prompts.promptset import PromptSet
 
@@ -124,7 +124,7 @@ def test_tune_keeps_the_prompt_when_the_segmentation_is_stopped(promptseg: Promp
 
 
 def test_pretrain_saves_a_checkpoint(promptseg: Promptseg, place, monkeypatch) -> None:
-    from PromptSegLib.pretrain import train
+    from PromptSegTrain import train
 
     real_step = train.train_step
 
@@ -147,7 +147,7 @@ def test_pretrain_saves_a_checkpoint(promptseg: Promptseg, place, monkeypatch) -
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
     """The real command, in a process of its own."""
     path = os.fspath(Path(PromptSegLib.__file__).parents[1])
-    command = [sys.executable, "-m", "PromptSegLib.cli", *(str(word) for word in words), "--json"]
+    command = [sys.executable, "-m", "PromptSegCli", *(str(word) for word in words), "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, **pipes)
 

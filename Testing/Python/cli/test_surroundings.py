@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 
 import PromptSegLib
-from PromptSegLib.commands import memory
-from PromptSegLib.commands.console import Console
-from PromptSegLib.commands.stopping import StopOnSignal
+from PromptSegCli.commands import memory_limit as memory
+from PromptSegCli.commands.console import Console
+from PromptSegCli.commands.stopping import StopOnSignal
+from PromptSegLib import atomic
 from PromptSegLib.errors import as_problem
-from PromptSegLib.volumes import atomic
 
 from .conftest import Promptseg
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
-START = "import sys; from PromptSegLib.cli import main; sys.exit(main())"
+START = "import sys; from PromptSegCli.cli import main; sys.exit(main())"
 
 
 def start(place: Path, words: tuple[object, ...], before: str = "", **options: Any) -> subprocess.Popen[str]:
@@ -138,7 +138,7 @@ sys.meta_path.insert(0, Slow())
 @pytest.mark.parametrize(
     ("name", "wait"),
     [
-        ("PromptSegLib.commands.run", "time.sleep(60)"),
+        ("PromptSegCli.commands.run", "time.sleep(60)"),
         ("torch", "time.sleep(60)"),
         ("SimpleITK", "[threading.Event().wait(0.01) for _ in range(6000)]"),
     ],
@@ -200,7 +200,7 @@ def test_unfinished_files_are_taken_away(tmp_path: Path) -> None:
 def test_a_process_that_keeps_something_is_given_time(place: Path) -> None:
     slow = """
 import time
-from PromptSegLib.commands import info
+from PromptSegCli.commands import info
 def run(args, console, stop):
     with stop.keeping():
         print('here', flush=True)

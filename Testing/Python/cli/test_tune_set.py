@@ -13,7 +13,7 @@ from PromptSegLib.prompts.promptset import PromptSet
 @pytest.fixture
 def labelled(place, kit, monkeypatch) -> Path:
     """A data set of four subjects in the current folder."""
-    from PromptSegLib.pretrain import tasks
+    from PromptSegLib.datasets import tasks
 
     monkeypatch.setattr(tasks, "SIZES", ((64, 64),))  # the phantoms are no larger
     return kit.write_dataset(place / "set", (1, 2, 3, 4))

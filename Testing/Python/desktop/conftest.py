@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from PromptSegLib.desktop.library import Library
+from PromptSegLib.anatomy.terminology import find
+from PromptSegLib.annotations import SliceStatus
+from PromptSegLib.desktop.catalogue import Library
 from PromptSegLib.desktop.logic import Logic
 from PromptSegLib.mrml import nodes, slices
-from PromptSegLib.mrml.images import oriented_image
-from PromptSegLib.prompts.terminology import find
-from PromptSegLib.tune.annotations import SliceStatus
+from PromptSegLib.mrml.vtk_images import oriented_image
 from PromptSegLib.worker.service import Piped, Service
 
 TESTING = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ def results(panel, phantom, names=("liver", "spleen")) -> list[str]:
     """Segments as a segmentation leaves them, before anything is drawn."""
     from dataclasses import dataclass
 
+    from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.mrml import nodes
-    from PromptSegLib.prompts.structure import Structure
 
     @dataclass
     class Found:
@@ -110,7 +110,7 @@ def test_what_was_drawn_is_undone_where_it_was_drawn(panel, module, slicers_own,
     from standin.widgets import stroke
 
     from PromptSegLib.mrml import nodes
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     node, ours = panel.volumes.segmentation, panel.teach.editor.editor
 
@@ -217,7 +217,7 @@ def test_what_is_typed_and_not_entered_is_forgotten_with_another_segment(panel, 
 
 
 def test_stars_marks_and_drafts_belong_to_the_view_that_was_drawn_in(panel, drawn, pump, paint, monkeypatch) -> None:
-    from PromptSegLib.tune.annotations import SliceStatus
+    from PromptSegLib.annotations import SliceStatus
 
     teach, original = panel.teach, panel.logic.teach
     monkeypatch.setattr(panel.logic, "teach", lambda *a, **k: original(*a, steps=2, **k))

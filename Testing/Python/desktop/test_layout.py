@@ -40,10 +40,10 @@ def in_sight(area, widget) -> bool:
 
 def states(panel, drawing):
     """The panel's states, one after the other."""
+    from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.desktop.results import TeachResult
     from PromptSegLib.progress import Progress
     from PromptSegLib.prompts.card import Card
-    from PromptSegLib.prompts.structure import Structure
     from PromptSegLib.tune.outcome import Estimate, LeftOutSlice, Outcome
 
     class Job:
@@ -145,7 +145,7 @@ def test_names_and_notes_of_strangers_are_shown_as_they_are(panel, loaded, windo
     import qt
     from standin.binding import QtWidgets
 
-    from PromptSegLib.desktop.panel.parts import as_tip
+    from PromptSegLib.desktop.panel.widgets import as_tip
 
     for label in panel.widget.findChildren(QtWidgets.QLabel):
         own = label.text in ("Volume:", "Segmentation:", "Structure:", "Compare with:", "Uncertainty:")
@@ -184,7 +184,7 @@ def test_showing_in_3d_looks_at_it(panel, loaded, window) -> None:
 
 
 def test_one_draft_is_seen_in_the_slice_in_view(drawing) -> None:
-    from PromptSegLib.tune.annotations import SliceStatus
+    from PromptSegLib.annotations import SliceStatus
 
     drawing.strip.resize(380, drawing.strip.height)
     pictures = []

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from PromptSegLib.desktop.library import MINE, Library
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.desktop.catalogue import MINE, Library
 from PromptSegLib.errors import OutputError, PromptError
 from PromptSegLib.prompts.library import asked, pick
 from PromptSegLib.prompts.promptfile import rewrite
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.volumes.volume import Grid
 from PromptSegLib.worker.process import PACKAGE
 
@@ -139,7 +139,7 @@ def test_listing_needs_neither_torch_nor_safetensors(tmp_path) -> None:
     code = (
         "import sys\nsys.modules['torch'] = sys.modules['safetensors'] = None\n"
         f"sys.path.insert(0, {str(PACKAGE)!r})\n"
-        "from PromptSegLib.desktop.library import Library\n"
+        "from PromptSegLib.desktop.catalogue import Library\n"
         f"print(sum(len(one.prompts) for one in Library({str(tmp_path)!r}).sets()))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -7,7 +7,7 @@ import pytest
 
 
 def test_states_can_be_told_apart_where_slices_are_narrow(drawing) -> None:
-    from PromptSegLib.tune.annotations import SliceStatus
+    from PromptSegLib.annotations import SliceStatus
 
     drawing.strip.resize(380, drawing.strip.height)
     pictures = {}

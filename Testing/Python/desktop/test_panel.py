@@ -11,7 +11,7 @@ import os
 import numpy as np
 import pytest
 
-from PromptSegLib.mrml.images import oriented_image
+from PromptSegLib.mrml.vtk_images import oriented_image
 
 
 def test_it_opens_without_a_volume_and_says_what_to_do(module) -> None:
@@ -97,7 +97,7 @@ def test_undo_brings_back_what_was_there(panel, loaded, own, pump, slicer) -> No
 
 
 def test_closing_leaves_no_process(panel, module, loaded, own, pump) -> None:
-    from PromptSegLib.desktop import process
+    from PromptSegLib.desktop import qprocess as process
 
     panel.segment.structures.tick(own)
     panel.segment.button.click()

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from PromptSegLib.annotations import SliceStatus
 from PromptSegLib.mrml import nodes, slices
 from PromptSegLib.mrml import taught as kept_rounds
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.tune.annotations import SliceStatus
 from PromptSegLib.tune.outcome import Outcome
 
 

@@ -19,7 +19,8 @@ def cases(window, slicer, pump, tmp_path, monkeypatch):
     """The module with its test cases, where ``slicer`` has what the stand-in can give."""
     from standin.modules import Shown, modules_of, util_of
 
-    from PromptSegLib.desktop import core, process
+    from PromptSegLib.desktop import core
+    from PromptSegLib.desktop import qprocess as process
 
     monkeypatch.setattr(core, "library_folder", lambda: tmp_path / "library")
     monkeypatch.syspath_prepend(str(ROOT / "PromptSeg"))

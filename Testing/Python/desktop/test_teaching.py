@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from PromptSegLib.annotations import SliceStatus
 from PromptSegLib.errors import AnnotationError, OutputError, Stopped
 from PromptSegLib.mrml import nodes, slices
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.tune.annotations import SliceStatus
 from PromptSegLib.worker.service import wait
 
 

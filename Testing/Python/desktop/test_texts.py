@@ -39,7 +39,7 @@ def test_remaining_time(texts, fraction, seconds, expected) -> None:
 
 
 def test_structures_are_found_by_all_words(texts) -> None:
-    from PromptSegLib.prompts.terminology import find
+    from PromptSegLib.anatomy.terminology import find
 
     assert texts.found_by(find("left kidney"), "KID left")
     assert not texts.found_by(find("left kidney"), "right")
@@ -85,7 +85,7 @@ def test_every_slice_has_a_cell_that_answers_for_it(strip, count, width) -> None
 def test_states_look_different_without_colour(application, strip) -> None:
     import qt
 
-    from PromptSegLib.tune.annotations import SliceStatus
+    from PromptSegLib.annotations import SliceStatus
 
     pictures = set()
     for status in SliceStatus:

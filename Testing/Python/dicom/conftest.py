@@ -14,8 +14,8 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.prompts.terminology import find
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.volumes.io import read_volume
 from PromptSegLib.volumes.volume import Grid, Volume
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from PromptSegLib.pretrain.datasets import read_dataset
+from PromptSegLib.datasets.description import read_dataset
 from PromptSegLib.worker.client import Conversation
 from PromptSegLib.worker.protocol import EVENTS, Lines, decode_event, decode_request, encode
 

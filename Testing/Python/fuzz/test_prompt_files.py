@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from PromptSegLib.contours.fusion_net import outline_net
 from PromptSegLib.errors import PromptSegError
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import PUNetConfig, tiny
@@ -16,7 +17,6 @@ from PromptSegLib.prompts import promptfile
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.tune.outline_net import outline_net
 
 from .attack import TEXTS, attack, broken, odd, survives, tampered
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from PromptSegLib.prompts.structure import Structure
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.volumes.io import read_labels, read_volume, write_labels, write_segments
 from PromptSegLib.volumes.volume import Grid
 

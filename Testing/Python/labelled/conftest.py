@@ -39,7 +39,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def small_slices():
     """The phantoms are no larger."""
-    from PromptSegLib.pretrain import tasks
+    from PromptSegLib.datasets import tasks
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "SIZES", ((64, 64),))

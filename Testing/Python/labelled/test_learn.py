@@ -13,8 +13,8 @@ import torch
 
 from PromptSegLib.errors import InputError, OutputError, PromptError, Stopped
 from PromptSegLib.labelled import learn as learning
+from PromptSegLib.labelled.checkpoint import LAST
 from PromptSegLib.labelled.learn import SetRecipe, learn
-from PromptSegLib.labelled.state import LAST
 from PromptSegLib.labelled.subjects import load_subjects
 from PromptSegLib.model.backbone import load_backbone, weights_id
 from PromptSegLib.model.config import PUNetConfig
@@ -277,8 +277,8 @@ def test_subjects_that_the_backbone_knows_are_held_out_last_and_said(labelled, t
 
 
 def test_a_smaller_pack_keeps_its_own_split(labelled, tmp_path) -> None:
-    from PromptSegLib.pretrain.data import load_part, read_dataset
-    from PromptSegLib.pretrain.pack import write_pack
+    from PromptSegLib.datasets.loading import load_part, read_dataset
+    from PromptSegLib.datasets.pack import write_pack
 
     part = load_part(read_dataset(labelled), 0.34, 1, tmp_path / "cache")
     write_pack([part], tmp_path / "cysts.pack")

@@ -90,7 +90,7 @@ def bent(scene, bend):
 @pytest.fixture
 def draw(slicer):
     """Put a mask (K, J, I) into a segmentation as a user's drawing does: a segment without our tags."""
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     def draw(node, mask: np.ndarray, grid: Grid, name: str = "kidney", value: int = 1) -> str:
         segment = slicer.vtkSegment()

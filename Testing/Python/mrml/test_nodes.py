@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.anatomy.terminology import entry_string, find
 from PromptSegLib.errors import GridError, InputError
-from PromptSegLib.mrml.images import array_of, image_to_world
 from PromptSegLib.mrml.nodes import RESULT_TAG, grid_of, new_segmentation, segment_mask, show, tag, volume_of
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.prompts.terminology import entry_string, find
+from PromptSegLib.mrml.vtk_images import array_of, image_to_world
 from PromptSegLib.volumes.volume import Grid
 from PromptSegLib.worker.payload import Found, bounding_box
 
@@ -209,7 +209,7 @@ def test_segments_that_slicer_cropped_or_moved_are_read_where_they_are(
 ) -> None:
     volume_node = add_volume()
     node = new_segmentation(volume_node)
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     # The same voxels, with an origin two slices further and a box that sticks out of the volume.
     shifted = np.zeros((6, 7, 8), bool)
@@ -310,7 +310,7 @@ def test_what_is_shown_in_3d_stays_shown(add_volume, make_grid, blob) -> None:
 
 
 def test_what_slicer_itself_draws_is_read(slicer, add_volume, blob, direction, make_grid) -> None:
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     volume_node = add_volume(grid=make_grid(direction))
     node = new_segmentation(volume_node)
@@ -346,8 +346,8 @@ def test_slicers_own_export_agrees(slicer, scene, add_volume, make_grid, blob, d
 
 def test_undo_of_a_result_does_not_mind_what_is_drawn_beside_it(slicer, add_volume, make_grid, blob) -> None:
     """Slicer puts segments that do not overlap into one label map, which changes when any of them is edited."""
-    from PromptSegLib.mrml.before import Before
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.undo_snapshot import UndoSnapshot
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     volume_node = add_volume()
     node = new_segmentation(volume_node)
@@ -359,7 +359,7 @@ def test_undo_of_a_result_does_not_mind_what_is_drawn_beside_it(slicer, add_volu
         stroke = oriented_image(mask, (0, 0, 0), make_grid().ijk_to_ras)
         assert logic.SetBinaryLabelmapToSegment(stroke, node, segment_id, logic.MODE_REPLACE)
 
-    before = Before(node, made=False)
+    before = UndoSnapshot(node, made=False)
     liver, _spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
     draw(aside)
     contents.CollapseBinaryLabelmaps(False)
@@ -367,7 +367,7 @@ def test_undo_of_a_result_does_not_mind_what_is_drawn_beside_it(slicer, add_volu
     assert before.bring_back() == []
     assert names(node) == ["mine"]
     assert np.array_equal(segment_mask(node, "mine", volume_node), aside & (np.arange(8) > 4))
-    before = Before(node, made=False)
+    before = UndoSnapshot(node, made=False)
     liver, _spleen = show([found(blob), found(np.roll(blob, 1, axis=0), "spleen")], node, volume_node, before=before)
     half = blob & (np.arange(6)[:, None, None] < 3)
     draw(half, liver)

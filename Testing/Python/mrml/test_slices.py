@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from PromptSegLib.annotations import IGNORE, SliceStatus
 from PromptSegLib.errors import AnnotationError, GridError
 from PromptSegLib.mrml.marks import SliceMarks
 from PromptSegLib.mrml.nodes import new_segmentation, segment_mask, tag
@@ -21,7 +22,6 @@ from PromptSegLib.mrml.slices import (
     set_marks,
     statuses_of,
 )
-from PromptSegLib.tune.annotations import IGNORE, SliceStatus
 from PromptSegLib.volumes.volume import Grid
 
 DRAFT, COMPLETE, ABSENT, UNTOUCHED = (
@@ -146,7 +146,7 @@ def test_a_mark_that_became_wrong_is_told_when_it_matters(drawn, draw, make_grid
     node, segment_id, volume_node = drawn
     mark(node, segment_id, volume_node, 0, 4, COMPLETE)
     segment = node.GetSegmentation().GetSegment(segment_id)
-    from PromptSegLib.mrml.images import array_of
+    from PromptSegLib.mrml.vtk_images import array_of
 
     array_of(segment.GetRepresentation("Binary labelmap"))[4] = 0  # erased by hand
     with pytest.raises(AnnotationError, match="Slice 4 is marked as complete, and nothing is drawn"):
@@ -162,7 +162,7 @@ def test_a_changed_volume_is_refused(drawn, add_volume, make_grid) -> None:
 
 
 def test_a_shared_label_map_is_told_apart(add_volume, make_grid, draw, blob, slicer) -> None:
-    from PromptSegLib.mrml.images import oriented_image
+    from PromptSegLib.mrml.vtk_images import oriented_image
 
     volume_node = add_volume()
     node = new_segmentation(volume_node)
@@ -289,8 +289,8 @@ def test_one_slice_drawn_in_another_view_is_a_draft_of_that_view(add_volume, mak
 
 
 def test_a_drawn_structure_has_the_colour_that_is_known_of_it(add_volume) -> None:
+    from PromptSegLib.anatomy.terminology import find
     from PromptSegLib.mrml.slices import add_segment
-    from PromptSegLib.prompts.terminology import find
 
     node = new_segmentation(add_volume())
     segment = node.GetSegmentation().GetSegment(add_segment(node, "left kidney"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from PromptSegLib.errors import AnnotationError, GridError
-from PromptSegLib.mrml.images import vtk_matrix
-from PromptSegLib.mrml.views import go_to, slice_of
+from PromptSegLib.mrml.slice_views import go_to, slice_of
+from PromptSegLib.mrml.vtk_images import vtk_matrix
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_transform_is_followed(view, add_volume, make_grid, add_transform) -> 
     grid, transform = make_grid(), add_transform()
     volume_node = add_volume(grid=grid)
     volume_node.SetAndObserveTransformNodeID(transform.GetID())
-    from PromptSegLib.mrml.views import to_world
+    from PromptSegLib.mrml.slice_views import to_world
 
     along(view, grid, 0, to_world(volume_node))
     go_to(view, volume_node, 0, 2)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from PromptSegLib import resources
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.errors import PromptError
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.library import asked, pick, resolve, shipped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.prompts.terminology import find
 
 
 def write(path: Path, *names: str) -> None:

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
+from PromptSegLib.anatomy.structure import Code, Structure
 from PromptSegLib.errors import PromptError
 from PromptSegLib.prompts import promptfile
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptfile import read_header
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.prompts.structure import Code, Structure
 from PromptSegLib.volumes.volume import Grid
 
 SHAPES = {"decoder.0.0.tokens": (4, 8), "decoder.0.0.bias": (2, 4), "head.foreground": (2, 8)}

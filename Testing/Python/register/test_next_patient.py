@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.errors import Stopped
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.register.teachers import Memory, remembered
 from PromptSegLib.session import Session
-from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.volumes.volume import Volume
 
 VALUES = (1, 2, 3, 4)
@@ -42,6 +45,7 @@ def taught(trained, patients, kit):
 
 def test_what_the_network_does_not_know_is_carried_over(opened, taught, patients, kit) -> None:
     prompt, kept = taught
+    prompt = replace(prompt, tensors={k: torch.zeros_like(t) for k, t in prompt.tensors.items()})  # knows nothing
     truth = patients[1].labels == kit.new
     alone = opened.segment([prompt])
     both = opened.segment([prompt], priors={"new": [kept]})

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.errors import GridError, InputError, Stopped
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.review.evaluate import evaluate, parse_pairs
 from PromptSegLib.volumes.io import read_labels, write_labels
 from PromptSegLib.volumes.labels import LabelMap

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.errors import OutputError
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.review import teaching
+from PromptSegLib.review import teaching_report as teaching
 from PromptSegLib.review.figures import Plane, Series, chart, frame, slice_picture, window_for
 from PromptSegLib.review.report import (
     Cell,
@@ -23,7 +23,7 @@ from PromptSegLib.review.report import (
     render,
     write_report,
 )
-from PromptSegLib.review.teaching import Method, Taught
+from PromptSegLib.review.teaching_report import Method, Taught
 from PromptSegLib.volumes.volume import Grid, Volume
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "image"}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.contours.fusion import OUTLINE_MM
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
-from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.fusion import OUTLINE_MM
 from PromptSegLib.volumes.volume import Grid, Volume
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}

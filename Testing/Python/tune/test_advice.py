@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.advice import advice, open_ends
-from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.tuner import LeftOutSlice
 from PromptSegLib.volumes.volume import Grid
 

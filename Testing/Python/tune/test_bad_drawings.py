@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.errors import AnnotationError
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
-from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.volumes.volume import Volume
 
 NEW = Structure("thing")

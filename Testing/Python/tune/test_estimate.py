@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from PromptSegLib.segment.result import LogitMap, Prior
+from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.prior import Prior
+from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.tune import estimate as estimates
-from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.estimate import Calibration, estimate, log_odds, signs
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations, SliceStatus
+from PromptSegLib.contours.fusion import WEIGHTS, weight_for
 from PromptSegLib.errors import AnnotationError, GridError
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.tune.annotations import SliceAnnotations, SliceStatus
 from PromptSegLib.tune.examples import Drawing, make_examples
-from PromptSegLib.tune.fusion import WEIGHTS, weight_for
 from PromptSegLib.tune.tuner import common_window
 from PromptSegLib.volumes.preprocess import WorkingVolume
 

@@ -7,9 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from PromptSegLib.segment.result import LogitMap, Prior
-from PromptSegLib.tune.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.tune.fusion import prior_of
+from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.contours.fusion import prior_of
+from PromptSegLib.prior import Prior
+from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.tune.suggest import suggest
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume

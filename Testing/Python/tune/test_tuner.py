@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.contours.fusion import WEIGHTS
 from PromptSegLib.errors import AnnotationError, PromptError, Stopped
 from PromptSegLib.model.backbone import weights_id
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.punet import PUNet
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.session import Session
 from PromptSegLib.tune import tuner
-from PromptSegLib.tune.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.tune.descent import first_weight
 from PromptSegLib.tune.examples import Drawing
 from PromptSegLib.tune.fit import Fit
-from PromptSegLib.tune.fusion import WEIGHTS
 
 CYST = Structure("cyst")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.errors import GridError, InputError
-from PromptSegLib.prompts.structure import Structure
 from PromptSegLib.volumes.io import read_labels, read_volume, write_segments
 from PromptSegLib.volumes.volume import Grid
 

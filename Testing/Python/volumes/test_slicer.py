@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.prompts.terminology import entry_string, find
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.anatomy.terminology import entry_string, find
 from PromptSegLib.volumes.io import read_labels, read_volume, write_labels, write_segments
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.anatomy.terminology import find
+from PromptSegLib.atomic import replacing
 from PromptSegLib.errors import GridError, OutputError
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.prompts.terminology import find
-from PromptSegLib.volumes.atomic import replacing
 from PromptSegLib.volumes.io import (
     LABEL_ENDINGS,
     check_writable,

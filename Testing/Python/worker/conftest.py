@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from PromptSegLib.tune.annotations import SliceAnnotations
+from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.worker.blocking import Worker
 from PromptSegLib.worker.process import PACKAGE
 

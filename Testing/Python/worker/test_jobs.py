@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Code, Structure
+from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.errors import AnnotationError, InputError, OutputError
-from PromptSegLib.prompts.structure import Code, Structure
-from PromptSegLib.prompts.terminology import find
 from PromptSegLib.volumes.volume import Grid
 from PromptSegLib.worker import payload
 from PromptSegLib.worker.jobs import Jobs, is_alive

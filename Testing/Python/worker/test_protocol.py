@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.worker.process import PACKAGE
-from PromptSegLib.worker.protocol import (
-    MOST_BYTES,
-    REQUESTS,
-    Lines,
-    RequestError,
-    decode_event,
-    decode_request,
-    encode,
-)
+from PromptSegLib.worker.protocol import MOST_BYTES, REQUESTS, Lines, RequestError, decode_event, decode_request, encode
 
 GRID = {"size": [3, 4, 5], "origin": [0, 0, 0.5], "spacing": [1, 1, 2], "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
 VOLUME = {"file": "1/volume.npy", "grid": GRID, "name": "CT", "modality": "CT"}

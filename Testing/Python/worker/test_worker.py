@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.errors import Stopped
 from PromptSegLib.prompts.library import pick, resolve
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegLib.prompts.structure import Structure
-from PromptSegLib.tune.annotations import SliceAnnotations
 from PromptSegLib.worker import client
 from PromptSegLib.worker.blocking import Worker, WorkerError
 from PromptSegLib.worker.jobs import is_alive
@@ -323,7 +323,7 @@ def test_a_worker_that_hangs_is_ended_and_the_next_call_works(own_worker, quick,
     assert not is_alive(first)
 
 
-@pytest.mark.parametrize("start", ["PromptSegLib.worker", "PromptSegLib.cli worker"])
+@pytest.mark.parametrize("start", ["PromptSegLib.worker", "PromptSegCli worker"])
 def test_garbage_in_gives_an_error_out(engine_files, python_path, start) -> None:
     words = [sys.executable, "-m", *start.split(), "--backbone", str(engine_files[0]), "--device", "cpu"]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PACKAGE)

@@ -14,7 +14,7 @@ from ...errors import PromptSegError
 from .. import install
 from ..core import choose_library_folder
 from ..logic import Logic
-from .parts import button
+from .widgets import button
 
 
 class CheckPage:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import qt
 
 from ...errors import PromptSegError
-from .parts import text_label
+from .widgets import text_label
 
 
 class Message:

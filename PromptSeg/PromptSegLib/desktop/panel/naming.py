@@ -7,9 +7,9 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from ...prompts.terminology import structures
+from ...anatomy.terminology import structures
 from . import texts
-from .parts import beside, button, text_label
+from .widgets import beside, button, text_label
 
 
 class Naming:

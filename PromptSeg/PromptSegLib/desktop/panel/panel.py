@@ -13,15 +13,15 @@ from slicer.i18n import tr as _
 from ...errors import PromptSegError
 from .. import install
 from ..logic import Logic
+from ..panel_state import State
 from ..results import SegmentResult
-from ..state import State
 from .check_page import CheckPage
-from .parts import text_label
 from .review_tab import ReviewTab
 from .segment_tab import SegmentTab
 from .teach_tab import TeachTab
 from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
+from .widgets import text_label
 
 MARGIN = 5
 KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))

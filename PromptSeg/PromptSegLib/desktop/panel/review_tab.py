@@ -10,17 +10,17 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ...atomic import replacing
 from ...errors import OutputError, PromptSegError
 from ...mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
-from ...volumes.atomic import replacing
 from ..logic import Logic
-from ..state import State
+from ..panel_state import State
 from . import texts
 from .message import Message
-from .parts import as_tip, beside, button
 from .running import Running
 from .view_watch import SideBySide, ViewWatch
 from .volume_box import VolumeBox
+from .widgets import as_tip, beside, button
 
 ROW, MOST_ROWS = 24, 8
 """Pixels of a row of the table, about, and rows that are seen without scrolling it."""

@@ -13,7 +13,7 @@ from ..logic import Logic
 from ..results import TeachResult
 from . import texts
 from .message import Message
-from .parts import beside, button, text_label
+from .widgets import beside, button, text_label
 
 
 class Rounds:

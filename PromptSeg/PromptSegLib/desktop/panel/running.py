@@ -13,8 +13,8 @@ from ...errors import PromptSegError
 from ...progress import Progress
 from ..job import Job
 from .message import Message
-from .parts import text_label
 from .texts import time_left
+from .widgets import text_label
 
 
 class Running:

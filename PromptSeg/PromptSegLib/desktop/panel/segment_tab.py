@@ -14,16 +14,16 @@ from ...errors import PromptSegError
 from ...mrml.sequences import frames_of
 from ..job import Job
 from ..logic import Logic
+from ..panel_state import State
 from ..results import SegmentResult
 from ..sequence import segment_frames
-from ..state import State
 from . import texts
 from .message import Message
-from .parts import as_tip, beside, button
 from .running import Running
 from .structures import Structures
 from .view_watch import centre_3d
 from .volume_box import VolumeBox
+from .widgets import as_tip, beside, button
 
 
 class SegmentTab:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import qt
 from slicer.i18n import tr as _
 
-from ...tune.annotations import SliceStatus
+from ...annotations import SliceStatus
 from .painted import Painted, faint, thick
 
 HEIGHT, TOP, BOTTOM = 46, 13, 15

@@ -8,10 +8,10 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ..library import MINE, Library, PromptEntry, SetEntry
-from ..state import State
-from .parts import as_tip, text_label
+from ..catalogue import MINE, Library, PromptEntry, SetEntry
+from ..panel_state import State
 from .texts import card_lines, found_by, typical_dice
+from .widgets import as_tip, text_label
 
 
 class Structures:

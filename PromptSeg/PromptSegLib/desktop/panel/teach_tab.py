@@ -10,26 +10,26 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ...anatomy.structure import Structure
+from ...anatomy.terminology import find
+from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ...mrml import nodes, slices
 from ...progress import Progress
-from ...prompts.structure import Structure
-from ...prompts.terminology import find
-from ...tune.annotations import SliceStatus
 from ..logic import Logic
+from ..panel_state import State
 from ..results import TeachResult
-from ..state import State
 from . import texts
 from .curve import Curve
 from .editor_box import EditorBox
 from .message import Message
 from .naming import Naming
-from .parts import beside, button, text_label
 from .rounds import Rounds
 from .running import Running
 from .strip import SliceStrip
 from .view_watch import ViewWatch, centre_on, show_volume
 from .volume_box import VolumeBox
+from .widgets import beside, button, text_label
 
 LATER_MS = 150
 """Strokes come in bursts of events: the strip follows a little later."""

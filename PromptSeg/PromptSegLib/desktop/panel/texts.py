@@ -8,11 +8,12 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from ...anatomy.structure import Structure
+from ...anatomy.terminology import find
 from ...errors import PromptSegError
-from ...mrml import nodes, views
+from ...mrml import nodes
+from ...mrml import slice_views as views
 from ...prompts.card import Card
-from ...prompts.structure import Structure
-from ...prompts.terminology import find
 from ...volumes.plausible import warnings_of
 
 LEAST_DRAWN = 3

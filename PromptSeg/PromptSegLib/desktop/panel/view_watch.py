@@ -9,7 +9,7 @@ import qt
 import slicer
 
 from ...errors import GridError, PromptSegError
-from ...mrml import views
+from ...mrml import slice_views as views
 
 LAYOUT_MS = 50
 

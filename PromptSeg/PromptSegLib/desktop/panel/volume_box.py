@@ -9,9 +9,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..state import State
-from .parts import text_label
+from ..panel_state import State
 from .texts import describe
+from .widgets import text_label
 
 AGAIN_MS, MOST_TRIES = 20, 100
 """A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""

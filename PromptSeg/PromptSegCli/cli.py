@@ -1,0 +1,49 @@
+"""The command ``promptseg``: how each run begins and ends.
+
+Exit status: 0 done; 2 a problem that the user can do something about; 130 stopped by Ctrl-C; 1 a defect of ours; 141 if
+nobody reads the output any more. Until Ctrl-C is heeded nothing is imported that takes time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+STOPPED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status; ``arguments`` default to the process's own.
+
+    With these, the process is the command's: it may be ended from within, and Ctrl-C no longer counts once it is done.
+    """
+    from .commands.stopping import StopOnSignal
+
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    own = arguments is None
+    with StopOnSignal(json_lines="--json" in words, own_process=own) as stop:
+        from PromptSegLib.threads import wait_passively
+
+        from .commands.run import run
+
+        wait_passively()
+        status = run(words, stop)
+    if own and status == STOPPED:
+        os._exit(status)  # Python's own way of ending takes long once torch is loaded
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; see :func:`PromptSegCli.commands.run.build_parser`."""
+    from .commands.run import build_parser as build
+
+    return build()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

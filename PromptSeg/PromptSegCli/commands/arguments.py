@@ -1,0 +1,256 @@
+"""What the commands' arguments mean, and what can be said about files and folders before the work starts."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PromptSegLib.errors import InputError, OutputError, quoted
+from PromptSegLib.resources import resource
+
+if TYPE_CHECKING:
+    from PromptSegLib.prompts.promptset import Prompt
+    from PromptSegLib.session import Session
+
+    from .console import Console
+
+AXES = {"k": 0, "j": 1, "i": 2}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def expanded(text: str) -> str:
+    """The argument type of what names files: ``~`` is the user's folder, also where no shell has replaced it."""
+    return text if not text.startswith("~") or Path(text).exists() else os.path.expanduser(text)  # noqa: PTH111
+
+
+def output(text: str) -> Path:
+    """The argument type of what is written."""
+    return Path(expanded(text))
+
+
+def slices(text: str) -> tuple[int, ...]:
+    """``"40,52,64"`` as numbers; raises :class:`InputError` for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+        raise InputError(f"'{text}' is not a list of slices", "write slice indices with commas, for example 40,52,64")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def no_slices(text: str) -> tuple[int, ...]:
+    """As :func:`slices`, or ``"none"``."""
+    return () if text.strip().lower() == "none" else slices(text)
+
+
+def label(text: str) -> int | str:
+    """A label's value, or the name of a segment."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else text.strip()
+
+
+def structure_name(text: str) -> str:
+    """A structure's name; raises :class:`PromptSegError` if nobody could read it, or a prompt set could not hold it."""
+    from PromptSegLib.anatomy.structure import check_name
+
+    name = " ".join(text.split())
+    if not name or not name.isprintable():
+        raise InputError(f"'{name}' is not a name", 'write the name of the structure, for example --name "left kidney"')
+    check_name(name)
+    return name
+
+
+def plain_name(text: str) -> str:
+    """A name that can also name a file; raises :class:`InputError` for anything else."""
+    if not re.fullmatch(r"\w[\w.-]{0,99}", text):
+        raise InputError(
+            f"'{text}' is not a plain name", "use letters, digits, points and hyphens, for example punet-ct"
+        )
+    return text
+
+
+def time_budget(text: str) -> float:
+    """``"90s"``, ``"25m"`` or ``"2h"`` in seconds; raises :class:`InputError` for anything else."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smh])", text.strip().lower())
+    if not found or float(found[1]) == 0:
+        raise InputError(f"'{text}' is not a length of time", "write a number and s, m or h, for example 25m")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def whole(least: int) -> Any:
+    """The argument type of whole numbers from ``least`` on."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} on")
+        return int(text)
+
+    return parse
+
+
+def share(text: str) -> float:
+    """A share from 0 to below 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a share from 0 to below 1")
+
+
+def add_engine(parser: argparse.ArgumentParser, *, backbone: bool = True) -> None:
+    """The options that say what computes."""
+    if backbone:
+        name = "the shipped backbone or a file (default: punet-ct)"
+        parser.add_argument("--backbone", metavar="NAME|FILE", type=expanded, default="punet-ct", help=name)
+    device = "auto (default: a GPU if there is one), cpu, cuda or mps"
+    parser.add_argument("--device", metavar="DEVICE", default="auto", help=device)
+
+
+def add_orientation(parser: argparse.ArgumentParser) -> None:
+    """The option for files that do not say which way their axes run."""
+    which = (
+        "the directions in which the voxel indices I, J and K grow, for files that do not say it themselves: LPS is to"
+        " the patient's left, posterior, superior"
+    )
+    parser.add_argument("--orientation", metavar="LPS", help=which)
+
+
+def open_session(args: argparse.Namespace, console: Console) -> Session:
+    """The session for ``--backbone`` and ``--device``; raises :class:`BackboneError` or :class:`DeviceError`."""
+    with console.timed("load", "Loading the backbone"):
+        from PromptSegLib.model.precision import take_process
+        from PromptSegLib.session import Session
+
+        take_process()
+        return Session(backbone=args.backbone, device=args.device)
+
+
+def check_backbone(session: Session, prompts: Iterable[Prompt]) -> None:
+    """Raise :class:`PromptError` unless all prompts were learned on the session's backbone."""
+    for prompt in prompts:
+        prompt.check(session.backbone.shapes(), session.backbone.id, session.backbone.name)
+
+
+def check_input(path: str) -> None:
+    """Raise :class:`InputError` now if there is no such file or folder, or it may not be read."""
+    from PromptSegLib.volumes.images import check_readable
+
+    if "#" not in path:  # folder#series names one of several DICOM series
+        check_readable(Path(path).expanduser())
+
+
+def check_outputs(
+    outputs: Mapping[str, tuple[Path | None, Sequence[str]]],
+    inputs: Iterable[tuple[str, str | os.PathLike[str] | None]],
+) -> None:
+    """Raise :class:`OutputError` now if a result could not be written later, or would take the place of an input or of
+    another result, by whatever spelling or link.
+
+    ``outputs`` has (path or None, the endings that are known) by option; ``inputs`` are (argument, what it names): a
+    file, a folder, ``folder#series``, ``file:structure``, the name of what is shipped, or None.
+    """
+    from PromptSegLib.volumes.io import check_writable
+
+    known = [(name, file) for name, text in inputs if text is not None for file in files_of(text)]
+    seen: list[tuple[str, Path]] = []
+    for option, (path, endings) in outputs.items():
+        if path is None:
+            continue
+        check_writable(path, endings)
+        other = next((name for name, file in (*known, *seen) if _same(path, file)), None)
+        if other is None:
+            other = next((name for name, file in known if file.is_dir() and _dicom_in(path, file)), None)
+        if other is not None:
+            raise OutputError(
+                f"{option} and {other} name the same file '{path}', and nothing is written over an input",
+                "choose another name for the result",
+            )
+        seen.append((option, path))
+
+
+def files_of(text: str | os.PathLike[str]) -> list[Path]:
+    """The files that an argument may mean: the path itself, what stands before a colon or ``#`` in it, what is shipped
+    under that name, and, of a header whose voxels lie in files of their own, these."""
+    whole = os.fspath(text)
+    heads = [whole, *(whole[: mark.start()] for mark in re.finditer("[:#]", whole))]
+    found = [Path(head).expanduser() for head in heads if head]
+    found = [path for n, path in enumerate(found) if n == 0 or path.exists()]
+    for folder, ending in (("PromptSets", ".promptset"), ("Models", ".safetensors")):
+        for head in (head for head in heads if head == Path(head).name):
+            with contextlib.suppress(InputError, OSError):
+                found.append(resource(folder, f"{head}{ending}"))
+    return [*found, *(part for path in found for part in _detached(path))]
+
+
+def _detached(path: Path) -> list[Path]:
+    """The files of voxels that an NRRD or MetaImage header names."""
+    if path.suffix.lower() not in (".nhdr", ".nrrd", ".mhd", ".mha") or not path.is_file():
+        return []
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(1 << 16).split(b"\n\n")[0].decode("utf-8", "replace")
+        named = re.findall(r"(?im)^(?:data ?file: *|ElementDataFile *= *)(.+?)\r?$", head)
+        lines = named if named and not named[0].upper().startswith(("LIST", "LOCAL")) else head.splitlines()
+        return [path.parent / line.strip() for line in lines if named and line.strip() and "\0" not in line]
+    return []
+
+
+def _dicom_in(path: Path, folder: Path) -> bool:
+    """Whether a file that is there belongs to a DICOM series in ``folder``."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and os.path.realpath(path.parent) == os.path.realpath(folder):
+            with path.open("rb") as file:
+                return file.read(132)[128:] == b"DICM"
+    return False
+
+
+def check_folder(path: Path | None) -> None:
+    """Raise :class:`OutputError` now if files could not be written to this folder later, which need not exist yet."""
+    if path is None:
+        return
+    from PromptSegLib.volumes.io import check_writable
+
+    there = Path(os.path.realpath(path))
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise OutputError(f"{there} is a file, not a folder", "choose another folder")
+    check_writable(there / secrets.token_hex(6))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it; raises :class:`OutputError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {path} cannot be made ({error.strerror})", "choose another folder") from error
+
+
+def _same(path: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.samefile(other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def former_prompt(text: str, name: str) -> Prompt:
+    """The prompt to go on from: the one of that name, or the only one."""
+    from PromptSegLib.prompts.library import resolve
+
+    prompts = resolve(text).prompts
+    if name in prompts or len(prompts) == 1:
+        return prompts.get(name) or next(iter(prompts.values()))
+    raise InputError(
+        f"{text} has no prompt for '{name}'",
+        f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
+    )
+
+
+MEMORY = "PROMPTSEG_MEMORY"
+"""The environment variable that turns off, with "off", everything that is kept of patients beside prompts."""
+
+
+def remembers() -> bool:
+    """Whether pictures of patients may be kept beside prompts, and used."""
+    return os.environ.get(MEMORY, "on").strip().lower() not in ("off", "0", "no", "false")

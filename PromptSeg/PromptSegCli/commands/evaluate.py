@@ -1,0 +1,100 @@
+"""``promptseg evaluate``: compare a segmentation with a reference."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PromptSegLib.errors import GridError, quoted
+
+from .arguments import AXES, add_orientation, check_input, expanded, slices
+
+if TYPE_CHECKING:
+    from PromptSegLib.volumes.io import LabelMap
+
+    from .console import Console
+    from .stopping import StopOnSignal
+
+SUMMARY = "compare a segmentation with a reference"
+DESCRIPTION = """\
+Dice, HD95 and ASSD (mm), NSD at 1 and 2 mm and volumes (ml) of each structure,
+and their means. Structures of equal name are compared where both files have
+names, else those of equal value; --pairs says otherwise, and is needed where
+several segments have one name but other values."""
+EXAMPLES = (
+    "promptseg evaluate kidney.seg.nrrd labels.nii.gz --pairs 1:3 --skip-slices 40,52,64",
+    "promptseg evaluate organs.nii.gz labels.nii.gz",
+)
+_COLUMNS = ("structure", "Dice", "HD95 mm", "ASSD mm", "NSD 1 mm", "NSD 2 mm", "volume ml", "reference ml")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help="a label map or a .seg.nrrd")
+    parser.add_argument(
+        "reference", metavar="REFERENCE", type=expanded, help="a label map or a .seg.nrrd on the same grid"
+    )
+    pairs = "values that belong together: in the segmentation, a colon, in the reference; for example 1:6,2:3"
+    parser.add_argument("--pairs", metavar="A:B,...", help=pairs)
+    skip = "slices that do not count, for example those that were taught"
+    parser.add_argument("--skip-slices", metavar="K,K,...", type=slices, default=(), help=skip)
+    parser.add_argument(
+        "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
+    )
+    add_orientation(parser)
+
+
+def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
+    from PromptSegLib.review.evaluate import evaluate, parse_pairs
+
+    pairs = parse_pairs(args.pairs) if args.pairs is not None else None
+    check_input(args.segmentation)
+    check_input(args.reference)
+    with console.timed("read", f"Reading {args.segmentation} and {args.reference}"):
+        segmentation, reference = _on_one_grid(args.segmentation, args.reference, args.orientation)
+    console.warn(*dict.fromkeys((*segmentation.notes, *reference.notes)))
+    stop.check()
+    with console.timed("evaluate", "Comparing"):
+        found = evaluate(
+            segmentation,
+            reference,
+            pairs,
+            args.skip_slices,
+            AXES[args.axis],
+            on_progress=console.progress,
+            should_stop=stop,
+        )
+    rows = [(row.name, *vars(row.score).values()) for row in found.rows]
+    mean = found.mean
+    rows.append(("mean", mean.dice, mean.hd95_mm, mean.assd_mm, mean.nsd_1mm, mean.nsd_2mm, None, None))
+    console.table("", _COLUMNS, rows)
+    if mean.missed:
+        console.line(f"HD95 and ASSD leave out what only one of the two files has: {mean.missed} of {len(found.rows)}.")
+    for side, names in (("segmentation", found.only_in_segmentation), ("reference", found.only_in_reference)):
+        if names:
+            console.line(f"Not compared, only in the {side}: {quoted(names)}.")
+    console.result(**found.to_json())
+    return 0
+
+
+def _on_one_grid(ours: str, theirs: str, orientation: str | None) -> tuple[LabelMap, LabelMap]:
+    """Both label maps on one grid: what 3D Slicer cropped is put where it belongs in the other."""
+    from PromptSegLib.volumes.io import read_labels
+    from PromptSegLib.volumes.labels import differences
+
+    segmentation = read_labels(ours, orientation=orientation)
+    reference = read_labels(theirs, orientation=orientation)
+    if segmentation.grid.matches(reference.grid):
+        return segmentation, reference
+    try:
+        return read_labels(ours, reference.grid, orientation), reference
+    except GridError:
+        pass
+    try:
+        return segmentation, read_labels(theirs, segmentation.grid, orientation)
+    except GridError:
+        how = differences(segmentation.grid, reference.grid)
+        names = f"{Path(ours).name} is on another grid than {Path(theirs).name}"
+        raise GridError(f"{names}: {how}", "resample one of them to the other's grid, nearest neighbour") from None

@@ -1,0 +1,167 @@
+"""``promptseg prompts``: list, show and merge prompt sets."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PromptSegLib.errors import InputError, few, quoted
+
+from .arguments import check_outputs, expanded, output
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .stopping import StopOnSignal
+
+SUMMARY = "list, show and merge prompt sets"
+
+
+def run_list(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """``prompts list``: the shipped prompt sets."""
+    from PromptSegLib.prompts.library import shipped
+    from PromptSegLib.prompts.promptfile import read_header
+
+    sets: list[dict[str, Any]] = []
+    for path in shipped():
+        structures = [entry.structure.name for entry in read_header(path).entries]
+        sets.append({"name": path.stem, "structures": structures, "file": path})
+    rows = [(one["name"], len(one["structures"]), ", ".join(one["structures"])) for one in sets]
+    console.table("", ("prompt set", "structures", "names"), rows)
+    console.result(prompt_sets=sets)
+    return 0
+
+
+def run_show(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """``prompts show SET``: what a prompt set holds and how it was taught."""
+    from PromptSegLib.prompts.library import resolve
+
+    found = resolve(args.set)
+    items = [_entry(prompt) for prompt in found.prompts.values()]
+    columns, facts = _columns([one["card"] for one in items])
+    about = [*_about(found.card, items), *facts]
+    console.line(f"{found.name}: {len(items)} prompt{'s' if len(items) > 1 else ''}")
+    console.table("", ("", ""), about)
+    rows = [(one["structure"], one["code"], *(values[n] for _, values in columns)) for n, one in enumerate(items)]
+    console.table("", ("structure", "code", *(title for title, _ in columns)), rows)
+    memory = _memory(args.set)
+    if memory:
+        size = memory["bytes"] / 1e6
+        console.line(f"{memory['file']} ({size:.1f} MB) shows the patients it was taught in; delete it to forget them.")
+    console.result(name=found.name, card=dict(found.card), prompts=items, memory=memory)
+    return 0
+
+
+def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """``prompts merge A B -o C``: the prompts of several sets in one file."""
+    from PromptSegLib.prompts.library import resolve
+
+    if len(args.sets) < 2:
+        raise InputError("There is nothing to merge", "name two prompt sets or more")
+    check_outputs({"-o": (args.output, (".promptset",))}, [(text, text) for text in args.sets])
+    merged, *others = (resolve(text) for text in args.sets)
+    name = args.name or args.output.name.removesuffix(".promptset")
+    for other in others:
+        merged = merged.merge(other, name)
+    merged.write(args.output)
+    console.wrote(args.output)
+    console.line(f"Written to {args.output}: {quoted(merged.prompts)}.")
+    console.result(output=args.output, name=name, structures=list(merged.prompts))
+    return 0
+
+
+def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
+    """Declare list, show and merge below ``parser`` by ``add(subparsers, name, summary, text, examples, run)``."""
+    below = parser.add_subparsers(metavar="list|show|merge", required=True)
+    add(
+        below, "list", "the shipped prompt sets", "List the shipped prompt sets.", ("promptseg prompts list",), run_list
+    )
+
+    text = "Show the structures of a prompt set and how they were taught."
+    example = "promptseg prompts show kidney.promptset"
+    show = add(below, "show", "what a prompt set holds", text, (example,), run_show)
+    show.add_argument("set", metavar="SET", type=expanded, help="a .promptset file or a shipped prompt set")
+
+    text = "Put the prompts of several sets into one file; one that is there already is replaced."
+    example = "promptseg prompts merge kidney.promptset abdomen-ct:spleen -o mine.promptset"
+    merge = add(below, "merge", "several prompt sets in one file", text, (example,), run_merge)
+    merge.add_argument("sets", metavar="SET", type=expanded, nargs="+", help=".promptset files or shipped prompt sets")
+    merge.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
+    merge.add_argument("--name", help="the name of the new set (default: that of the file)")
+
+
+def _memory(text: str) -> dict[str, Any] | None:
+    """What lies beside a prompt set of pictures of patients; None if nothing does."""
+    from PromptSegLib.register.teachers import beside
+
+    name = text if Path(text).is_file() else text.rpartition(":")[0]
+    path = beside(name) if name.endswith(".promptset") else None
+    return {"file": path, "bytes": path.stat().st_size} if path is not None and path.is_file() else None
+
+
+def _entry(prompt: Any) -> dict[str, Any]:
+    code, side = prompt.structure.code, prompt.structure.modifier
+    meaning = ", ".join(one.meaning for one in (code, side) if one)
+    return {
+        "structure": prompt.structure.name,
+        "code": f"{meaning} ({code.scheme} {code.value})" if code else None,
+        "parameters": sum(tensor.numel() for tensor in prompt.tensors.values()),
+        "backbone": prompt.backbone_id,
+        "card": prompt.card.to_json(),
+    }
+
+
+# What a prompt's card says, and how it is called in a table.
+_CARD = {
+    "plane": "plane",
+    "volumes": "volumes",
+    "slices": "slices",
+    "validation_dice": "Dice, held-out subjects",
+    "leave_one_slice_out_dice": "Dice, left-out slices",
+    "network_dice": "without outlines",
+    "data": "data",
+    "author": "author",
+    "date": "date",
+    "licence": "licence",
+    "note": "note",
+}
+_MOST = 12  # names in a cell; --json has all
+_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice")
+
+
+def _columns(cards: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, str]]]:
+    """What differs between prompts, as (title, values), and what all have in common, as (title, text)."""
+    columns, facts = [], []
+    for key, title in _CARD.items():
+        values = [_text(card.get(key)) for card in cards]
+        if all(value is None for value in values):
+            continue
+        if key not in _NUMBERS and len(set(values)) == 1:
+            facts.append((title, str(values[0])))
+        else:
+            columns.append((title, values))
+    return columns, facts
+
+
+def _about(card: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What the whole set's card says, and the mean Dice: (title, text)."""
+    ids = sorted({one["backbone"][:12] for one in items})
+    lines = [("backbone", f"{card.get('backbone', '')} ({', '.join(ids)})".lstrip())]
+    for key, title in (("data_licence", "licence of the data"), ("training", "learned from")):
+        if text := _text(card.get(key)):
+            lines.append((title, str(text)))
+    dice = [one["card"].get("validation_dice") for one in items]
+    known = [value for value in dice if isinstance(value, (int, float))]
+    if known:
+        subjects = _text(card.get("validation"))
+        where = f" on subjects that were held out: {subjects}" if subjects else ""
+        lines.append(("mean Dice", f"{sum(known) / len(known):.3f} of {len(known)} structures{where}"))
+    return lines
+
+
+def _text(value: Any) -> str | int | float | None:
+    """What fits into a cell; None for nothing, and for what only programs read."""
+    if isinstance(value, (list, tuple)):
+        value = few(value, _MOST)
+    return value if isinstance(value, (str, int, float)) and value != "" else None

@@ -1,0 +1,136 @@
+"""``promptseg review``: where to look in a segmentation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PromptSegLib.errors import InputError, quoted
+
+from .arguments import AXES, add_orientation, check_input, check_outputs, expanded, output, whole
+from .segment import map_name
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from PromptSegLib.review.findings import Evidence
+    from PromptSegLib.volumes.labels import LabelMap
+    from PromptSegLib.volumes.volume import Grid
+
+    from .console import Console
+    from .stopping import StopOnSignal
+
+SUMMARY = "show where to look in a segmentation"
+DESCRIPTION = """\
+Write a page with the volume of each structure in SEGMENTATION, what looks odd,
+and pictures of the slices that most deserve a look: with --reference those that
+agree least with it, with --probabilities (the folder that promptseg segment
+wrote) those that are least sure, else those that differ most from their
+neighbours."""
+EXAMPLES = (
+    "promptseg review ct.nii.gz organs.seg.nrrd -o report.html",
+    "promptseg review ct.nii.gz organs.nii.gz --reference labels.nii.gz -o report.html",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
+    labels = "a label map on the grid of IMAGE or a .seg.nrrd"
+    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help=labels)
+    reference = "what it is compared with: by name where both have names, else by value"
+    parser.add_argument("--reference", metavar="REF", type=expanded, help=reference)
+    maps = "maps of probabilities, a file for each structure"
+    parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
+    parser.add_argument(
+        "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
+    )
+    add_orientation(parser)
+    most = "how many slices of each structure are shown (default: 4)"
+    parser.add_argument("--most", metavar="N", type=whole(1), default=4, help=most)
+    parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="the page, .html")
+
+
+def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    from PromptSegLib.review.evaluate import names_of
+    from PromptSegLib.review.findings import review
+    from PromptSegLib.review.page import page
+    from PromptSegLib.review.report import write_report
+    from PromptSegLib.volumes.io import read_labels, read_volume
+
+    inputs = {"IMAGE": args.image, "SEGMENTATION": args.segmentation}
+    inputs |= {"--reference": args.reference} if args.reference else {}
+    check_outputs({"-o": (args.output, (".html",))}, inputs.items())
+    for path in inputs.values():
+        check_input(path)
+    with console.timed("read", f"Reading {args.image} and {args.segmentation}"):
+        volume = read_volume(args.image, args.orientation)
+        labels = read_labels(args.segmentation, volume.grid, args.orientation)
+        reference = read_labels(args.reference, volume.grid, args.orientation) if args.reference else None
+    notes = (*volume.notes, *labels.notes, *(reference.notes if reference is not None else ()))
+    console.warn(*dict.fromkeys(notes))
+    stop.check()
+    names = names_of(labels)
+    masks = {name: labels.mask(value) for value, name in names.items()}
+    if not masks:
+        raise InputError(f"{args.segmentation} is empty", "choose a segmentation that holds a structure")
+    references = _references(labels, reference, names) if reference is not None else {}
+    evidence = _evidence(args.probabilities, masks, references, volume.grid)
+    unmapped = [name for name in masks if args.probabilities is not None and evidence[name].uncertainty is None]
+    with console.timed("review", "Looking at the structures"):
+        found = review(
+            masks, volume.grid, evidence, axis=AXES[args.axis], most=args.most,
+            on_progress=console.part(0.1, 0.8), should_stop=stop,
+        )  # fmt: skip
+    stop.check()
+    with console.timed("write", f"Writing {args.output}", 0.9):
+        write_report(args.output, page(found, volume, masks, references, f"Review of {Path(args.segmentation).name}"))
+        console.wrote(args.output)
+    rows = [
+        (one.name, one.volume_ml, one.score.dice if one.score else None, ", ".join(str(s.index) for s in one.slices))
+        for one in found.structures
+    ]
+    console.table("", ("structure", "volume ml", "Dice", "slices to look at"), rows)
+    for one in found.structures:
+        for remark in one.remarks:
+            console.line(f"{one.name}: {remark}")
+    if unmapped:
+        console.line(f"No map of probabilities in {args.probabilities}: {quoted(unmapped)}.")
+    console.done(args.output)
+    console.result(output=args.output, **found.to_json())
+    return 0
+
+
+def _references(labels: LabelMap, reference: LabelMap, names: dict[int, str]) -> dict[str, np.ndarray]:
+    """The reference's masks by the segmentation's names, where there is a partner."""
+    from PromptSegLib.review.evaluate import partners
+
+    pairs = partners(labels, reference, "give both the same names, each of them once, or the same values")
+    return {names[a]: reference.mask(b) for a, b in pairs.items() if b in reference.values}
+
+
+def _evidence(
+    folder: Path | None, masks: dict[str, np.ndarray], references: dict[str, np.ndarray], grid: Grid
+) -> dict[str, Evidence]:
+    from PromptSegLib.review.findings import Evidence
+    from PromptSegLib.segment.result import entropy
+    from PromptSegLib.volumes.io import read_volume
+    from PromptSegLib.volumes.labels import differences
+
+    found = {}
+    for name in masks:
+        uncertainty = None
+        if folder is not None and (folder / map_name(name)).is_file():
+            probability = read_volume(str(folder / map_name(name)))
+            if not probability.grid.matches(grid):
+                raise InputError(
+                    f"{map_name(name)} is on another grid than the image: {differences(probability.grid, grid)}",
+                    "name the folder that was written for this image, or segment the image again",
+                )
+            uncertainty = entropy(probability.voxels)
+        found[name] = Evidence(uncertainty, references.get(name))
+    if folder is not None and all(one.uncertainty is None for one in found.values()):
+        raise InputError(f"{folder} has no map of these structures", "name the folder that promptseg segment wrote")
+    return found

@@ -1,0 +1,224 @@
+"""``promptseg segment``: apply prompts to a volume."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PromptSegLib.errors import InputError, quoted
+
+from .arguments import (
+    add_engine,
+    add_orientation,
+    check_backbone,
+    check_folder,
+    check_input,
+    check_outputs,
+    expanded,
+    make_folder,
+    open_session,
+    output,
+    remembers,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from PromptSegLib.anatomy.structure import Structure
+    from PromptSegLib.prompts.promptset import Prompt
+    from PromptSegLib.register.teachers import Teacher
+    from PromptSegLib.segment.result import Segmentation
+    from PromptSegLib.volumes.volume import DicomSource
+
+    from .console import Console
+    from .stopping import StopOnSignal
+
+SUMMARY = "segment a CT with prompts"
+DESCRIPTION = """\
+Segment IMAGE (NIfTI, NRRD, MHA or a folder with one DICOM series) with one or
+more prompt sets. The result has the grid of IMAGE; the value of each structure
+in it and its volume are printed, and what was not found. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
+overlaps, as does a DICOM Segmentation (.dcm), which needs a DICOM series as
+IMAGE; in the other formats the surest structure has the voxel.
+
+Files that are there already are replaced. Ctrl-C stops within a second and
+writes nothing."""
+EXAMPLES = (
+    "promptseg segment ct.nii.gz --prompts abdomen-ct -o organs.seg.nrrd",
+    "promptseg segment ct.nii.gz --prompts abdomen-ct:liver,spleen --prompts kidney.promptset \\\n"
+    "      -o organs.nii.gz --probabilities maps",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
+    sets = "a shipped prompt set, some of its structures (abdomen-ct:liver,spleen) or a .promptset file; repeatable"
+    parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", required=True, help=sets)
+    result = "the result: .nii.gz, .nrrd, .mha, .seg.nrrd, or .dcm, a DICOM Segmentation of the series"
+    parser.add_argument("-o", "--output", metavar="OUT", type=output, required=True, help=result)
+    maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
+    parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
+    without = "do not use what FILE.memory beside a taught prompt knows of the patient it was taught in"
+    parser.add_argument("--no-memory", action="store_true", help=without)
+    add_orientation(parser)
+    add_engine(parser)
+
+
+def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    from PromptSegCli.dicom.result import ENDING, format_of
+    from PromptSegCli.dicom.series import check_source
+    from PromptSegLib.volumes.io import LABEL_ENDINGS, read_volume
+
+    inputs = [("IMAGE", args.image), ("--backbone", args.backbone), *((f"--prompts {t}", t) for t in args.prompts)]
+    result_file = {"-o": (args.output, (*LABEL_ENDINGS, ENDING))}
+    dicom = format_of(args.output)
+    check_outputs(result_file, inputs)
+    check_folder(args.probabilities)
+    check_input(args.image)
+    prompts = asked_for(args.prompts)
+    maps = _map_paths(args.probabilities, [prompt.structure.name for prompt in prompts])
+    if args.probabilities is not None and args.probabilities.is_dir():
+        check_outputs(result_file | {f"--probabilities, '{name}'": (maps[name], ()) for name in maps}, inputs)
+    session = open_session(args, console)
+    check_backbone(session, prompts)
+    stop.check()
+    with console.timed("read", f"Reading {args.image}"):
+        volume = read_volume(args.image, args.orientation)
+        if dicom:
+            check_source(volume.source)
+        session.set_volume(volume)
+    console.warn(*session.warnings)
+    stop.check()
+    priors = {} if args.no_memory or not remembers() else _remembered(args.prompts, console)
+    result = session.segment(prompts, priors=priors, on_progress=console.progress, should_stop=stop)
+    console.seconds.update(result.seconds)
+    stop.check()
+    with console.timed("write", f"Writing {args.output}", 1.0):
+        write_segmentation(args.output, result, volume.source, session.backbone.id, stop)
+        console.wrote(args.output)
+        if maps:
+            _write_maps(maps, result, stop)
+            console.wrote(args.probabilities)
+
+    labels = {structure.name: value for value, structure in enumerate(result.structures, 1)}
+    volumes = {name: result.volume_ml(name) for name in labels}
+    missing = result.nothing_of()
+    rows = [(name, value, volumes[name]) for name, value in labels.items()]
+    console.table("", ("structure", "value in the file", "volume ml"), rows)
+    if missing:
+        console.line(f"Nothing was found of: {quoted(missing)}.")
+    for name, (dice, low, high) in result.expected.items():
+        console.line(f"Dice to be expected of {name}: {dice:.2f} ({low:.2f} to {high:.2f} in four of five cases).")
+    for note in result.notes:
+        console.line(note)
+    console.done(*console.written)
+    console.result(
+        labels=labels,
+        volumes_ml={name: round(ml, 3) for name, ml in volumes.items()},
+        nothing_found=missing,
+        expected_dice={n: dict(zip(("dice", "low", "high"), e, strict=True)) for n, e in result.expected.items()},
+        notes=result.notes,
+        output=args.output,
+        probabilities=maps,
+    )
+    return 0
+
+
+def asked_for(texts: Sequence[str]) -> list[Prompt]:
+    """The prompts that ``--prompts`` names, in that order; raises :class:`InputError` for a structure asked for
+    twice.
+    """
+    from PromptSegLib.prompts.library import resolve
+
+    found: dict[str, tuple[Prompt, str]] = {}
+    for text in texts:
+        for name, prompt in resolve(text).prompts.items():
+            if name in found:
+                where = f"by {found[name][1]} and {text}" if found[name][1] != text else f"by {text}, given twice"
+                raise InputError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
+            found[name] = (prompt, text)
+    return [prompt for prompt, _ in found.values()]
+
+
+def _remembered(texts: Sequence[str], console: Console) -> dict[str, list[Teacher]]:
+    """The patients that files beside ``--prompts`` remember, by structure name; a file that cannot be used is told."""
+    from PromptSegLib.register.teachers import Memory, beside
+
+    found: dict[str, list[Teacher]] = {}
+    for text in texts:
+        name = text if Path(text).is_file() else text.rpartition(":")[0]
+        path = beside(name) if name.endswith(".promptset") else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            memory = Memory.read(path)
+        except InputError as error:
+            console.line(str(error))
+            continue
+        for teacher in memory.teachers:
+            for structure in teacher.masks:
+                found.setdefault(structure, []).append(teacher)
+    return found
+
+
+def write_segmentation(
+    path: Path, result: Segmentation, source: DicomSource | None, backbone_id: str, stop: StopOnSignal
+) -> None:
+    """Write a result in the format of the path's ending; structure ``n`` (from 0) has the value ``n + 1``."""
+    from PromptSegCli.dicom.result import format_of, write_result
+    from PromptSegLib.volumes.io import write_labels, write_segments
+
+    dicom = format_of(path)
+    if dicom:
+        write_result(path, dicom, result, source, backbone_id, stop)
+    elif path.name.lower().endswith(".seg.nrrd"):
+        write_segments(path, _Masks(result), result.grid)
+    else:
+        write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
+
+
+def map_name(structure: str) -> str:
+    """The file name of a structure's map of probabilities, no other structure's: also where a disk ignores case.
+
+    A plain name names its file; any other becomes what files may be called, with a digest of the name itself.
+    """
+    plain = re.fullmatch(r"[a-z0-9]+(?:[ -][a-z0-9]+)*", structure)
+    if plain and len(structure) <= 80 and not re.fullmatch(r"con|prn|aux|nul|(?:com|lpt)[0-9]", structure):
+        return structure.replace(" ", "_") + ".nii.gz"
+    readable = re.sub(r"[^A-Za-z0-9-]+", "_", structure)[:60].strip("_-") or "structure"
+    return f"{readable}.{hashlib.sha256(structure.encode()).hexdigest()[:10]}.nii.gz"
+
+
+def _map_paths(folder: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    return {} if folder is None else {name: folder / map_name(name) for name in names}
+
+
+def _write_maps(paths: Mapping[str, Path], result: Segmentation, stop: StopOnSignal) -> None:
+    from PromptSegLib.volumes.io import write_map
+
+    for name, path in paths.items():
+        stop.check()
+        make_folder(path.parent)
+        write_map(path, result.probability(name), result.grid)
+
+
+class _Masks(Mapping):  # type: ignore[type-arg]
+    """The masks of a result by structure, each made when it is asked for: together they may not fit into memory."""
+
+    def __init__(self, result: Segmentation) -> None:
+        self._result = result
+
+    def __getitem__(self, structure: Structure) -> np.ndarray:
+        return self._result.mask(structure.name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._result.structures)
+
+    def __len__(self) -> int:
+        return len(self._result.structures)

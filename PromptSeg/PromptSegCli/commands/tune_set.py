@@ -1,0 +1,118 @@
+"""``promptseg tune --dataset``: teach a structure from whole labelled volumes."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PromptSegLib.errors import InputError, Stopped
+
+from .arguments import (
+    check_input,
+    check_outputs,
+    expanded,
+    former_prompt,
+    open_session,
+    share,
+    structure_name,
+    time_budget,
+)
+
+if TYPE_CHECKING:
+    from PromptSegLib.labelled.learn import SetResult
+
+    from .console import Console
+    from .stopping import StopOnSignal
+
+SUFFIX = ".run"
+"""Of the folder beside the result that a run is kept in until it is complete."""
+ONLY_DRAWN = ("pairs", "label", "slices", "absent", "segmentation", "name", "orientation")
+"""What has a meaning for drawn slices alone."""
+ONLY_SETS = ("structure", "validation", "time_budget", "resume")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a labelled set needs."""
+    group = parser.add_argument_group("from whole labelled volumes, 3 to 100 of them, in place of drawn slices")
+    data = "a data set's description or its folder (Decathlon or nnU-Net layout), or a .pack; may be given again"
+    group.add_argument("--dataset", metavar="DATASET.json", type=expanded, action="append", default=[], help=data)
+    which = "the structure to learn, as the data set calls it"
+    group.add_argument("--structure", metavar="NAME", type=structure_name, help=which)
+    held_out = "share of the subjects that is held out, 0 to below 1 (default: 0.25)"
+    group.add_argument("--validation", metavar="SHARE", type=share, help=held_out)
+    budget = "stop after about this long, for example 90s, 25m or 2h"
+    group.add_argument("--time-budget", metavar="TIME", type=time_budget, help=budget)
+    group.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+
+
+def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    if not args.structure:
+        raise InputError("--dataset needs the structure to learn", "add --structure, for example --structure duodenum")
+    odd = [name for name in ONLY_DRAWN if getattr(args, name, None)]
+    if odd:
+        option = "IMAGE LABELS" if odd[0] == "pairs" else f"--{odd[0]}"
+        raise InputError(f"{option} is for drawn slices, and --dataset learns from whole volumes", "leave one out")
+    inputs = [*(("--dataset", one) for one in args.dataset), ("--start-from", args.start_from)]
+    check_outputs({"-o": (args.output, (".promptset",))}, [*inputs, ("--backbone", args.backbone)])
+    for dataset in args.dataset:
+        check_input(dataset)
+    former = former_prompt(args.start_from, args.structure) if args.start_from else None
+    session = open_session(args, console)
+    stop.check()
+    from PromptSegLib.labelled.learn import SetRecipe, learn
+    from PromptSegLib.prompts.promptset import PromptSet
+
+    given = {"steps": args.steps, "seed": args.seed, "validation": args.validation}
+    recipe = SetRecipe(**{k: v for k, v in given.items() if v is not None})
+    folder = args.output.with_name(args.output.name.removesuffix(".promptset") + SUFFIX)
+    try:
+        with stop.keeping():
+            result = learn(
+                session.backbone, [Path(one) for one in args.dataset], args.structure, folder, recipe=recipe,
+                start_from=former, resume=args.resume, time_budget=args.time_budget,
+                on_progress=console.progress, should_stop=stop,
+            )  # fmt: skip
+            PromptSet.of(result.prompt.structure.name, [result.prompt]).write(args.output)
+            console.wrote(args.output)
+    except Stopped:
+        raise Stopped(f"Stopped before there was a prompt; --resume goes on, and {folder} keeps the volumes.") from None
+    console.seconds.update(result.seconds)
+    _report(args, console, result, folder)
+    if result.stopped:
+        console.stopped(
+            f"Stopped; the best prompt so far (step {result.steps}) was written to {args.output}, and --resume goes on."
+        )
+        return 130
+    if result.complete:
+        shutil.rmtree(folder, ignore_errors=True)  # it holds the volumes
+    return 0
+
+
+def _report(args: argparse.Namespace, console: Console, result: SetResult, folder: Path) -> None:
+    name, subjects = result.prompt.structure.name, result.subjects
+    looks = [(int(one["step"]), one.get("loss"), one.get("dice")) for one in result.curve]
+    console.table(f"{name}: the held-out volumes that were looked at", ("step", "loss", "Dice"), looks)
+    if result.dice:
+        rows: list[tuple[str, float | None]] = [*sorted(result.dice.items()), ("mean", result.mean_dice)]
+        console.table(f"{name}: Dice of whole held-out volumes at step {result.steps}", ("subject", "Dice"), rows)
+    console.line(f"Learned from {len(subjects.training)} volumes: {', '.join(s.name for s in subjects.training)}.")
+    for note in result.notes:
+        console.line(note)
+    if not result.complete and not result.stopped:
+        console.line(f"The time is over; --resume goes on. {folder} keeps the run and the volumes until then.")
+    console.done(args.output)
+    console.result(
+        structure=name,
+        steps=result.steps,
+        validation_dice=result.mean_dice,
+        dice=result.dice,
+        subjects=subjects.split,
+        curve=list(result.curve),
+        notes=result.notes,
+        prompt=args.output,
+        run=None if result.complete else folder,
+        stopped=result.stopped,
+    )

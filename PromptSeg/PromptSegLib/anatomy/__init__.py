@@ -1,0 +1,1 @@
+"""Structures: their names, terminology codes and colours."""

@@ -1,0 +1,156 @@
+"""Files that appear whole or not at all.
+
+A result is written to a hidden temporary file beside its target, flushed to disk, and renamed over the target in one
+step; whatever goes wrong, or if the user stops, the temporary file is removed and an older file stays as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import OutputError
+
+PathLike = str | os.PathLike[str]
+_unfinished: set[Path] = set()
+_KEPT = ("user.", "system.posix_acl_access")
+"""Extended attributes of a replaced file that stay: tags, and who else may read it."""
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A binary, seekable handle whose content becomes ``path`` when the block ends without an exception.
+
+    A new file gets the rights that the user's umask leaves it. One that takes the place of another gets that one's
+    mode and, where the system allows it, its owner, group and extended attributes; symbolic links stay links to it,
+    while further hard links keep what they had. ``durable`` waits until the content is on the disk: not needed for what
+    does not outlive the process.
+
+    Raises :class:`OutputError` where the file cannot be written: no folder, no permission, no space left.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target)
+    _unfinished.add(temporary)
+    try:
+        _refuse(target)
+        former = target.stat() if target.exists() else None
+        mode = 0o666 if former is None else stat.S_IMODE(former.st_mode) & 0o777
+        # O_EXCL: never write through a link that someone laid there. The umask is taken from `mode`: at no time may
+        # anyone read the new file who could not read the former one.
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, mode), "w+b") as handle:
+            yield handle
+            handle.flush()
+            if former is not None:
+                _like(handle.fileno(), target, former)
+            if durable:
+                os.fsync(handle.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise _output_error(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Take away the temporary files of all that is being written: for a process that ends now, from any thread."""
+    for temporary in tuple(_unfinished):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _like(descriptor: int, target: Path, former: os.stat_result) -> None:
+    """Give an open file the owner, group, mode and extended attributes of ``target``, as far as the system allows."""
+    if os.name != "posix":
+        return
+    mode = stat.S_IMODE(former.st_mode) & 0o777
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) != (former.st_uid, former.st_gid):
+        try:
+            os.fchown(descriptor, former.st_uid, former.st_gid)
+        except OSError:
+            try:
+                os.fchown(descriptor, -1, former.st_gid)
+            except OSError:
+                # What the former group might do is not for the group that the file has now.
+                mode &= ~0o070 | (mode & 0o007) << 3
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        os.fchmod(descriptor, mode)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # not every file system has them
+            wanted = {name: os.getxattr(target, name) for name in os.listxattr(target) if name.startswith(_KEPT)}
+            for name in os.listxattr(descriptor):
+                if name.startswith(_KEPT) and name not in wanted:  # a folder's default, which may let others in
+                    os.removexattr(descriptor, name)
+            for name, value in wanted.items():
+                os.setxattr(descriptor, name, value)
+
+
+def check_writable(path: PathLike, endings: Sequence[str] = ()) -> None:
+    """Raise :class:`OutputError` now if ``path`` could not be written later: to be asked before a long run starts.
+
+    ``endings`` lists what the name may end in; empty means anything. Nothing is left behind.
+    """
+    if endings:
+        known_ending(path, endings)
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target)
+    try:
+        _refuse(target)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise _output_error(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def known_ending(path: PathLike, endings: Sequence[str]) -> str:
+    """The longest of ``endings`` that the file's name ends in, in any case; raises :class:`OutputError` if none."""
+    name = Path(path).name.lower()
+    fitting = [ending for ending in endings if name.endswith(ending) and len(name) > len(ending)]
+    if not fitting:
+        known = ", ".join(endings)
+        raise OutputError(
+            f"The format of {Path(path).name} is not known from its name", f"use one of the endings {known}"
+        )
+    return max(fitting, key=len)
+
+
+def _refuse(target: Path) -> None:
+    """Raise :class:`OutputError` for what must not be replaced by a file: a folder, a device, a pipe, a link that leads
+    back to itself, and what the user may not change."""
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder, not a file", "give the name of a file in it")
+    if (target.exists() and not target.is_file()) or target.is_symlink():
+        raise OutputError(f"{target} is not an ordinary file", "choose another name")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputError(f"{target} is there already and may not be changed", "choose another name")
+
+
+def _temporary(target: Path) -> Path:
+    if not target.name:
+        raise OutputError(f"{target} is a folder, not a file", "give the name of a file in it")
+    return target.with_name(f".{secrets.token_hex(6)}-{target.name[-60:]}")
+
+
+def _output_error(target: Path, error: OSError) -> OutputError:
+    folder = target.parent
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"{target.name} could not be written: the disk is full", "free some space or choose another folder"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(f"The folder {folder} may not be written to", "choose another folder")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return OutputError(f"There is no folder {folder}", "make it first or choose another folder")
+    return OutputError(f"{target} could not be written ({error.strerror or error})", "choose another folder")

@@ -1,0 +1,1 @@
+"""Contours of drawn slices: interpolated, propagated and fused, without knowing the structure."""

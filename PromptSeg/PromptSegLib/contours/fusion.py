@@ -1,0 +1,238 @@
+"""What the drawn outlines themselves say about the slices between them, as an addition to the network's logits.
+
+Network and outlines fail in different places: the network where the image is unclear, outlines where the structure
+changes between slices. Their sum is better than either. Between two slices that show the structure, the addition is
+what :mod:`.outline_net` makes of interpolation, of what the picture carries (:mod:`.carry`) and of grey values. Where
+the structure ends, it is signed distance to the interpolated outline over the distance to the nearest drawn slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from ..annotations import SliceAnnotations, SliceStatus
+from ..prior import EVEN_WEIGHT, PRIOR_LIMIT, Prior, weighted
+from ..progress import ShouldStop, never
+from ..prompts.card import Card
+from ..volumes.preprocess import WorkingVolume
+from ..volumes.volume import Grid, Volume
+from .fusion_net import Gap, OutlineNet, evidence, outline_net
+from .interpolation import FLOOR_MM, distance_to, signed_distance
+from .propagation import Carrier
+
+__all__ = [
+    "OUTLINES_ALONE",
+    "OUTLINE_MM",
+    "PRIOR_LIMIT",
+    "WEIGHTS",
+    "between",
+    "drawn_masks",
+    "location_prior",
+    "outline_spacing",
+    "outlines_of",
+    "prior_of",
+    "weight_for",
+    "weighted",
+]
+
+OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
+"""Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
+these, but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
+MOST = 700_000
+"""Pixels that a structure and its surroundings may be on such a grid, else the next coarser one is taken: large
+structures gain nothing by it, and a preview is to take seconds."""
+OUTLINES_ALONE = 1000.0
+WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
+"""Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
+that the network cannot see. 0, the network alone, is only measured."""
+
+
+def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: float) -> float:
+    """The spacing in mm of the working grid for drawn outlines, beside a network that sees the volume at ``spacing``;
+    never coarser than that."""
+    mm = np.delete(volume.grid.spacing[::-1], annotations.axis)
+    drawn = annotations.drawn()
+    if len(drawn) < 2:
+        return spacing
+    union = np.any([annotations.slices[k].labelled() == 1 for k in drawn], axis=0)
+    sides = [np.ptp(np.flatnonzero(union.any(1 - n))) * mm[n] - 2 * FLOOR_MM for n in (0, 1)]
+    extent = sides[0] * sides[1] * (drawn[-1] - drawn[0])
+    fine = next((step for step in OUTLINE_MM if extent <= MOST * step**2), spacing)
+    return min(spacing, max(fine, FINEST * float(mm.min())))
+
+
+def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
+    """The wholly labelled slices (complete or absent), native bool; drafts have no outline."""
+    whole = (SliceStatus.COMPLETE, SliceStatus.ABSENT)
+    return {
+        k: annotations.slices[k].labelled() == 1 for k in annotations.used() if annotations.slices[k].status in whole
+    }
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Undrawn slices between two drawn ones, ``low`` and ``high``.
+
+    ``shape`` has, by slice, the signed distance in mm to the interpolated outline, (rows, columns) of the working grid;
+    ``ends`` those to both drawn outlines, and ``carrier`` what has registered the slices: None where one of the two
+    does not show the structure, because there no picture is asked.
+    """
+
+    low: int
+    high: int
+    shape: Mapping[int, np.ndarray]
+    ends: Mapping[int, np.ndarray] = field(default_factory=dict)
+    carrier: Carrier | None = None
+
+    def told(self) -> dict[int, tuple[np.ndarray, list[float]]]:
+        """What the network that judges outlines is told, by slice: see :func:`~.outline_net.evidence`."""
+        carrier, low, high = self.carrier, self.low, self.high
+        if carrier is None:
+            return {}
+        box = carrier.box
+        drawn = {k: np.stack([self.ends[k][box], carrier.picture(k)]) for k in (low, high)}
+        below = carrier.carry(drawn[low], low, high, [*self.shape, high])
+        above = carrier.carry(drawn[high], high, low, [*self.shape, low])
+        gap = Gap(
+            low,
+            high,
+            carrier.work.slice_mm,
+            (drawn[low][0], drawn[high][0]),
+            (below[high][0], above[low][0]),
+            (drawn[low][1], drawn[high][1]),
+        )
+        return {
+            k: evidence(gap, k, (below[k], above[k]), shape[box], carrier.picture(k)) for k, shape in self.shape.items()
+        }
+
+
+def stretches(
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    wanted: Sequence[int] | None = None,
+    without: int | None = None,
+    should_stop: ShouldStop = never,
+    around: np.ndarray | None = None,
+) -> Iterator[Stretch]:
+    """The gaps between drawn slices in which slices are ``wanted`` (None: all), registered where that helps.
+
+    ``without`` leaves one drawn slice out; ``around``, (rows, columns) bool of the working grid, is what to look at
+    beside all drawn slices. Raises ``Stopped``.
+    """
+    if annotations.axis != work.axis:
+        return
+    every = drawn_masks(annotations)
+    masks = {k: m for k, m in every.items() if k != without}
+    mm = work.volume.grid.spacing[::-1]
+    # Distances are taken on the native slices, so that what is thinner than a working pixel keeps its outline.
+    height, width = (mm[a] for a in range(3) if a != work.axis)
+    shape = between(masks, (work.slice_mm, height, width), wanted)
+    if not shape:
+        return
+
+    def on_grid(distance: np.ndarray) -> np.ndarray:
+        """A native slice of distances; what lies beside it is surely not the structure."""
+        return work.mask_to_working(np.maximum(distance, FLOOR_MM) - np.float32(FLOOR_MM)) + np.float32(FLOOR_MM)
+
+    seen = {k: work.mask_to_working(m) > 0 for k, m in every.items()}
+    carrier = Carrier(work, seen, around)
+    for a, b in pairwise(sorted(masks)):
+        inside = {k: on_grid(v) for k, v in shape.items() if a < k < b}
+        if not inside:
+            continue
+        if seen[a].any() and seen[b].any():
+            carrier.prepare(a, b, should_stop)
+            ends = {k: on_grid(distance_to(masks[k], (height, width))) for k in (a, b)}
+            yield Stretch(a, b, inside, ends, carrier)
+        else:
+            yield Stretch(a, b, inside)
+
+
+def outlines_of(
+    work: WorkingVolume,
+    annotations: SliceAnnotations,
+    wanted: Sequence[int] | None = None,
+    without: int | None = None,
+    should_stop: ShouldStop = never,
+    net: OutlineNet | None = None,
+) -> dict[int, np.ndarray]:
+    """For slices between drawn ones: how sure the drawn slices make a pixel, positive inside, (rows, columns) float32
+    of the working grid. :data:`EVEN_WEIGHT` times it is a logit.
+
+    ``wanted`` are the slices to give (None: all between); ``without`` leaves one drawn slice out. Slices beyond the
+    outermost drawn ones have no entry: there the network is alone. Raises ``Stopped`` and ``BackboneError``.
+    """
+    out: dict[int, np.ndarray] = {}
+    for one in stretches(work, annotations, wanted, without, should_stop):
+        if one.carrier is None:
+            for k, distance in one.shape.items():
+                out[k] = distance / np.float32(min(k - one.low, one.high - k) * work.slice_mm)
+            continue
+        told = one.told()
+        for k, logits in zip(told, (net or outline_net()).judge(list(told.values()), should_stop), strict=True):
+            out[k] = np.full(work.size, -PRIOR_LIMIT / EVEN_WEIGHT, np.float32)
+            out[k][one.carrier.box] = logits / EVEN_WEIGHT
+    return out
+
+
+def between(
+    masks: Mapping[int, np.ndarray], spacing: tuple[float, float, float], wanted: Sequence[int] | None = None
+) -> dict[int, np.ndarray]:
+    """Signed distance to the interpolated outline in mm, (rows, columns) float32, for slices between drawn ones.
+
+    ``masks`` are drawn slices by index, ``spacing`` is in mm along slices, rows and columns, ``wanted`` are the slices
+    to give (None: all between).
+    """
+    drawn = sorted(masks)
+    if len(drawn) < 2 or not any(m.any() for m in masks.values()):
+        return {}
+    first, last = drawn[0], drawn[-1]
+    chosen = [k for k in (range(first, last + 1) if wanted is None else wanted) if first < k < last and k not in masks]
+    if not chosen:
+        return {}
+    # Only the drawn slices that enclose what is wanted matter.
+    low, high = max(k for k in drawn if k < min(chosen)), min(k for k in drawn if k > max(chosen))
+    moved = {k - low: masks[k] for k in drawn if low <= k <= high}
+    if not any(m.any() for m in moved.values()):
+        return {k: np.full(masks[low].shape, FLOOR_MM, np.float32) for k in chosen}
+    distance = signed_distance(moved, high - low + 1, spacing, only={k - low for k in chosen})
+    return {k: distance[k - low] for k in chosen}
+
+
+def location_prior(annotations: SliceAnnotations, count: int, weight: float = WEIGHTS[0]) -> dict[int, float]:
+    """What the drawn slices say about the slices beyond them, by index: an addition to all logits of a slice.
+
+    A structure goes on a little beyond the outermost slices that show it, not far: the addition falls to its limit
+    within half of the usual gap between drawn slices, and sooner where the network, which alone has a say there, counts
+    less beside the outlines' ``weight``. With one drawn slice nothing is known.
+    """
+    drawn = annotations.drawn()
+    if len(drawn) < 2:
+        return {}
+    first, last = drawn[0], drawn[-1]
+    trusted = min(1.0, WEIGHTS[0] / weight) if weight else 1.0
+    reach = max(1.0, trusted * 0.5 * (last - first) / (len(drawn) - 1))
+    beyond = {k: max(first - k, k - last) for k in range(count) if not first <= k <= last}
+    return {k: -PRIOR_LIMIT * min(1.0, d / reach) for k, d in beyond.items()}
+
+
+def weight_for(card: Card, grid: Grid) -> float:
+    """The outlines' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
+    one."""
+    return WEIGHTS[0] if card.outline_weight is None or not card.taught_there(grid) else card.outline_weight
+
+
+def prior_of(
+    work: WorkingVolume, annotations: SliceAnnotations, weight: float, should_stop: ShouldStop = never
+) -> Prior:
+    """The additions to the logits of all slices but the drawn ones, on ``work``, the outlines' own grid
+    (:func:`outline_spacing`). Raises ``Stopped``."""
+    if annotations.axis != work.axis:
+        return Prior()
+    found = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations, should_stop=should_stop).items()}
+    beyond = {k: v for k, v in location_prior(annotations, work.count, weight).items() if k not in annotations.used()}
+    return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found}, work)

@@ -1,0 +1,300 @@
+"""Training data as a run takes it: any number of data sets, split by subject, preprocessed once into a cache.
+
+The cache is a folder for each case with memory-mapped arrays. A structure that a volume does not hold is taken as not
+annotated there, and gives no loss, neither positive nor negative, unless the data set says otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..atomic import replacing
+from ..errors import InputError, OutputError, PromptSegError
+from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..volumes.io import read_labels, read_volume
+from ..volumes.preprocess import WorkingVolume
+from .description import Case, DataSet, read_dataset, share_names
+from .pack import load_packed, read_packed_sets
+from .regions import Regions, grow
+from .sample import RECIPE, UNIONS, Part, Sample, by_name, shown_in, with_unions
+
+__all__ = [
+    "RECIPE",
+    "Case",
+    "DataSet",
+    "Part",
+    "Sample",
+    "leave_out",
+    "load_part",
+    "load_regions",
+    "load_samples",
+    "mark_absent",
+    "read_dataset",
+    "read_datasets",
+    "split_cases",
+    "structures_of",
+]
+
+
+def read_datasets(paths: Iterable[Path]) -> list[DataSet]:
+    """The data sets of each ``dataset.json`` (or its folder) and ``.pack`` file, with one spelling for each structure.
+
+    Raises :class:`InputError` as :func:`read_dataset` does, and if two have one name.
+    """
+    read: list[DataSet] = []
+    for path in paths:
+        read += read_packed_sets(path) if is_pack(path) else [read_dataset(path)]
+    if not read:
+        raise InputError("There is no data set to learn from", "name a dataset.json")
+    name, count = Counter(d.file_name.casefold() for d in read).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"Two data sets are called {name}", "change the name in one dataset.json")
+    tables = share_names([d.labels for d in read])
+    return [replace(d, labels=labels) for d, labels in zip(read, tables, strict=True)]
+
+
+def is_pack(path: Path | str) -> bool:
+    """Whether a path names a file of :func:`~.pack.write_pack`."""
+    return Path(path).suffix.lower() == ".pack"
+
+
+def split_cases(cases: Sequence[Case], validation: float, seed: int = 1) -> tuple[list[Case], list[Case]]:
+    """Training and validation cases, by subject: the same for the same names and seed, whatever their order."""
+    ordered = sorted(cases, key=lambda c: c.name)
+    random.Random(seed).shuffle(ordered)
+    held_out = round(len(ordered) * validation) if len(ordered) > 1 else 0
+    return sorted(ordered[held_out:], key=lambda c: c.name), sorted(ordered[:held_out], key=lambda c: c.name)
+
+
+def load_part(
+    dataset: DataSet,
+    validation: float,
+    seed: int,
+    cache: Path,
+    *,
+    most_validated: int = 4,
+    regions: bool = False,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Part:
+    """Split a data set and load it; one from a pack was split when it was packed, and needs no cache.
+
+    Raises :class:`InputError` if nothing is left to learn from, :class:`OutputError` if the cache cannot be written.
+    """
+    if dataset.pack is not None:
+        return load_packed(dataset, most_validated=most_validated, should_stop=should_stop)
+    training, held_out = split_cases(dataset.cases, validation, seed)
+    checked = held_out[:most_validated]
+    share = len(training) / max(1, len(training) + len(checked))
+
+    def second(report: Progress) -> None:
+        on_progress(replace(report, fraction=share + (1 - share) * report.fraction))
+
+    def first(report: Progress) -> None:
+        on_progress(replace(report, fraction=share * report.fraction))
+
+    samples = load_samples(dataset, training, cache, regions=regions, on_progress=first, should_stop=should_stop)
+    if not samples:
+        raise InputError(
+            f"{dataset.name} has no annotated volume in its training part", "add volumes or lower --validation"
+        )
+    validated = load_samples(dataset, checked, cache, on_progress=second, should_stop=should_stop)
+    return Part(dataset, samples, validated, [c.name for c in training], [c.name for c in held_out])
+
+
+def structures_of(parts: Sequence[Part]) -> list[str]:
+    """All structures of a run, those that only consist of others included, in the order of the data sets."""
+    names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
+    return [*names, *(whole for whole, of in UNIONS.items() if whole not in names and {*of} <= {*names})]
+
+
+def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) -> Regions:
+    """The regions of a sample, memory-mapped from its folder in the cache, where they are made first if they are not
+    there. Raises ``Stopped``, :class:`OutputError`."""
+    names = ("base", "first", "last", "parent", "ml", "contrast")
+    paths = [folder / f"regions-{name}.npy" for name in names]
+    for _ in range(2):
+        try:
+            found = [np.load(path, mmap_mode="r" if path is paths[0] else None) for path in paths]
+        except (OSError, ValueError):
+            found = []
+        if found and found[0].shape == sample.grey.shape:
+            return Regions(*found)
+        made = grow(sample.grey, sample.slice_mm, RECIPE["spacing"], should_stop)
+        try:
+            for path, name in reversed(list(zip(paths, names, strict=True))):
+                _save(path, np.ascontiguousarray(getattr(made, name)))
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written", "free some space or choose another folder") from error
+    return made
+
+
+def mark_absent(parts: Sequence[Part], absent: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
+    """Take structures of other data sets as absent from all volumes of one: ``absent`` lists them by data set.
+
+    What a volume shows is left out. Raises :class:`InputError` for a data set or structure that is not in the run.
+    """
+    known = {p.dataset.name: p for p in parts}
+    for name, structures in absent.items():
+        if name not in known:
+            raise InputError(f"There is no data set {name} to be without structures", f"there is {', '.join(known)}")
+        unknown = sorted({*structures} - {*names})
+        if unknown:
+            raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+        for sample in known[name].training:
+            new = [s for s in structures if s not in sample.annotated]
+            sample.absent = (*sample.absent, *new)
+
+
+def leave_out(parts: Sequence[Part], structures: Sequence[str]) -> list[Part]:
+    """The same data sets as if nobody had annotated these structures: to their volumes' others they are background.
+
+    Raises :class:`InputError` for a structure that no data set annotates, or if one has nothing left to learn from.
+    """
+    names = dict.fromkeys(n for p in parts for n in p.dataset.labels.values())
+    unknown = sorted({*structures} - {*names})
+    if unknown:
+        raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+
+    def without(samples: Iterable[Sample]) -> list[Sample]:
+        kept = []
+        for s in samples:
+            where = {n: slices for n, slices in s.where.items() if n not in structures}
+            if where:
+                kept.append(replace(s, where=where, absent=tuple(n for n in s.absent if n not in structures)))
+        return kept
+
+    left = []
+    for p in parts:
+        training = without(p.training)
+        if not training:
+            raise InputError(f"{p.dataset.name} has nothing left to learn from", "leave out less, or the data set")
+        labels = {value: n for value, n in p.dataset.labels.items() if n not in structures}
+        dataset = replace(p.dataset, labels=labels)
+        left.append(replace(p, dataset=dataset, training=training, validation=without(p.validation)))
+    return left
+
+
+def load_samples(
+    dataset: DataSet,
+    cases: Sequence[Case],
+    cache: Path,
+    *,
+    regions: bool = False,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> list[Sample]:
+    """The cases' arrays, memory-mapped from ``cache``; what is not there yet is made first.
+
+    Another recipe or label table makes a new cache, other files make a case anew. Progress is reported only while
+    something is being made. Volumes that show no structure at all are left out, but where ``regions`` are wanted.
+    """
+    table = json.dumps([RECIPE, dataset.name, sorted(dataset.labels.items())])
+    folder = Path(cache) / f"{dataset.file_name}-{hashlib.sha256(table.encode()).hexdigest()[:12]}"
+    samples, made = [], False
+    for n, case in enumerate(cases):
+        check(should_stop)
+        sample = _open(dataset, case, folder / case.name)
+        if sample is None:
+            message = f"Preparing {dataset.name}, volume {n + 1} of {len(cases)}: {case.name}"
+            on_progress(Progress("cache", n / len(cases), message))
+            made = True
+            _prepare(dataset, case, folder / case.name, should_stop)
+            sample = _open(dataset, case, folder / case.name)
+        if sample is None:
+            raise InputError(f"{case.name} changed while it was read", "start again")
+        if regions:
+            sample.regions = load_regions(sample, folder / case.name, should_stop)
+        if sample.where or regions:
+            samples.append(sample)
+    if made:
+        on_progress(Progress("cache", 1.0, f"Prepared {dataset.name}"))
+    return samples
+
+
+def _open(dataset: DataSet, case: Case, folder: Path) -> Sample | None:
+    """The arrays in ``folder``, if they are whole and made from the files as they are."""
+    structures = tuple(dataset.labels.values())
+    try:
+        info = json.loads((folder / "case.json").read_text(encoding="utf-8"))  # written last
+        grey, labels = (np.load(folder / f"{what}.npy", mmap_mode="r") for what in ("grey", "labels"))
+        if info["files"] != _files(case) or grey.shape != labels.shape or grey.ndim != 3:
+            return None
+        # Caches of former versions do not say which slices show what.
+        slices = [np.array(s, int) for s in info["where"]] if "where" in info else shown_in(labels, len(structures))
+        where = with_unions(by_name(structures, slices), structures)
+        sample = Sample(case.name, grey, labels, structures, float(info["slice_mm"]), where)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if dataset.absent_is_negative:
+        sample.absent = tuple(n for n in structures if n not in where)
+    return sample
+
+
+def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop) -> None:
+    """Bring one case to the working grid and write its arrays."""
+    try:
+        files = _files(case)
+        volume = read_volume(case.image)
+        labels = read_labels(case.label, volume.grid)
+    except PromptSegError as error:
+        raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", error.remedy) from error
+    except OSError as error:
+        raise InputError(f"{dataset.name}, {case.name}: a file is gone", "complete the data set") from error
+    unknown = set(labels.values) - set(dataset.labels)
+    if unknown:
+        raise InputError(
+            f"The labels of {case.name} hold {sorted(unknown)}, which dataset.json does not name", "add them there"
+        )
+    work = WorkingVolume(volume, spacing=RECIPE["spacing"])
+    order = list(range(work.count))[:: work._slice_sign]
+    grey = np.empty((work.count, *work.size), np.uint8)
+    target = np.zeros_like(grey)
+    for row, k in enumerate(order):
+        check(should_stop)
+        grey[row] = work.grey(k)
+        plane = labels.array.take(k, axis=work.axis)
+        for n, value in enumerate(dataset.labels):
+            if (plane == value).any():
+                target[row][work.mask_to_working(plane == value) > 0.5] = n + 1
+    info = {
+        "structures": list(dataset.labels.values()),
+        "slice_mm": work.slice_mm,
+        "files": files,
+        "where": [s.tolist() for s in shown_in(target, len(dataset.labels))],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "case.json").unlink(missing_ok=True)  # it must not vouch for arrays that it does not belong to
+        _save(folder / "grey.npy", grey)
+        _save(folder / "labels.npy", target)
+        with replacing(folder / "case.json") as file:
+            file.write(json.dumps(info).encode())
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)  # half a case is of no use, and the space may be needed
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"{folder} cannot be made: {error.strerror}", "free some space or choose another folder"
+            ) from error
+        raise
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """As numpy's ``save``, which does not say why it fails when the disk is full."""
+    with replacing(path) as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
+
+
+def _files(case: Case) -> list[list[int]]:
+    """Size and time of a case's files: other files make the cached arrays anew."""
+    return [[s.st_size, s.st_mtime_ns] for s in (case.image.stat(), case.label.stat())]

@@ -1,0 +1,86 @@
+"""Which subjects a backbone has learned from, those of the backbones before it included.
+
+A run that starts from a backbone may split its data otherwise than that one's run did. What it then measures on
+"held-out" subjects is praise for what was learned by heart, so such runs, and such figures, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import InputError, few
+from .sample import Part
+
+Learned = dict[str, tuple[str, ...]]
+"""By data set, the names of the subjects that were learned from."""
+
+
+def learned_from(card: Mapping[str, Any]) -> Learned:
+    """What a backbone's card says of itself and of those that it came from; a card that says nothing knows nothing."""
+    found: dict[str, set[str]] = {}
+    own = card.get("data")
+    for entry in own if isinstance(own, list) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("training"), list):
+            found.setdefault(str(entry.get("name")), set()).update(map(str, entry["training"]))
+    recipe = card.get("recipe")
+    earlier = recipe.get("earlier") if isinstance(recipe, Mapping) else None
+    for name, subjects in earlier.items() if isinstance(earlier, Mapping) else ():
+        if isinstance(subjects, list):
+            found.setdefault(str(name), set()).update(map(str, subjects))
+    return {name: tuple(sorted(subjects)) for name, subjects in found.items()}
+
+
+def check_held_out(earlier: Mapping[str, Sequence[str]], parts: Sequence[Part], name: str) -> None:
+    """Refuse with :class:`InputError` to hold out subjects that the backbone ``name`` has learned from."""
+    for part in parts:
+        known = both(part.validation_names, earlier.get(part.dataset.name, ()))
+        if known:
+            raise InputError(
+                f"{few(known)} of {part.dataset.name} would be held out, but {name} has learned from "
+                f"{'it' if len(known) == 1 else 'them'}",
+                "take the --seed and --validation of its run, or hold nothing out with --validation 0",
+            )
+
+
+LAST_PART = 0.25
+"""Of the steps before: a last fifth of all, in which a run may learn from the subjects that it was measured on."""
+
+
+def check_measured(
+    quality: Mapping[str, Any], card: Mapping[str, Any], before: tuple[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Refuse with :class:`InputError` figures of subjects that the backbone with this ``card`` has learned from.
+
+    They may be told all the same if they were measured on the backbone that the run started from (``before``: its id
+    and card), which had not learned from these subjects, if the run changed nothing but to take in what was held out,
+    and if it added at most a fifth of all steps: then they are those of the same recipe with subjects held out.
+    """
+    subjects, dataset = quality.get("validation", ()), quality["dataset"]
+    known = both(subjects, learned_from(card).get(dataset, ()))
+    if not known:
+        return
+    if before is None:
+        raise InputError(
+            f"What was measured on {few(known)} of {dataset} says nothing: the backbone has learned from "
+            f"{'it' if len(known) == 1 else 'them'}",
+            "measure on the subjects that its run held out",
+        )
+    identity, earlier = before
+    recipe, former = (dict(c.get("recipe") or {}) for c in (card, earlier))
+    wrong = None
+    if quality.get("backbone") != identity or not str(recipe.get("start_from", "")).endswith(f" {identity[:12]}"):
+        wrong = f"what was measured on {dataset} is of another backbone than the one that this run started from"
+    elif both(subjects, learned_from(earlier).get(dataset, ())):
+        wrong = f"the backbone that was measured had itself learned from subjects of {dataset}"
+    elif not 0 < int(recipe.get("step", 0)) <= LAST_PART * int(former.get("step", 0)):
+        wrong = f"{recipe.get('step')} steps with all subjects after {former.get('step')} are more than a last fifth"
+    elif [d.get("name") for d in card.get("data", ())] != [d.get("name") for d in earlier.get("data", ())]:
+        wrong = "it learned from other data sets before"
+    if wrong:
+        raise InputError(f"The figures do not hold for this backbone: {wrong}", "measure it on subjects held out")
+
+
+def both(some: Iterable[str], others: Iterable[str]) -> list[str]:
+    """What is in both, sorted."""
+    return sorted(set(some) & set(others))

@@ -1,0 +1,205 @@
+"""The prompts that there are: those that come with PromptSeg, and the user's own folder.
+
+Only the cards of files are read here, which needs neither torch nor safetensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..anatomy.structure import Structure
+from ..atomic import check_writable
+from ..errors import OutputError, PromptError, PromptSegError
+from ..prompts.card import Card
+from ..prompts.library import SUFFIX, shipped
+from ..prompts.promptfile import read_header, rewrite
+
+MINE = "My structures"
+
+
+@dataclass(frozen=True)
+class PromptEntry:
+    """One prompt: ``path`` and the structure's name are how it is asked for; ``text``, "abdomen-ct:liver" or
+    "FOLDER/x.promptset:left psoas", is how a scene remembers it."""
+
+    structure: Structure
+    text: str
+    card: Card
+    backbone_id: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class SetEntry:
+    """A group of prompts as users see it: a shipped set, or all that lies in the user's folder."""
+
+    name: str
+    path: Path
+    shipped: bool
+    card: Mapping[str, Any]
+    prompts: tuple[PromptEntry, ...]
+
+
+class Library:
+    """``folder`` is the user's own, made when something is first kept in it; ``problems`` are sentences about files
+    that the last :meth:`sets` could not read."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.problems: list[str] = []
+
+    def sets(self) -> list[SetEntry]:
+        """What there is now: the shipped sets first, then, if there are any, the user's own prompts as one set."""
+        self.problems = []
+        found = [self._read(path, True) for path in shipped()]
+        own = [self._read(path, False) for path in sorted(self.folder.glob(f"*{SUFFIX}"))]
+        entries = [entry for entry in found if entry is not None]
+        mine = tuple(prompt for entry in own if entry is not None for prompt in entry.prompts)
+        if mine:
+            entries.append(SetEntry(MINE, self.folder, False, {}, mine))
+        return entries
+
+    def asked(self, wanted: Iterable[str | tuple[str, str]]) -> list[dict[str, str] | str]:
+        """What to ask the worker for, from names of structures, (file, name) pairs, the entries' texts, or texts as on
+        the command line. Raises :class:`PromptError`.
+
+        A name stands for the user's own prompt before a shipped one.
+        """
+        sets = self.sets()
+        own, others = ([p for one in sets if one.shipped == ours for p in one.prompts] for ours in (False, True))
+        out: list[dict[str, str] | str] = []
+        for text in wanted:
+            if not isinstance(text, str):
+                file, name = text
+                out.append({"file": str(file), "name": str(name)})
+                continue
+            prompt = _named(own, text) or _named(others, text)
+            if prompt is not None:
+                out.append({"file": str(prompt.path), "name": prompt.structure.name})
+            elif ":" in text or Path(text).suffix == SUFFIX or text in [one.name for one in sets]:
+                out.append(text)
+            else:
+                names = ", ".join(sorted({p.structure.name for p in (*own, *others)})) or "none"
+                raise PromptError(f"There is no prompt for {text!r}", f"choose of: {names}")
+        if not out:
+            raise PromptError("No structure was asked for", "tick at least one")
+        return [one for n, one in enumerate(out) if one not in out[:n]]
+
+    def check_writable(self) -> None:
+        """Raise :class:`OutputError` now if nothing could be kept in the folder."""
+        self._make()
+        check_writable(self.folder / f"new{SUFFIX}")
+
+    def import_file(self, path: Path | str) -> list[str]:
+        """Take a copy of a file into the folder; gives the names of its structures. Raises :class:`PromptSegError`."""
+        return list(rewrite(path, self._free_name(Path(path).stem)))
+
+    def save(self, prompt: Path | str, structure: Structure, **card: Any) -> str:
+        """Keep what was learned, with more entries for its card, and give the text by which it is ticked."""
+        target = self._free_name(structure.name)
+        (name,) = rewrite(prompt, target, **card)
+        return f"{target}:{name}"
+
+    def export(self, texts: Sequence[str], path: Path | str) -> Path:
+        """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
+        nothing is replaced. Raises :class:`PromptSegError`."""
+        chosen: dict[Path, list[str]] = {}
+        for text in texts:
+            entry = self._entry(text)
+            if entry is None:
+                raise PromptError(f"There is no prompt {text!r} any more", "choose one that is listed")
+            chosen.setdefault(entry.path, []).append(entry.structure.name)
+        if not chosen:
+            raise PromptError("There is nothing to export", "tick at least one structure")
+        path = Path(path)
+        if len(chosen) == 1:
+            ((source, names),) = chosen.items()
+            if any(_same(path, one.path) for kept in self.sets() for one in kept.prompts):
+                raise OutputError(f"{path.name} is one of the files that the structures are kept in", "choose another")
+            rewrite(source, path, names)
+            return path
+        folder = path.with_suffix("")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another one") from error
+        for source, names in chosen.items():
+            rewrite(source, _free(folder, source.stem), names)
+        return folder
+
+    def delete(self, text: str) -> None:
+        """Remove this prompt, and with the last one its file. Raises :class:`PromptError` for a shipped one."""
+        entry = self._entry(text)
+        if entry is None or entry.path.parent.resolve() != self.folder.resolve():
+            raise PromptError("Only structures of your own can be deleted", "choose one of My structures")
+        others = [
+            one.structure.name for one in read_header(entry.path).entries if one.structure.name != entry.structure.name
+        ]
+        if others:
+            rewrite(entry.path, entry.path, others)
+            return
+        try:
+            entry.path.unlink()
+        except OSError as error:
+            raise OutputError(f"{entry.path} cannot be deleted ({error.strerror})", "check its permissions") from error
+
+    def _entry(self, text: str) -> PromptEntry | None:
+        return next((p for one in self.sets() for p in one.prompts if p.text == text), None)
+
+    def _read(self, path: Path, is_shipped: bool) -> SetEntry | None:
+        try:
+            header = read_header(path)
+        except PromptSegError as error:
+            self.problems.append(str(error))
+            return None
+        where = path.stem if is_shipped else str(path)
+        prompts = [
+            PromptEntry(one.structure, f"{where}:{one.structure.name}", one.card, one.backbone_id, path)
+            for one in header.entries
+        ]
+        return SetEntry(header.name, path, is_shipped, header.card, tuple(prompts))
+
+    def _free_name(self, name: str) -> Path:
+        self._make()
+        return _free(self.folder, name)
+
+    def _make(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {self.folder} for your structures cannot be made ({error.strerror})",
+                "choose another one in the self-check",
+            ) from error
+
+
+def _named(entries: Sequence[PromptEntry], text: str) -> PromptEntry | None:
+    """The entry that a text means: as it is written, else in any case, else by a synonym."""
+    key = text.casefold().strip()
+    ways: tuple[Callable[[PromptEntry], bool], ...] = (
+        lambda one: text in (one.text, one.structure.name),
+        lambda one: key in (one.text.casefold(), one.structure.name.casefold()),
+        lambda one: key in [other.casefold() for other in one.structure.synonyms],
+    )
+    return next((one for way in ways for one in entries if way(one)), None)
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A file that is not there yet, called after a structure."""
+    stem = re.sub(r"[^\w-]+", "-", name).strip("-")[:60] or "prompt"
+    target, number = folder / f"{stem}{SUFFIX}", 1
+    while target.exists():
+        number += 1
+        target = folder / f"{stem}-{number}{SUFFIX}"
+    return target
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False

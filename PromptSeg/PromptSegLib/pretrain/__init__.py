@@ -1,1 +1,0 @@
-"""Pre-training: how a backbone comes to be."""

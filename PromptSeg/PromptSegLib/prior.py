@@ -1,0 +1,104 @@
+"""What is known of a structure beside the network's logits: from drawn slices, or from other patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .volumes.preprocess import WorkingVolume
+
+SCALE = 8.0
+"""Logits are kept as int8 times this: steps of 0.125, up to 15.9."""
+EVEN_WEIGHT = 6.0
+"""The outlines' weight at which network and outlines count alike."""
+NETWORK_LIMIT = 6.0
+"""What the network's logits are held within where a prior is added to them."""
+PRIOR_LIMIT = 12.0
+"""Twice what the network's logits are held within: close to a drawn slice the outline decides."""
+BEYOND_MM = 30.0
+"""How far beyond the outermost drawn slices the network's opinion counts, if only for what to draw next."""
+
+
+def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The network's logits, held within a limit, plus what is known from elsewhere."""
+    return np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + prior
+
+
+def weighted(outline: np.ndarray, weight: float) -> np.ndarray:
+    """The addition to the logits that an outline (see :class:`Prior`) gives with ``weight``."""
+    return np.clip(weight * outline.astype(np.float32), -PRIOR_LIMIT, PRIOR_LIMIT)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What drawn slices say about the others, on the working grid.
+
+    ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
+    :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
+    ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the outlines
+    are on, as fine as the network's or finer; None: the network's.
+    """
+
+    outlines: Mapping[int, np.ndarray] = field(default_factory=dict)
+    weight: float = 0.0
+    beyond: Mapping[int, float] = field(default_factory=dict)
+    work: WorkingVolume | None = None
+
+    def at(self, index: int) -> np.ndarray | None:
+        """The addition to the logits of one slice; None if nothing is known there."""
+        if index in self.beyond:
+            return np.array(self.beyond[index], np.float32)
+        if self.weight and index in self.outlines:
+            return weighted(self.outlines[index], self.weight)
+        return None
+
+
+@dataclass(frozen=True)
+class Location:
+    """What other patients tell of where a structure is, on the network's working grid.
+
+    ``slices`` has, by index, log-odds of the place and what grey values add to them, (rows, columns) each; beside them
+    the place is surely not the structure's, ``outside``. ``blend`` says how much each counts once it is known how well
+    the network's own mask fits the place (:meth:`plausible`): factors of the network's logits, held within a limit, of
+    place and of grey, and an offset. The network is asked in the slices ``span`` and in the rows and columns ``crop``;
+    None is everywhere.
+    """
+
+    slices: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    blend: Callable[[float], tuple[float, float, float, float]]
+    outside: float
+    span: range | None = None
+    crop: tuple[slice, slice] | None = None
+
+    def plausible(self, network: Mapping[int, np.ndarray]) -> float:
+        """How far the network's int8 logits are sure of themselves and of one mind with the place, 0 to 1: the Dice
+        that they let expect of their own mask, times the share of this mask that lies where the structure may be, times
+        how like the two are in size (all of it for half the size to twice)."""
+        sums, size = np.zeros(4), 0.0  # probability, mask, both; mask within reach
+        for index in {*self.slices, *network}:
+            place = self.slices.get(index, (self.outside, 0.0))[0]
+            size += float(np.sum(np.asarray(place) > 0))
+            own = network.get(index)
+            if own is not None:
+                probability, found = probability_of(own), own > 0
+                inside = found & (np.broadcast_to(place, own.shape) > self.outside / 2)
+                both = float(probability[found].sum())
+                sums += np.array([float(probability.sum()), float(found.sum()), both, float(inside.sum())])
+        if not sums[1] or not size:
+            return 0.0
+        alike = min(sums[1], size) / max(sums[1], size)
+        return float(2 * sums[2] / (sums[0] + sums[1]) * sums[3] / sums[1] * min(1.0, 2 * alike))
+
+    def blended(self, index: int, logits: np.ndarray | float, factors: tuple[float, float, float, float]) -> np.ndarray:
+        """Logits of one slice from those of the network and :attr:`blend`'s factors."""
+        network, place, grey, offset = factors
+        at, ratio = self.slices.get(index, (self.outside, 0.0))
+        own = network * np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + offset
+        return own + place * np.float32(at) + grey * np.float32(ratio)
+
+
+def probability_of(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of scaled logits."""
+    return 1 / (1 + np.exp(-logits.astype(np.float32) / SCALE))

@@ -1,0 +1,76 @@
+"""Which volumes a prompt was taught on: kept for this user on this computer, never in a file that can be passed on.
+
+A prompt is recognised by its tensors, whatever its file is called and whatever else is in it. What is lost with this
+memory is small: the outlines' weight that was chosen on that volume, and the expected Dice there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import replacing
+from ..errors import PromptSegError
+from ..volumes.volume import Grid
+from .card import Card
+
+VARIABLE = "PROMPTSEG_HOME"
+"""The environment variable that names another folder."""
+_MAX_BYTES = 1_000_000
+
+
+def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
+    """Keep the grids of ``card.taught_on`` with a prompt's tensors; where that cannot be, nothing is kept."""
+    if not card.taught_on:
+        return
+    places = [one if isinstance(one, str) else _put(one) for one in card.taught_on]
+    with contextlib.suppress(OSError, PromptSegError, RuntimeError):
+        path = _file(arrays)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(json.dumps(places).encode())
+
+
+def recall(arrays: Mapping[str, np.ndarray]) -> tuple[Grid | str, ...]:
+    """The grids that were remembered for a prompt's tensors; none where nothing is known."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RuntimeError):
+        path = _file(arrays)
+        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
+            return tuple(one if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes()))
+    return ()
+
+
+def _file(arrays: Mapping[str, np.ndarray]) -> Path:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}|{arrays[name].shape}|".encode())
+        digest.update(arrays[name].tobytes())
+    return _folder() / "taught" / f"{digest.hexdigest()[:40]}.json"
+
+
+def _folder() -> Path:
+    """Where the system keeps a user's own data. Raises :class:`RuntimeError` for a user without a home."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "PromptSeg"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "PromptSeg"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "promptseg"
+
+
+def _put(grid: Grid) -> dict[str, Any]:
+    return {"size": grid.size, "origin": grid.origin, "spacing": grid.spacing, "direction": grid.direction}
+
+
+def _get(values: Mapping[str, Any]) -> Grid:
+    (i, j, k), (x, y, z), (a, b, c) = values["size"], values["origin"], values["spacing"]
+    return Grid((i, j, k), (x, y, z), (a, b, c), tuple(values["direction"]))

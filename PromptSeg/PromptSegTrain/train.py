@@ -1,0 +1,400 @@
+"""Pre-training: one loop that reads from top to bottom.
+
+Weights are kept in float32; where the hardware has bf16, each step runs on a bf16 copy. The exponential moving average
+of the weights is what is evaluated and shipped, and the teacher of contrastive prototype assignment. Checkpoints are
+safetensors, written to a temporary file and renamed, so that a killed run loses at most one save interval. Started by
+``torchrun``, the same loop runs in each process (see :mod:`~PromptSegTrain.distributed`).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from PromptSegLib.datasets.loading import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
+from PromptSegLib.datasets.provenance import check_held_out, learned_from
+from PromptSegLib.datasets.tasks import Batch, TaskSampler
+from PromptSegLib.errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, few
+from PromptSegLib.model.backbone import load_backbone
+from PromptSegLib.model.config import PUNetConfig
+from PromptSegLib.model.precision import fast_dtype
+from PromptSegLib.progress import OnProgress, Progress, ShouldStop, ignore, never
+from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.threads import without_denormals
+
+from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
+from .curves import Log
+from .distributed import Ranks, joined
+from .recipe import Recipe
+from .ship import ship
+from .trainee import Trainee
+from .validate import mean_dice, read_validation, validate, write_validation
+from .warm import warm_start
+
+MOST_LOST = 20
+"""Steps in a row without a usable gradient that end a run."""
+
+
+@without_denormals()
+def pretrain(
+    datasets: Sequence[Path],
+    folder: Path,
+    *,
+    config: PUNetConfig | None = None,
+    in_channels: int | None = None,
+    recipe: Recipe | None = None,
+    name: str = "punet-ct",
+    resume: bool = False,
+    start_from: Path | str | None = None,
+    prompts: Sequence[PromptSet] = (),
+    time_budget: float | None = None,
+    device: str = "auto",
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Path:
+    """Train a backbone on data sets.
+
+    However the run ends, but for a kill, ``folder`` then holds ``last.safetensors`` to go on from with ``resume``, the
+    backbone ``NAME.safetensors``, and for each data set a ``.promptset``; ``folder/best`` has the same of the step with
+    the best mean Dice on held-out volumes. ``start_from`` is a backbone to start from, with ``prompts`` made for it.
+    ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``; ``in_channels`` takes its place
+    in the configuration, and a backbone to start from that sees fewer neighbours of a slice is widened.
+    ``time_budget`` is in seconds. Gives the path of ``last.safetensors``. Raises :class:`InputError`,
+    :class:`OutputError` or, after saving, ``Stopped``.
+    """
+    began = time.monotonic()
+    folder = Path(folder)
+    last = folder / LAST
+    going_on = resume and last.is_file()
+    if last.is_file() and not resume:
+        raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or choose another folder")
+    if prompts and start_from is None:
+        raise InputError("Prompts to start from need the backbone that they were made for", "add --start-from")
+    if going_on and (config is None or recipe is None):
+        saved = read_settings(last)
+        config, recipe = config or saved[0], recipe or saved[1]
+    source = None if start_from is None or going_on else load_backbone(start_from, "cpu", torch.float32)
+    if config is None:
+        config = PUNetConfig() if source is None else source.net.config
+    if in_channels is not None:
+        config = replace(config, in_channels=in_channels)
+    recipe = recipe or Recipe()
+    if source:
+        recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}", earlier=learned_from(source.card))
+
+    with joined(device) as (ranks, place):
+        if ranks.rank:
+            on_progress = ignore
+
+        def loading(report: Progress) -> None:
+            on_progress(replace(report, fraction=0.01 * report.fraction))  # of the whole run
+
+        def load() -> list[Part]:
+            return [
+                load_part(
+                    d,
+                    recipe.validation,
+                    recipe.seed,
+                    folder / "cache",
+                    regions=recipe.pseudo > 0,
+                    on_progress=loading,
+                    should_stop=should_stop,
+                )
+                for d in read_datasets(datasets)
+            ]
+
+        ranks.alone(lambda: _make(folder))
+        parts = leave_out(ranks.first(load), recipe.leave_out)
+        names = structures_of(parts)
+        if source:
+            check_held_out(recipe.earlier, parts, source.name)
+        mark_absent(parts, recipe.absent, names)
+        weights = recipe.weights or (1.0,) * len(parts)
+        if len(weights) != len(parts):
+            raise InputError(
+                f"There are {len(parts)} data sets, but {len(weights)} numbers say how often each is drawn",
+                "give --draw one number for each data set",
+            )
+        unknown = sorted({*recipe.own} - {*names})
+        if unknown:
+            raise InputError(f"No data set annotates {few(unknown)}", f"choose of {', '.join(names)}")
+        torch.manual_seed(recipe.seed)
+        trainee = Trainee(config, names)
+        if source:
+            warm_start(trainee, source, prompts)
+        if recipe.own or not recipe.learned_per_slice:
+            trainee.bank.share(recipe.own)
+        trainee.to(place)
+        ema = copy.deepcopy(trainee).requires_grad_(False)
+        groups = trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
+        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        sampler = TaskSampler(
+            [p.training for p in parts],
+            weights,
+            names,
+            recipe.seed,
+            place,
+            pseudo=recipe.pseudo,
+            elsewhere=recipe.elsewhere,
+            apart=recipe.apart,
+            own=recipe.own,
+        )
+        state = State(config, names, trainee, ema, optimiser, sampler)
+        if going_on:
+            state.read(last)
+            before = read_settings(last)[1]
+            if (recipe.seed, recipe.validation) != (before.seed, before.validation):
+                raise InputError(
+                    f"{folder} goes on with the subjects that it holds out",
+                    f"leave --seed and --validation as they were ({before.seed} and {before.validation:g})",
+                )
+        run = _Run(state, recipe, folder, name, parts, place, ranks, on_progress, should_stop)
+        run.loop(began, time_budget)
+    return last
+
+
+class _Run:
+    """The loop and what it needs at every step."""
+
+    def __init__(
+        self,
+        state: State,
+        recipe: Recipe,
+        folder: Path,
+        name: str,
+        parts: Sequence[Part],
+        place: torch.device,
+        ranks: Ranks,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.state, self.recipe, self.folder, self.name, self.parts = state, recipe, folder, name, parts
+        self.place, self.ranks, self.on_progress, self.should_stop = place, ranks, on_progress, should_stop
+        # Without annotations, prompts learn nothing and there is no Dice to look at.
+        self.supervised = recipe.mode != "self"
+        self.held_out: list[Sample] = [s for p in parts for s in p.validation] if self.supervised else []
+        self.dtype = fast_dtype(place)
+
+    def loop(self, began: float, budget: float | None) -> None:
+        """From the state's step to the recipe's last; ``budget`` in seconds since ``began``."""
+        state, recipe, ranks = self.state, self.recipe, self.ranks
+        exact = self.dtype == torch.float32
+        fast = state.trainee if exact else copy.deepcopy(state.trainee).to(self.dtype)
+        teacher = None
+        if recipe.mode != "supervised":
+            teacher = (state.ema if exact else copy.deepcopy(state.ema).to(self.dtype)).eval()
+        self.log = Log(self.folder, state.step) if ranks.rank == 0 else None
+        self.began = began - state.seconds
+        first, shown, lost = state.step, -math.inf, 0
+        since = time.monotonic()
+        state.trainee.train()
+        fast.train()
+
+        def stopping() -> bool:
+            """Asked during validation, which the time budget cuts short too."""
+            return self.should_stop() or bool(budget and time.monotonic() - began > budget)
+
+        try:
+            while state.step < recipe.steps:
+                over = bool(budget and time.monotonic() - began > budget)
+                stop, over = ranks.any(self.should_stop(), over)
+                if stop:
+                    raise Stopped
+                if over:
+                    break
+                rate = recipe.rate(state.step)
+                for group in state.optimiser.param_groups:
+                    group["lr"] = group["peak"] * rate
+                batch = ranks.share(self._draw())
+                if teacher is not None and teacher is not state.ema:
+                    _copy(teacher, state.ema)
+                arguments = (state.trainee, fast, state.optimiser, batch.to(self.place), self.dtype, recipe)
+                losses = train_step(*arguments, teacher, ranks)
+                lost = 0 if math.isfinite(losses["loss"]) else lost + 1
+                if lost >= MOST_LOST:
+                    raise PromptSegError("The loss is not a number any more", "go on with --resume and a lower --lr")
+                average(state.ema, state.trainee, recipe.ema_decay(state.step))
+                state.step += 1
+                if self.log and not lost:
+                    self.log.add(losses)
+                now = time.monotonic()
+                if state.step % recipe.log_every == 0:
+                    losses = self._write_line(rate) or losses
+                if now - shown >= 1 or state.step % recipe.log_every == 0:
+                    shown = now
+                    left = (now - since) / (state.step - first) * (recipe.steps - state.step)
+                    if budget:
+                        left = min(left, max(0.0, budget - (now - began)))
+                    text = f"step {state.step} of {recipe.steps}, loss {losses['loss']:.3f}, {_duration(left)} left"
+                    self.on_progress(Progress("train", state.step / recipe.steps, text, losses))
+                if state.step % recipe.save_every == 0:
+                    self.save()
+                if state.step % recipe.validate_every == 0 and state.step < recipe.steps:
+                    self.validate(rate, stopping)
+            if state.step >= recipe.steps and self._not_validated():
+                self.validate(recipe.rate(state.step), stopping)
+        except (Stopped, KeyboardInterrupt, DeviceError):
+            self._finish()
+            raise
+        finally:
+            if self.log:
+                self.log.close()
+        ranks.alone(self._finish)
+
+    def validate(self, rate: float, should_stop: ShouldStop) -> None:
+        """Dice on the held-out volumes; the best step so far is kept. What the time budget cuts is left out."""
+        state, recipe = self.state, self.recipe
+        if not self.held_out:
+            return
+        # In the precision in which it will be used; much faster where the hardware has bf16.
+        ema = state.ema if self.dtype == torch.float32 else copy.deepcopy(state.ema).to(self.dtype)
+        share = state.step / recipe.steps
+        self.on_progress(Progress("validate", share, f"step {state.step}: looking at {len(self.held_out)} volumes"))
+        try:
+            stride = recipe.validate_stride
+            scores = validate(ema, self.held_out, state.names, self.place, stride, should_stop, self.ranks)
+        except Stopped:
+            if self.ranks.any(self.should_stop())[0]:
+                raise
+            return
+        means = {"dice": mean_dice(scores), "shown_dice": mean_dice(scores, 1)}
+        better = means["dice"] > state.best
+        if better:
+            state.best = means["dice"]
+
+        def write() -> None:
+            write_validation(self.folder, state.step, scores)
+            if better:
+                state.write_average(self.folder / BEST, recipe)
+                best = _make(self.folder / "best")
+                write_validation(best, state.step, scores)
+                ship(self.folder / BEST, best, self.name, self.parts)
+            if self.log:
+                self.log.write(state.step, self._seconds(), recipe.lr * rate, means)
+
+        self.ranks.alone(write)
+        self.on_progress(Progress("validate", share, f"Dice {means['dice']:.3f} on held-out volumes", means))
+
+    def save(self) -> None:
+        """Write the checkpoint, in the first process."""
+        self.ranks.alone(self._save)
+
+    def _save(self) -> None:
+        self.state.seconds = self._seconds()
+        self.state.write(self.folder / LAST, self.recipe)
+
+    def _finish(self) -> None:
+        """Save, and write what ships: without waiting for others, so that it also works when they have gone."""
+        if self.ranks.rank:
+            return
+        self._write_line(self.recipe.rate(self.state.step))
+        self._save()
+        if self.state.step:
+            ship(self.folder / LAST, self.folder, self.name, self.parts, prompts=self.supervised)
+
+    def _draw(self) -> Batch:
+        """The next batch, for all processes."""
+        recipe, count = self.recipe, self.recipe.groups * self.ranks.count
+        if recipe.mode == "supervised":
+            return self.state.sampler.draw(count, recipe.learned_per_slice, ranks=self.ranks.count)
+        return self.state.sampler.draw(
+            count, recipe.learned_per_slice, views=True, tasks=self.supervised, ranks=self.ranks.count
+        )
+
+    def _write_line(self, rate: float) -> dict[str, float]:
+        return self.log.write(self.state.step, self._seconds(), self.recipe.lr * rate) if self.log else {}
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def _not_validated(self) -> bool:
+        seen = self.ranks.sums(float(read_validation(self.folder).get("step") == self.state.step))
+        return bool(self.held_out) and not any(seen)
+
+
+def train_step(
+    trainee: nn.Module,
+    fast: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    dtype: torch.dtype,
+    recipe: Recipe,
+    teacher: nn.Module | None = None,
+    ranks: Ranks | None = None,
+) -> dict[str, float]:
+    """One optimiser step; ``fast`` is ``trainee`` itself or its bf16 copy. Gives the parts of the loss.
+
+    ``teacher`` is needed in the modes "self" and "joint". A step whose gradient is not finite changes nothing.
+    """
+    ranks = ranks or Ranks()
+    if fast is not trainee:
+        _copy(fast, trainee)
+    if recipe.mode == "supervised":
+        parts = fast(batch, dtype)
+    else:
+        parts = fast(batch, dtype, teacher=teacher, supervised=recipe.mode != "self")
+    if "dense" in parts and ranks.count > 1:
+        # The one part whose mean is not over equally many things in every process.
+        parts["dense"] = parts["dense"] * ranks.weight(float(batch.annotated[:, 1:].sum()))
+    if recipe.mode == "self":
+        loss = parts["cpa"]
+    else:
+        loss = recipe.dense * parts["dense"] + recipe.aid * parts["aid"]
+        loss = loss + sum(w * parts[k] for k, w in (("learned", 1.0), ("shown", recipe.shown)) if k in parts)
+        if "cpa" in parts:
+            loss = loss + recipe.cpa * parts["cpa"]
+    fast.zero_grad(set_to_none=True)
+    loss.backward()
+    if fast is not trainee:
+        for p, f in zip(trainee.parameters(), fast.parameters(), strict=True):
+            p.grad = None if f.grad is None else f.grad.float()
+        with torch.no_grad():
+            for b, f in zip(trainee.buffers(), fast.buffers(), strict=True):
+                b.copy_(f)
+    ranks.average(trainee)
+    norm = nn.utils.clip_grad_norm_(trainee.parameters(), recipe.clip)
+    values = ranks.mean({"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in parts.items()}})
+    if bool(torch.isfinite(norm)):
+        optimiser.step()
+    else:
+        values["loss"] = math.nan
+    return values
+
+
+@torch.no_grad()
+def average(ema: nn.Module, trainee: nn.Module, decay: float) -> None:
+    """Move the moving average of the weights on by one step; statistics of a normalisation are taken as they are."""
+    torch._foreach_lerp_(list(ema.parameters()), list(trainee.parameters()), 1 - decay)
+    for mean, now in zip(ema.buffers(), trainee.buffers(), strict=True):
+        mean.copy_(now)
+
+
+@torch.no_grad()
+def _copy(to: nn.Module, source: nn.Module) -> None:
+    """Bring a copy of another precision up to date. Buffers go the other way: a forward pass makes them."""
+    torch._foreach_copy_(list(to.parameters()), list(source.parameters()))
+
+
+def _make(folder: Path) -> Path:
+    """The folder, without what a killed run left half-written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made", "choose another one") from error
+    return folder
+
+
+def _duration(seconds: float) -> str:
+    """As people say it: 2 h 10 min, 12 min or 40 s."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,248 @@
+"""What pre-training learns: the network, a prompt for every structure, and helpers that are thrown away afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from PromptSegLib.datasets.contrastive_views import Views
+from PromptSegLib.datasets.tasks import Batch, membership
+from PromptSegLib.model.config import PUNetConfig
+from PromptSegLib.model.cosine import cosine_score
+from PromptSegLib.model.losses import mask_loss
+from PromptSegLib.model.punet import Encoded, PUNet
+
+from .cpa import cpa_loss
+from .pixels import sample_pixels
+
+BALANCE = 0.5
+"""Small structures would hardly be heard in a plain cross-entropy: see :func:`~PromptSegLib.model.losses.mask_loss`."""
+SMOOTH = 6.0
+"""Pixels that smooth the dense loss's Dice: few, for small structures have few in a slice."""
+
+
+class PromptBank(nn.Module):
+    """One prompt for each structure, stacked: every tensor is (structures, n, C).
+
+    Deep tokens are a shared part, under which the decoder shows all structures at once, plus each structure's own
+    difference from it. Attention biases start at zero and stay there: what they add is left to tuning.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.keys = [k for k in shapes if not k.endswith(".bias")]
+        self.deep = [k for k in self.keys if k.endswith(".tokens")]
+        self.shared = nn.ParameterDict({_safe(k): nn.Parameter(torch.randn(shapes[k]) * 0.3) for k in self.deep})
+        self.tensors = nn.ParameterDict(
+            {
+                _safe(k): nn.Parameter(torch.randn(len(names), *shapes[k]) * (0.03 if k in self.deep else 0.3))
+                for k in self.keys
+            }
+        )
+
+    def forward(self, numbers: Tensor) -> dict[str, Tensor]:
+        """The prompts of structures ``numbers`` (P,): tensors (P, n, C)."""
+        own = {k: self.tensors[_safe(k)][numbers] for k in self.keys}
+        return {k: v + self.shared[_safe(k)] if k in self.deep else v for k, v in own.items()}
+
+    @torch.no_grad()
+    def share(self, but: Sequence[str] = ()) -> None:
+        """Drop what all structures ``but`` some have of their own, other than the head's tokens."""
+        others = [n for n, name in enumerate(self.names) if name not in but]
+        for k in self.deep:
+            self.tensors[_safe(k)][others] = 0.0
+
+    def common(self) -> dict[str, Tensor]:
+        """The shared deep tokens alone, (n, C)."""
+        return {k: self.shared[_safe(k)] for k in self.deep}
+
+    def everything(self, count: int) -> dict[str, Tensor]:
+        """The same, ``count`` times."""
+        return {k: self.shared[_safe(k)][None].expand(count, -1, -1) for k in self.deep}
+
+    def deep_of(self, numbers: Tensor) -> dict[str, Tensor]:
+        """The deep tokens of structures ``numbers`` (P,); -1 has the shared ones alone."""
+        own = (numbers >= 0)[:, None, None]
+        return {
+            k: t + self.tensors[_safe(k)][numbers.clamp_min(0)].where(own, 0.0)
+            for k, t in self.everything(len(numbers)).items()
+        }
+
+
+class DenseAid(nn.Module):
+    """Linear classifiers on the encoder's features: they teach it all structures of a slice in one pass."""
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Sequential(nn.LayerNorm(w), nn.Linear(w, classes + 1)) for w in widths)
+
+    def forward(self, features: Sequence[Tensor], labels: Tensor, annotated: Tensor) -> Tensor:
+        """Cross-entropy in which "background" stands for every class that a volume has no annotation of."""
+        total = labels.new_zeros((), dtype=torch.float32)
+        for layer, f in zip(self.layers, features, strict=True):
+            stride = -(-labels.shape[1] // f.shape[1])
+            target = labels[:, stride // 2 :: stride, stride // 2 :: stride]
+            f = f[:, : target.shape[1], : target.shape[2]]
+            score = functional.log_softmax(layer(f).float(), -1)
+            unknown = score.masked_fill(annotated[:, None, None, :], float("-inf")).logsumexp(-1)
+            known = score.gather(-1, target[..., None])[..., 0]
+            total = total - torch.where(target > 0, known, unknown).mean()
+        return total / max(1, len(self.layers))  # none where prompts enter at once
+
+
+class Trainee(nn.Module):
+    """Network, prompt bank and dense aid, with the loss of one batch."""
+
+    member: Tensor
+
+    def __init__(self, config: PUNetConfig, names: Sequence[str]) -> None:
+        super().__init__()
+        self.net = PUNet(config)
+        self.bank = PromptBank(self.net.prompt_shapes(), names)
+        self.aid = DenseAid(config.widths[1 : self.net.first_prompted], len(names))
+        self.register_buffer("member", membership(names), persistent=False)
+
+    def forward(
+        self, batch: Batch, dtype: torch.dtype, teacher: Trainee | None = None, supervised: bool = True
+    ) -> dict[str, Tensor]:
+        """The parts of the loss of ``batch``, each a scalar.
+
+        "learned": tasks under a structure's own prompt; "shown": under a proposed one; "dense": all structures' heads
+        at once under the shared tokens; "aid": the encoder's classifiers. Where the batch has views and there is a
+        ``teacher``, which may be of another precision, "cpa": contrastive prototype assignment, under the prompt of
+        one structure of each slice. Without ``supervised`` that part alone, under the shared tokens.
+        """
+        result = self._supervised(batch, dtype) if supervised else {}
+        if batch.views is not None and teacher is not None:
+            result["cpa"] = self._cpa(batch.views, dtype, teacher, supervised)
+        return result
+
+    def _cpa(self, views: Views, dtype: torch.dtype, teacher: Trainee, supervised: bool) -> Tensor:
+        """Contrastive prototype assignment: no gradient to the teacher."""
+        structures = views.structures if supervised else torch.full_like(views.structures, -1)
+
+        def features(model: Trainee, images: Tensor) -> Tensor:
+            return model.net.pixel_features(model.net.encode(images), model.bank.deep_of(structures))
+
+        with torch.no_grad():
+            images = views.teacher.images.to(next(teacher.parameters()).dtype)
+            given = features(teacher, images)
+        students = [features(self, v.images.to(dtype)) for v in views.students]
+        return cpa_loss(views, given, students, stride=1 if self.net.config.head == "full" else 2)
+
+    def _supervised(self, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
+        encoded = self.net.encode(batch.images.to(dtype))
+        device, slices = batch.images.device, len(batch.images)
+        own = self.bank(torch.tensor([s for _, s in batch.learned], dtype=torch.long, device=device))
+        everything = self.bank.everything(slices)
+        parts = [own]
+        index = [*range(slices), *(n for n, _ in batch.learned)]
+        targets = [batch.learned_masks]
+        if self.net.proposer is not None:
+            memory = self.net.proposer.memory(encoded)
+            inside, outside = batch.support_inside.to(dtype), batch.support_outside.to(dtype)
+            parts.append(self.net.proposer(memory[batch.support], inside, outside))
+            index += batch.shown
+            targets.append(batch.shown_masks)
+        prompts = {k: torch.cat([p[k].to(own[k].dtype) for p in parts]) for k in own}
+        deep = {k: torch.cat([everything[k], prompts[k]]) for k in everything}
+        features = self.net.pixel_features(encoded.select(index), deep)
+        height, width = encoded.size
+        logits = self.net.head.logits(features[slices:], prompts)[:, :height, :width]
+        losses = mask_loss(logits, torch.cat(targets), balance=BALANCE)
+        count = len(batch.learned)
+        result = {
+            "dense": self._dense(features[:slices, :height, :width], batch),
+            "aid": self.aid(encoded.features[1:], batch.labels, batch.annotated),
+        }
+        if count:
+            result["learned"] = losses[:count].mean()
+        if self.net.proposer is not None:
+            result["shown"] = losses[count:].mean()
+        return result
+
+    def _dense(self, features: Tensor, batch: Batch) -> Tensor:
+        """The loss of the heads that each group asks for, on a quarter of the pixels (or all, at half resolution)."""
+        labels, weights = batch.labels, None
+        if features.shape[1] == labels.shape[1]:
+            places, weights = sample_pixels(labels)
+            features = features.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, features.shape[-1]))
+            labels = labels.flatten(1).gather(1, places)
+        else:
+            labels = labels[:, ::2, ::2]
+        dim, count = features.shape[-1], batch.heads.shape[1]
+        groups = len(batch.heads)
+        asked = batch.heads.clamp_min(0)
+        tokens = [self.bank.tensors[_safe(f"head.{k}")][asked] for k in ("foreground", "background")]
+        t = torch.cat([functional.normalize(x.float(), dim=-1, eps=1e-4).flatten(1, 2) for x in tokens], 1)
+        sizes = tuple(x.shape[2] for x in tokens for _ in range(count))
+        f = features.reshape(groups, -1, dim)
+        sums = cosine_score(f, t / self.net.config.temperature, sizes).float().log()
+        shift = math.log(tokens[1].shape[2] / tokens[0].shape[2])
+        logits = sums[..., :count] - sums[..., count:] + shift  # (groups, GROUP * pixels, heads)
+        slices = len(labels) // groups
+        logits = logits.reshape(groups, slices, -1, count).transpose(2, 3)
+        target = self.member[asked[:, None, :, None], labels.reshape(groups, slices, 1, -1)].float()
+        known = (batch.heads >= 0)[:, None].expand(-1, slices, -1)
+        valid = None
+        if weights is not None:
+            valid = weights.reshape(groups, slices, 1, -1).expand_as(target)[known][:, None]
+        return mask_loss(logits[known][:, None], target[known][:, None], valid, SMOOTH, BALANCE).mean()
+
+    def groups(self, weight_decay: float, lr: float, prompt_lr: float) -> list[dict]:
+        """Parameters for the optimiser: no decay on prompts, tables, norms and offsets."""
+        decay, plain, prompts = [], [], []
+        for name, p in self.named_parameters():
+            if name.startswith("bank."):
+                prompts.append(p)
+            elif p.ndim < 2 or any(k in name for k in (".bias.", "base", "queries")):
+                plain.append(p)
+            else:
+                decay.append(p)
+        return [
+            {"params": decay, "weight_decay": weight_decay, "peak": lr},
+            {"params": plain, "weight_decay": 0.0, "peak": lr},
+            {"params": prompts, "weight_decay": 0.0, "peak": prompt_lr},
+        ]
+
+
+@torch.inference_mode()
+def quick_dice(
+    trainee: Trainee, grey: Tensor, labels: Tensor, structure: int, support: Sequence[int] | None = None
+) -> float:
+    """Dice of one structure on whole slices (N, H, W, 3) in -1..1, by its own prompt or, with ``support`` slices, as
+    shown.
+
+    ``labels`` (N, H, W) are that structure's masks; support slices are left out of the count.
+    """
+    net, dtype = trainee.net, next(trainee.parameters()).dtype
+    if support is None:
+        prompts = trainee.bank(torch.tensor([structure], device=grey.device))
+    else:
+        chosen = list(support)
+        if net.proposer is None:
+            return float("nan")
+        inside = labels[chosen].to(dtype)
+        memory = net.proposer.memory(net.encode(grey[chosen].to(dtype)))
+        prompts = net.proposer(memory[None], inside[None], 1 - inside[None])
+    both = total = 0.0
+    for start in range(0, len(grey), 8):
+        keep = [n for n in range(start, min(start + 8, len(grey))) if support is None or n not in support]
+        if not keep:
+            continue
+        encoded: Encoded = net.encode(grey[keep].to(dtype))
+        found = net.decode(encoded, prompts) > 0
+        there = labels[keep] > 0
+        both += 2.0 * float((found & there).sum())
+        total += float(found.sum() + there.sum())
+    return both / total if total else float("nan")
+
+
+def _safe(name: str) -> str:
+    """Parameter names may not hold a dot."""
+    return name.replace(".", "_")

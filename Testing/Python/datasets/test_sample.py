@@ -1,0 +1,94 @@
+"""Partial labels: what is not annotated gives no loss; what is known to be absent is background everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from PromptSegLib.datasets import tasks
+from PromptSegLib.datasets.sample import Sample, by_name, shown_in
+from PromptSegLib.datasets.tasks import TaskSampler
+from PromptSegLib.model.config import tiny
+from PromptSegTrain.trainee import Trainee
+
+NAMES = ("liver", "spleen", "aorta")
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch):
+    monkeypatch.setattr(tasks, "SIZES", ((32, 32),))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trainee() -> Trainee:
+    torch.manual_seed(0)
+    return Trainee(tiny(), NAMES)
+
+
+def make(absent: tuple[str, ...] = (), known: tuple[str, ...] = ("liver", "aorta")) -> Sample:
+    """Eight slices of noise; each structure is a box, and ``where`` lists those that are ``known``."""
+    random = np.random.default_rng(0)
+    labels = np.zeros((8, 32, 32), np.uint8)
+    labels[:, 4:14, 4:14], labels[:, 16:28, 6:12], labels[:, 6:12, 20:28] = 1, 2, 3
+    where = {n: s for n, s in by_name(NAMES, shown_in(labels, 3)).items() if n in known}
+    return Sample("one", random.integers(0, 255, labels.shape, np.uint8), labels, NAMES, 3.0, where, absent)
+
+
+def losses(trainee: Trainee, sample: Sample, draws: int = 3) -> list[float]:
+    """All parts of the loss of some batches, always the same ones."""
+    sampler = TaskSampler([[sample]], [1.0], NAMES, 3)
+    torch.manual_seed(0)
+    parts = [trainee(sampler.draw(2, 2), torch.float32) for _ in range(draws)]
+    assert set(parts[0]) == {"learned", "dense", "aid", "shown"}
+    return [float(p[k].detach()) for p in parts for k in sorted(p)]
+
+
+def test_slices_with_less_than_three_pixels_show_nothing() -> None:
+    labels = np.zeros((3, 4, 4), np.uint8)
+    labels[0, 0, :2], labels[1, 0, :3], labels[2] = 1, 1, 2
+    assert [s.tolist() for s in shown_in(labels, 3)] == [[1], [2], []]
+    assert list(by_name(NAMES, shown_in(labels, 3))) == ["liver", "spleen"]
+
+
+def test_pixels_of_a_structure_that_is_not_annotated_change_no_loss(trainee) -> None:
+    with_spleen, without = make(), make()
+    without.labels[without.labels == 2] = 0
+    assert losses(trainee, with_spleen) == losses(trainee, without)
+
+
+def test_pixels_of_a_structure_that_is_annotated_change_the_loss(trainee) -> None:
+    whole, part = make(), make()
+    part.labels[:, 4:8, 4:14] = 0
+    assert losses(trainee, whole) != losses(trainee, part)
+
+
+def test_what_is_absent_is_annotated_and_nowhere(trainee) -> None:
+    sample = make(absent=("spleen",))
+    sample.labels[sample.labels == 2] = 0
+    assert sample.annotated == ("liver", "aorta", "spleen")
+    batch = TaskSampler([[sample]], [1.0], NAMES, 3).draw(12, 2)
+    assert batch.annotated.tolist() == [[False, True, True, True]] * len(batch.annotated)
+    asked = [mask for (_, number), mask in zip(batch.learned, batch.learned_masks, strict=True) if number == 1]
+    assert asked
+    assert not torch.stack(asked).any()
+
+
+@pytest.mark.parametrize(("absent", "expected"), [((), False), (("spleen",), True)])
+def test_only_what_is_known_to_be_absent_teaches_its_prompt(trainee, absent, expected) -> None:
+    sample = make(absent)
+    sample.labels[sample.labels == 2] = 0
+    sampler = TaskSampler([[sample]], [1.0], NAMES, 3)
+    trainee.zero_grad(set_to_none=True)
+    for _ in range(2):
+        parts = trainee(sampler.draw(2, 2), torch.float32)
+        sum(parts[k] for k in ("learned", "dense", "aid", "shown")).backward()
+    reached = max(float(p.grad[1].abs().max()) for p in trainee.bank.tensors.values())
+    classifier = [layer[1].weight.grad[2].abs().max() for layer in trainee.aid.layers]
+    assert (reached > 0) is expected
+    # The classifiers may call a spleen background where it is not annotated: this they are taught in either case.
+    assert all(float(g) > 0 for g in classifier)

@@ -1,0 +1,89 @@
+"""Nothing is measured on subjects that were learned from, in this run or in one before it."""
+
+from __future__ import annotations
+
+import pytest
+
+from PromptSegLib.datasets.loading import read_dataset, split_cases
+from PromptSegLib.datasets.provenance import check_measured, learned_from
+from PromptSegLib.errors import InputError, few
+from PromptSegLib.model.backbone import load_backbone
+from PromptSegTrain import release
+from PromptSegTrain.checkpoint import read_settings
+
+pytestmark = pytest.mark.usefixtures("small_images")
+
+
+def other_seed(dataset, known: set[str]) -> int:
+    """A seed whose split would hold out a subject that is known."""
+    cases = read_dataset(dataset).cases
+    return next(s for s in range(2, 99) if known & {c.name for c in split_cases(cases, 0.25, s)[1]})
+
+
+def test_a_card_tells_what_was_learned_from() -> None:
+    card = {
+        "data": [{"name": "a", "training": ["2", "1"]}, {"name": "b", "training": ["7"]}],
+        "recipe": {"earlier": {"a": ["3", "1"], "c": ["9"]}},
+    }
+    assert learned_from(card) == {"a": ("1", "2", "3"), "b": ("7",), "c": ("9",)}
+    for strange in ({}, {"data": "x", "recipe": 3}, {"data": [1, {"name": "a"}], "recipe": {"earlier": {"a": 1}}}):
+        assert learned_from(strange) == {}
+    assert (few(["a", "b"]), few(["a", "b", "c", "d", "e"])) == ("a, b", "a, b, c and 2 more")
+
+
+def test_what_was_learned_from_is_not_held_out_later(go, dataset, trained, tmp_path) -> None:
+    source = load_backbone(trained / "tiny.safetensors", "cpu")
+    ((name, known),) = learned_from(source.card).items()
+    seed = other_seed(dataset, set(known))
+    started = {"start_from": trained / "tiny.safetensors", "steps": 1}
+    with pytest.raises(InputError, match=r"would be held out, but tiny has learned from .*--validation 0"):
+        go("leaky", recipe={"seed": seed, "validation": 0.25}, **started)
+    assert not (tmp_path / "leaky" / "last.safetensors").exists()
+    # With nothing held out it may; what was learned before is remembered, also by what starts from that.
+    go("all", recipe={"seed": seed}, **started)
+    last = load_backbone(tmp_path / "all" / "small.safetensors", "cpu")
+    assert last.card["recipe"]["earlier"] == {name: list(known)}
+    assert set(learned_from(last.card)[name]) == {c.name for c in read_dataset(dataset).cases}
+    with pytest.raises(InputError, match="would be held out, but small has learned from"):
+        go("later", recipe={"validation": 0.25}, steps=1, start_from=tmp_path / "all" / "small.safetensors")
+
+
+def test_a_run_that_goes_on_keeps_its_split(go, tmp_path) -> None:
+    go("run", steps=1)
+    with pytest.raises(InputError, match=r"leave --seed and --validation as they were \(1 and 0\)"):
+        go("run", steps=2, resume=True, recipe={"seed": 3})
+    assert read_settings(tmp_path / "run" / "last.safetensors")[1].seed == 1
+
+
+def test_a_last_part_with_all_subjects_may_tell_what_was_measured_before_it() -> None:
+    def card(training: list[str], step: int, start: str = "", earlier: tuple[str, ...] = ()) -> dict:
+        recipe = {"step": step, "start_from": start, "earlier": {"ct": list(earlier)}}
+        return {"data": [{"name": "ct", "training": training}], "recipe": recipe}
+
+    identity = "f" * 64
+    quality = {"dataset": "ct", "validation": ["c"], "dice": {"liver": 0.9}, "backbone": identity}
+    before = card(["a", "b"], 100)
+    last = card(["a", "b", "c"], 25, f"punet {identity[:12]}", ("a", "b"))
+    check_measured(quality, before)
+    check_measured(quality, last, (identity, before))
+    with pytest.raises(InputError, match="says nothing"):
+        check_measured(quality, last)
+    for wrong, why in (
+        ((quality, card(["a", "b", "c"], 26, f"punet {identity[:12]}"), (identity, before)), "more than a last fifth"),
+        ((quality, card(["a", "b", "c"], 25, "punet 000000000000"), (identity, before)), "another backbone"),
+        (({**quality, "backbone": "e" * 64}, last, (identity, before)), "another backbone"),
+        ((quality, last, (identity, card(["a", "b", "c"], 100))), "had itself learned"),
+        ((quality, last, (identity, {**before, "data": [{"name": "mr", "training": []}]})), "other data sets"),
+    ):
+        with pytest.raises(InputError, match=why):
+            check_measured(*wrong)
+
+
+def test_figures_of_subjects_that_were_learned_from_are_not_released(trained, tmp_path) -> None:
+    (one,) = learned_from(load_backbone(trained / "tiny.safetensors", "cpu").card)
+    subject = learned_from(load_backbone(trained / "tiny.safetensors", "cpu").card)[one][0]
+    quality = {"dataset": one, "validation": [subject], "dice": {"liver": 0.99}}
+    with pytest.raises(InputError, match=f"What was measured on {subject} of {one} says nothing"):
+        release.release(trained, tmp_path / "R", {one: "abdomen-ct"}, [quality], name="tiny")
+    assert not (tmp_path / "R").exists()
+    release.release(trained, tmp_path / "R", {one: "abdomen-ct"}, [{**quality, "validation": ["x"]}], name="tiny")
