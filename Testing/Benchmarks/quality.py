@@ -14,12 +14,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+from result_file import write_result
 
 from PromptSegLib.datasets.loading import read_dataset, split_cases
 from PromptSegLib.prompts.library import resolve
+from PromptSegLib.review.machine import computer
 from PromptSegLib.review.metrics import score
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_labels, read_volume
+
+COLUMNS = ("structure", "subjects", "Dice", "least", "HD95 mm", "NSD 2 mm")
 
 
 def main() -> None:
@@ -32,7 +36,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, help="only the first N subjects")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", type=Path, help="write the rows there as well")
+    parser.add_argument("--json", type=Path, help="write the Dice there as well, for a release")
+    parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks.md")
     options = parser.parse_args()
 
     dataset = read_dataset(options.dataset)
@@ -59,22 +64,28 @@ def main() -> None:
         print(f"{case.name}: {seconds:.1f} s; " + ", ".join(line), flush=True)
 
     print(f"\n{dataset.name}, {len(cases)} validation subjects: {', '.join(c.name for c in cases)}\n")
-    print("| structure | subjects | Dice | least | HD95 mm | NSD 2 mm |\n|---|---|---|---|---|---|")
+    table: list[list[float | str]] = []
     for name, found in rows.items():
         if found:
             dice = [r["dice"] for r in found]
             hd95 = [r["hd95"] for r in found if np.isfinite(r["hd95"])]
-            nsd = np.mean([r["nsd2"] for r in found])
-            median = f"{np.median(hd95):.1f}" if hd95 else "-"
-            print(f"| {name} | {len(found)} | {np.mean(dice):.3f} | {min(dice):.3f} | {median} | {nsd:.3f} |")
-    means = [np.mean([r["dice"] for r in found]) for found in rows.values() if found]
-    print(f"| **mean of {len(means)} structures** | | **{np.mean(means):.3f}** | | | |")
+            nsd = round(float(np.mean([r["nsd2"] for r in found])), 3)
+            median = round(float(np.median(hd95)), 1) if hd95 else "-"
+            table.append([name, len(found), round(float(np.mean(dice)), 3), round(min(dice), 3), median, nsd])
+    mean = float(np.mean([np.mean([r["dice"] for r in found]) for found in rows.values() if found]))
+    table.append([f"mean of {len(table)} structures", "", round(mean, 3), "", "", ""])
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
+    for row in table:
+        print(f"| {' | '.join(str(cell) for cell in row)} |")
+    if options.result:
+        machine = computer(session.device)
+        write_result(options.result, machine, COLUMNS, (0, 0, 3, 3, 1, 3), table, side_by_side=2)
     if options.json:
-        table = {n: round(float(np.mean([r["dice"] for r in f])), 4) for n, f in rows.items() if f}
+        means = {n: round(float(np.mean([r["dice"] for r in f])), 4) for n, f in rows.items() if f}
         record = {
             "dataset": dataset.name,
             "validation": [c.name for c in cases],
-            "dice": table,
+            "dice": means,
             "backbone": session.backbone.id,
         }
         options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

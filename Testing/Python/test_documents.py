@@ -74,6 +74,24 @@ def test_the_picture_of_the_packages_is_that_of_the_sources() -> None:
     assert arrows == ({"c": 0, "b": 1, "a": 2, "d": 2}, [("a", "b"), ("b", "c"), ("d", "b")])
 
 
+def test_the_tables_of_the_benchmarks_are_those_of_their_result_files() -> None:
+    make = load("make_benchmarks_page")
+    text = make.PAGE.read_text(encoding="utf-8")
+    assert text == make.page(text), "run `python Resources/make_benchmarks_page.py`"
+    named = re.findall(r"<!-- results: ([\w-]+) -->", text)
+    assert len(named) == len(set(named)) == text.count("\n| --- |"), "every table has one file"
+
+
+def test_a_table_shows_a_result_file_as_it_is() -> None:
+    make = load("make_benchmarks_page")
+    result = {"command": "python it.py", "machine": "one core", "columns": ["what", "Dice", "change"]}
+    result |= {"digits": [0, 3, 2], "signed": ["change"], "rows": [["liver", 0.9, 0.1], ["mean", 0.5, -0.25]]}
+    expected = "`python it.py`, one core: <!-- results: x -->\n\n| what | Dice | change |\n| --- | --- | --- |\n"
+    assert make.table("x", result) == expected + "| liver | 0.900 | +0.10 |\n| **mean** | **0.500** | **-0.25** |\n"
+    beside = make.table("x", result | {"side_by_side": 2})
+    assert beside.endswith("| liver | 0.900 | +0.10 | **mean** | **0.500** | **-0.25** |\n")
+
+
 def test_the_page_of_the_command_line_is_what_its_help_says(script: ModuleType) -> None:
     text = script.PAGE.read_text(encoding="utf-8")
     above, mark, _ = text.partition(script.MARK)
