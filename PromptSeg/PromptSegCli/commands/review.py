@@ -67,8 +67,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         check_input(path)
     with console.timed("read", f"Reading {args.image} and {args.segmentation}"):
         volume = read_volume(args.image, args.orientation)
-        labels = read_labels(args.segmentation, volume.grid, args.orientation)
-        reference = read_labels(args.reference, volume.grid, args.orientation) if args.reference else None
+        labels = read_labels(args.segmentation, volume.grid, args.orientation, volume.source)
+        reference = (
+            read_labels(args.reference, volume.grid, args.orientation, volume.source) if args.reference else None
+        )
     notes = (*volume.notes, *labels.notes, *(reference.notes if reference is not None else ()))
     console.warn(*dict.fromkeys(notes))
     stop.check()

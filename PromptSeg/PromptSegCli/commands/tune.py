@@ -317,7 +317,9 @@ class Lesson:
         from PromptSegLib.volumes.io import read_labels, read_volume
 
         volume = read_volume(self.image, orientation)
-        labels = read_labels(self.labels, volume.grid, orientation)
+        labels = read_labels(self.labels, volume.grid, orientation, volume.source)
+        if labels.notes:
+            volume = replace(volume, notes=tuple(dict.fromkeys((*volume.notes, *labels.notes))))
         value = labels.value_of(self.label)
         array = labels.array
         if labels.overlapping:

@@ -108,9 +108,9 @@ def headers(source: DicomSource) -> list[Dataset]:
                     f"export the series again, or {_OTHERWISE}",
                 ) from error
             found.append(one)
-    for one in found[1:]:
-        if "ImageOrientationPatient" in one:
-            one.ImageOrientationPatient = found[0].ImageOrientationPatient
+    for other in found[1:]:
+        if "ImageOrientationPatient" in other:
+            other.ImageOrientationPatient = found[0].ImageOrientationPatient
     return found
 
 

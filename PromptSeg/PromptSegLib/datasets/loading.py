@@ -245,7 +245,7 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
     try:
         files = _files(case)
         volume = read_volume(case.image)
-        labels = read_labels(case.label, volume.grid)
+        labels = read_labels(case.label, volume.grid, source=volume.source)
     except PromptSegError as error:
         raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", error.remedy) from error
     except OSError as error:

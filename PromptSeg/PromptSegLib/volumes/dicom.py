@@ -42,6 +42,7 @@ from .dicom_file import (
     read_elements,
     stored_pixels,
 )
+from .dicom_frames import numbers_of, unit_axes
 from .geometry import Place, grid_at
 from .images import Image, check_readable
 from .stream import damaged
@@ -60,10 +61,6 @@ _TILT_DEGREES = 0.5
 _DRIFT_MM = 0.5
 _ADVICE = "export the whole series again"
 _STRAIGHTEN = "load it in 3D Slicer, which can straighten it while loading, and save it as NRRD"
-# Functional groups of Enhanced CT, and what is looked up in them.
-_GROUP_OF = {
-    POSITION: 0x00209113, ORIENTATION: 0x00209116, PIXEL_SPACING: 0x00289110, SLOPE: 0x00289145, INTERCEPT: 0x00289145,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -233,38 +230,27 @@ def _slices(file: DicomFile, notes: list[str]) -> Iterable[_Slice]:
         )
     for n in range(frames):
         groups = (own[n], shared) if n < len(own) else (shared,)
-        position = _found(of, groups, POSITION)
-        directions = _found(of, groups, ORIENTATION)
+        position = numbers_of(of, groups, POSITION)
+        directions = numbers_of(of, groups, ORIENTATION)
         if position is None or directions is None or len(position) != 3 or len(directions) != 6:
             raise InputError(
                 f"{name} does not say where its slice lies (ImagePositionPatient, ImageOrientationPatient)", _ADVICE
             )
-        axes = np.array(directions).reshape(2, 3).T
-        lengths = np.linalg.norm(axes, axis=0)
-        known = np.all(np.isfinite([*position, *directions])) and np.all(lengths > 1e-6)
-        if not known or np.linalg.norm(np.cross(*(axes / lengths).T)) < 0.01:
+        axes = unit_axes(directions) if np.all(np.isfinite(position)) else None
+        if axes is None:
             raise InputError(f"{name} does not say which way its rows and columns run", _ADVICE)
-        spacing = _found(of, groups, PIXEL_SPACING)
+        spacing = numbers_of(of, groups, PIXEL_SPACING)
         if spacing is None or len(spacing) != 2 or not np.all(np.isfinite(spacing)) or min(spacing) <= 0:
             raise InputError(
                 f"{name} does not say how large its pixels are (PixelSpacing)",
                 "export the original series, not pictures made of it",
             )
         rescale = _rescale(name, of, groups, notes)
-        yield _Slice(file, n, np.array(position), axes / lengths, (columns, rows), (spacing[1], spacing[0]), rescale)
-
-
-def _found(of: Elements, groups: Sequence[Elements], tag: int) -> list[float] | None:
-    """A value of a frame: its own, the one that all frames share, or the file's."""
-    for group in groups:
-        for item in group.sequences.get(_GROUP_OF[tag], []):
-            if tag in item.values:
-                return item.numbers(tag)
-    return of.numbers(tag)
+        yield _Slice(file, n, np.array(position), axes, (columns, rows), (spacing[1], spacing[0]), rescale)
 
 
 def _rescale(name: str, of: Elements, groups: Sequence[Elements], notes: list[str]) -> tuple[float, float]:
-    slope, intercept = _found(of, groups, SLOPE), _found(of, groups, INTERCEPT)
+    slope, intercept = numbers_of(of, groups, SLOPE), numbers_of(of, groups, INTERCEPT)
     a, b = (slope or [1.0])[0], (intercept or [0.0])[0]
     if not np.isfinite(a) or not np.isfinite(b):
         raise InputError(f"{name} has a RescaleSlope or RescaleIntercept that is no number", _ADVICE)

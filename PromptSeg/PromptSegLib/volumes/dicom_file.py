@@ -23,22 +23,28 @@ import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 from .images import quiet
 
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-_IMPLICIT, _BIG, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-_EXPLICIT = "1.2.840.10008.1.2.1"
+_IMPLICIT, BIG, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_EXPLICIT, DEFLATED_FRAMES = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.8.1"
 _JPEG2000 = "1.2.840.10008.1.2.4.9"  # and one digit
-_PLAIN = {_IMPLICIT, _EXPLICIT, _BIG, _DEFLATED}
+PLAIN = {_IMPLICIT, _EXPLICIT, BIG, DEFLATED}
 _PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
 # Sequences that must be known as such where a file does not give the type of its elements.
-_SEQUENCES = {0x52009229, 0x52009230, 0x00209111, 0x00209113, 0x00209116, 0x00289110, 0x00289145}
-_UNDEFINED = 0xFFFFFFFF
+_SEQUENCES = {
+    0x52009229, 0x52009230, 0x00209111, 0x00209113, 0x00209116, 0x00289110, 0x00289145,
+    0x00081115, 0x0008114A, 0x00620002, 0x00620003, 0x0062000A, 0x0062000F, 0x00620011, 0x00082218, 0x00082220,
+    0x30060010, 0x30060012, 0x30060014, 0x30060016, 0x30060020, 0x30060039, 0x30060040, 0x30060080, 0x30060086,
+}  # fmt: skip
+UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_TYPES = (b"UL", b"CS", b"DA", b"UI", b"OB", b"SH")
 _LONGEST = 1 << 16
+"""Bytes of a value that is kept; of a contour's points, all are."""
 _DEEPEST, _MOST = 12, 2_000_000
 
 SOP_CLASS, SOP_INSTANCE, MODALITY, IMAGE_TYPE = 0x00080016, 0x00080018, 0x00080060, 0x00080008
 SERIES, SERIES_TEXT, FRAMES = 0x0020000E, 0x0008103E, 0x00280008
 STUDY, FRAME_OF_REFERENCE = 0x0020000D, 0x00200052
+CONTOUR_DATA = 0x30060050
 POSITION, ORIENTATION, PIXEL_SPACING = 0x00200032, 0x00200037, 0x00280030
 ROWS, COLUMNS, SAMPLES, PHOTOMETRIC = 0x00280010, 0x00280011, 0x00280002, 0x00280004
 ALLOCATED, STORED, HIGH_BIT, SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
@@ -128,8 +134,8 @@ class _Parser:
                 break
             self._element(meta, 0)
         syntax = meta.text(0x00020010) or self._guess(place)
-        self.explicit, self.big = syntax != _IMPLICIT, syntax == _BIG
-        if syntax == _DEFLATED:
+        self.explicit, self.big = syntax != _IMPLICIT, syntax == BIG
+        if syntax == DEFLATED:
             self.file = _inflated(self.file)
             self.end = len(self.file.getbuffer())
         elements = Elements(big=self.big)
@@ -180,7 +186,7 @@ class _Parser:
         if tag in _PIXELS and depth == 0:
             self.pixels = (tag, self.file.tell(), length)
             return tag
-        if kind == b"SQ" or length == _UNDEFINED or (not kind and tag in _SEQUENCES):
+        if kind == b"SQ" or length == UNDEFINED or (kind in (b"", b"UN") and tag in _SEQUENCES):
             # A sequence of unknown type is written without types.
             before, self.explicit = self.explicit, self.explicit and kind != b"UN"
             into.sequences[tag] = self._sequence(length, depth + 1)
@@ -188,7 +194,7 @@ class _Parser:
             return tag
         if self.file.tell() + length > self.end:
             raise NotWhole
-        if length > _LONGEST:
+        if length > _LONGEST and tag != CONTOUR_DATA:
             self.file.seek(length, os.SEEK_CUR)
         else:
             into.values[tag] = self._take(length)
@@ -197,7 +203,7 @@ class _Parser:
     def _sequence(self, length: int, depth: int) -> list[Elements]:
         if depth > _DEEPEST:
             raise NotWhole
-        stop = self.file.tell() + length if length != _UNDEFINED else _UNDEFINED
+        stop = self.file.tell() + length if length != UNDEFINED else UNDEFINED
         found = []
         while self.file.tell() < stop:
             tag, _, size = self._head()
@@ -206,7 +212,7 @@ class _Parser:
             if tag != _ITEM:
                 raise NotWhole
             item = Elements(big=self.big)
-            end = self.file.tell() + size if size != _UNDEFINED else _UNDEFINED
+            end = self.file.tell() + size if size != UNDEFINED else UNDEFINED
             while self.file.tell() < end:
                 if self._element(item, depth) == _ITEM_END:
                     break
@@ -233,17 +239,17 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
     tag, place, length = one.pixels
     bits, signed = of.whole(ALLOCATED) or 0, bool(of.whole(SIGNED, 0))
     shape = (frames, rows, columns)
-    if one.syntax not in _PLAIN or length == _UNDEFINED:
+    if one.syntax not in PLAIN or length == UNDEFINED:
         found = _decoded(one, shape, bits, signed)
     else:
         kind = _PIXELS[tag] or {8: "u1", 16: "u2", 32: "u4"}.get(bits)
         if kind is None:
             raise NotWhole
-        dtype = np.dtype((">" if one.syntax == _BIG else "<") + kind)
+        dtype = np.dtype((">" if one.syntax == BIG else "<") + kind)
         size = frames * rows * columns * dtype.itemsize
         with one.path.open("rb") as file:
-            if one.syntax == _DEFLATED:
-                data = _inflated_body(file)[place : place + size]
+            if one.syntax == DEFLATED:
+                data = inflated_body(file)[place : place + size]
             else:
                 file.seek(place)
                 data = file.read(size)
@@ -256,7 +262,7 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
     return found
 
 
-def _inflated_body(file: BinaryIO) -> bytes:
+def inflated_body(file: BinaryIO) -> bytes:
     """What follows the meta elements of a deflated file."""
     file.seek(132)
     while True:
@@ -287,7 +293,7 @@ def _without_overlay(pixels: np.ndarray, of: Elements, bits: int, signed: bool) 
     return pixels
 
 
-def _fragments(one: DicomFile, file: BinaryIO) -> Iterator[bytes]:
+def fragments(one: DicomFile, file: BinaryIO) -> Iterator[bytes]:
     """The pieces of encapsulated pixels, the table of offsets first; raises :class:`NotWhole` if the end is missing."""
     if one.pixels is None:
         raise NotWhole
@@ -343,7 +349,7 @@ def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: boo
     """What GDCM makes of compressed pixels, handed to it in a file of our own that says nothing else."""
     frames, rows, columns = shape
     with one.path.open("rb") as file:
-        pieces = list(_fragments(one, file))
+        pieces = list(fragments(one, file))
     if len(pieces) < 2:
         raise NotWhole
     if one.syntax.startswith(_JPEG2000):
@@ -391,8 +397,6 @@ def _file_of(one: DicomFile, pieces: list[bytes], shape: tuple[int, int, int], b
         body += element(FRAMES, b"IS", str(shape[0]).encode())
     body += b"".join(element(tag, b"US", struct.pack("<H", number)) for tag, number in numbers.items())
     data = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(piece)) + piece for piece in pieces)
-    pixels = (
-        struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, _UNDEFINED) + data + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    )
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, UNDEFINED) + data + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     length = element(0x00020000, b"UL", struct.pack("<I", len(meta)))
     return b"\0" * 128 + b"DICM" + length + meta + body + pixels

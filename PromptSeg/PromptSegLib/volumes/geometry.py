@@ -138,3 +138,25 @@ def unoriented(name: str) -> InputError:
         "give the directions in which its voxel indices I, J and K grow with --orientation, for example LPS (what 3D"
         " Slicer takes) or LAS (what nibabel takes)",
     )
+
+
+def differences(grid: Grid, other: Grid) -> str:
+    """How two grids differ, for people: size, spacing, origin, direction, whichever is not the same."""
+    parts = []
+    if grid.size != other.size:
+        parts.append(f"size {_times(grid.size)} instead of {_times(other.size)} voxels")
+    if not np.allclose(grid.spacing, other.spacing, rtol=0, atol=1e-3):
+        parts.append(f"spacing {_times(grid.spacing)} instead of {_times(other.spacing)} mm")
+    if not np.allclose(grid.origin, other.origin, rtol=0, atol=1e-2):
+        parts.append(f"origin {_comma(grid.origin)} instead of {_comma(other.origin)} mm")
+    if not np.allclose(grid.direction, other.direction, rtol=0, atol=1e-4):
+        parts.append(f"direction {_comma(grid.direction)} instead of {_comma(other.direction)}")
+    return "; ".join(parts) or "small differences of origin, spacing and direction add up"
+
+
+def _times(numbers: tuple[float, ...]) -> str:
+    return " x ".join(f"{n:.5g}" for n in numbers)
+
+
+def _comma(numbers: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{n:.5g}" for n in numbers) + ")"

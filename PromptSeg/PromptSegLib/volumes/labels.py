@@ -12,10 +12,12 @@ import numpy as np
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
 from ..errors import GridError, InputError
+from .dicom_labels import read_label_object
+from .geometry import differences
 from .images import Image, read_image
 from .preprocess import nearest_axes
 from .segnrrd import Segment, is_fractional, is_segmentation, segments_in
-from .volume import Grid
+from .volume import DicomSource, Grid
 
 _NEARLY = 0.01
 _RESAMPLE = (
@@ -92,15 +94,22 @@ def painted(array: np.ndarray) -> list[int]:
     return [int(v) for v in np.flatnonzero(found) if v]
 
 
-def read_labels(path: PathLike, like: Grid | None = None, orientation: str | None = None) -> LabelMap:
-    """Read a label map or a 3D Slicer segmentation (``.seg.nrrd``).
+def read_labels(
+    path: PathLike, like: Grid | None = None, orientation: str | None = None, source: DicomSource | None = None
+) -> LabelMap:
+    """Read a label map, a 3D Slicer segmentation (``.seg.nrrd``) or a DICOM Segmentation.
 
     With ``like``, the result lies on that grid: a segmentation that Slicer cropped is put where it belongs, anything
     else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. ``orientation`` is that of
-    :func:`~PromptSegLib.volumes.io.read_volume`. Values within 0.01 of a whole number are that: other tools write
-    0.99997. Raises :class:`InputError` for values that are not whole numbers from 0 to 65535.
+    :func:`~PromptSegLib.volumes.io.read_volume`. With ``source``, the image's series, DICOM labels of another frame of
+    reference are refused. Values within 0.01 of a whole number are that: other tools write 0.99997. Raises
+    :class:`InputError` for values that are not whole numbers from 0 to 65535.
     """
     file = Path(path).expanduser()
+    from_dicom = read_label_object(file, like, source)
+    if from_dicom is not None:
+        made = _label_map(from_dicom.layers, from_dicom.grid, from_dicom.segments, file.name)
+        return replace(made, notes=from_dicom.notes)
     image = read_image(file, components=True, orientation=orientation)
     if image.array.ndim == 4 and not is_segmentation(image.fields):
         raise InputError(
@@ -139,20 +148,6 @@ def _check_segments(segments: list[Segment], name: str) -> None:
                 f"{name} gives the segment '{one.structure.name}' the label {one.value}, which no label map can hold",
                 "number the labels from 1 to 65535",
             )
-
-
-def differences(grid: Grid, other: Grid) -> str:
-    """How two grids differ, for people: size, spacing, origin, direction, whichever is not the same."""
-    parts = []
-    if grid.size != other.size:
-        parts.append(f"size {_times(grid.size)} instead of {_times(other.size)} voxels")
-    if not np.allclose(grid.spacing, other.spacing, rtol=0, atol=1e-3):
-        parts.append(f"spacing {_times(grid.spacing)} instead of {_times(other.spacing)} mm")
-    if not np.allclose(grid.origin, other.origin, rtol=0, atol=1e-2):
-        parts.append(f"origin {_comma(grid.origin)} instead of {_comma(other.origin)} mm")
-    if not np.allclose(grid.direction, other.direction, rtol=0, atol=1e-4):
-        parts.append(f"direction {_comma(grid.direction)} instead of {_comma(other.direction)}")
-    return "; ".join(parts) or "small differences of origin, spacing and direction add up"
 
 
 def _label_map(layers: list[np.ndarray], grid: Grid, segments: list[Segment], name: str) -> LabelMap:
@@ -227,11 +222,3 @@ def _whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
     for to, plane in zip(out, array, strict=True):
         to[:] = np.round(plane)
     return out
-
-
-def _times(numbers: tuple[float, ...]) -> str:
-    return " x ".join(f"{n:.5g}" for n in numbers)
-
-
-def _comma(numbers: tuple[float, ...]) -> str:
-    return "(" + ", ".join(f"{n:.5g}" for n in numbers) + ")"

@@ -1,0 +1,82 @@
+"""The frames of a DICOM file with one bit a pixel, as a Segmentation has them, each unpacked when it is asked for.
+
+Frames follow each other without a gap, so that one may begin within a byte (DICOM PS3.5, 8.1.1).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from .dicom_file import (
+    ALLOCATED,
+    BIG,
+    COLUMNS,
+    DEFLATED,
+    DEFLATED_FRAMES,
+    FRAMES,
+    PLAIN,
+    ROWS,
+    UNDEFINED,
+    DicomFile,
+    NotWhole,
+    fragments,
+    inflated_body,
+)
+
+
+class PackedFrames:
+    """The frames of ``one``, bool (rows, columns) each. Raises :class:`NotWhole` where bytes are missing, or where they
+    are compressed in another way than by deflating each frame."""
+
+    def __init__(self, one: DicomFile) -> None:
+        of = one.elements
+        rows, columns, count = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
+        if not rows or not columns or not count or count < 1 or one.pixels is None or of.whole(ALLOCATED) != 1:
+            raise NotWhole
+        self.shape, self.count = (rows, columns), count
+        self._pieces: list[bytes] = []
+        self._bits = np.zeros(0, np.uint8)
+        _, place, length = one.pixels
+        with one.path.open("rb") as file:
+            if one.syntax == DEFLATED_FRAMES:
+                self._pieces = list(fragments(one, file))[1:]
+                if len(self._pieces) != count:
+                    raise NotWhole
+                return
+            if one.syntax not in PLAIN or one.syntax == BIG or length == UNDEFINED:
+                raise NotWhole
+            size = -(-count * rows * columns // 8)
+            if one.syntax == DEFLATED:
+                data = inflated_body(file)[place : place + size]
+            else:
+                file.seek(place)
+                data = file.read(size)
+        if len(data) < size:
+            raise NotWhole
+        self._bits = np.frombuffer(data, np.uint8)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        size = self.shape[0] * self.shape[1]
+        if self._pieces:
+            part = np.unpackbits(_inflated(self._pieces[index], -(-size // 8)), bitorder="little")
+            return part[:size].reshape(self.shape) > 0
+        first = index * size
+        part = np.unpackbits(self._bits[first // 8 : -(-(first + size) // 8)], bitorder="little")
+        return part[first % 8 : first % 8 + size].reshape(self.shape) > 0
+
+
+def _inflated(piece: bytes, size: int) -> np.ndarray:
+    try:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(piece, size)
+    except zlib.error as error:
+        raise NotWhole from error
+    if len(data) < size:
+        raise NotWhole
+    return np.frombuffer(data, np.uint8)
