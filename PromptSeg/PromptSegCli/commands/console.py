@@ -15,7 +15,7 @@ from typing import Any
 from PromptSegLib.errors import PromptSegError
 from PromptSegLib.progress import OnProgress, Progress
 
-from .memory_limit import peak_memory_mib
+from ..memory_limit import peak_memory_mib
 from .stopping import StopOnSignal
 from .streams import is_terminal
 
@@ -124,6 +124,17 @@ class Console:
             else:
                 self.close()
                 _aside(f"Warning: {_plain(sentence)}")
+
+    def event(self, kind: str, /, **fields: Any) -> None:
+        """A JSON line of its own for programs, while the run goes on. For people: nothing."""
+        if self.json_lines:
+            self._json({"event": kind, **fields})
+
+    def aside(self, sentence: str) -> None:
+        """A sentence on standard error at once, for people; programs have it from an event."""
+        if not self.json_lines:
+            self.close()
+            _aside(_plain(sentence))
 
     def wrote(self, *paths: Path) -> None:
         """Remember which files are whole, to be said also where the run ends otherwise."""

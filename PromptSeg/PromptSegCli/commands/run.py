@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from PromptSegLib import __version__
 from PromptSegLib.errors import InputError, Stopped, as_problem
 
-from . import demo, evaluate, info, pretrain, prompts, review, segment, suggest, tune, worker
+from ..memory_limit import check_limit
+from . import cohort, demo, evaluate, info, pretrain, prompts, review, segment, suggest, tune, worker
 from .console import Console, StreamError
-from .memory_limit import check_limit
 from .stopping import StopOnSignal
 from .streams import let_go, open_missing
 
@@ -104,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in (
         ("info", info),
         ("segment", segment),
+        ("cohort", cohort),
         ("tune", tune),
         ("suggest", suggest),
         ("review", review),

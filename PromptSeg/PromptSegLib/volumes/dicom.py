@@ -98,6 +98,17 @@ def read_series(folder: Path, series: str = "") -> Image:
         where, files = f"The DICOM file {folder.name}", [_opened(folder)]
     else:
         where, files = f"The DICOM series in {folder}", _choose(folder, series)
+    return _image(where, files, notes)
+
+
+def read_slices(paths: Sequence[Path], where: str) -> Image:
+    """Read one series from its files, wherever they lie; ``where`` begins the sentences about it. Raises as
+    :func:`read_series`."""
+    return _image(where, [_opened(path) for path in paths], [])
+
+
+def _image(where: str, files: Sequence[DicomFile], notes: list[str]) -> Image:
+    """The volume that the files of one series make."""
     files = _without_odd(where, files, notes)
     slices = _stacked([one for file in files for one in _slices(file, notes)])
     distance = _check_geometry(where, slices, notes)

@@ -6,15 +6,16 @@ well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..atomic import PathLike, check_writable
 from ..errors import InputError
-from .dicom import is_multiframe, read_series
+from .dicom import is_multiframe, read_series, read_slices
 from .geometry import parse_orientation
-from .images import ENDINGS, check_readable, read_image
+from .images import ENDINGS, Image, check_readable, read_image
 from .labels import LabelMap, read_labels
 from .volume import Volume
 from .write import LABEL_ENDINGS, MAP_ENDINGS, write_labels, write_map, write_segments
@@ -24,6 +25,7 @@ __all__ = [
     "MAP_ENDINGS",
     "LabelMap",
     "check_writable",
+    "read_dicom",
     "read_labels",
     "read_volume",
     "write_labels",
@@ -49,7 +51,17 @@ def read_volume(path: PathLike, orientation: str | None = None) -> Volume:
         image = read_series(file, series)
     else:
         image = read_image(file, orientation=orientation)
-    volume = Volume(_compact(image.array), image.grid, _name(file), image.modality, image.notes, image.source)
+    return _volume(image, _name(file))
+
+
+def read_dicom(files: Sequence[Path], name: str) -> Volume:
+    """Read a CT from the files of one DICOM series, wherever they lie; ``name`` is what the volume is called. Raises
+    :class:`InputError` as :func:`read_volume`."""
+    return _volume(read_slices(files, f"The DICOM series of {name}"), name)
+
+
+def _volume(image: Image, name: str) -> Volume:
+    volume = Volume(_compact(image.array), image.grid, name, image.modality, image.notes, image.source)
     _ = volume.range_hu  # raises for a constant image and for values that are no numbers
     return volume
 

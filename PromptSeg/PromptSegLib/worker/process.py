@@ -83,11 +83,15 @@ class Process:
         """End it with its children."""
         kill_tree(self._process.pid)
 
-    def close(self, patience: float = 2.0) -> None:
-        """Close its input, at which it ends; after ``patience`` seconds, kill it. Waits until it is gone."""
+    def close_input(self) -> None:
+        """Close its input, at which it ends, and do not wait."""
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
+
+    def close(self, patience: float = 2.0) -> None:
+        """Close its input, at which it ends; after ``patience`` seconds, kill it. Waits until it is gone."""
+        self.close_input()
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:

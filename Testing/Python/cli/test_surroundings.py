@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import PromptSegLib
-from PromptSegCli.commands import memory_limit as memory
+from PromptSegCli import memory_limit as memory
 from PromptSegCli.commands.console import Console
 from PromptSegCli.commands.stopping import StopOnSignal
 from PromptSegLib import atomic

@@ -1,0 +1,156 @@
+"""What is done in a folder of results: a line for each volume, so that the next call goes on where the last one ended.
+
+A volume is done if its line was written for the same input files, prompts, backbone and options, and its result is
+there. A result that somebody changed since is theirs, and is never written over.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from PromptSegLib.atomic import replacing
+from PromptSegLib.errors import OutputError
+
+FORMAT = 1
+DONE, FAILED, KEPT = "done", "failed", "kept"
+
+
+@dataclass(frozen=True)
+class StructureResult:
+    """One structure in one volume: ``confidence`` is the Dice that the network's probabilities let expect of their own
+    mask, not calibrated; ``expected`` (Dice, low, high) is the calibrated one where there is any; the scores need a
+    reference."""
+
+    name: str
+    volume_ml: float
+    confidence: float | None = None
+    expected: tuple[float, float, float] | None = None
+    dice: float | None = None
+    hd95_mm: float | None = None
+    nsd_2mm: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one volume. ``key`` stands for all that its result depends on; ``output`` is relative to the
+    folder, with the size and time that it was left with. ``problem`` is a sentence, of the ``kind`` "problem",
+    "defect", "process", "memory" or "output"."""
+
+    subject: str
+    image: str
+    key: str
+    status: str
+    output: str = ""
+    size: int = 0
+    time: int = 0
+    structures: tuple[StructureResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_mib: float | None = None
+    problem: str = ""
+    kind: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    backbone: str = ""
+    version: str = ""
+    worker: str = ""
+    finished: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; what has its default is left out."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        plain["structures"] = [asdict(one) for one in self.structures]
+        return {name: value for name, value in plain.items() if value not in ((), [], {}, "", None)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Record:
+        """Raises ``TypeError``, ``KeyError`` or ``ValueError`` for anything else; unknown fields are dropped."""
+        known = {one.name for one in fields(cls)}
+        given = {name: value for name, value in values.items() if name in known}
+        inner = {one.name for one in fields(StructureResult)}
+        rows = [{k: v for k, v in one.items() if k in inner} for one in given.pop("structures", ())]
+        for row in rows:
+            row["expected"] = tuple(row["expected"]) if row.get("expected") else None
+        given["warnings"] = tuple(given.get("warnings", ()))
+        return cls(**given, structures=tuple(StructureResult(**row) for row in rows))
+
+
+class Manifest:
+    """The records of a folder by subject, the latest of each; :meth:`add` appends and keeps. One process writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records: dict[str, Record] = {}
+        lines = _lines(path)
+        for line in lines:
+            record = _parsed(line)
+            if record is not None:
+                self.records[record.subject] = record
+        if len(lines) > 2 * len(self.records) + 100 or (lines and not lines[-1].endswith("\n")):
+            self._write_anew()
+
+    def add(self, record: Record) -> None:
+        """Append a record. Raises :class:`OutputError` where it cannot be kept."""
+        line = json.dumps(record.to_json(), ensure_ascii=True, allow_nan=False) + "\n"
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                before = os.fstat(descriptor).st_size
+                data = line.encode()
+                if os.write(descriptor, data) < len(data):  # a part of a line would spoil the next
+                    os.ftruncate(descriptor, before)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            why = "the disk is full" if full else error.strerror
+            raise OutputError(
+                f"{self.path} could not be written: {why}", "free some space and give the same command again"
+            ) from error
+        self.records[record.subject] = record
+
+    def state(self, subject: str, key: str, root: Path) -> str:
+        """:data:`DONE` if the result of ``key`` is there, :data:`KEPT` if somebody changed the result since it was
+        written, else empty."""
+        record = self.records.get(subject)
+        if record is None or record.status not in (DONE, KEPT):
+            return ""
+        try:
+            found = (root / record.output).stat()
+        except OSError:
+            return ""
+        if (found.st_size, found.st_mtime_ns) != (record.size, record.time):
+            return KEPT
+        return DONE if record.key == key else ""
+
+    def _write_anew(self) -> None:
+        with replacing(self.path) as file:
+            for record in self.records.values():
+                file.write((json.dumps(record.to_json(), ensure_ascii=True) + "\n").encode())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
+
+
+def _parsed(line: str) -> Record | None:
+    """A record; None for a line that was cut off, or damaged: its volume is done again."""
+    try:
+        values = json.loads(line)
+        if not isinstance(values, dict) or values.get("format", FORMAT) != FORMAT:
+            return None
+        return Record.from_json(values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None

@@ -1,0 +1,237 @@
+"""DICOM trees of many patients and series: one pass over the headers, and the CT volumes among them.
+
+Series are told apart by what their files say, not by folders: one folder may hold many series, and one series may be
+spread over many folders.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PromptSegLib.errors import InputError, few, short
+from PromptSegLib.volumes.dicom_file import (
+    FRAMES,
+    IMAGE_TYPE,
+    MODALITY,
+    POSITION,
+    SERIES,
+    SERIES_TEXT,
+    SOP_CLASS,
+    SOP_INSTANCE,
+    NotWhole,
+    is_dicom,
+    read_elements,
+)
+
+from .items import Inputs, Item, LeftOut, digest_of, plain, stamp_of_facts
+
+PATIENT_NAME, PATIENT_ID, BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
+STUDY, STUDY_DATE, SERIES_NUMBER = 0x0020000D, 0x00080020, 0x00200011
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_DAMAGED = "damaged or not copied completely"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What one file says of itself, as far as choosing needs it."""
+
+    path: str
+    size: int
+    time: int
+    instance: str
+    content: str
+    """Stands for all its elements but the pixels."""
+    series: str
+    modality: str
+    kind: str
+    image_type: tuple[str, ...]
+    frames: int
+    place: str
+    study: str
+    date: str
+    number: str
+    text: str
+    patient: str
+    name: str
+    born: str
+    has_pixels: bool
+
+
+def read_header(path: str) -> Header | str | None:
+    """What a file says; None for one that is not DICOM, a sentence for one that cannot be used."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a hundred thousand of them
+        if not is_dicom(Path(path)):
+            return None
+        sure = _has_mark(path)
+        try:
+            one = read_elements(Path(path))
+        except NotWhole:
+            return _DAMAGED if sure else None
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    of = one.elements
+    values = sorted((tag, value) for tag, value in of.values.items() if tag >> 16 != 0x0002)
+    content = digest_of([*values, one.pixels and one.pixels[2]])
+    return Header(
+        path, found.st_size, found.st_mtime_ns, of.text(SOP_INSTANCE), content,
+        of.text(SERIES), of.text(MODALITY).upper(), of.text(SOP_CLASS), tuple(of.text(IMAGE_TYPE).upper().split("\\")),
+        of.whole(FRAMES, 1) or 1, of.text(POSITION), of.text(STUDY), of.text(STUDY_DATE), of.text(SERIES_NUMBER),
+        of.text(SERIES_TEXT), of.text(PATIENT_ID), _name(of.text(PATIENT_NAME)), of.text(BIRTH_DATE),
+        one.pixels is not None,
+    )  # fmt: skip
+
+
+def _has_mark(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _name(text: str) -> str:
+    """A person's name for comparing: case and the marks between its parts differ between machines."""
+    return " ".join(text.partition("=")[0].replace("^", " ").casefold().split())
+
+
+def choose(headers: Sequence[Header], damaged: dict[str, str], wanted: dict[str, str], found: Inputs) -> None:
+    """Add the CT series among ``headers`` to ``found``, and say of the others why they are left out.
+
+    ``damaged`` has the files that cannot be used, and why: a series that lies beside one is refused, because a slice of
+    it may be missing. ``wanted`` has, by series UID, what the user called a series that was asked for by name; those
+    are taken whatever they are. Raises :class:`InputError` where two patients share one patient ID.
+    """
+    groups: dict[tuple[str, str], list[Header]] = {}
+    for one in headers:
+        groups.setdefault((one.patient, one.series or str(Path(one.path).parent)), []).append(one)
+    beside: dict[str, str] = {}
+    for path in sorted(damaged):
+        beside.setdefault(str(Path(path).parent), path)
+    taken: list[Header] = []
+    for (_, uid), files in sorted(groups.items(), key=lambda group: group[1][0].path):
+        kept, problem = _without_copies(sorted(files, key=_order), found)
+        reason = "" if uid in wanted else left_out(kept)
+        if reason:
+            found.left_out.append(LeftOut(label(kept), reason))
+            continue
+        first = kept[0]
+        odd = next((beside[p] for p in sorted({str(Path(one.path).parent) for one in kept}) if p in beside), "")
+        if odd and not problem:
+            problem = f"{odd}, beside its slices, is {damaged[odd]}; remove it or export the series again."
+        taken.append(first)
+        found.items.append(
+            Item(
+                wanted.get(uid) or subject(first),
+                image=f"{_folder(kept)}#{uid}",
+                files=tuple(one.path for one in kept),
+                stamp=stamp_of_facts((Path(one.path).name, one.size, one.time) for one in kept),
+                problem=problem,
+            )
+        )
+    lost = [path for path in sorted(damaged) if str(Path(path).parent) not in {_parent(one) for one in taken}]
+    found.left_out += [LeftOut(path, damaged[path]) for path in lost]
+    _check_patients(taken, found)
+
+
+def left_out(files: Sequence[Header]) -> str:
+    """Why a series is not one to segment; empty for a CT volume."""
+    first = files[0]
+    if first.modality != "CT":
+        return f"not CT ({first.modality})" if first.modality else "not CT (its modality is not given)"
+    if all(one.kind.startswith(_SECONDARY_CAPTURE) for one in files):
+        return "a secondary capture, a picture of a screen"
+    if not any(one.has_pixels for one in files):
+        return "no image"
+    if all("LOCALIZER" in one.image_type for one in files):
+        return "a scout view (localiser)"
+    if all(one.image_type[0] == "DERIVED" for one in files):
+        kind = "\\".join(first.image_type[:3])
+        return f"derived from another series ({kind}); name it as FOLDER#{first.series} to segment it all the same"
+    if sum(one.frames for one in files) < 2:
+        return "a single slice"
+    places = {one.place for one in files}
+    if len(files) > 1 and len(places) == 1 and first.frames == 1:
+        return f"{len(files)} slices at one place, as bolus tracking has"
+    return ""
+
+
+def subject(first: Header) -> str:
+    """Patient and series: the same for the same series whatever else is found, and no other's."""
+    patient = plain(first.patient) if first.patient else f"unknown.{digest_of([first.study])[:6]}"
+    series = "-".join(filter(None, (first.date, first.number)))
+    return f"{patient}/{plain(series) if series else 'series'}.{digest_of([first.series])[:6]}"
+
+
+def label(files: Sequence[Header]) -> str:
+    """A series as people look for it."""
+    first = files[0]
+    words = [f"series {first.number}" if first.number else "series", f"'{first.text}'" if first.text else ""]
+    count = f"({len(files)} file{'s' * (len(files) != 1)})"
+    return " ".join(filter(None, [*words, f"of {first.patient}" if first.patient else "", "in", _folder(files), count]))
+
+
+def _order(one: Header) -> tuple[str, int, str]:
+    return str(Path(one.path).parent), len(Path(one.path).name), one.path  # "003.dcm" before "003 (1).dcm"
+
+
+def _parent(one: Header) -> str:
+    return str(Path(one.path).parent)
+
+
+def _folder(files: Sequence[Header]) -> str:
+    return os.path.commonpath([_parent(one) for one in files])
+
+
+def _without_copies(files: Sequence[Header], found: Inputs) -> tuple[list[Header], str]:
+    """A series without copies of one and the same file; and a sentence where two files of one identity differ."""
+    seen: dict[str, Header] = {}
+    copies: dict[str, list[Header]] = {}
+    problem = ""
+    for one in files:
+        former = seen.setdefault(one.instance or one.path, one)
+        if former is one:
+            continue
+        if former.content != one.content:
+            problem = problem or (
+                f"Two different files claim to be the same slice: {short(former.path, 120)} and {short(one.path, 120)};"
+                " remove one of them."
+            )
+        else:
+            copies.setdefault(_parent(one), []).append(one)
+    kept = list(seen.values())
+    for folder, twice in copies.items():
+        where = sorted({_parent(seen[one.instance]) for one in twice})
+        if where == [folder]:
+            names = few([Path(one.path).name for one in twice])
+            found.left_out.append(LeftOut(f"{len(twice)} files in {folder}", f"copies in one folder: {names}"))
+            continue
+        found.left_out.append(LeftOut(label(twice), f"the same series as in {few(where, 2)}"))
+        found.warnings.append(
+            f"{folder} and {few(where, 2)} hold the same series; it is segmented once, and one of them may be removed."
+        )
+    return kept, problem
+
+
+def _check_patients(series: Sequence[Header], found: Inputs) -> None:
+    """Refuse two persons under one patient ID; say where two IDs have one name."""
+    by_id: dict[str, Header] = {}
+    by_name: dict[tuple[str, str], Header] = {}
+    for one in series:
+        if not one.patient:
+            continue
+        other = by_id.setdefault(one.patient, one)
+        born = bool(one.born and other.born and one.born != other.born)
+        if born or (bool(one.name and other.name and one.name != other.name) and one.born != other.born):
+            raise InputError(
+                f"Two different persons have the patient ID '{one.patient}', in {_parent(other)} and {_parent(one)}",
+                "correct the ID, or list both in a CSV file with the columns image and subject",
+            )
+        if one.name:
+            same = by_name.setdefault((one.name, one.born), one)
+            if same.patient != one.patient:
+                found.warnings.append(
+                    f"The patients {same.patient} and {one.patient} have the same name; their results are kept apart"
+                    " by patient ID."
+                )
+                by_name[one.name, one.born] = one

@@ -1,0 +1,226 @@
+"""What is done is not done again, unless something that it depends on has changed; and nothing of it is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from PromptSegCli.cohort.manifest import DONE, FAILED, KEPT, Manifest, Record, StructureResult
+from PromptSegLib.errors import OutputError, PromptError
+from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.volumes.io import read_labels
+
+from .conftest import Site, scan, series
+
+
+@pytest.fixture
+def three(site: Site) -> Site:
+    for n in range(3):
+        scan(Path(f"scans/p{n}.nii.gz"), seed=n)
+    return site
+
+
+def test_a_second_call_does_nothing_and_a_new_volume_alone(three: Site) -> None:
+    assert three.run("scans") == ["p0", "p1", "p2"]
+    assert three.run("scans") == []
+    scan(Path("scans/p3.nii.gz"))
+    assert three.run("scans") == ["p3"]
+    labels = read_labels(three.root / "p1.seg.nrrd")
+    assert [one.name for one in labels.names.values()] == ["liver", "spleen"]
+
+
+def test_a_changed_image_is_done_anew(three: Site) -> None:
+    three.run("scans")
+    scan(Path("scans/p1.nii.gz"), seed=9)
+    assert three.run("scans") == ["p1"]
+
+
+def test_a_changed_slice_of_a_series_is_noticed(site: Site) -> None:
+    series(Path("tree"))
+    assert len(site.run("tree")) == 1
+    assert site.run("tree") == []
+    os.utime("tree/002.dcm", ns=(1, 1))
+    assert len(site.run("tree")) == 1
+
+
+def test_a_changed_prompt_is_done_anew_and_the_same_prompt_elsewhere_is_not(three: Site) -> None:
+    three.run("scans")
+    own = Path("abdomen.promptset")
+    Path("other.promptset").write_bytes(own.read_bytes())
+    assert three.run("scans", prompts=(str(Path("other.promptset").absolute()),)) == []
+    known = PromptSet.read(own)
+    first, second = known.values()
+    taught = {name: value + 0.5 for name, value in first.tensors.items()}
+    PromptSet.of("abdomen", [replace(first, tensors=taught), second]).write(own)
+    assert three.run("scans") == ["p0", "p1", "p2"]
+    PromptSet.of(
+        "abdomen", [replace(first, tensors=taught, card=replace(first.card, components="largest")), second]
+    ).write(own)
+    assert three.run("scans") == ["p0", "p1", "p2"]
+
+
+def test_what_a_taught_prompt_remembers_belongs_to_it(three: Site) -> None:
+    three.run("scans", memory=False)
+    Path("abdomen.memory").write_bytes(b"changed")
+    assert [one.subject for one in three.plan("scans", memory=True).tasks] == ["p0", "p1", "p2"]
+    assert three.plan("scans", memory=False).tasks == ()
+
+
+def test_another_format_or_orientation_is_done_anew(three: Site) -> None:
+    three.run("scans")
+    assert three.run("scans", format="nii.gz") == ["p0", "p1", "p2"]
+    assert (three.root / "p0.nii.gz").is_file()
+    assert len(three.plan("scans", format="nii.gz", orientation="LPS").tasks) == 3
+
+
+def test_a_lost_result_is_done_anew(three: Site) -> None:
+    three.run("scans")
+    (three.root / "p1.seg.nrrd").unlink()
+    assert three.run("scans") == ["p1"]
+
+
+def test_a_result_that_somebody_corrected_is_never_written_over(three: Site) -> None:
+    three.run("scans")
+    mended = three.root / "p1.seg.nrrd"
+    mended.write_bytes(b"corrected by hand")
+    scan(Path("scans/p1.nii.gz"), seed=9)
+    assert three.run("scans") == []
+    assert mended.read_bytes() == b"corrected by hand"
+    (kept,) = [one for one in three.plan("scans").former if one.status == KEPT]
+    assert "delete it" in kept.warnings[-1]
+
+
+def test_a_prompt_for_another_backbone_is_refused_before_anything_is_done(three: Site) -> None:
+    own = Path("abdomen.promptset")
+    prompts = [replace(one, backbone_id="f" * 64) for one in PromptSet.read(own).values()]
+    PromptSet.of("abdomen", prompts).write(own)
+    with pytest.raises(PromptError, match="learned on backbone ffff"):
+        three.plan("scans")
+
+
+def test_a_volume_that_fails_is_told_and_the_others_go_on(three: Site) -> None:
+    Path("scans/p1.nii.gz").write_bytes(b"\x1f\x8bdamaged")
+    scan(Path("scans/p2.nii.gz"), shape=(1, 20, 22))
+    assert three.run("scans") == ["p0", "p1", "p2"]
+    assert [three.records[f"p{n}"].status for n in range(3)] == [DONE, FAILED, FAILED]
+    assert three.records["p1"].problem.endswith(".")
+    assert not (three.root / "p1.seg.nrrd").exists()
+    assert three.run("scans") == ["p1", "p2"]  # they are tried again
+
+
+def test_a_defect_is_one_volume_s_and_told_as_one(three: Site, monkeypatch, capfd) -> None:
+    from PromptSegCli.cohort import job
+
+    def broken(task):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(job, "read", broken)
+    three.run("scans")
+    assert three.records["p0"].kind == "defect"
+    assert "defect in PromptSeg (ZeroDivisionError: of ours)" in three.records["p0"].problem
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_prompts_and_references_of_a_table_count(site: Site) -> None:
+    scan(Path("a.nii.gz"))
+    site.run("a.nii.gz")
+    (site.root / "a.seg.nrrd").rename("reference.seg.nrrd")
+    Path("cases.csv").write_text(
+        "image,subject,prompts,reference\n"
+        "a.nii.gz,one,abdomen.promptset:liver,reference.seg.nrrd\n"
+        "a.nii.gz,two,,missing.nrrd\n"
+    )
+    assert site.run("cases.csv") == ["one", "two"]
+    (liver,) = site.records["one"].structures
+    assert (liver.name, liver.dice) == ("liver", 1.0)
+    assert site.records["two"].status == DONE  # a reference that cannot be read loses no result
+    assert "Not compared with the reference" in site.records["two"].warnings[-1]
+
+
+def test_a_result_never_takes_the_place_of_an_input(site: Site) -> None:
+    scan(Path("out/p0.nii.gz"))
+    with pytest.raises(OutputError, match="would take the place of"):
+        site.plan("out/p0.nii.gz", format="nii.gz")
+
+
+def test_each_volume_has_a_picture_of_each_structure_that_was_found(three: Site) -> None:
+    import base64
+    import json
+
+    three.run("scans")
+    pictures = json.loads((three.root / ".cohort/thumbnails/p0.json").read_text())
+    found = [one.name for one in three.records["p0"].structures if one.volume_ml]
+    assert sorted(pictures) == sorted(found)
+    assert all(base64.b64decode(one).startswith(b"\x89PNG") for one in pictures.values())
+
+
+RECORD = Record("a/b", "a.nii", "key", DONE, "a/b.nrrd", 3, 4, (StructureResult("liver", 2.0, 0.9, (0.8, 0.7, 0.9)),))
+
+
+def test_a_line_that_was_cut_off_costs_its_volume_alone(tmp_path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    manifest = Manifest(path)
+    manifest.add(RECORD)
+    manifest.add(replace(RECORD, subject="c"))
+    text = path.read_text()
+    path.write_text(text + '{"subject": "d", "sta')
+    again = Manifest(path)
+    assert again.records == {"a/b": RECORD, "c": replace(RECORD, subject="c")}
+    again.add(replace(RECORD, subject="d"))
+    assert list(Manifest(path).records) == ["a/b", "c", "d"]
+    path.write_text('[]\nnull\n{"subject": 1}\n{"structures": 3, "subject": "x"}\n\x00\n' + text)
+    assert list(Manifest(path).records) == ["a/b", "c"]
+
+
+@pytest.mark.parametrize("written", [0, 20])
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch, written: int) -> None:
+    path = tmp_path / "manifest.jsonl"
+    manifest = Manifest(path)
+    manifest.add(RECORD)
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data[:written])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OutputError, match="the disk is full; free some space"):
+            manifest.add(replace(RECORD, subject="c"))
+    assert list(Manifest(path).records) == ["a/b"]
+    manifest.add(replace(RECORD, subject="d"))
+    assert list(Manifest(path).records) == ["a/b", "d"]
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_is_done(three: Site, monkeypatch) -> None:
+    from PromptSegCli.cohort import output
+    from PromptSegLib.volumes import io
+
+    def full(*_: object) -> None:
+        raise OutputError("p1.seg.nrrd could not be written: the disk is full", "free some space")
+
+    def fill_up(task) -> None:
+        if task.subject == "p1":
+            monkeypatch.setattr(io, "write_segments", full)
+
+    with pytest.raises(OutputError, match=r"the disk is full.*what is done is kept"):
+        three.run("scans", on_task=fill_up)
+    monkeypatch.undo()
+    monkeypatch.chdir(three.root.parent)
+    assert [one.subject for one in three.plan("scans").tasks] == ["p1", "p2"]
+    assert output.ENDINGS
+
+
+def test_the_same_volume_gives_the_same_file(three: Site) -> None:
+    three.run("scans")
+    before = (three.root / "p0.seg.nrrd").read_bytes()
+    (three.root / "p0.seg.nrrd").unlink()
+    torch.rand(3)
+    three.run("scans")
+    assert (three.root / "p0.seg.nrrd").read_bytes() == before
