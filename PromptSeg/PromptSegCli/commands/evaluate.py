@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import GridError, quoted
+from PromptSegLib.errors import GridError, InputError, quoted
 
 from .arguments import AXES, add_orientation, check_input, expanded, slices
 
 if TYPE_CHECKING:
     from PromptSegLib.volumes.io import LabelMap
+    from PromptSegLib.volumes.volume import Grid
 
     from .console import Console
     from .stopping import StopOnSignal
@@ -26,15 +27,17 @@ EXAMPLES = (
     "promptseg evaluate kidney.seg.nrrd labels.nii.gz --pairs 1:3 --skip-slices 40,52,64",
     "promptseg evaluate organs.nii.gz labels.nii.gz",
 )
+_IMAGE = "name the image that both were made of with --image"
 _COLUMNS = ("structure", "Dice", "HD95 mm", "ASSD mm", "NSD 1 mm", "NSD 2 mm", "volume ml", "reference ml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help="a label map or a .seg.nrrd")
-    parser.add_argument(
-        "reference", metavar="REFERENCE", type=expanded, help="a label map or a .seg.nrrd on the same grid"
-    )
+    labels = "a label map, a .seg.nrrd, or a DICOM SEG or RTSTRUCT"
+    parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help=labels)
+    parser.add_argument("reference", metavar="REFERENCE", type=expanded, help="another on the same grid")
+    image = "the CT that both were made of: needed where both are DICOM objects, which may cover a part of it"
+    parser.add_argument("--image", metavar="IMAGE", type=expanded, help=image)
     pairs = "values that belong together: in the segmentation, a colon, in the reference; for example 1:6,2:3"
     parser.add_argument("--pairs", metavar="A:B,...", help=pairs)
     skip = "slices that do not count, for example those that were taught"
@@ -52,8 +55,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     pairs = parse_pairs(args.pairs) if args.pairs is not None else None
     check_input(args.segmentation)
     check_input(args.reference)
+    if args.image is not None:
+        check_input(args.image)
     with console.timed("read", f"Reading {args.segmentation} and {args.reference}"):
-        segmentation, reference = _on_one_grid(args.segmentation, args.reference, args.orientation)
+        segmentation, reference = _on_one_grid(args)
     console.warn(*dict.fromkeys((*segmentation.notes, *reference.notes)))
     stop.check()
     with console.timed("evaluate", "Comparing"):
@@ -79,13 +84,29 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     return 0
 
 
-def _on_one_grid(ours: str, theirs: str, orientation: str | None) -> tuple[LabelMap, LabelMap]:
-    """Both label maps on one grid: what 3D Slicer cropped is put where it belongs in the other."""
-    from PromptSegLib.volumes.io import read_labels
+def _on_one_grid(args: argparse.Namespace) -> tuple[LabelMap, LabelMap]:
+    """Both label maps on one grid: what 3D Slicer cropped, and a DICOM object, is put where it belongs in the other."""
+    from PromptSegLib.volumes.dicom_labels import holds_contours, is_label_object
+    from PromptSegLib.volumes.io import read_labels, read_volume
     from PromptSegLib.volumes.labels import differences
 
-    segmentation = read_labels(ours, orientation=orientation)
+    ours, theirs, orientation = args.segmentation, args.reference, args.orientation
+    if args.image is not None:
+        volume = read_volume(args.image, orientation)
+        return (
+            read_labels(ours, volume.grid, orientation, volume.source),
+            read_labels(theirs, volume.grid, orientation, volume.source),
+        )
+    names = Path(ours).name, Path(theirs).name
+    if holds_contours(ours) and holds_contours(theirs):
+        raise InputError(f"{names[0]} and {names[1]} hold contours, which have no voxels of their own", _IMAGE)
+    if holds_contours(theirs):
+        segmentation = read_labels(ours, orientation=orientation)
+        return segmentation, _contours(theirs, segmentation.grid, orientation)
     reference = read_labels(theirs, orientation=orientation)
+    if holds_contours(ours):
+        return _contours(ours, reference.grid, orientation), reference
+    segmentation = read_labels(ours, orientation=orientation)
     if segmentation.grid.matches(reference.grid):
         return segmentation, reference
     try:
@@ -96,5 +117,20 @@ def _on_one_grid(ours: str, theirs: str, orientation: str | None) -> tuple[Label
         return segmentation, read_labels(theirs, segmentation.grid, orientation)
     except GridError:
         how = differences(segmentation.grid, reference.grid)
-        names = f"{Path(ours).name} is on another grid than {Path(theirs).name}"
-        raise GridError(f"{names}: {how}", "resample one of them to the other's grid, nearest neighbour") from None
+        both = is_label_object(ours) and is_label_object(theirs)
+        remedy = _IMAGE if both else "resample one of them to the other's grid, nearest neighbour"
+        raise GridError(f"{names[0]} is on another grid than {names[1]}: {how}", remedy) from None
+
+
+def _contours(path: str, grid: Grid, orientation: str | None) -> LabelMap:
+    """Contours on the grid of the other file; raises :class:`GridError` unless all of them lie there."""
+    from PromptSegLib.volumes.io import read_labels
+
+    try:
+        labels = read_labels(path, grid, orientation)
+        for _, error in labels.refused.values():
+            if isinstance(error, GridError):
+                raise error
+    except GridError as error:
+        raise GridError(error.problem.replace("the image", "the other file"), _IMAGE) from None
+    return labels

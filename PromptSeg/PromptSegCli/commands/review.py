@@ -37,7 +37,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
-    labels = "a label map on the grid of IMAGE or a .seg.nrrd"
+    labels = "a label map on the grid of IMAGE, a .seg.nrrd, or a DICOM SEG or RTSTRUCT"
     parser.add_argument("segmentation", metavar="SEGMENTATION", type=expanded, help=labels)
     reference = "what it is compared with: by name where both have names, else by value"
     parser.add_argument("--reference", metavar="REF", type=expanded, help=reference)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, quoted
 
+from ..dicom.result import ENDING, FORMATS, format_of, write_result
 from .arguments import (
     add_engine,
     add_orientation,
@@ -42,8 +43,8 @@ DESCRIPTION = """\
 Segment IMAGE (NIfTI, NRRD, MHA or a folder with one DICOM series) with one or
 more prompt sets. The result has the grid of IMAGE; the value of each structure
 in it and its volume are printed, and what was not found. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
-overlaps, as does a DICOM Segmentation (.dcm), which needs a DICOM series as
-IMAGE; in the other formats the surest structure has the voxel.
+overlaps, as do DICOM Segmentations (.dcm) and RT Structure Sets (.rtstruct.dcm),
+which need a DICOM series as IMAGE; in the other formats the surest structure has the voxel.
 
 Files that are there already are replaced. Ctrl-C stops within a second and
 writes nothing."""
@@ -59,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
     sets = "a shipped prompt set, some of its structures (abdomen-ct:liver,spleen) or a .promptset file; repeatable"
     parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", required=True, help=sets)
-    result = "the result: .nii.gz, .nrrd, .mha, .seg.nrrd, or .dcm, a DICOM Segmentation of the series"
+    result = "the result: .nii.gz, .nrrd, .mha, .seg.nrrd, .dcm (DICOM Segmentation) or .rtstruct.dcm"
     parser.add_argument("-o", "--output", metavar="OUT", type=output, required=True, help=result)
+    kind = "what a .dcm becomes: a DICOM Segmentation (dicom-seg, default) or an RT Structure Set (rtstruct)"
+    parser.add_argument("--format", choices=FORMATS, help=kind)
     maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
     parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
     without = "do not use what FILE.memory beside a taught prompt knows of the patient it was taught in"
@@ -71,13 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
-    from PromptSegCli.dicom.result import ENDING, format_of
-    from PromptSegCli.dicom.series import check_source
     from PromptSegLib.volumes.io import LABEL_ENDINGS, read_volume
+
+    from ..dicom.series import check_source
 
     inputs = [("IMAGE", args.image), ("--backbone", args.backbone), *((f"--prompts {t}", t) for t in args.prompts)]
     result_file = {"-o": (args.output, (*LABEL_ENDINGS, ENDING))}
-    dicom = format_of(args.output)
+    dicom = format_of(args.output, args.format)
     check_outputs(result_file, inputs)
     check_folder(args.probabilities)
     check_input(args.image)
@@ -100,7 +103,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.seconds.update(result.seconds)
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):
-        write_segmentation(args.output, result, volume.source, session.backbone.id, stop)
+        write_segmentation(args.output, result, volume.source, session.backbone.id, stop, args.format)
         console.wrote(args.output)
         if maps:
             _write_maps(maps, result, stop)
@@ -168,13 +171,18 @@ def _remembered(texts: Sequence[str], console: Console) -> dict[str, list[Teache
 
 
 def write_segmentation(
-    path: Path, result: Segmentation, source: DicomSource | None, backbone_id: str, stop: StopOnSignal
+    path: Path,
+    result: Segmentation,
+    source: DicomSource | None,
+    backbone_id: str,
+    stop: StopOnSignal,
+    asked: str | None = None,
 ) -> None:
-    """Write a result in the format of the path's ending; structure ``n`` (from 0) has the value ``n + 1``."""
-    from PromptSegCli.dicom.result import format_of, write_result
+    """Write a result in the format of the path's ending, or of DICOM's the one that was asked for; structure ``n``
+    (from 0) has the value ``n + 1``."""
     from PromptSegLib.volumes.io import write_labels, write_segments
 
-    dicom = format_of(path)
+    dicom = format_of(path, asked)
     if dicom:
         write_result(path, dicom, result, source, backbone_id, stop)
     elif path.name.lower().endswith(".seg.nrrd"):

@@ -39,9 +39,9 @@ EXAMPLES = ("promptseg suggest ct.nii.gz labels.nii.gz --label 3 --slices 40,64 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("image", metavar="IMAGE", type=expanded, help="the CT")
-    labels = "a label map on the grid of IMAGE, or a .seg.nrrd"
+    labels = "a label map on the grid of IMAGE, a .seg.nrrd, or a DICOM SEG or RTSTRUCT"
     parser.add_argument("labels", metavar="LABELS", type=expanded, help=labels)
-    which = "the structure's value in LABELS, or the name of a segment"
+    which = "the structure's value or number in LABELS, or its name there"
     parser.add_argument("--label", metavar="N|NAME", type=label, required=True, help=which)
     drawn = "the slices in which it is drawn completely"
     parser.add_argument("--slices", metavar="K,K,...", type=slices, required=True, help=drawn)

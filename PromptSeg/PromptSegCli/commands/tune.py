@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, PromptSegError, Stopped
 
+from ..dicom.result import ENDING, format_of
 from . import tune_set
 from .arguments import (
     AXES,
@@ -74,9 +75,9 @@ _TUNING = 0.8  # share of the run that tuning takes in the progress bar when a s
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    pairs = "a CT, and a label map on its grid or a .seg.nrrd; again for each further volume"
+    pairs = "a CT, and a label map on its grid, a .seg.nrrd or a DICOM SEG or RTSTRUCT; again for each further volume"
     parser.add_argument("pairs", metavar="IMAGE LABELS", type=expanded, nargs="*", help=pairs)
-    which = "the structure's value in LABELS, or the name of a segment; once for all, or once for each pair"
+    which = "the structure's value or number in LABELS, or its name there; once for all, or once for each pair"
     parser.add_argument("--label", metavar="N|NAME", type=label, action="append", help=which)
     drawn = "the slices in which it is drawn completely, the first and the last that show it among them"
     parser.add_argument("--slices", metavar="K,K,...", type=slices, action="append", help=drawn)
@@ -89,8 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learned = "what was learned: a .promptset file"
     parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help=learned)
     result = (
-        "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha, .seg.nrrd or .dcm); drawn slices come back exactly as"
-        " drawn"
+        "also segment the (first) IMAGE (.nii.gz, .nrrd, .mha, .seg.nrrd, .dcm or .rtstruct.dcm); drawn slices come"
+        " back exactly as drawn"
     )
     parser.add_argument("--segmentation", metavar="OUT", type=output, help=result)
     former = "go on from the prompt in this .promptset file instead of starting anew"
@@ -112,11 +113,11 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if args.dataset:
         return tune_set.run(args, console, stop)
     _check_given(args)
-    from PromptSegCli.dicom.result import ENDING, format_of
-    from PromptSegCli.dicom.series import check_source
     from PromptSegLib.prompts.promptset import PromptSet
     from PromptSegLib.volumes.io import LABEL_ENDINGS
     from PromptSegLib.volumes.plausible import warnings_of
+
+    from ..dicom.series import check_source
 
     lessons = _lessons(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, (*LABEL_ENDINGS, ENDING))}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.volumes.volume import DicomSource
 
-FORMATS = ("dicom-seg",)
-ENDING = ".dcm"
+FORMATS = ("dicom-seg", "rtstruct")
+ENDING, RTSTRUCT_ENDING = ".dcm", ".rtstruct.dcm"
 
 
 def format_of(path: Path, asked: str | None = None) -> str | None:
@@ -31,7 +31,10 @@ def format_of(path: Path, asked: str | None = None) -> str | None:
     from .series import check_can_write
 
     check_can_write()
-    return asked or FORMATS[0]
+    named = "rtstruct" if path.name.lower().endswith(RTSTRUCT_ENDING) else None
+    if asked and named and asked != named:
+        raise OutputError(f"The format is to be {asked}, and {path.name} is named as {named}", "choose one of the two")
+    return asked or named or "dicom-seg"
 
 
 def write_result(
@@ -43,6 +46,8 @@ def write_result(
     should_stop: Callable[[], bool],
 ) -> None:
     """Write a result as ``kind``, one of :data:`FORMATS`; errors as :func:`.seg.write_dicom_seg`."""
+    from .rtstruct import write_rtstruct
     from .seg import write_dicom_seg
 
-    write_dicom_seg(segmentation, source, path, backbone_id=backbone_id, should_stop=should_stop)
+    write = write_rtstruct if kind == "rtstruct" else write_dicom_seg
+    write(segmentation, source, path, backbone_id=backbone_id, should_stop=should_stop)

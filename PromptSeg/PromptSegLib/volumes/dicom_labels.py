@@ -5,13 +5,15 @@ and which structures exclude each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..anatomy.structure import Structure
-from ..errors import InputError
+from ..atomic import PathLike
+from ..errors import InputError, PromptSegError, quoted
+from .dicom_contours import StructureSetFile
 from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, NotWhole, is_dicom, read_elements
 from .dicom_seg import Patch, SegmentationFile
 from .segnrrd import Segment
@@ -19,17 +21,38 @@ from .volume import DicomSource, Grid
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SEGMENTATIONS = (f"{_STORAGE}66.4", f"{_STORAGE}66.7")
+_STRUCTURE_SET = f"{_STORAGE}481.3"
 _REFERENCED_SERIES = 0x00081115
 
 
 @dataclass(frozen=True)
 class ObjectLabels:
-    """``layers`` (K, J, I) of segments that exclude each other, on ``grid``; ``notes`` are for the user."""
+    """``layers`` (K, J, I) of segments that exclude each other, on ``grid``; ``notes`` are for the user. ``refused``
+    has the names of structures that cannot be used by number, and why."""
 
     layers: list[np.ndarray]
     grid: Grid
     segments: list[Segment]
     notes: tuple[str, ...] = ()
+    refused: Mapping[int, tuple[str, PromptSegError]] = field(default_factory=dict)
+
+
+def is_label_object(path: PathLike) -> bool:
+    """Whether this is a DICOM file that holds labels."""
+    return _kind(path) in (*_SEGMENTATIONS, _STRUCTURE_SET)
+
+
+def holds_contours(path: PathLike) -> bool:
+    """Whether this is a DICOM file that holds contours, which need the grid of an image."""
+    return _kind(path) == _STRUCTURE_SET
+
+
+def _kind(path: PathLike) -> str:
+    file = Path(path).expanduser()
+    try:
+        return read_elements(file).elements.text(SOP_CLASS) if file.is_file() and is_dicom(file) else ""
+    except (NotWhole, OSError):
+        return ""
 
 
 def read_label_object(path: Path, like: Grid | None, source: DicomSource | None) -> ObjectLabels | None:
@@ -52,6 +75,8 @@ def read_label_object(path: Path, like: Grid | None, source: DicomSource | None)
     kind = file.elements.text(SOP_CLASS)
     if kind in _SEGMENTATIONS:
         return _segmentation(file, like, source)
+    if kind == _STRUCTURE_SET:
+        return _structure_set(file, like, source)
     what = file.elements.text(MODALITY) or "unknown"
     raise InputError(
         f"{path.name} is a DICOM object that holds no labels (its modality is {what})",
@@ -69,6 +94,34 @@ def _segmentation(file: DicomFile, like: Grid | None, source: DicomSource | None
         notes += more
     layers, segments = layered(opened.structures, lambda number: opened.patches(number, grid), grid)
     return ObjectLabels(layers, grid, segments, tuple(notes))
+
+
+def _structure_set(file: DicomFile, like: Grid | None, source: DicomSource | None) -> ObjectLabels:
+    opened = StructureSetFile(file)
+    if like is None:
+        raise InputError(
+            f"{opened.name} holds contours, which have no voxels of their own",
+            "name the image that they were drawn on as well",
+        )
+    notes = list(opened.notes)
+    found, refused = opened.patches(like, notes)
+    for number, frame in opened.frames_of_reference.items():
+        try:
+            more = belongs(opened.name, frame, opened.series, source)
+        except InputError as error:
+            refused[number] = error
+            continue
+        notes += [one for one in more if one not in notes]
+    structures = {number: one for number, one in opened.structures.items() if number not in refused}
+    if not structures:
+        raise next(iter(refused.values()))
+    names = [opened.structures[number].name for number in refused]
+    if names:
+        first = next(iter(refused.values()))
+        notes.append(f"{opened.name}: {quoted(names)} cannot be used ({first.problem}).")
+    layers, segments = layered(structures, found.__getitem__, like)
+    why = {number: (opened.structures[number].name, error) for number, error in refused.items()}
+    return ObjectLabels(layers, like, segments, tuple(notes), why)
 
 
 def belongs(name: str, frame_of_reference: str, series: Iterable[str], source: DicomSource | None) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
-from ..errors import GridError, InputError
+from ..errors import GridError, InputError, PromptSegError
 from .dicom_labels import read_label_object
 from .geometry import differences
 from .images import Image, read_image
@@ -40,6 +40,8 @@ class LabelMap:
     places: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # value: (layer, value in that layer)
     notes: tuple[str, ...] = ()
     """What reading it had to decide, as :attr:`Volume.notes <PromptSegLib.volumes.volume.Volume.notes>`."""
+    refused: Mapping[int, tuple[str, PromptSegError]] = field(default_factory=dict)
+    """The names of structures that the file holds and that cannot be used, by value, and why: told to who asks."""
 
     @cached_property
     def values(self) -> tuple[int, ...]:
@@ -57,12 +59,14 @@ class LabelMap:
         """
         if isinstance(which, str):
             wanted = which.strip().casefold()
-            found = [value for value, one in self.names.items() if one.name.strip().casefold() == wanted]
+            names = {value: name for value, (name, _) in self.refused.items()}
+            names |= {value: one.name for value, one in self.names.items()}
+            found = [value for value, name in names.items() if name.strip().casefold() == wanted]
             if len(found) > 1:
-                exactly = [value for value in found if self.names[value].name.strip() == which.strip()]
+                exactly = [value for value in found if names[value].strip() == which.strip()]
                 found = exactly if len(exactly) == 1 else found
         else:
-            found = [which] if which in self.names or which in self.values else []
+            found = [which] if which in self.names or which in self.values or which in self.refused else []
         if not found:
             asked = f"'{which}'" if isinstance(which, str) else which
             there = ", ".join(f"{v} ('{self.names[v].name}')" if v in self.names else str(v) for v in self.values)
@@ -75,6 +79,8 @@ class LabelMap:
                 f"{len(found)} segments of {self.name} are called '{which}' (labels {listed})",
                 f"name the one that is meant by its value, for example {found[0]}",
             )
+        if found[0] in self.refused:
+            raise self.refused[found[0]][1]
         return found[0]
 
     def mask(self, which: int | str) -> np.ndarray:
@@ -97,7 +103,7 @@ def painted(array: np.ndarray) -> list[int]:
 def read_labels(
     path: PathLike, like: Grid | None = None, orientation: str | None = None, source: DicomSource | None = None
 ) -> LabelMap:
-    """Read a label map, a 3D Slicer segmentation (``.seg.nrrd``) or a DICOM Segmentation.
+    """Read a label map, a 3D Slicer segmentation (``.seg.nrrd``), a DICOM Segmentation or an RT Structure Set.
 
     With ``like``, the result lies on that grid: a segmentation that Slicer cropped is put where it belongs, anything
     else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. ``orientation`` is that of
@@ -109,7 +115,7 @@ def read_labels(
     from_dicom = read_label_object(file, like, source)
     if from_dicom is not None:
         made = _label_map(from_dicom.layers, from_dicom.grid, from_dicom.segments, file.name)
-        return replace(made, notes=from_dicom.notes)
+        return replace(made, notes=from_dicom.notes, refused=from_dicom.refused)
     image = read_image(file, components=True, orientation=orientation)
     if image.array.ndim == 4 and not is_segmentation(image.fields):
         raise InputError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import sys
 
 import highdicom as hd
@@ -11,7 +14,7 @@ import pytest
 
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.session import Session
-from PromptSegLib.volumes.io import read_volume
+from PromptSegLib.volumes.io import read_labels, read_volume, write_labels
 
 from ..dicom.conftest import write_ct
 from .conftest import Promptseg, tune_words
@@ -44,7 +47,6 @@ def test_tune_writes_one_of_the_first_volume(promptseg: Promptseg, series, place
     grid = read_volume("ct").grid
     drawn = np.zeros(grid.shape, np.uint8)
     drawn[3:9, 8:20, 8:20] = 3
-    from PromptSegLib.volumes.io import write_labels
 
     write_labels("drawn.nii.gz", drawn, grid, {})
     words = tune_words(image="ct", labels="drawn.nii.gz", slices="3,6,8", absent="0", segmentation="own.dcm")
@@ -67,3 +69,51 @@ def test_a_missing_package_is_a_sentence(promptseg: Promptseg, series, monkeypat
     outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", "out.dcm")
     assert outcome.status == 2
     assert 'run pip install "promptseg[dicom]"' in outcome.err
+
+
+@pytest.mark.parametrize("words", [("-o", "out.rtstruct.dcm"), ("-o", "out.dcm", "--format", "rtstruct")])
+def test_segment_writes_a_structure_set(promptseg: Promptseg, series, words) -> None:
+    outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", "same.dcm", "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", *words, "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    assert pydicom.dcmread(words[1]).Modality == "RTSTRUCT"
+    grid = read_volume("ct").grid
+    contours, voxels = read_labels(words[1], grid), read_labels("same.dcm", grid)
+    for name in ("liver", "spleen"):
+        np.testing.assert_array_equal(contours.mask(name), voxels.mask(name))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-o", "out.nii.gz", "--format", "rtstruct"), r"out\.nii\.gz is named as another; end its name in \.dcm"),
+        (("-o", "out.rtstruct.dcm", "--format", "dicom-seg"), "named as rtstruct; choose one of the two"),
+        (("-o", "none/out.dcm"), "no folder"),
+        (("-o", ".dcm"), "use one of the endings"),
+    ],
+)
+def test_names_that_do_not_fit_are_a_sentence(promptseg: Promptseg, series, place, words, said) -> None:
+    outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", *words)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert re.search(said, outcome.err)
+    assert not list(place.glob("*out*"))
+
+
+def test_a_series_that_lacks_slices_is_a_sentence(promptseg: Promptseg, series, place) -> None:
+    series.files[5].unlink()
+    outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", "out.dcm")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "lacks 1 of its slices" in outcome.err
+    assert not list(place.glob("*.dcm"))
+
+
+def test_a_full_disk_leaves_nothing(promptseg: Promptseg, series, place, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for name in ("out.dcm", "out.rtstruct.dcm"):
+        outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", name)
+        assert (outcome.status, "free some space" in outcome.err) == (2, True)
+    assert not list(place.glob("*.dcm")) + list(place.glob(".*"))
