@@ -13,23 +13,30 @@ from ..errors import GridError
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..volumes.volume import Grid
 from .metrics import ScoreRow, dice_per_slice, score
+from .risk import mean_area, neighbour_change, slice_risk
 
 _JUMP = 0.5
 """A slice of which so much is not what its neighbours are is odd."""
 
-_LEAST_CHANGE, _LEAST_DOUBT = 0.005, 0.05
-"""What would be told as "0%" or "0.0 cm²" deserves no look."""
+MIN_RISK, MIN_CM2 = 0.02, 0.05
+"""A slice of which less than this share of the structure's mean area may be wrong deserves no look; what would be told
+as "0.0 cm²" is not told."""
 
 
 @dataclass(frozen=True)
 class SliceFinding:
     """One slice that deserves a look: ``why`` in words; ``dice`` where a reference is there, ``doubt`` (cm^2 that may
-    be wrong) where an uncertainty is there."""
+    be wrong) where an uncertainty is there.
+
+    ``risk`` is how much of it is wrong, or may be, as a share of the structure's mean area: slices of one structure,
+    and of several, are sorted by it.
+    """
 
     index: int
     why: str
     dice: float | None = None
     doubt: float | None = None
+    risk: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,8 @@ def review(
 ) -> Review:
     """Look at masks (K, J, I) bool by structure; ``most`` slices of each are named.
 
-    With a reference these are the ones with the lowest Dice, with an uncertainty those where most may be wrong, else
-    those that differ most from their neighbours. Raises :class:`GridError` for arrays of another size, ``Stopped``.
+    With a reference these are the ones in which most is wrong, else those in which most may be, by
+    :func:`~PromptSegLib.review.risk.slice_risk`. Raises :class:`GridError` for arrays of another size, ``Stopped``.
     """
     evidence = evidence or {}
     found = []
@@ -113,71 +120,52 @@ def review(
             if other is not None and other.shape != grid.shape:
                 sizes = " instead of ".join(" x ".join(map(str, shape[::-1])) for shape in (other.shape, grid.shape))
                 raise GridError(f"What belongs to '{name}' is not on the image's grid: {sizes}", "use one grid for all")
-        found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, most))
+        found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, most, should_stop))
     on_progress(Progress("review", 1.0, "Looked at all structures"))
     return Review(tuple(found), axis)
 
 
-def _structure(name: str, mask: np.ndarray, grid: Grid, known: Evidence, axis: int, most: int) -> StructureReview:
+def _structure(
+    name: str, mask: np.ndarray, grid: Grid, known: Evidence, axis: int, most: int, should_stop: ShouldStop
+) -> StructureReview:
     spacing = grid.spacing[::-1]
     ml = float(np.prod(spacing)) / 1000
-    others = tuple(a for a in range(3) if a != axis)
-    cm2 = float(np.prod([spacing[a] for a in others])) / 100
-    doubt = None
-    if known.uncertainty is not None:
-        # Entropy of one bit is a chance of one half to be wrong.
-        doubt = np.asarray(known.uncertainty.sum(axis=others, dtype=np.float64)) * cm2 / 2
-        doubt[list(known.drawn)] = 0
     row = per_slice = None
+    found = slice_risk(mask, spacing, known.uncertainty, axis, should_stop)
+    share, doubt = found.share, found.error_cm2
+    if doubt is not None:
+        doubt[list(known.drawn)] = 0
     if known.reference is not None:
-        row = score(mask, known.reference, spacing, known.drawn, axis)
-        per_slice = dice_per_slice(mask, known.reference, axis)
-    jumps = neighbour_change(mask, axis)
-    slices = _worst(per_slice, doubt, jumps, known.drawn, most)
+        reference = known.reference.astype(bool, copy=False)
+        row = score(mask, reference, spacing, known.drawn, axis)
+        per_slice = dice_per_slice(mask, reference, axis)
+        others = tuple(a for a in range(3) if a != axis)
+        share = np.count_nonzero(mask ^ reference, axis=others) / max(1.0, mean_area(reference, axis))
+    share[list(known.drawn)] = 0
+    slices = _worst(share, found.change, per_slice, doubt, most)
     volume = float(np.count_nonzero(mask)) * ml
     unsure = None if doubt is None else float(doubt.sum()) * spacing[axis] / 10
-    remarks = _remarks(mask, jumps, axis)
+    remarks = _remarks(mask, neighbour_change(mask, axis), axis)
     return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, doubt, unsure)
 
 
 def _worst(
-    per_slice: np.ndarray | None, doubt: np.ndarray | None, jumps: np.ndarray, drawn: Sequence[int], most: int
+    share: np.ndarray, change: np.ndarray, per_slice: np.ndarray | None, doubt: np.ndarray | None, most: int
 ) -> tuple[SliceFinding, ...]:
-    if per_slice is not None:
-        badness = np.where(np.isnan(per_slice), -1.0, 1 - per_slice)
-    else:
-        badness = jumps.copy() if doubt is None else doubt.copy()
-    badness[list(drawn)] = -1
-    least = 0.0 if per_slice is not None else _LEAST_CHANGE if doubt is None else _LEAST_DOUBT
-    order = [int(k) for k in np.argsort(-badness, kind="stable")[:most] if badness[k] > least]
     out = []
-    for k in order:
+    for k in (int(k) for k in np.argsort(-share, kind="stable")[:most] if share[k] >= MIN_RISK):
         dice = None if per_slice is None else float(per_slice[k])
         unsure = None if doubt is None else float(doubt[k])
         if dice is not None:
             why = f"Dice {dice:.2f}"
-        elif unsure is not None:
-            why = f"about {unsure:.1f} cm² may be wrong"
         else:
-            why = f"{jumps[k]:.0%} of it is not what its neighbours show"
-        out.append(SliceFinding(k, why, dice, unsure))
+            parts = [f"differs by {change[k]:.0%} from the adjacent slices"] if change[k] >= MIN_RISK / 2 else []
+            parts += [f"about {unsure:.1f} cm² may be wrong"] if unsure is not None and unsure >= MIN_CM2 else []
+            if not parts:
+                continue  # a little of everything, which nobody would see
+            why = ", ".join(parts)
+        out.append(SliceFinding(k, why, dice, unsure, float(share[k])))
     return tuple(out)
-
-
-def neighbour_change(mask: np.ndarray, axis: int = 0) -> np.ndarray:
-    """(n,) float64: how much of each slice is not what the slice below, it and the slice above show by majority, as a
-    share of what it or the majority shows; 0 where nothing is, and in the outermost slices of the volume."""
-    view = np.moveaxis(mask, axis, 0)
-    out = np.zeros(len(view))
-    for k in range(1, len(view) - 1):
-        below, own, above = view[k - 1], view[k], view[k + 1]
-        if own.any() or (below.any() and above.any()):
-            majority = (below & own) | (own & above) | (below & above)
-            any_of_them = max(1, int(np.count_nonzero(majority | own)))
-            out[k] = int(np.count_nonzero(majority ^ own)) / any_of_them
-            if not (below.any() and above.any()):
-                out[k] = 0.0  # a structure ends here
-    return out
 
 
 def _remarks(mask: np.ndarray, jumps: np.ndarray, axis: int) -> tuple[str, ...]:

@@ -83,10 +83,8 @@ def _table(review: Review) -> Table:
 
 def _order(review: Review) -> str:
     if any(one.score is not None for one in review.structures):
-        return "The slices that agree least with the reference, the worst first."
-    if any(one.doubt is not None for one in review.structures):
-        return "The slices in which most may be wrong, the worst first."
-    return "The slices that differ most from their neighbours, the oddest first."
+        return "The slices in which most differs from the reference, the worst first."
+    return "The slices in which most may be wrong, as a share of the structure, the worst first."
 
 
 def _pictures(

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from PromptSegLib.errors import GridError
-from PromptSegLib.review.findings import Evidence, neighbour_change, review
+from PromptSegLib.review.findings import MIN_RISK, Evidence, review
+from PromptSegLib.review.risk import (
+    error_probability,
+    expected_error_area,
+    interpolated,
+    majority,
+    neighbour_change,
+    slice_risk,
+)
 from PromptSegLib.volumes.volume import Grid
 
 GRID = Grid((20, 20, 10), spacing=(2.0, 2.0, 5.0))  # a voxel is 0.02 ml, a pixel 0.04 cm2
@@ -36,7 +44,9 @@ def test_without_anything_else_the_slice_that_differs_from_its_neighbours() -> N
     assert change[4] == pytest.approx(8 / 14)
     (one,) = review({"liver": mask}, GRID).structures
     assert one.slices[0].index == 4
-    assert one.slices[0].why == "57% of it is not what its neighbours show"
+    # The shape between slices 3 and 5 is theirs: 80 of 100 pixels are not in both. The majority says the same.
+    assert one.slices[0].why == "differs by 80% from the adjacent slices"
+    assert one.slices[0].risk == pytest.approx(1.6)
     assert one.remarks == ("It changes abruptly at slice 4.",)
 
 
@@ -58,17 +68,20 @@ def test_nothing_found() -> None:
     assert one.slices == ()
 
 
-def test_with_a_reference_the_slices_that_agree_least() -> None:
+def test_with_a_reference_the_slices_in_which_most_is_wrong() -> None:
     mask = block(2, 3, 4) | block(5, shift=5)
-    (one,) = review({"liver": mask}, GRID, {"liver": Evidence(reference=block(2, 3, 4, 5, 6))}).structures
-    assert [s.index for s in one.slices][:2] == [6, 5]
-    assert one.slices[0].dice == 0
-    assert one.slices[1].dice == pytest.approx(0.5)
-    assert one.score.dice == pytest.approx(2 * 350 / 900)
+    mask[6, 5, 5] = True
+    reference = block(2, 3, 4, 5)
+    (one,) = review({"liver": mask}, GRID, {"liver": Evidence(reference=reference)}).structures
+    assert [s.index for s in one.slices] == [5]  # one pixel beside the structure has Dice 0, and deserves no look
+    assert one.slices[0].dice == pytest.approx(0.5)
+    assert one.slices[0].why == "Dice 0.50"
+    assert one.slices[0].risk == pytest.approx(1.0)  # 50 pixels are missing and 50 too many, of 100
+    assert one.score.dice == pytest.approx(2 * 350 / 801)
     assert one.per_slice[3] == 1
 
 
-def test_with_an_uncertainty_the_slices_where_most_may_be_wrong() -> None:
+def test_with_an_uncertainty_what_may_be_wrong_counts_too() -> None:
     unsure = np.zeros(GRID.shape, np.float32)
     unsure[3, 5:15, 5] = 1  # ten pixels of one bit: 0.4 cm2, wrong with a chance of one half
     unsure[4, 5:10, 5] = 1
@@ -77,6 +90,45 @@ def test_with_an_uncertainty_the_slices_where_most_may_be_wrong() -> None:
     assert one.doubt[3] == pytest.approx(0.2)
     assert one.unsure_ml == pytest.approx(0.1)
     assert one.slices[0].why == "about 0.2 cm² may be wrong"
+    assert one.slices[0].risk == pytest.approx(0.05)
+
+
+def test_entropy_tells_how_likely_an_error_is() -> None:
+    p = np.array([0.0, 0.001, 0.1, 0.25, 0.5])
+    bits = np.concatenate([[0.0], -(p[1:] * np.log2(p[1:]) + (1 - p[1:]) * np.log2(1 - p[1:]))])
+    assert error_probability(bits) == pytest.approx(p, abs=1e-3)
+    volume = np.zeros((2, 3, 4), np.float32)
+    volume[1, 2] = bits[3]
+    assert expected_error_area(volume, 0.5) == pytest.approx([0, 4 * 0.25 * 0.5], abs=1e-3)
+    assert expected_error_area(volume, 0.5, axis=1) == pytest.approx([0, 0, 0.5], abs=1e-3)
+    with pytest.raises(ValueError, match="three dimensions"):
+        expected_error_area(volume[0], 1.0)
+
+
+def test_the_shape_between_two_slices() -> None:
+    mask = block(2) | block(4, shift=2)
+    between = interpolated(mask, (5.0, 2.0, 2.0))
+    rows = np.flatnonzero(between[3].any(axis=1))
+    assert (rows[0], rows[-1]) == (6, 15)  # half way
+    assert not majority(mask)[3, 5].any()
+    for axis in range(3):
+        turned = np.moveaxis(mask, 0, axis)
+        spacing = [2.0, 2.0, 2.0]
+        spacing[axis] = 5.0
+        assert np.array_equal(interpolated(turned, spacing, axis), np.moveaxis(between, 0, axis))
+    ends = [0, 2, 4, 9]
+    assert np.array_equal(between[ends], mask[ends])  # a structure that ends differs from nothing
+    assert not interpolated(block(), (5.0, 2.0, 2.0)).any()
+
+
+def test_a_small_structure_counts_as_much_as_a_large_one() -> None:
+    small, large = np.zeros(GRID.shape, bool), np.zeros(GRID.shape, bool)
+    for mask, width in ((small, 4), (large, 16)):
+        mask[1:9, 2 : 2 + width, 2 : 2 + width] = True
+        mask[5, 2 : 2 + width // 2] = False
+    shares = [slice_risk(mask, GRID.spacing[::-1]).share for mask in (small, large)]
+    assert shares[0][5] == pytest.approx(shares[1][5], rel=0.1)
+    assert int(np.argmax(shares[0])) == int(np.argmax(shares[1])) == 5
 
 
 def test_drawn_slices_do_not_count() -> None:
@@ -115,5 +167,8 @@ def test_what_would_be_told_as_nothing_deserves_no_look() -> None:
     sure[3, 5, 5] = 0.1
     assert review({"x": mask}, grid, {"x": Evidence(uncertainty=sure)}).structures[0].slices == ()
     mask[3, 5:15, 5:55] = False
-    (found,) = review({"x": mask}, grid).structures[0].slices
-    assert found.index == 3
+    for found in review({"x": mask}, grid).structures[0].slices:
+        assert "0%" not in found.why.replace("20%", "")
+        assert "0.0 cm" not in found.why
+        assert found.risk >= MIN_RISK
+    assert review({"x": mask}, grid).structures[0].slices[0].index == 3
