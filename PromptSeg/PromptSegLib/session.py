@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .model.backbone import Backbone
     from .prior import Location
     from .prompts.promptset import Prompt
+    from .register.excerpt import Excerpt
     from .register.located import Found, Registrations
     from .register.teachers import Teacher
     from .review.findings import Review
@@ -159,11 +160,14 @@ class Session:
     def _locate(
         self, taught: Mapping[str, Sequence[Teacher]], on_progress: OnProgress, should_stop: ShouldStop
     ) -> dict[str, Found]:
+        return self._registering().locate(taught, on_progress, should_stop)
+
+    def _registering(self) -> Registrations:
         from .register.located import Registrations
 
         if self._registrations is None:
             self._registrations = Registrations(self._ready().volume, self.backbone.device)
-        return self._registrations.locate(taught, on_progress, should_stop)
+        return self._registrations
 
     def _location(self, prompt: Prompt, found: Found, should_stop: ShouldStop) -> Location:
         """What was carried over, on the slices that the prompt sees."""
@@ -227,6 +231,7 @@ class Session:
         structure: Structure,
         *,
         start_from: Prompt | None = None,
+        remembered: Sequence[Excerpt] = (),
         steps: int | None = None,
         seed: int = 0,
         recipe: TuningRecipe | None = None,
@@ -238,14 +243,17 @@ class Session:
         ``annotations`` are those of the volume at hand, or a list of (volume, annotations): then one prompt is learned
         from all of them, and the volume at hand stays what it is. All must be drawn in one plane.
 
-        ``start_from`` goes on from a former round. When stopped after the first mask, the best prompt so far comes
-        back with ``stopped`` set; before it, ``Stopped`` is raised. Raises ``AnnotationError``, ``GridError``,
+        ``start_from`` goes on from a former round. ``remembered`` are slices that were drawn in earlier patients, from
+        a .memory file: they are learned from as well, where they are of the same plane and of no volume at hand. When
+        stopped after the first mask, the best prompt so far comes back with ``stopped`` set; before it, ``Stopped`` is
+        raised. Raises ``AnnotationError``, ``GridError``,
         ``PromptError``.
         """
         from .annotations import SliceAnnotations
         from .contours.fusion import outline_spacing
         from .segment.segmenter import WorkingVolumes
         from .tune.examples import Drawing
+        from .tune.remembered import drawings_of
         from .tune.tuner import tune
 
         pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations
@@ -257,10 +265,37 @@ class Session:
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
             fine = works.get(drawn.axis, outline_spacing(volume, drawn, spacing))
             drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
+        drawings += drawings_of(remembered, drawings)
         return tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
             on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
+
+    def remember(
+        self,
+        segmentation: Segmentation,
+        annotations: SliceAnnotations,
+        prompt: Prompt,
+        should_stop: ShouldStop = never,
+    ) -> Teacher:
+        """What the next patient starts from: the volume at hand at 3 mm with the mask that ``prompt`` and
+        ``annotations`` gave, and the drawn slices. Raises :class:`InputError` for an empty mask, and ``Stopped``."""
+        from .contours.crop import crop_of
+        from .register.excerpt import Excerpt
+        from .register.teachers import teacher_of
+
+        name = prompt.structure.name
+        expected = self.estimate(segmentation, annotations, prompt)
+        quality = None if expected is None else expected.dice
+        work = self._ready().get(annotations.axis, prompt.card.spacing)
+        drawn = Excerpt.of(work, annotations, crop_of(work, annotations))
+        return teacher_of(
+            self._registering().picture(should_stop),
+            {name: (segmentation.mask(name), quality)},
+            self._ready().volume.grid,
+            should_stop,
+            {} if drawn is None else {name: drawn},
+        )
 
     def suggest(
         self,

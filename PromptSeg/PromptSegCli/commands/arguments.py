@@ -245,12 +245,3 @@ def former_prompt(text: str, name: str) -> Prompt:
         f"{text} has no prompt for '{name}'",
         f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
     )
-
-
-MEMORY = "PROMPTSEG_MEMORY"
-"""The environment variable that turns off, with "off", everything that is kept of patients beside prompts."""
-
-
-def remembers() -> bool:
-    """Whether pictures of patients may be kept beside prompts, and used."""
-    return os.environ.get(MEMORY, "on").strip().lower() not in ("off", "0", "no", "false")

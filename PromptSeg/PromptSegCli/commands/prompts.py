@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, few, quoted
@@ -93,11 +92,10 @@ def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
 
 def _memory(text: str) -> dict[str, Any] | None:
     """What lies beside a prompt set of pictures of patients; None if nothing does."""
-    from PromptSegLib.register.teachers import beside
+    from PromptSegLib.register.teachers import memory_of
 
-    name = text if Path(text).is_file() else text.rpartition(":")[0]
-    path = beside(name) if name.endswith(".promptset") else None
-    return {"file": path, "bytes": path.stat().st_size} if path is not None and path.is_file() else None
+    path = memory_of(text)
+    return None if path is None else {"file": path, "bytes": path.stat().st_size}
 
 
 def _entry(prompt: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from .arguments import (
     make_folder,
     open_session,
     output,
-    remembers,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.prompts.promptset import Prompt
-    from PromptSegLib.register.teachers import Teacher
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.volumes.volume import DicomSource
 
@@ -74,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    from PromptSegLib.prompts.library import remembers
+    from PromptSegLib.register.teachers import remembered_by
     from PromptSegLib.volumes.io import LABEL_ENDINGS, read_volume
 
     from ..dicom.series import check_source
@@ -98,7 +98,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         session.set_volume(volume)
     console.warn(*session.warnings)
     stop.check()
-    priors = {} if args.no_memory or not remembers() else _remembered(args.prompts, console)
+    priors, problems = ({}, []) if args.no_memory or not remembers() else remembered_by(args.prompts)
+    for problem in problems:
+        console.line(problem)
     result = session.segment(prompts, priors=priors, on_progress=console.progress, should_stop=stop)
     console.seconds.update(result.seconds)
     stop.check()
@@ -147,27 +149,6 @@ def asked_for(texts: Sequence[str]) -> list[Prompt]:
                 raise InputError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
             found[name] = (prompt, text)
     return [prompt for prompt, _ in found.values()]
-
-
-def _remembered(texts: Sequence[str], console: Console) -> dict[str, list[Teacher]]:
-    """The patients that files beside ``--prompts`` remember, by structure name; a file that cannot be used is told."""
-    from PromptSegLib.register.teachers import Memory, beside
-
-    found: dict[str, list[Teacher]] = {}
-    for text in texts:
-        name = text if Path(text).is_file() else text.rpartition(":")[0]
-        path = beside(name) if name.endswith(".promptset") else None
-        if path is None or not path.is_file():
-            continue
-        try:
-            memory = Memory.read(path)
-        except InputError as error:
-            console.line(str(error))
-            continue
-        for teacher in memory.teachers:
-            for structure in teacher.masks:
-                found.setdefault(structure, []).append(teacher)
-    return found
 
 
 def write_segmentation(

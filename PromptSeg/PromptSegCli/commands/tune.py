@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, PromptSegError, Stopped
+from PromptSegLib.errors import InputError, PromptSegError, Stopped, quoted
 
 from ..dicom.result import ENDING, format_of
 from . import tune_set
@@ -25,7 +25,6 @@ from .arguments import (
     no_slices,
     open_session,
     output,
-    remembers,
     slices,
     structure_name,
     whole,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.annotations import SliceAnnotations
     from PromptSegLib.prompts.promptset import Prompt
+    from PromptSegLib.register.teachers import Memory
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.session import Session
     from PromptSegLib.tune.estimate import Estimate
@@ -98,9 +98,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-from", metavar="FILE", type=expanded, help=former)
     parser.add_argument("--steps", metavar="N", type=whole(0), help="gradient steps at most")
     parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="same seed, same result (default: 0)")
+    examples = (
+        "also learn from the slices of earlier patients that this .memory file has (default: the one beside "
+        "--start-from)"
+    )
+    parser.add_argument("--examples", metavar="FILE", type=expanded, help=examples)
     forget = (
-        "keep no picture of this patient: else FILE.memory beside the prompt has the CT at 3 mm and the finished mask, "
-        "which gives the next patient on this computer a start"
+        "keep no picture of this patient, and use none of others: else FILE.memory beside the prompt has the CT at "
+        "3 mm, the finished mask and the drawn slices, which give the next patient on this computer a start"
     )
     parser.add_argument("--no-memory", action="store_true", help=forget)
     add_orientation(parser)
@@ -113,7 +118,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if args.dataset:
         return tune_set.run(args, console, stop)
     _check_given(args)
+    from PromptSegLib.prompts.library import remembers
     from PromptSegLib.prompts.promptset import PromptSet
+    from PromptSegLib.register.teachers import Memory
     from PromptSegLib.volumes.io import LABEL_ENDINGS
     from PromptSegLib.volumes.plausible import warnings_of
 
@@ -122,11 +129,14 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     lessons = _lessons(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, (*LABEL_ENDINGS, ENDING))}
     pairs = [pair for lesson in lessons for pair in (("IMAGE", lesson.image), ("LABELS", lesson.labels))]
-    check_outputs(outputs, [*pairs, ("--start-from", args.start_from), ("--backbone", args.backbone)])
+    inputs = [("--start-from", args.start_from), ("--examples", args.examples), ("--backbone", args.backbone)]
+    check_outputs(outputs, [*pairs, *inputs])
     for _, path in pairs:
         check_input(path)
     dicom = args.segmentation is not None and format_of(args.segmentation)
     former = former_prompt(args.start_from, args.name) if args.start_from else None
+    keeps = not args.no_memory and remembers()
+    known = _known(args, former, console) if keeps else Memory()
     session = open_session(args, console)
     if former is not None:
         check_backbone(session, [former])
@@ -142,7 +152,6 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.warn(*session.warnings, *(note for volume, _ in drawn[1:] for note in warnings_of(volume)))
     annotations = drawn[0][1]
 
-    keeps = not args.no_memory and remembers()
     listen = console.part(0.0, _TUNING if args.segmentation or keeps else 1.0)
     structure = _structure(args.name)
     try:
@@ -151,6 +160,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 drawn,
                 structure,
                 start_from=former,
+                remembered=known.drawn(args.name),
                 steps=args.steps,
                 seed=args.seed,
                 on_progress=listen,
@@ -169,7 +179,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         if made is not None:
             expected = session.estimate(made, annotations, result.prompt)
             if keeps:
-                memory = _remember(args, session, result.prompt, drawn, made, console, stop)
+                memory = _remember(args, session, result.prompt, drawn, made, known, console, stop)
     _report(args, console, result, stopped, expected, memory)
     if not stopped:
         return 0
@@ -226,11 +236,12 @@ def _remember(
     prompt: Prompt,
     drawn: Sequence[tuple[Volume, SliceAnnotations]],
     made: Segmentation,
+    known: Memory,
     console: Console,
     stop: StopOnSignal,
 ) -> Path | None:
     """Write the file that the next patient starts from, and give it; None where nothing can be kept."""
-    from PromptSegLib.register.teachers import Memory, beside, remembered
+    from PromptSegLib.register.teachers import beside
 
     path, teachers = beside(args.output), []
     try:
@@ -239,13 +250,10 @@ def _remember(
                 if number:
                     session.set_volume(volume)
                     made = session.segment([prompt], drawn={args.name: annotations}, should_stop=stop)
-                expected = session.estimate(made, annotations, prompt)
-                mask = made.mask(args.name)
-                if mask.any():
-                    quality = None if expected is None else expected.dice
-                    teachers.append(remembered(volume, {args.name: (mask, quality)}, stop))
+                if made.volume_ml(args.name):
+                    teachers.append(session.remember(made, annotations, prompt, stop))
             if teachers:
-                Memory(teachers).write(path)
+                known.joined(teachers).write(path)
                 console.wrote(path)
     except Stopped:
         return None
@@ -253,6 +261,28 @@ def _remember(
         console.line(f"Nothing was kept for the next patient: {error}")
         return None
     return path if teachers else None
+
+
+def _known(args: argparse.Namespace, former: Prompt | None, console: Console) -> Memory:
+    """What is remembered of the structure in earlier patients: by --examples, else by what lies beside --start-from. A
+    file that was named must be of use; one that was found is told where it cannot be read."""
+    from PromptSegLib.register.teachers import Memory, memory_of
+
+    name = args.name if former is None else former.structure.name
+    path = args.examples or (memory_of(args.start_from) if args.start_from else None)
+    try:
+        memory = Memory() if path is None else Memory.read(path)
+    except InputError as error:
+        if args.examples:
+            raise
+        console.line(str(error))
+        return Memory()
+    name = name if name in memory.names or args.name not in memory.names else args.name
+    if args.examples and not memory.drawn(name):
+        raise InputError(
+            f"{args.examples} has no drawn slices of '{name}'", f"it knows {quoted(memory.names)}: choose another file"
+        )
+    return memory.called(args.name, name)
 
 
 def _report(

@@ -19,13 +19,15 @@ Work = Generator[None, None, Any]
 
 class Asking:
     """``save_state`` is called before a segmentation changes (the Segment Editor's, so that undo goes back);
-    ``device`` says what computes, once it is known. ``pump`` lets a window live while a script waits.
+    ``device`` says what computes, once it is known; ``remembers``, whether the library keeps pictures of patients
+    beside taught structures, and uses them. ``pump`` lets a window live while a script waits.
     """
 
     def __init__(self, service: Service, library: Library, pump: Callable[[], None] | None = None) -> None:
         self.service, self.library = service, library
         self.save_state: Callable[[], object] | None = None
         self.device = ""
+        self.remembers = True
         self._pump = pump
         self._jobs: dict[Job, tuple[Any, ...]] = {}
         self._sent: tuple[tuple, dict[str, Any]] | None = None

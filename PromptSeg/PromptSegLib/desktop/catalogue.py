@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy.structure import Structure
-from ..atomic import check_writable
+from ..atomic import check_writable, replacing
 from ..errors import OutputError, PromptError, PromptSegError
 from ..prompts.card import Card
-from ..prompts.library import SUFFIX, shipped
+from ..prompts.library import SUFFIX, memory_beside, shipped
 from ..prompts.promptfile import read_header, rewrite
 
 MINE = "My structures"
@@ -31,6 +31,12 @@ class PromptEntry:
     card: Card
     backbone_id: str
     path: Path
+
+    @property
+    def memory(self) -> Path | None:
+        """The file that remembers the patients it was taught in, on this computer; None if none is kept."""
+        path = memory_beside(self.path)
+        return path if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,25 @@ class Library:
         """Take a copy of a file into the folder; gives the names of its structures. Raises :class:`PromptSegError`."""
         return list(rewrite(path, self._free_name(Path(path).stem)))
 
-    def save(self, prompt: Path | str, structure: Structure, **card: Any) -> str:
-        """Keep what was learned, with more entries for its card, and give the text by which it is ticked."""
+    def save(self, prompt: Path | str, structure: Structure, memory: Path | None = None, **card: Any) -> str:
+        """Keep what was learned, with more entries for its card, and give the text by which it is ticked.
+
+        ``memory`` is a file of what the next patient starts from: it is kept beside the prompt.
+        """
         target = self._free_name(structure.name)
         (name,) = rewrite(prompt, target, **card)
+        if memory is not None:
+            with replacing(memory_beside(target)) as file:
+                file.write(memory.read_bytes())
         return f"{target}:{name}"
+
+    def forget(self, text: str) -> None:
+        """Remove what is kept of patients beside one of the user's own prompts; the prompt stays. Raises
+        :class:`PromptSegError`."""
+        entry = self._own(text)
+        if entry is None:
+            raise PromptError("Only what is kept beside structures of your own can be deleted", "choose one of these")
+        _remove(memory_beside(entry.path))
 
     def export(self, texts: Sequence[str], path: Path | str) -> Path:
         """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
@@ -133,8 +153,8 @@ class Library:
 
     def delete(self, text: str) -> None:
         """Remove this prompt, and with the last one its file. Raises :class:`PromptError` for a shipped one."""
-        entry = self._entry(text)
-        if entry is None or entry.path.parent.resolve() != self.folder.resolve():
+        entry = self._own(text)
+        if entry is None:
             raise PromptError("Only structures of your own can be deleted", "choose one of My structures")
         others = [
             one.structure.name for one in read_header(entry.path).entries if one.structure.name != entry.structure.name
@@ -142,10 +162,12 @@ class Library:
         if others:
             rewrite(entry.path, entry.path, others)
             return
-        try:
-            entry.path.unlink()
-        except OSError as error:
-            raise OutputError(f"{entry.path} cannot be deleted ({error.strerror})", "check its permissions") from error
+        _remove(memory_beside(entry.path))  # first: a picture of a patient must not outlive its prompt
+        _remove(entry.path)
+
+    def _own(self, text: str) -> PromptEntry | None:
+        entry = self._entry(text)
+        return entry if entry is not None and entry.path.parent.resolve() == self.folder.resolve() else None
 
     def _entry(self, text: str) -> PromptEntry | None:
         return next((p for one in self.sets() for p in one.prompts if p.text == text), None)
@@ -189,13 +211,20 @@ def _named(entries: Sequence[PromptEntry], text: str) -> PromptEntry | None:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A file that is not there yet, called after a structure."""
+    """A file that is not there yet, called after a structure; nor is what another prompt of that name remembered."""
     stem = re.sub(r"[^\w-]+", "-", name).strip("-")[:60] or "prompt"
     target, number = folder / f"{stem}{SUFFIX}", 1
-    while target.exists():
+    while target.exists() or memory_beside(target).exists():
         number += 1
         target = folder / f"{stem}-{number}{SUFFIX}"
     return target
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be deleted ({error.strerror})", "check its permissions") from error
 
 
 def _same(path: Path, other: Path) -> bool:

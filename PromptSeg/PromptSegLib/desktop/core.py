@@ -7,12 +7,13 @@ from pathlib import Path
 import qt
 import slicer
 
+from ..prompts.library import remembers
 from ..worker.service import Service
 from .catalogue import Library
 from .logic import Logic
 from .qprocess import Clockwork, QtProcess, end_all, python_executable
 
-FOLDER_KEY, DEVICE_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device"
+FOLDER_KEY, DEVICE_KEY, MEMORY_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device", "PromptSeg/RememberPatients"
 
 
 class Core:
@@ -26,6 +27,7 @@ class Core:
         )
         self.clockwork = Clockwork(self.service)
         self.logic = Logic(self.service, Library(library_folder()), pump=slicer.app.processEvents)
+        self.logic.remembers = remembers_patients()
         slicer.app.connect("aboutToQuit()", self.close)
 
     def close(self) -> None:
@@ -39,6 +41,16 @@ class Core:
 def choose_library_folder(folder: str) -> None:
     """Keep the user's own structures in another folder from now on."""
     qt.QSettings().setValue(FOLDER_KEY, folder)
+
+
+def choose_to_remember(on: bool) -> None:
+    """Whether pictures of patients are kept beside the user's own structures from now on, and used."""
+    qt.QSettings().setValue(MEMORY_KEY, "on" if on else "off")
+
+
+def remembers_patients() -> bool:
+    """Whether they are: unless it was switched off."""
+    return remembers() and str(qt.QSettings().value(MEMORY_KEY) or "on") != "off"
 
 
 def library_folder() -> Path:

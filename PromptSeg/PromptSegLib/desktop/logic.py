@@ -18,7 +18,7 @@ from .asking import Work
 from .job import Job
 from .matching import matching, unique
 from .results import SegmentResult, TeachResult
-from .teaching import Teaching
+from .teaching import SUGGESTED, Teaching
 
 
 class Logic(Teaching):
@@ -56,7 +56,10 @@ class Logic(Teaching):
             known.extend(taught)
             sent = yield from self._sending(volume)
             maps = ["uncertainty"] if uncertainty else None
-            return {"volume": sent, "prompts": wanted, "maps": maps, "review": review, "axis": axis}
+            return {
+                "volume": sent, "prompts": wanted, "maps": maps, "review": review, "axis": axis,
+                "memory": self.remembers, "suggest": SUGGESTED,
+            }  # fmt: skip
 
         def ask(fields: dict[str, Any]) -> None:
             if fields["prompts"]:
@@ -80,7 +83,8 @@ class Logic(Teaching):
                     yield from self._keep_doubt(result["masks"], volume)
                 return SegmentResult(
                     node, tuple(ids), tuple(seen), time.monotonic() - began, result.get("review"),
-                    tuple(one.structure.name for one in known),
+                    tuple(one.structure.name for one in known), tuple(result.get("notes", ())),
+                    result.get("expected", {}), result.get("corrections", {}),
                 )  # fmt: skip
 
             job.do_steps(put(), job.finish)

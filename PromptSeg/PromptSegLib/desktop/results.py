@@ -25,6 +25,12 @@ class SegmentResult:
     review: Mapping[str, Any] | None = None
     taught: tuple[str, ...] = ()
     """The structures that were taught in this volume: their segments are as they were."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was carried over from other patients, or could not be."""
+    expected: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The Dice to be expected, and the ends of its range, by structure where it is known."""
+    corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By structure, the slices of least certainty: ``axis``, and ``slices`` (index, share, reason)."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..anatomy.terminology import find
 from ..errors import AnnotationError, PromptSegError
 from ..mrml import nodes, slices, taught
 from ..prompts.card import Card
+from ..prompts.library import memory_beside
 from ..prompts.promptfile import read_header
 from ..tune.outcome import Outcome
 from ..worker.payload import Found, bounding_box, get_mask, put_annotations, put_structure
@@ -38,6 +39,11 @@ class Course:
 
     rounds: list[TeachResult] = field(default_factory=list)
     before: bool = False
+
+
+def _asked(prompt: str | tuple[str, str] | None) -> str | dict[str, str] | None:
+    """A prompt as requests name it."""
+    return prompt if prompt is None or isinstance(prompt, str) else {"file": prompt[0], "name": prompt[1]}
 
 
 class Teaching(Asking):
@@ -80,7 +86,8 @@ class Teaching(Asking):
         structure: Structure | str,
         *,
         axis: int = 0,
-        start_from: TeachResult | str | None = None,
+        start_from: TeachResult | str | tuple[str, str] | None = None,
+        examples: str | tuple[str, str] | None = None,
         background_id: str = "",
         on_preview: Callable[[str], None] | None = None,
         steps: int | None = None,
@@ -90,10 +97,12 @@ class Teaching(Asking):
         """Learn a structure from the slices that are drawn in a segment along ``axis`` (0 = K, 1 = J, 2 = I).
 
         What is learned is shown in a segment of its own beside the drawn one; ``on_preview(segment_id)`` is called
-        when its first mask is there. ``start_from`` is a former round. Gives a :class:`TeachResult`.
+        when its first mask is there. ``start_from`` is a former round, or a prompt of a file (file, name); the drawn
+        slices of earlier patients that lie beside the prompt ``examples`` are learned from as well. Gives a
+        :class:`TeachResult`.
         """
         return self._teach(
-            "teach", volume, segmentation, segment_id, structure, axis=axis, start_from=start_from,
+            "teach", volume, segmentation, segment_id, structure, axis=axis, start_from=start_from, examples=examples,
             background_id=background_id, on_preview=on_preview, steps=steps, seed=seed, **listeners,
         )  # fmt: skip
 
@@ -118,9 +127,12 @@ class Teaching(Asking):
         return job
 
     def accept(self, taught: TeachResult, *, author: str = "", note: str = "") -> str:
-        """Keep what a round learned in the user's library; gives the text by which it is asked for from then on."""
+        """Keep what a round learned in the user's library, and beside it what the next patient starts from; gives the
+        text by which it is asked for from then on."""
         card = {key: value for key, value in (("author", author), ("note", note)) if value}
-        return self.library.save(taught.prompt, taught.structure, **card)
+        memory = memory_beside(taught.prompt)
+        kept = memory if self.remembers and memory.is_file() else None
+        return self.library.save(taught.prompt, taught.structure, memory=kept, **card)
 
     def undo_round(self) -> TeachResult | None:
         """Go back to the round before; gives it, None if there is none any more."""
@@ -152,7 +164,8 @@ class Teaching(Asking):
         structure: Structure | str,
         *,
         axis: int,
-        start_from: TeachResult | str | None = None,
+        start_from: TeachResult | str | tuple[str, str] | None = None,
+        examples: str | tuple[str, str] | None = None,
         background_id: str = "",
         on_preview: Callable[[str], None] | None = None,
         steps: int | None = None,
@@ -174,7 +187,7 @@ class Teaching(Asking):
             yield
             self._taught = where
             sent = yield from self._sending(volume)
-            former = start_from.prompt if isinstance(start_from, TeachResult) else start_from
+            former = start_from.prompt if isinstance(start_from, TeachResult) else _asked(start_from)
             return {
                 "volume": sent,
                 "annotations": put_annotations(self.service.jobs, identity, drawn),
@@ -187,6 +200,8 @@ class Teaching(Asking):
                 "maps": ["uncertainty"],
                 "review": kind == "teach",
                 "suggest": SUGGESTED,
+                "examples": _asked(examples) if self.remembers else None,
+                "remember": kind == "teach" and self.remembers,
             }
 
         def hear(event: Mapping[str, Any]) -> None:
@@ -269,7 +284,10 @@ class Teaching(Asking):
     def _keep_prompt(self, file: str, number: int) -> Path:
         """What a round learned, where the end of its job does not remove it."""
         kept = self.service.jobs.path(f"round-{self.service.jobs.new_id()}-{number}/prompt.promptset")
-        self.service.jobs.path(file).replace(kept)
+        came = self.service.jobs.path(file)
+        with contextlib.suppress(FileNotFoundError):  # where nothing is kept for the next patient
+            memory_beside(came).replace(memory_beside(kept))
+        came.replace(kept)
         return kept
 
     def _forget_rounds(self) -> None:

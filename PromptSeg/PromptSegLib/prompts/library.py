@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,19 @@ from ..resources import resource
 from .promptset import Prompt, PromptSet
 
 SUFFIX = ".promptset"
+MEMORY_SUFFIX = ".memory"
+MEMORY_VARIABLE = "PROMPTSEG_MEMORY"
+"""The environment variable that turns off keeping and using pictures of patients."""
+
+
+def memory_beside(prompts: Path | str) -> Path:
+    """The file that remembers patients for a ``.promptset`` file."""
+    return Path(prompts).with_suffix(MEMORY_SUFFIX)
+
+
+def remembers() -> bool:
+    """Whether pictures of patients may be kept beside prompts, and used."""
+    return os.environ.get(MEMORY_VARIABLE, "on").strip().lower() not in ("off", "0", "no", "false")
 
 
 def shipped() -> list[Path]:

@@ -23,6 +23,7 @@ MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
 SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
 _STAGE = "register"
+REGISTERING = "Registering with the patient it was taught in"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def register(
     levels = levels if levels[0] < levels[1] else (1, 255)
     own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
     if affine is None:
-        part(0.0, 0.3, "Finding the position in the body")(0.0)
+        part(0.0, 0.3, REGISTERING)(0.0)
         affine = by_grey(own[:2], other[:2], should_stop)
         if organs:
             maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in organs.items()}
@@ -135,13 +136,13 @@ def register(
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
     valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
     first, second = (channels(one.grey[0], one.grey[1], weights) for one in (fixed, moving))
-    listen = part(0.3, 0.6, "Searching for the local deformation")
+    listen = part(0.3, 0.6, REGISTERING)
     found = convex_search(first, second, valid, moving.seen, should_stop=should_stop, on_share=listen)
     clock.lap("search")
-    listen = part(0.6, 0.8, "Refining the local deformation")
+    listen = part(0.6, 0.8, REGISTERING)
     vectors = refined(first, second, valid, moving.seen, found, should_stop=should_stop, on_share=listen)
     clock.lap("refine")
-    listen = part(0.8, 1.0, "Checking the fit")
+    listen = part(0.8, 1.0, REGISTERING)
     back = convex_search(second[:2], first[:2], moving.seen, valid, should_stop=should_stop, on_share=listen)
     fit = fit_of(affine, found, vectors, back, fixed, moving)
     clock.lap("check")

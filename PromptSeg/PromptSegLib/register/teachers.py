@@ -1,4 +1,4 @@
-"""What stays on this computer beside a taught prompt: the teacher's CT at 3 mm and the finished mask.
+"""What stays on this computer beside a taught prompt: the teacher's CT at 3 mm, finished mask and drawn slices.
 
 One safetensors file of a few MB, ``NAME.memory`` beside ``NAME.promptset``. It shows a patient, so it is never part of
 an exported prompt, and deleting it only takes away the start in the next patient. A file from elsewhere is data: its
@@ -10,22 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import GridError, InputError
 from ..progress import ShouldStop, never
+from ..prompts.library import SUFFIX, memory_beside
 from ..volumes.volume import Grid, Volume
+from .excerpt import Excerpt
 from .picture import SPACING, Picture, Region, mask_in, picture_of
 
-SUFFIX = ".memory"
 FORMAT = "promptseg-memory-1"
 MOST_BYTES = 128 * 2**20
 MOST_TEACHERS, MOST_MASKS, MOST_SIDE, MOST_VOXELS = 16, 64, 2048, 40_000_000
+MOST_KEPT, MOST_USED = 8, 3
+"""A file keeps so many patients, the latest ones; a structure is carried over from the latest of these."""
 HEIGHT_MM, REACH_MM = 700.0, 250.0
 """A CT that is taller than this is kept up to so far above and below the structures. Others are kept whole, so that all
 structures of one teacher have one picture, and share one registration."""
@@ -50,16 +53,35 @@ class Mask:
 
 @dataclass(frozen=True)
 class Teacher:
-    """One patient in whom structures were taught: the picture, and the masks by the structure's name."""
+    """One patient in whom structures were taught: the picture, and by the structure's name the masks and, where they
+    were kept, the drawn slices."""
 
     picture: Picture
     masks: Mapping[str, Mask]
+    drawn: Mapping[str, Excerpt] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Tells one teacher's picture from another's."""
         text = repr((self.picture.grey.shape, np.round(self.picture.origin, 2).tolist(), self.picture.spacing))
         return hashlib.sha256(text.encode() + self.picture.grey.tobytes()).hexdigest()[:16]
+
+    @property
+    def bytes(self) -> int:
+        """How much a file needs for it."""
+        drawn = sum(one.planes.nbytes + one.masks.nbytes for one in self.drawn.values())
+        return self.picture.grey.nbytes + sum(mask.share.nbytes for mask in self.masks.values()) + drawn
+
+    def is_same_patient(self, other: Teacher) -> bool:
+        """Whether both are of one volume."""
+        known, others = ({one.identity for one in each.drawn.values()} for each in (self, other))
+        return bool(known & others) or self.digest == other.digest
+
+    def without(self, names: Iterable[str]) -> Teacher | None:
+        """The same without some structures; None if none is left."""
+        masks = {name: mask for name, mask in self.masks.items() if name not in set(names)}
+        drawn = {name: one for name, one in self.drawn.items() if name in masks}
+        return Teacher(self.picture, masks, drawn) if masks else None
 
     def region(self, name: str) -> Region | None:
         """Where a structure lies."""
@@ -73,8 +95,39 @@ class Memory:
     teachers: Sequence[Teacher] = field(default_factory=tuple)
 
     def of(self, name: str) -> list[Teacher]:
-        """Those in whom a structure was taught."""
+        """Those in whom a structure was taught, the latest last."""
         return [one for one in self.teachers if name in one.masks]
+
+    def drawn(self, name: str) -> list[Excerpt]:
+        """The drawn slices of a structure, of all patients of whom they were kept."""
+        return [one.drawn[name] for one in self.teachers if name in one.drawn]
+
+    @property
+    def names(self) -> list[str]:
+        """The structures that are remembered."""
+        return list(dict.fromkeys(name for one in self.teachers for name in one.masks))
+
+    def called(self, name: str, former: str | None = None) -> Memory:
+        """What is known of one structure alone, ``former`` or ``name``, under the name ``name``."""
+        known = former or name
+        return Memory(
+            tuple(
+                Teacher(one.picture, {name: one.masks[known]}, {name: one.drawn[known]} if known in one.drawn else {})
+                for one in self.of(known)
+            )
+        )
+
+    def joined(self, others: Iterable[Teacher]) -> Memory:
+        """These and others, the latest last: what is known of a structure in one volume takes the place of what was,
+        and the oldest patients go where there are too many for a file."""
+        found = list(self.teachers)
+        for new in others:
+            rest = [one.without(new.masks) if one.is_same_patient(new) else one for one in found]
+            found = [*(one for one in rest if one is not None), new]
+        found = found[-MOST_KEPT:]
+        while len(found) > 1 and sum(one.bytes for one in found) > MOST_BYTES // 2:
+            found.pop(0)
+        return Memory(tuple(found))
 
     def write(self, path: Path | str) -> None:
         """Write the file, whole or not at all. Raises :class:`OutputError`."""
@@ -88,7 +141,13 @@ class Memory:
             masks = []
             for m, (name, mask) in enumerate(one.masks.items()):
                 tensors[f"{n}/{m}"] = torch.from_numpy(np.ascontiguousarray(mask.share))
-                masks.append({"structure": name, "first": list(mask.first), "quality": mask.quality})
+                known: dict[str, Any] = {"structure": name, "first": list(mask.first), "quality": mask.quality}
+                if name in one.drawn:
+                    excerpt = one.drawn[name]
+                    tensors[f"{n}/{m}/planes"] = torch.from_numpy(np.ascontiguousarray(excerpt.planes))
+                    tensors[f"{n}/{m}/drawn"] = torch.from_numpy(np.ascontiguousarray(excerpt.masks))
+                    known["drawn"] = excerpt.to_json()
+                masks.append(known)
             entries.append({"origin": list(one.picture.origin), "spacing": one.picture.spacing, "masks": masks})
         write_tensors(Path(path), tensors, {"format": FORMAT, "memory": json.dumps({"teachers": entries})})
 
@@ -118,24 +177,64 @@ class Memory:
             tensors, _ = read_tensors(path)
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
             return cls(tuple(_teacher(entry, n, arrays, foreign) for n, entry in enumerate(entries)))
-        except (InputError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except (InputError, GridError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise foreign from error
+        except (AttributeError, IndexError) as error:
             raise foreign from error
 
 
 def beside(prompts: Path | str) -> Path:
     """The memory file that goes with a ``.promptset`` file."""
-    return Path(prompts).with_suffix(SUFFIX)
+    return memory_beside(prompts)
+
+
+def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, list[Teacher]], list[str]]:
+    """The patients that files beside prompts remember, by structure name, the latest :data:`MOST_USED` of each; and a
+    sentence on each file that cannot be used.
+
+    ``wanted`` are what users ask for: a path, perhaps with ``:structure``, or ``{"file", "name"}``.
+    """
+    found: dict[str, list[Teacher]] = {}
+    problems, read = [], dict[Path, Memory]()
+    for one in wanted:
+        name = None if isinstance(one, str) else one.get("name")
+        path = memory_of(one)
+        if path is None:
+            continue
+        try:
+            memory = read[path] = read.get(path) or Memory.read(path)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        for teacher in memory.teachers:
+            for structure in teacher.masks if name is None else {name} & teacher.masks.keys():
+                found.setdefault(structure, []).append(teacher)
+    unique = {name: list({one.digest: one for one in teachers}.values()) for name, teachers in found.items()}
+    return {name: teachers[-MOST_USED:] for name, teachers in unique.items()}, list(dict.fromkeys(problems))
+
+
+def memory_of(wanted: str | Mapping[str, Any]) -> Path | None:
+    """The memory file beside what a user asks for, if there is one."""
+    text = wanted if isinstance(wanted, str) else str(wanted["file"])
+    if isinstance(wanted, str) and not Path(text).is_file():
+        text = text.rpartition(":")[0]
+    path = memory_beside(text) if text.endswith(SUFFIX) else None
+    return path if path is not None and path.is_file() else None
 
 
 def remembered(
-    volume: Volume, masks: Mapping[str, tuple[np.ndarray, float | None]], should_stop: ShouldStop = never
+    volume: Volume,
+    masks: Mapping[str, tuple[np.ndarray, float | None]],
+    should_stop: ShouldStop = never,
+    drawn: Mapping[str, Excerpt] | None = None,
 ) -> Teacher:
-    """A teacher of ``masks`` (K, J, I) bool on the volume's grid, by structure name, each with its believed Dice.
+    """A teacher of ``masks`` (K, J, I) bool on the volume's grid, by structure name, each with its believed Dice, and
+    what was ``drawn``.
 
     Raises :class:`InputError` if all are empty, and ``Stopped``.
     """
     picture = picture_of(volume, should_stop)
-    return teacher_of(picture, masks, volume.grid, should_stop)
+    return teacher_of(picture, masks, volume.grid, should_stop, drawn)
 
 
 def teacher_of(
@@ -143,6 +242,7 @@ def teacher_of(
     masks: Mapping[str, tuple[np.ndarray, float | None]],
     grid: Grid,
     should_stop: ShouldStop = never,
+    drawn: Mapping[str, Excerpt] | None = None,
 ) -> Teacher:
     """The same from a picture that was made already."""
     shares = {name: mask_in(picture, mask, grid, should_stop) for name, (mask, _) in masks.items()}
@@ -164,7 +264,7 @@ def teacher_of(
         box = tuple(slice(v, int(s.max()) + 1) for v, s in zip(low, spots, strict=True))
         code = np.rint(255 * np.clip(share[box], 0, 1)).astype(np.uint8)
         found[name] = Mask(code, (low[0], low[1], low[2]), masks[name][1])
-    return Teacher(kept, found)
+    return Teacher(kept, found, {name: one for name, one in (drawn or {}).items() if name in found})
 
 
 def _check_table(path: Path) -> None:
@@ -176,11 +276,12 @@ def _check_table(path: Path) -> None:
     for name, one in table.items():
         if name == "__metadata__":
             continue
-        shape = one["shape"]
-        if one["dtype"] != "U8" or len(shape) != 3 or not all(isinstance(n, int) and 0 < n <= MOST_SIDE for n in shape):
+        shape, dtype = one["shape"], "I16" if name.endswith("/planes") else "U8"
+        sides = all(isinstance(n, int) and 0 < n <= MOST_SIDE for n in shape)
+        if one["dtype"] != dtype or len(shape) != 3 or not sides:
             raise ValueError(name)
         total += math.prod(shape)
-    if total > MOST_VOXELS * 2 or len(table) > 1 + MOST_TEACHERS * (1 + MOST_MASKS):
+    if total > MOST_VOXELS * 2 or len(table) > 1 + MOST_TEACHERS * (1 + 3 * MOST_MASKS):
         raise ValueError("size")
 
 
@@ -191,7 +292,7 @@ def _teacher(entry: Any, number: int, arrays: Mapping[str, np.ndarray], foreign:
     sensible = all(math.isfinite(v) and abs(v) < 1e5 for v in (s, a, r)) and abs(spacing - SPACING) < 1e-6
     if not sensible or grey.size > MOST_VOXELS or min(grey.shape) < 4 or not 0 < len(entry["masks"]) <= MOST_MASKS:
         raise foreign
-    masks = {}
+    masks, drawn = {}, {}
     for m, one in enumerate(entry["masks"]):
         share, name, quality = arrays[f"{number}/{m}"], one["structure"], one["quality"]
         x, y, z = one["first"]
@@ -204,4 +305,7 @@ def _teacher(entry: Any, number: int, arrays: Mapping[str, np.ndarray], foreign:
         if not (placed and named and known and share.max() > 0):
             raise foreign
         masks[name] = Mask(share, (x, y, z), quality)
-    return Teacher(Picture(grey, (s, a, r), spacing), masks)
+        if one.get("drawn") is not None:
+            planes, marked = arrays[f"{number}/{m}/planes"], arrays[f"{number}/{m}/drawn"]
+            drawn[name] = Excerpt.from_parts(one["drawn"], planes, marked)
+    return Teacher(Picture(grey, (s, a, r), spacing), masks, drawn)

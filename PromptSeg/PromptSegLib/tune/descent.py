@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,10 +80,12 @@ def marks_of(steps: int, every: int) -> list[int]:
     return sorted({0, *range(every, steps + 1, every), steps})
 
 
-def folds_of(examples: Examples, most: int) -> list[int]:
-    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``most``."""
-    shown = [n for n, there in enumerate(examples.shown) if there]
-    if len(shown) < 2:
+def folds_of(examples: Examples, most: int, remembered: Collection[int] = ()) -> list[int]:
+    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``most``; none of
+    the drawings ``remembered``, by number."""
+    every = [n for n, there in enumerate(examples.shown) if there]
+    shown = [n for n in every if examples.places[n][0] not in remembered]
+    if len(every) < 2:
         return []
     if len(shown) <= most:
         return shown

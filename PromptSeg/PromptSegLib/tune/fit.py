@@ -110,7 +110,8 @@ class Fit:
     def _leave_out(self, n: int, descent: Descent, mark: int) -> None:
         """Go on to ``mark`` without example ``n``, and look how well it is found."""
         volume, index = self.examples.places[n]
-        where = f"Without slice {index}" + (f" of volume {volume + 1}" if len(self.drawings) > 1 else "")
+        several = sum(not one.remembered for one in self.drawings) > 1
+        where = f"Without slice {index}" + (f" of volume {volume + 1}" if several else "")
         for step, tensors, loss in _until(descent, mark):
             report: dict[str, float] = {"step": step, "loss": loss, "slice": index}
             if step == mark:

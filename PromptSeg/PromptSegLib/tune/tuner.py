@@ -139,7 +139,8 @@ def tune(
         window = start_from.card.window or FULL_WINDOW
     variants = recipe.variants if most else 0  # a first mask is wanted at once
     examples = make_examples(backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop)
-    folds = tuple(folds_of(examples, recipe.folds)) if most else ()
+    remembered = {n for n, one in enumerate(drawings) if one.remembered}
+    folds = tuple(folds_of(examples, recipe.folds, remembered)) if most else ()
     plan = Plan(most, recipe.lr, recipe.check_every, folds, recipe.learn, seed)
     former = None if start_from is None else start_from.tensors
     fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
@@ -158,6 +159,7 @@ def _result(
 ) -> TuningResult:
     """What a run came to: the prompt to keep with its card, and what is known of it."""
     drawings, examples = fit.drawings, fit.examples
+    own = [d for d in drawings if not d.remembered]
     left_out, weight = fit.left_out, fit.weight
     if not fit.plan.steps:
         former = None if start_from is None else start_from.card.outline_weight
@@ -167,7 +169,7 @@ def _result(
     scores = tuple(LeftOutSlice(*examples.places[n], v) for n, v in left_out.scores(fit.steps, at).items())
     mean_dice = _mean_of(s.dice for s in scores)
     network_dice = _mean_of(left_out.scores(fit.steps, 0.0).values())
-    if start_from is not None and any(start_from.card.taught_there(d.work.volume.grid) for d in drawings):
+    if start_from is not None and any(start_from.card.taught_there(d.work.volume.grid) for d in own):
         network_dice = start_from.card.network_dice  # that round had not learned from these slices yet
     card = replace(
         _card(drawings, window, mean_dice, start_from, fit.steps, fit.plan.seed),
@@ -176,7 +178,7 @@ def _result(
     )
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
-    notes = advice([d.annotations for d in drawings], scores)
+    notes = advice([d.annotations for d in own], scores)
     outcome = Outcome(scores, mean_dice, network_dice, tuple(fit.history), notes, steps=fit.steps, stopped=fit.stopped)
     return TuningResult(prompt, outcome)
 
@@ -191,7 +193,7 @@ def check_drawings(drawings: Sequence[Drawing]) -> None:
     """Raise :class:`AnnotationError` for drawings that one prompt cannot be learned from."""
     if not drawings:
         raise AnnotationError("There is no volume to learn from", "name at least one with what was drawn in it")
-    if not any(d.annotations.drawn() for d in drawings):
+    if not any(d.annotations.drawn() for d in drawings if not d.remembered):
         raise AnnotationError("No drawn slice shows the structure", "draw it in at least one slice")
     planes = sorted({d.work.plane for d in drawings})
     if len(planes) > 1:
@@ -217,7 +219,7 @@ def _card(
 ) -> Card:
     former = Card() if start_from is None else start_from.card
     seen = list(former.taught_on)
-    for grid in (d.work.volume.grid for d in drawings):
+    for grid in (d.work.volume.grid for d in drawings if not d.remembered):
         if not any(grid.digest == one if isinstance(one, str) else one.matches(grid) for one in seen):
             seen.append(grid)
     low, high = window

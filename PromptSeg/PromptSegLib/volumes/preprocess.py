@@ -265,12 +265,25 @@ class WorkingVolume:
         out = np.empty((len(indices), *self.size, len(self._neighbours)), np.float32)
         for n, index in enumerate(indices):
             for channel, offset in enumerate(self._neighbours):
-                neighbour = min(max(index + offset * self._slice_sign, 0), self.count - 1)
-                out[n, ..., channel] = self.grey(neighbour)
+                out[n, ..., channel] = self.grey(self.neighbour(index, offset * self._slice_sign))
         np.clip(out, low, high, out=out)
         out /= 127.5
         out -= 1.0
         return out
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """How many slices away those lie that the network sees beside one, itself among them."""
+        return self._neighbours
+
+    def neighbour(self, index: int, offset: int) -> int:
+        """The slice that is seen so many slices away from another: at the ends, the last there is."""
+        return min(max(index + offset, 0), self.count - 1)
+
+    def native_box(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """The part of a native slice, in array order, that lies within working rows and columns."""
+        r, c = self.rows.span(rows.start, rows.stop - 1), self.columns.span(columns.start, columns.stop - 1)
+        return (slice(*c), slice(*r)) if self._transpose else (slice(*r), slice(*c))
 
     def mask_to_working(self, mask: np.ndarray) -> np.ndarray:
         """A native slice mask (0/1) as the share of each working pixel that it covers, (rows, columns) float32."""

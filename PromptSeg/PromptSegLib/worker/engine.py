@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import __version__
-from ..errors import PromptError, PromptSegError, Stopped, quoted
+from ..errors import InputError, PromptError, PromptSegError, Stopped, quoted
 from ..progress import OnProgress, Progress, check
 from .jobs import Jobs
 from .payload import (
@@ -29,6 +29,7 @@ from .payload import (
 if TYPE_CHECKING:
     from ..annotations import SliceAnnotations
     from ..prompts.promptset import Prompt
+    from ..register.teachers import Memory, Teacher
     from ..segment.result import Segmentation
     from ..session import Session
 
@@ -88,17 +89,23 @@ class Engine:
 
         prompts = [prompt for wanted in call.fields["prompts"] for prompt in asked(wanted).values()]
         drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
+        priors, problems = _priors(call.fields["prompts"]) if call.fields.get("memory") else ({}, [])
         session = self._ready(call)
         for note in session.notes(prompts, drawn):
             call.emit("warning", message=note)
         listen = _part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
-        result = session.segment(prompts, drawn=drawn, on_progress=listen, should_stop=call.should_stop)
+        result = session.segment(prompts, drawn=drawn, priors=priors, on_progress=listen, should_stop=call.should_stop)
         out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
+        out |= {"notes": [*problems, *result.notes], "expected": result.expected}
+        if call.fields.get("suggest"):
+            own = [p for p in prompts if p.structure.name not in drawn and p.card.validation_dice is None]
+            out["corrections"] = _corrections(call, session, result, own)
         if call.fields.get("review"):
             out["review"] = _review(call, session, result, drawn, prompts, call.fields.get("axis") or 0)
         return out
 
     def _tune(self, call: Call) -> dict[str, Any]:
+        from ..prompts.library import memory_beside, remembers
         from ..prompts.promptset import PromptSet
         from ..volumes.preprocess import plane_of_axis
 
@@ -113,6 +120,8 @@ class Engine:
             former = None
         seed = fields.get("seed") or 0
         then = fields.get("segment") or fields.get("review") or fields.get("suggest")
+        memory, problem = _memory(fields.get("examples"), structure.name)
+        notes += (problem,) if problem else ()
         session = self._ready(call)
         first = None
         if fields.get("preview"):
@@ -126,6 +135,7 @@ class Engine:
                 annotations,
                 structure,
                 start_from=former,
+                remembered=memory.drawn(structure.name),
                 steps=fields.get("steps"),
                 seed=seed,
                 on_progress=listen,
@@ -149,6 +159,13 @@ class Engine:
             listen = _part(call.on_progress, 0.8, 0.95)
             segmentation, out["masks"] = self._apply(call, session, result.prompt, annotations, "artefact", listen)
             outcome = replace(outcome, estimate=session.estimate(segmentation, annotations, result.prompt))
+            if fields.get("remember") and remembers():
+                try:
+                    teacher = session.remember(segmentation, annotations, result.prompt, call.should_stop)
+                    memory.joined([teacher]).write(memory_beside(path))
+                    out["memory"] = f"{call.id}/{memory_beside(path).name}"
+                except PromptSegError as error:
+                    call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
             if fields.get("review"):
                 drawn = {structure.name: annotations}
                 found = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
@@ -347,6 +364,48 @@ def _card(path: Path, is_shipped: bool) -> dict[str, Any]:
         "card": dict(header.card),
         "prompts": prompts,
     }
+
+
+def _priors(wanted: Sequence[Any]) -> tuple[dict[str, list[Teacher]], list[str]]:
+    """The patients that files beside prompts remember, by structure, and sentences on files that cannot be used."""
+    from ..prompts.library import remembers
+    from ..register.teachers import remembered_by
+
+    return remembered_by(wanted) if remembers() else ({}, [])
+
+
+def _memory(examples: Any, name: str) -> tuple[Memory, str]:
+    """What is remembered of a structure beside a prompt, called ``name``; a sentence where it cannot be used."""
+    from ..prompts.library import remembers
+    from ..register.teachers import Memory, memory_of
+
+    path = memory_of(examples) if examples and remembers() else None
+    try:
+        memory = Memory() if path is None else Memory.read(path)
+    except InputError as error:
+        return Memory(), str(error)
+    asked = name if isinstance(examples, str) or examples is None else str(examples.get("name") or name)
+    known = memory.names
+    former = next((one for one in (asked, name) if one in known), known[0] if len(known) == 1 else name)
+    return memory.called(name, former), ""
+
+
+def _corrections(
+    call: Call, session: Session, result: Segmentation, prompts: Sequence[Prompt]
+) -> dict[str, dict[str, Any]]:
+    """The slices of least certainty of structures that were taught elsewhere: to be corrected first."""
+    from ..annotations import SliceAnnotations
+
+    out = {}
+    for prompt in prompts:
+        check(call.should_stop)
+        axis = result.maps[prompt.structure.name].work.axis
+        nothing = SliceAnnotations(axis, result.grid, {})
+        found = session.suggest(
+            nothing, prompt, segmentation=result, most=call.fields["suggest"], should_stop=call.should_stop
+        )
+        out[prompt.structure.name] = {"axis": axis, "slices": [asdict(one) for one in found]}
+    return out
 
 
 def _former(wanted: str | Mapping[str, Any], name: str) -> Prompt:

@@ -263,6 +263,8 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "maps?": maps,
         "review?": flag,
         "axis?": axis,
+        "memory?": flag,
+        "suggest?": whole,
     },
     "tune": {
         "volume?": volume,
@@ -276,6 +278,8 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "maps?": maps,
         "review?": flag,
         "suggest?": whole,
+        "examples?": wanted,
+        "remember?": flag,
     },
     "suggest": {"volume?": volume, "annotations": annotation, "prompt": wanted, "most?": whole},
     "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "most?": whole},
@@ -290,9 +294,14 @@ REQUESTS: dict[str, dict[str, Check]] = {
 - *segment*: ``prompts`` are ``{"file", "name"}``, a structure of a file or of a shipped set under any name, or texts
   as on the command line (``abdomen-ct:liver``, or a path), as all that names prompts; ``drawn`` are annotations
   of this volume by structure name. The result lists ``masks``; ``maps`` go with them; ``review`` adds how good they
-  are and where to look, in slices along ``axis``.
+  are and where to look, in slices along ``axis``. With ``memory``, files beside the prompts that remember patients are
+  used: ``notes`` are sentences on what could not be carried over, ``expected`` has the Dice to expect by structure.
+  ``suggest`` is how many slices of least certainty to name of each structure that was taught in drawn slices elsewhere:
+  ``corrections`` has them by structure, with the ``axis`` that they count along.
 - *tune*: learn a structure. ``preview`` shows the first mask as an event before the steps begin; ``segment`` gives the
   final mask; ``suggest`` is how many slices to suggest next. The result names the ``prompt`` file.
+  The drawn slices of earlier patients that lie beside the prompt ``examples`` are learned from, too; ``remember``, with
+  ``segment``, writes what the next patient starts from to the file ``memory``.
 - *suggest*: which slices to draw next, from what was drawn and the ``prompt`` that was learned from it, as a text.
 - *review*: how good masks are and where to look, perhaps beside reference masks; ``low`` (k, j, i) is where a mask's
   box begins. Needs no backbone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from PromptSegCli.commands.arguments import remembers
+from PromptSegLib.prompts.library import remembers
 from PromptSegLib.register.teachers import Memory
 
 from .conftest import tune_words
@@ -50,3 +50,43 @@ def test_tune_keeps_a_memory_and_segment_uses_it(promptseg, place) -> None:
 def test_one_setting_turns_it_off(monkeypatch, value, kept) -> None:
     monkeypatch.setenv("PROMPTSEG_MEMORY", value)
     assert remembers() is kept
+
+
+def test_the_second_patient_is_learned_from_with_the_first(promptseg, place, inputs) -> None:
+    import numpy as np
+
+    from PromptSegLib.volumes.io import read_volume
+
+    from .conftest import save
+
+    assert promptseg(*QUICK).status == 0
+    voxels = read_volume(str(place / "ct.nii.gz")).voxels
+    shifted = np.roll(voxels, 2, axis=2)
+    save(shifted, place / "ct2.nii.gz")
+    labels = np.roll(read_volume(str(place / "labels.nii.gz")).voxels, 2, axis=2)
+    labels[0:4, 0:4, :] = 0
+    save(labels.astype(np.uint8), place / "labels2.nii.gz")
+    second = tune_words(
+        image="ct2.nii.gz", labels="labels2.nii.gz", slices="52", absent=None, steps=1,
+        start_from="new.promptset", output="both.promptset", name="my kidney",
+    )  # fmt: skip
+    result = promptseg(*second, "--json").result
+    assert result["memory"] == "both.memory"
+    both = Memory.read(place / "both.memory")
+    assert both.names == ["my kidney"]
+    assert [list(one.drawn["my kidney"].drawn) for one in both.teachers] == [[52], [52]]
+    shown = promptseg("prompts", "show", "both.promptset", "--json").result["prompts"][0]["card"]
+    assert (shown["slices"], shown["volumes"]) == (2, 2)
+
+    (place / "new.memory").rename(place / "elsewhere.memory")
+    named = [*second, "--examples", "elsewhere.memory"]
+    assert promptseg(*named, "--json").result["memory"] == "both.memory"
+    assert len(Memory.read(place / "both.memory").teachers) == 2
+    alone = promptseg(*named, "--no-memory", "--json").result
+    assert alone["memory"] is None
+    said = promptseg(*tune_words(slices="52", absent=None, steps=1, name="spleen"), "--examples", "elsewhere.memory")
+    assert said.status == 2
+    assert "elsewhere.memory has no drawn slices of 'spleen'; it knows 'left kidney'" in " ".join(said.err.split())
+    said = promptseg(*tune_words(slices="52", absent=None, steps=1), "--examples", "new.promptset")
+    assert said.status == 2
+    assert "is not a PromptSeg memory file" in " ".join(said.err.split())

@@ -12,9 +12,9 @@ from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
 from .. import install
-from ..core import choose_library_folder
+from ..core import choose_library_folder, choose_to_remember
 from ..logic import Logic
-from .widgets import button
+from .widgets import as_tip, button
 
 
 class CheckPage:
@@ -32,6 +32,17 @@ class CheckPage:
         self.install = button(_("Install what is missing"), _("Asks once, then downloads"), self._install)
         self.copy = button(_("Copy report"), _("For a message to the developers; nothing is sent"), self._copy)
         self.folder = button(_("Folder ..."), _("Choose where structures of your own are kept"), self._choose)
+        self.remember = qt.QCheckBox(_("Remember the patients that structures are taught in"))
+        self.remember.setToolTip(
+            as_tip(
+                _(
+                    "Beside each of My structures, its patients' CT around it and the drawn slices are kept on this "
+                    "computer, and give the next patient a start. An export never holds them."
+                )
+            )
+        )
+        self.remember.setChecked(logic.remembers)
+        self.remember.connect("toggled(bool)", self._remember)
         row = qt.QHBoxLayout()
         for one in (self.install, self.copy, self.folder):
             row.addWidget(one)
@@ -39,6 +50,7 @@ class CheckPage:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
         layout.addLayout(row)
+        layout.addWidget(self.remember)
 
     def begin(self) -> None:
         """Show what is known, and ask the worker for the rest."""
@@ -81,6 +93,11 @@ class CheckPage:
             self._logic.library.folder = Path(str(folder))
             self._show()
             self._on_change()
+
+    def _remember(self, on: bool) -> None:
+        choose_to_remember(bool(on))
+        self._logic.remembers = bool(on)
+        self._on_change()
 
     def _copy(self) -> None:
         slicer.app.clipboard().setText(self.text.toPlainText())

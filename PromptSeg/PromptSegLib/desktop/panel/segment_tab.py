@@ -52,12 +52,13 @@ class SegmentTab:
         self.importer = button(_("Import ..."), _("Take a .promptset file into My structures"), self._import)
         self.exporter = button(_("Export ..."), "", self._export)
         self.remover = button(_("Delete ..."), "", self._delete)
+        self.forgetter = button(_("Forget ..."), "", self._forget)
         self.frames = qt.QCheckBox()
         self.frames.setToolTip(_("The volume is a frame of a sequence: segment each of its frames"))
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.structures.widget, 1)
-        layout.addWidget(beside(self.importer, self.exporter, self.remover))
+        layout.addWidget(beside(self.importer, self.exporter, self.remover, self.forgetter))
         layout.addWidget(self.frames)
         layout.addWidget(beside(self.button, self.show_3d))
         layout.addWidget(self.running.widget)
@@ -104,6 +105,13 @@ class SegmentTab:
             if own is not None
             else _("Nothing to delete: select one of My structures")
         )
+        remembered = own is not None and own.memory is not None
+        self.forgetter.setEnabled(remembered and not busy)
+        self.forgetter.setToolTip(
+            _("Remove the pictures of patients that are kept beside the selected structure")
+            if remembered
+            else _("Nothing to forget: select one of My structures that remembers patients")
+        )
         self.importer.setEnabled(not busy)
 
     def scene_closed(self) -> None:
@@ -138,6 +146,7 @@ class SegmentTab:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
         if result.taught:
             text += " " + _("As taught in this CT: {names}.").format(names=", ".join(result.taught))
+        text = " ".join((text, *texts.carried(result.notes, result.expected)))
         if self._every:
             self.message.tell(text)
         else:
@@ -181,6 +190,20 @@ class SegmentTab:
         question = _("Delete what was learned for {name}? This cannot be undone.").format(name=entry.structure.name)
         if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Delete a structure")):
             self._try(lambda: self._removed(entry.text))
+
+    def _forget(self) -> None:
+        entry = self.structures.selected_own
+        if entry is None or entry.memory is None:
+            return
+        question = _("Forget the patients that {name} was taught in? What was learned stays.").format(
+            name=entry.structure.name
+        )
+        if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Forget patients")):
+            self._try(lambda: self._forgotten(entry.text))
+
+    def _forgotten(self, text: str) -> str:
+        self._logic.library.forget(text)
+        return _("Forgotten: nothing is kept of the patients any more.")
 
     def _removed(self, text: str) -> str:
         self._logic.library.delete(text)

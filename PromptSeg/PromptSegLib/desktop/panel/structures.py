@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..catalogue import MINE, Library, PromptEntry, SetEntry
 from ..panel_state import State
-from .texts import card_lines, found_by, typical_dice
+from .texts import card_lines, found_by, remembered_lines, typical_dice
 from .widgets import as_tip, text_label
 
 
@@ -92,7 +92,7 @@ class Structures:
                     item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
                     dice = typical_dice(entry.card)
                     item.setText(1, "" if dice is None else f"{dice:.2f}")
-                    item.setToolTip(0, as_tip("\n".join(card_lines(entry.structure.name, entry.card.to_json()))))
+                    item.setToolTip(0, as_tip("\n".join(self._lines(entry))))
                     head.addChild(item)
                     self._items.append((item, entry))
                 head.setExpanded(True)
@@ -138,11 +138,15 @@ class Structures:
         for item, entry in self._items:
             item.setHidden(not found_by(entry.structure, text))
 
+    @staticmethod
+    def _lines(entry: PromptEntry) -> list[str]:
+        return [*card_lines(entry.structure.name, entry.card.to_json()), *remembered_lines(entry.memory)]
+
     def _selected(self) -> None:
         entry = self.selected
         self._card.setVisible(entry is not None)
         if entry is not None:
-            self._card.setText("\n".join(card_lines(entry.structure.name, entry.card.to_json())))
+            self._card.setText("\n".join(self._lines(entry)))
         self._on_select()
 
 

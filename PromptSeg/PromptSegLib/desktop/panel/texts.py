@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -105,6 +106,23 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         if value not in (None, ""):
             lines.append(f"{title}: {value:.2f}" if isinstance(value, float) else f"{title}: {value}")
     return lines
+
+
+def remembered_lines(memory: Path | None) -> list[str]:
+    """What is kept of patients beside a prompt, if anything is."""
+    try:
+        size = 0 if memory is None else memory.stat().st_size
+    except OSError:
+        return []
+    text = _("remembers on this computer the patients it was taught in: {mb:.1f} MB")
+    return [text.format(mb=size / 1e6)] if memory is not None else []
+
+
+def carried(notes: Sequence[str], expected: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    """What is worth saying of structures that were taught in other patients."""
+    text = _("Expected Dice of {name}: {dice:.2f} ({low:.2f} to {high:.2f}).")
+    found = [text.format(name=n, dice=v[0], low=v[1], high=v[2]) for n, v in expected.items()]
+    return (*found, *notes)
 
 
 def outcome(number: int, left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:

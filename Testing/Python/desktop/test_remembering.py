@@ -1,0 +1,143 @@
+"""The library remembers the patient that a structure was taught in: kept, used in the next one, listed, forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from PromptSegLib.desktop.catalogue import Library
+from PromptSegLib.errors import PromptError
+from PromptSegLib.prompts.library import memory_beside
+from PromptSegLib.register.register import REGISTERING
+from PromptSegLib.register.teachers import Memory
+
+
+@pytest.fixture
+def kept(desk, ct, taught) -> str:
+    """The text of a structure that was taught and accepted."""
+    node, segment_id = taught
+    return desk.logic.accept(desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120))
+
+
+@pytest.fixture
+def other(desk, scene, kit):
+    """Another patient's CT."""
+    return desk.add_ct(scene, kit.make_phantom(6, (12, 32, 32)).volume)
+
+
+def own_entry(library):
+    (entry,) = library.sets()[-1].prompts
+    return entry
+
+
+def test_accepting_keeps_the_patient_and_the_next_one_is_registered(desk, kept, other, taught, ct) -> None:
+    entry = own_entry(desk.logic.library)
+    (teacher,) = Memory.read(entry.memory).of("my liver")
+    assert sorted(teacher.drawn["my liver"].drawn) == [0, 5, 7]
+    heard: list = []
+    found = desk.logic.segment(other, [kept], on_progress=heard.append).wait(120)
+    assert any(one.message == REGISTERING for one in heard)
+    assert isinstance(found.notes, tuple)
+    assert found.corrections["my liver"]["axis"] == 0
+    again = desk.logic.teach(ct, *taught, "my liver", steps=1, start_from=desk.logic.rounds[-1]).wait(120)
+    memory = Memory.read(memory_beside(again.prompt))
+    assert len(memory.teachers) == 1
+
+
+def test_switched_off_nothing_is_kept_and_nothing_used(desk, ct, taught, other, kept) -> None:
+    desk.logic.remembers = False
+    heard: list = []
+    desk.logic.segment(other, [kept], on_progress=heard.append).wait(120)
+    assert not any(one.message == REGISTERING for one in heard)
+    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait(120)
+    assert not memory_beside(result.prompt).exists()
+    text = desk.logic.accept(result)
+    assert not memory_beside(text.rpartition(":")[0]).exists()
+
+
+def test_what_was_taught_before_it_was_switched_off_is_not_kept_after(desk, ct, taught) -> None:
+    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait(120)
+    desk.logic.remembers = False
+    desk.logic.accept(result)
+    assert own_entry(desk.logic.library).memory is None
+
+
+def memory_at(path: Path) -> Path:
+    path.write_bytes(b"a picture of a patient")
+    return path
+
+
+def test_an_export_and_an_import_take_no_picture_along(tmp_path, engine_files) -> None:
+    library, came = Library(tmp_path / "mine"), tmp_path / "came.promptset"
+    came.write_bytes(engine_files[1].read_bytes())
+    memory_at(memory_beside(came))
+    library.import_file(came)
+    assert [one.suffix for one in (tmp_path / "mine").iterdir()] == [".promptset"]
+    entry = library.sets()[-1].prompts[0]
+    memory_at(memory_beside(entry.path))
+    (tmp_path / "out").mkdir()
+    library.export([entry.text], tmp_path / "out" / "x.promptset")
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["x.promptset"]
+    assert b"a picture of a patient" not in (tmp_path / "out" / "x.promptset").read_bytes()
+
+
+def test_patients_are_forgotten_alone_or_with_their_prompt(tmp_path, engine_files) -> None:
+    library = Library(tmp_path / "mine")
+    library.import_file(engine_files[1])
+    liver, spleen = library.sets()[-1].prompts
+    path = memory_at(memory_beside(liver.path))
+    assert liver.memory == spleen.memory == path
+    library.forget(liver.text)
+    assert liver.memory is None
+    library.forget(liver.text)  # again: there is nothing to forget
+    memory_at(path)
+    library.delete(liver.text)
+    library.delete(spleen.text)
+    assert not list((tmp_path / "mine").iterdir())
+    with pytest.raises(PromptError, match="beside structures of your own"):
+        library.forget("abdomen-ct:liver")
+
+
+def test_a_new_structure_takes_no_other_s_patients_over(tmp_path, engine_files) -> None:
+    """A prompt's file was removed by hand, and what lay beside it stayed."""
+    library = Library(tmp_path / "mine")
+    library.import_file(engine_files[1])
+    entry = library.sets()[-1].prompts[0]
+    left = memory_at(memory_beside(entry.path))
+    entry.path.unlink()
+    library.import_file(engine_files[1])
+    assert library.sets()[-1].prompts[0].memory is None
+    assert left.read_bytes() == b"a picture of a patient"
+
+
+def test_the_panel_lists_forgets_and_switches_off(panel, loaded, own, pump, monkeypatch, slicer) -> None:
+    from PromptSegLib.desktop.core import remembers_patients
+
+    library = panel.logic.library
+    entry = library.sets()[-1].prompts[0]
+    memory_at(memory_beside(entry.path))
+    panel.segment.structures.refresh()
+    item = next(item for item, one in panel.segment.structures._items if one.text == entry.text)
+    item.setSelected(True)
+    assert "remembers on this computer" in panel.segment.structures._card.text
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, **more: True, raising=False)
+    assert panel.segment.forgetter.enabled
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    pump(lambda: not panel.segment.running.running)
+    assert "is not a PromptSeg memory file" in panel.segment.message.text
+    panel.segment.structures.refresh()
+    item = next(item for item, one in panel.segment.structures._items if one.text == entry.text)
+    item.setSelected(True)
+    panel.segment.forgetter.click()
+    assert "Forgotten" in panel.segment.message.text
+    assert not memory_beside(entry.path).exists()
+    assert not panel.segment.forgetter.enabled
+    assert remembers_patients()
+    assert panel.check.remember.checked
+    panel.check.remember.setChecked(False)
+    assert not remembers_patients()
+    assert not panel.logic.remembers
+    panel.check.remember.setChecked(True)
+    assert remembers_patients()
