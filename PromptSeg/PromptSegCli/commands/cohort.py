@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import OutputError, PromptSegError, Stopped, few, short
 
-from .arguments import add_engine, add_orientation, check_folder, expanded, output, remembers, whole
+from .arguments import add_engine, add_orientation, check_folder, expanded, output, whole
 
 if TYPE_CHECKING:
     from ..cohort.folder import Folder
@@ -63,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Give 0 if all volumes are done, 2 if some failed. Raises :class:`PromptSegError` and ``Stopped``."""
+    from PromptSegLib.prompts.library import remembers
+
     from ..cohort.folder import Folder
     from ..cohort.inputs import collect
     from ..cohort.manifest import Manifest
