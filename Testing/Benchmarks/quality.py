@@ -78,7 +78,7 @@ def main() -> None:
     for row in table:
         print(f"| {' | '.join(str(cell) for cell in row)} |")
     if options.result:
-        machine = computer(session.device)
+        machine = computer(session.backbone.device)
         write_result(options.result, machine, COLUMNS, (0, 0, 3, 3, 1, 3), table, side_by_side=2)
     if options.json:
         means = {n: round(float(np.mean([r["dice"] for r in f])), 4) for n, f in rows.items() if f}
