@@ -76,9 +76,10 @@ class Recipe:
             if value not in known:
                 raise InputError(f"There is no {what} {value!r}", f"choose one of {', '.join(known)}")
 
-    def rate(self, step: int) -> float:
-        """Share of the peak learning rate at ``step``."""
-        left = min(1.0, max(0.0, (self.steps - step) / max(1, self.decay)))
+    def rate(self, step: int, passed: float = 0.0) -> float:
+        """Share of the peak learning rate at ``step``, or when the share ``passed`` of the time has passed, whichever
+        is nearer to the end."""
+        left = min(1.0, max(0.0, (self.steps - max(step, self.steps * passed)) / max(1, self.decay)))
         if self.schedule == "cosine":
             left = 0.5 - 0.5 * math.cos(math.pi * left)
         return min(1.0, (step + 1) / max(1, self.warmup), left)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ from PromptSegLib.threads import without_denormals
 from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
 from .distributed import Ranks, joined
+from .loader import batches
 from .recipe import Recipe
 from .ship import ship
 from .trainee import Trainee
@@ -55,6 +57,8 @@ def pretrain(
     start_from: Path | str | None = None,
     prompts: Sequence[PromptSet] = (),
     time_budget: float | None = None,
+    paced: bool = False,
+    workers: int = 0,
     device: str = "auto",
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
@@ -66,8 +70,9 @@ def pretrain(
     the best mean Dice on held-out volumes. ``start_from`` is a backbone to start from, with ``prompts`` made for it.
     ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``; ``in_channels`` takes its place
     in the configuration, and a backbone to start from that sees fewer neighbours of a slice is widened.
-    ``time_budget`` is in seconds. Gives the path of ``last.safetensors``. Raises :class:`InputError`,
-    :class:`OutputError` or, after saving, ``Stopped``.
+    ``time_budget`` is in seconds; where the run is ``paced`` by it, the learning rate falls to nothing as it ends,
+    however many steps there were. ``workers`` processes draw batches ahead. Gives the path of ``last.safetensors``.
+    Raises :class:`InputError`, :class:`OutputError` or, after saving, ``Stopped``.
     """
     began = time.monotonic()
     folder = Path(folder)
@@ -134,7 +139,7 @@ def pretrain(
         trainee.to(place)
         ema = copy.deepcopy(trainee).requires_grad_(False)
         groups = trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
-        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=place.type == "cuda" or None)
         sampler = TaskSampler(
             [p.training for p in parts],
             weights,
@@ -156,7 +161,7 @@ def pretrain(
                     f"leave --seed and --validation as they were ({before.seed} and {before.validation:g})",
                 )
         run = _Run(state, recipe, folder, name, parts, place, ranks, on_progress, should_stop)
-        run.loop(began, time_budget)
+        run.loop(began, time_budget, paced, workers)
     return last
 
 
@@ -182,7 +187,7 @@ class _Run:
         self.held_out: list[Sample] = [s for p in parts for s in p.validation] if self.supervised else []
         self.dtype = fast_dtype(place)
 
-    def loop(self, began: float, budget: float | None) -> None:
+    def loop(self, began: float, budget: float | None, paced: bool = False, workers: int = 0) -> None:
         """From the state's step to the recipe's last; ``budget`` in seconds since ``began``."""
         state, recipe, ranks = self.state, self.recipe, self.ranks
         exact = self.dtype == torch.float32
@@ -201,6 +206,7 @@ class _Run:
             """Asked during validation, which the time budget cuts short too."""
             return self.should_stop() or bool(budget and time.monotonic() - began > budget)
 
+        source = self._batches(workers)
         try:
             while state.step < recipe.steps:
                 over = bool(budget and time.monotonic() - began > budget)
@@ -209,10 +215,10 @@ class _Run:
                     raise Stopped
                 if over:
                     break
-                rate = recipe.rate(state.step)
+                rate = recipe.rate(state.step, (time.monotonic() - began) / budget if paced and budget else 0.0)
                 for group in state.optimiser.param_groups:
                     group["lr"] = group["peak"] * rate
-                batch = ranks.share(self._draw())
+                batch = ranks.share(next(source))
                 if teacher is not None and teacher is not state.ema:
                     _copy(teacher, state.ema)
                 arguments = (state.trainee, fast, state.optimiser, batch.to(self.place), self.dtype, recipe)
@@ -244,6 +250,7 @@ class _Run:
             self._finish()
             raise
         finally:
+            source.close()
             if self.log:
                 self.log.close()
         ranks.alone(self._finish)
@@ -299,14 +306,20 @@ class _Run:
         if self.state.step:
             ship(self.folder / LAST, self.folder, self.name, self.parts, prompts=self.supervised)
 
-    def _draw(self) -> Batch:
-        """The next batch, for all processes."""
-        recipe, count = self.recipe, self.recipe.groups * self.ranks.count
-        if recipe.mode == "supervised":
-            return self.state.sampler.draw(count, recipe.learned_per_slice, ranks=self.ranks.count)
-        return self.state.sampler.draw(
-            count, recipe.learned_per_slice, views=True, tasks=self.supervised, ranks=self.ranks.count
+    def _batches(self, workers: int) -> Generator[Batch, None, None]:
+        """The batches of the steps that are left, for all processes."""
+        recipe, ranks = self.recipe, self.ranks.count
+        draw = partial(
+            TaskSampler.draw,
+            groups=recipe.groups * ranks,
+            learned_per_slice=recipe.learned_per_slice,
+            views=recipe.mode != "supervised",
+            tasks=self.supervised,
+            ranks=ranks,
         )
+        steps = range(self.state.step, recipe.steps)
+        pin = self.place.type == "cuda"
+        return batches(self.state.sampler, draw, steps, workers=workers, seed=recipe.seed, pin=pin)
 
     def _write_line(self, rate: float) -> dict[str, float]:
         return self.log.write(self.state.step, self._seconds(), self.recipe.lr * rate) if self.log else {}

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--label", type=int, default=3)
     parser.add_argument("--slices-kept", type=int, default=120)
     parser.add_argument("--prompts", default="abdomen-ct")
+    parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -72,7 +73,7 @@ def main() -> None:
             ],
         }  # fmt: skip
         for title, arguments in commands.items():
-            seconds, lines = run(arguments)
+            seconds, lines = run([*arguments, "--device", options.device])
             result = lines[-1]
             stages = {k: round(v, 2) for k, v in result.get("seconds", {}).items()}
             print(f"{title}: {seconds:.1f} s wall, peak {result.get('peak_memory_mib', 0):.0f} MiB, stages {stages}")

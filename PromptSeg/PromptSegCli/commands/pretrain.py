@@ -44,6 +44,7 @@ EXAMPLES = (
     "promptseg pretrain dataset.json -o backbone --time-budget 25m",
     "promptseg pretrain dataset.json -o backbone --resume",
     "promptseg pretrain dataset.json -o mine --start-from punet-ct --prompts abdomen-ct --lr 3e-4",
+    "promptseg pretrain data.pack -o gpu --device cuda --workers 14 --groups 48 --time-budget 9m --paced",
 )
 PRESETS = ("punet-ct", "paper", "tiny")
 
@@ -85,6 +86,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     budget = "stop after this long, for example 90s, 25m or 2h, and save"
     parser.add_argument("--time-budget", metavar="TIME", type=time_budget, help=budget)
+    paced = "let the learning rate fall to nothing as the time budget ends, however many steps that is"
+    parser.add_argument("--paced", action="store_true", help=paced)
+    ahead = "processes that draw batches ahead (0): a GPU needs about one for each core of the machine"
+    parser.add_argument("--workers", metavar="N", type=whole(0), default=0, help=ahead)
     start = "a backbone to start from, by name or file, instead of random numbers"
     parser.add_argument("--start-from", metavar="NAME|FILE", type=expanded, help=start)
     prompts = "prompts made for that backbone to start from, as in segment; may be given again"
@@ -139,6 +144,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         check_input(dataset)
     if args.prompts and not args.start_from:
         raise InputError("--prompts needs the backbone that they were made for", "add --start-from")
+    if args.paced and args.time_budget is None:
+        raise InputError("--paced needs a time to go by", "add --time-budget")
     if args.draw is not None and not any(args.draw):
         raise InputError("--draw leaves nothing to draw from", "give one number above 0")
     _check_run(args)
@@ -169,6 +176,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 start_from=args.start_from,
                 prompts=prompts,
                 time_budget=args.time_budget,
+                paced=args.paced,
+                workers=args.workers,
                 device=args.device,
                 on_progress=console.progress if leads else ignore,
                 should_stop=stop,

@@ -50,8 +50,15 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device; ``support`` are numbers that the host asks for."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor) and k != "support"}
+        moved = {k: v.to(device, non_blocking=True) for k, v in self._tensors().items()}
         return replace(self, **moved, views=None if self.views is None else self.views.to(device))
+
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU copies from without waiting."""
+        return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {k: v for k, v in vars(self).items() if isinstance(v, Tensor) and k != "support"}
 
 
 class TaskSampler:
@@ -89,6 +96,10 @@ class TaskSampler:
             for sample in samples:
                 for name in sample.where if sample is not None else ():
                     self._showing.setdefault(name, []).append((share / len(samples), sample))
+
+    def reseed(self, random: np.random.Generator) -> None:
+        """Draw from these random numbers from now on."""
+        self.random = self.groups.random = random
 
     def draw(
         self, groups: int, learned_per_slice: int = 1, views: bool = False, tasks: bool = True, *, ranks: int = 1

@@ -51,3 +51,12 @@ def test_a_run_of_former_versions_goes_on_without_later_tasks() -> None:
     former = Recipe.from_dict({"steps": 10, "own": ["liver"]})
     assert (former.pseudo, former.elsewhere, former.apart, former.own) == (0.0, 0.0, 0.0, ("liver",))
     assert Recipe.from_dict({"pseudo": 0.2}).pseudo == 0.2
+
+
+def test_a_paced_run_goes_by_the_time_where_that_is_nearer_to_its_end() -> None:
+    recipe = Recipe(steps=1000, warmup=10, decay=500)
+    assert recipe.rate(100, passed=0.3) == 1.0
+    assert recipe.rate(100, passed=0.75) == pytest.approx(0.5)
+    assert recipe.rate(900, passed=0.1) == pytest.approx(0.2)
+    assert recipe.rate(100, passed=1.2) == 0.0
+    assert recipe.rate(4, passed=0.2) == pytest.approx(0.5)
