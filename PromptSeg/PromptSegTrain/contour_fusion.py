@@ -29,7 +29,8 @@ from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.fusion import outlines_of, stretches
 from PromptSegLib.contours.fusion_net import OutlineNet, write_outline_net
 from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases
-from PromptSegLib.errors import InputError, PromptSegError
+from PromptSegLib.errors import InputError, as_problem
+from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.progress import OnProgress, Progress, ignore
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -183,8 +184,10 @@ def train(
 ) -> dict[str, object]:
     """Learn from the data sets' training subjects and write the network; gives its card.
 
-    ``most`` is the most subjects of a data set to learn from, and to hold out. Raises ``InputError``.
+    ``most`` is the most subjects of a data set to learn from, and to hold out. Raises ``InputError``, and
+    ``OutputError`` before the work begins where the network could not be written or would take the place of an input.
     """
+    check_outputs({"-o": (output, (".safetensors",))}, [(f"'{path}'", path) for path in datasets])
     found: list[Lesson] = []
     parts = []
     for path in datasets:
@@ -228,8 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         card = train(
             options.datasets, options.output, options.epochs, options.validation, options.seed, options.most, say
         )
-    except PromptSegError as error:
-        sys.stderr.write(f"{error}\n")
+    except Exception as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
+        sys.stderr.write(f"{problem}\n")
         return 2
     sys.stdout.write(json.dumps(card, indent=1) + "\n")
     return 0

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PromptSegLib.datasets.loading import load_part, read_datasets
 from PromptSegLib.datasets.pack import STEPS, write_pack
-from PromptSegLib.errors import PromptSegError
+from PromptSegLib.errors import as_problem
+from PromptSegLib.inputs_stay import check_outputs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,11 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
+        check_outputs({"-o": (options.output, (".pack",))}, [(f"'{path}'", path) for path in options.datasets])
         sets = read_datasets(options.datasets)
         parts = [load_part(d, options.validation, options.seed, options.cache) for d in sets]
         packed = write_pack(parts, options.output, int(options.megabytes * 1e6), every=options.every)
-    except PromptSegError as error:
-        sys.stderr.write(f"{error}\n")
+    except Exception as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
+        sys.stderr.write(f"{problem}\n")
         return 2
     sys.stdout.writelines(f"{one}\n" for one in packed)
     return 0

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,8 @@ import torch
 from torch import Tensor
 
 from PromptSegLib.datasets.provenance import check_measured
-from PromptSegLib.errors import InputError, few
+from PromptSegLib.errors import InputError, OutputError, as_problem, quoted
+from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.model.backbone import load_backbone, write_backbone
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 
@@ -46,7 +49,8 @@ def release(
     subjects that they were measured on, none of which may have been learned from, but for a last part of the training
     that followed on the backbone ``measured_on`` (:func:`~.lineage.check_measured`). ``own_components`` are rules of
     single structures, as for vessels that show in several pieces; ``second_look`` names the run's prompt sets that also
-    look under the tokens which the backbone shares out. Gives the backbone's id. Raises :class:`InputError`.
+    look under the tokens which the backbone shares out. Gives the backbone's id. Raises :class:`InputError`, and
+    :class:`OutputError` where a file would take the place of one that it is made from, both before anything is written.
     """
     own_components, only = own_components or {}, only or {}
     backbone = load_backbone(run / f"{name}.safetensors", "cpu", torch.float32)
@@ -56,14 +60,8 @@ def release(
     read = {source: PromptSet.read(run / f"{source}.promptset") for text in sets for source in text.split(",")}
     unknown = set(own_components) - {n for found in read.values() for n in found}
     if unknown:
-        raise InputError(f"No set has a prompt for {few(sorted(unknown))}", "write structures as the run names them")
-    card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
-    card |= {"note": note, "quality": list(quality)}
-    (folder / "Models").mkdir(parents=True, exist_ok=True)
-    (folder / "PromptSets").mkdir(parents=True, exist_ok=True)
-    identity = write_backbone(folder / "Models" / f"{name}.safetensors", backbone.net, card, backbone.shared)
-    if identity != backbone.id:
-        raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
+        raise InputError(f"No set has a prompt for {quoted(sorted(unknown))}", "write structures as the run names them")
+    made = {}
     for text, title in sets.items():
         sources = text.split(",")
         measured = [q for q in quality if q["dataset"] in sources]
@@ -71,15 +69,45 @@ def release(
         for n in only.get(title) or dict.fromkeys(n for source in sources for n in read[source]):
             found = [(source, read[source][n]) for source in sources if n in read[source]]
             if not found:
-                raise InputError(f"No set of {text} has a prompt for {n}", "write structures as the run names them")
+                raise InputError(f"No set of {text} has a prompt for '{n}'", "write structures as the run names them")
             prompt = _joined(found, _mean_dice(measured, n), own_components.get(n, components), second_look)
             shared = _shares(prompt, backbone.shared)
             prompts.append(replace(prompt, card=replace(prompt.card, shared_tokens=shared)))
         about = {**read[sources[0]].card, "data": text}
         if measured:
             about["validation"] = [subject for q in measured for subject in q.get("validation", [])]
-        PromptSet.of(title, prompts, about).write(folder / "PromptSets" / f"{title}.promptset")
+        made[_file(folder, title)] = PromptSet.of(title, prompts, about)
+    if len(made) < len(sets):
+        raise InputError("Two sets are to have one name", "give each --set a name of its own")
+    card = {k: v for k, v in backbone.card.items() if k not in ("name", "id", "validation")}
+    card |= {"note": note, "quality": list(quality)}
+    target = folder / "Models" / f"{name}.safetensors"
+    _make_places(target, made, [run / f"{name}.safetensors", *(run / f"{s}.promptset" for s in read), measured_on])
+    identity = write_backbone(target, backbone.net, card, backbone.shared)
+    if identity != backbone.id:
+        raise InputError(f"{run} holds a backbone that does not survive being written", "run it again with --resume")
+    for path, one in made.items():
+        one.write(path)
     return identity
+
+
+def _file(folder: Path, title: str) -> Path:
+    """Of the prompt set that users see as ``title``."""
+    if not re.fullmatch(r"\w[\w.-]{0,99}", title):
+        raise InputError(f"'{title}' is not a plain name", "use letters, digits, points and hyphens: abdomen-ct")
+    return folder / "PromptSets" / f"{title}.promptset"
+
+
+def _make_places(target: Path, made: Mapping[Path, PromptSet], inputs: Sequence[Path | None]) -> None:
+    """Make the folders of what is to be written. Raises :class:`OutputError` where a result would take the place of an
+    input or of another result."""
+    outputs = [target, target.with_suffix(".json"), *made]
+    try:
+        for path in outputs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror})", "choose another -o") from error
+    check_outputs({f"'{path}'": (path, ()) for path in outputs}, [(f"'{path}'", path) for path in inputs if path])
 
 
 def _joined(
@@ -114,7 +142,7 @@ def _mean_dice(measured: Sequence[Mapping[str, Any]], name: str) -> float | None
     return round(sum(d * n for d, n in found) / sum(n for _, n in found), 4) if found else None
 
 
-def main() -> None:
+def main() -> int:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
@@ -131,25 +159,49 @@ def main() -> None:
     parser.add_argument("--second-look", action="append", default=[], metavar="DATASET", help="see the experiments")
     parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
-    sets = dict(text.split("=", 1) for text in options.set)
     own = {name: rule for name, _, rule in (text.partition("=") for text in options.components_of)}
     if not set(own.values()) <= set(rules):
         parser.error(f"--components-of takes STRUCTURE=RULE, the rule being one of {', '.join(rules)}")
-    quality = [json.loads(path.read_text(encoding="utf-8")) for path in options.quality]
-    release(
-        options.run,
-        options.output,
-        sets,
-        quality,
-        options.note,
-        options.components,
-        options.name,
-        own,
-        options.second_look,
-        {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)},
-        options.measured_on,
-    )
+    sets = [text.partition("=")[::2] for text in options.set]
+    if not all(title for _, title in sets) or len(dict(sets)) < len(sets):
+        parser.error("--set takes DATASET=NAME, each DATASET once")
+    try:
+        quality = [_read_quality(path) for path in options.quality]
+        release(
+            options.run,
+            options.output,
+            dict(sets),
+            quality,
+            options.note,
+            options.components,
+            options.name,
+            own,
+            options.second_look,
+            {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)},
+            options.measured_on,
+        )
+    except Exception as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
+        sys.stderr.write(f"{problem}\n")
+        return 2
+    return 0
+
+
+def _read_quality(path: Path) -> dict[str, Any]:
+    """What ``Testing/Benchmarks/quality.py --json`` wrote. Raises :class:`InputError`."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON", "name a file that quality.py --json wrote") from error
+    dice = found.get("dice") if isinstance(found, dict) else None
+    if not isinstance(dice, dict) or not all(isinstance(v, (int, float)) for v in dice.values()):
+        raise InputError(f"{path} has no Dice of structures", "name a file that quality.py --json wrote")
+    if not isinstance(found.get("dataset"), str):
+        raise InputError(f"{path} does not say which data set was measured", "name a file that quality.py --json wrote")
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,7 @@ import torch
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.datasets.loading import RECIPE, Part
-from PromptSegLib.errors import BackboneError, InputError
+from PromptSegLib.errors import BackboneError, InputError, quoted
 from PromptSegLib.model.backbone import write_backbone
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.files import read_tensors
@@ -134,7 +134,7 @@ def export(
         prompts, taken = [], set()
         for name, own_card in cards.items():
             if name not in names:
-                raise InputError(f"The checkpoint has no prompt for {name}", f"it has: {', '.join(names)}")
+                raise InputError(f"The checkpoint has no prompt for '{name}'", f"it has {quoted(names, 120)}")
             own = trainee.bank(torch.tensor([names.index(name)]))
             tensors = {k: own[k][0].detach() if k in own else torch.zeros(s) for k, s in shapes.items()}
             shared = all(torch.equal(tensors[k], v) for k, v in trainee.bank.common().items())

@@ -11,18 +11,20 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from PromptSegLib.datasets.loading import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
 from PromptSegLib.datasets.provenance import check_held_out, learned_from
+from PromptSegLib.datasets.sample import warnings_of_samples
 from PromptSegLib.datasets.tasks import Batch, TaskSampler
-from PromptSegLib.errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, few
+from PromptSegLib.errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, quoted
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.precision import fast_dtype
@@ -60,6 +62,7 @@ def pretrain(
     paced: bool = False,
     workers: int = 0,
     device: str = "auto",
+    on_loaded: Callable[[Sequence[str]], None] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Path:
@@ -71,8 +74,9 @@ def pretrain(
     ``config`` and ``recipe`` default to those of the checkpoint or of ``start_from``; ``in_channels`` takes its place
     in the configuration, and a backbone to start from that sees fewer neighbours of a slice is widened.
     ``time_budget`` is in seconds; where the run is ``paced`` by it, the learning rate falls to nothing as it ends,
-    however many steps there were. ``workers`` processes draw batches ahead. Gives the path of ``last.safetensors``.
-    Raises :class:`InputError`, :class:`OutputError` or, after saving, ``Stopped``.
+    however many steps there were. ``workers`` processes draw batches ahead. ``on_loaded`` hears once what is odd about
+    the volumes. Gives the path of ``last.safetensors``. Raises :class:`InputError`, :class:`OutputError` or, after
+    saving, ``Stopped``.
     """
     began = time.monotonic()
     folder = Path(folder)
@@ -102,21 +106,14 @@ def pretrain(
             on_progress(replace(report, fraction=0.01 * report.fraction))  # of the whole run
 
         def load() -> list[Part]:
-            return [
-                load_part(
-                    d,
-                    recipe.validation,
-                    recipe.seed,
-                    folder / "cache",
-                    regions=recipe.pseudo > 0,
-                    on_progress=loading,
-                    should_stop=should_stop,
-                )
-                for d in read_datasets(datasets)
-            ]
+            split = recipe.validation, recipe.seed, folder / "cache"
+            more: dict[str, Any] = {"regions": recipe.pseudo > 0, "on_progress": loading, "should_stop": should_stop}
+            return [load_part(d, *split, **more) for d in read_datasets(datasets)]
 
         ranks.alone(lambda: _make(folder))
         parts = leave_out(ranks.first(load), recipe.leave_out)
+        if on_loaded is not None and not ranks.rank:
+            on_loaded(warnings_of_samples([s for p in parts for s in (*p.training, *p.validation)]))
         names = structures_of(parts)
         if source:
             check_held_out(recipe.earlier, parts, source.name)
@@ -129,7 +126,7 @@ def pretrain(
             )
         unknown = sorted({*recipe.own} - {*names})
         if unknown:
-            raise InputError(f"No data set annotates {few(unknown)}", f"choose of {', '.join(names)}")
+            raise InputError(f"No data set annotates {quoted(unknown)}", f"choose of {quoted(names, 120)}")
         torch.manual_seed(recipe.seed)
         trainee = Trainee(config, names)
         if source:

@@ -8,12 +8,11 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, OutputError, quoted
-from PromptSegLib.resources import resource
 
 if TYPE_CHECKING:
     from PromptSegLib.prompts.promptset import Prompt
@@ -142,70 +141,6 @@ def check_input(path: str) -> None:
         check_readable(Path(path).expanduser())
 
 
-def check_outputs(
-    outputs: Mapping[str, tuple[Path | None, Sequence[str]]],
-    inputs: Iterable[tuple[str, str | os.PathLike[str] | None]],
-) -> None:
-    """Raise :class:`OutputError` now if a result could not be written later, or would take the place of an input or of
-    another result, by whatever spelling or link.
-
-    ``outputs`` has (path or None, the endings that are known) by option; ``inputs`` are (argument, what it names): a
-    file, a folder, ``folder#series``, ``file:structure``, the name of what is shipped, or None.
-    """
-    from PromptSegLib.volumes.io import check_writable
-
-    known = [(name, file) for name, text in inputs if text is not None for file in files_of(text)]
-    seen: list[tuple[str, Path]] = []
-    for option, (path, endings) in outputs.items():
-        if path is None:
-            continue
-        check_writable(path, endings)
-        other = next((name for name, file in (*known, *seen) if _same(path, file)), None)
-        if other is None:
-            other = next((name for name, file in known if file.is_dir() and _dicom_in(path, file)), None)
-        if other is not None:
-            raise OutputError(
-                f"{option} and {other} name the same file '{path}', and nothing is written over an input",
-                "choose another name for the result",
-            )
-        seen.append((option, path))
-
-
-def files_of(text: str | os.PathLike[str]) -> list[Path]:
-    """The files that an argument may mean: the path itself, what stands before a colon or ``#`` in it, what is shipped
-    under that name, and, of a header whose voxels lie in files of their own, these."""
-    whole = os.fspath(text)
-    heads = [whole, *(whole[: mark.start()] for mark in re.finditer("[:#]", whole))]
-    found = [Path(head).expanduser() for head in heads if head]
-    found = [path for n, path in enumerate(found) if n == 0 or path.exists()]
-    for folder, ending in (("PromptSets", ".promptset"), ("Models", ".safetensors")):
-        for head in (head for head in heads if head == Path(head).name):
-            with contextlib.suppress(InputError, OSError):
-                found.append(resource(folder, f"{head}{ending}"))
-    return [*found, *(part for path in found for part in _detached(path))]
-
-
-def _detached(path: Path) -> list[Path]:
-    """The files of voxels that an NRRD or MetaImage header names."""
-    if path.suffix.lower() not in (".nhdr", ".nrrd", ".mhd", ".mha") or not path.is_file():
-        return []
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        head = file.read(1 << 16).split(b"\n\n")[0].decode("utf-8", "replace")
-        named = re.findall(r"(?im)^(?:data ?file: *|ElementDataFile *= *)(.+?)\r?$", head)
-        lines = named if named and not named[0].upper().startswith(("LIST", "LOCAL")) else head.splitlines()
-        return [path.parent / line.strip() for line in lines if named and line.strip() and "\0" not in line]
-    return []
-
-
-def _dicom_in(path: Path, folder: Path) -> bool:
-    """Whether a file that is there belongs to a DICOM series in ``folder``."""
-    with contextlib.suppress(OSError):
-        if path.is_file() and os.path.realpath(path.parent) == os.path.realpath(folder):
-            with path.open("rb") as file:
-                return file.read(132)[128:] == b"DICM"
-    return False
-
-
 def check_folder(path: Path | None) -> None:
     """Raise :class:`OutputError` now if files could not be written to this folder later, which need not exist yet."""
     if path is None:
@@ -226,12 +161,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {path} cannot be made ({error.strerror})", "choose another folder") from error
-
-
-def _same(path: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return path.samefile(other)
-    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def former_prompt(text: str, name: str) -> Prompt:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, OutputError, Stopped
+from PromptSegLib.inputs_stay import files_of
 from PromptSegTrain.recipe import MODES, SCHEDULES
 
 from .arguments import (
@@ -17,7 +18,6 @@ from .arguments import (
     check_folder,
     check_input,
     expanded,
-    files_of,
     output,
     plain_name,
     share,
@@ -26,6 +26,8 @@ from .arguments import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PromptSegTrain.recipe import Recipe
 
     from .console import Console
@@ -164,7 +166,14 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         console.line("TensorBoard is not installed: the curves go to metrics.csv alone.")
     try:
         said = console.timed("train", "Reading the data sets") if leads else contextlib.nullcontext()
-        with said, stop.keeping():
+        with said, contextlib.ExitStack() as kept:
+
+            def loaded(warnings: Sequence[str]) -> None:
+                console.warn(*warnings)
+                kept.enter_context(stop.keeping())  # from now on there is something to keep
+
+            if not leads:
+                kept.enter_context(stop.keeping())
             checkpoint = pretrain(
                 [Path(dataset) for dataset in args.datasets],
                 args.output,
@@ -179,6 +188,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 paced=args.paced,
                 workers=args.workers,
                 device=args.device,
+                on_loaded=loaded,
                 on_progress=console.progress if leads else ignore,
                 should_stop=stop,
             )
@@ -202,7 +212,7 @@ def _check_run(args: argparse.Namespace) -> None:
     """Raise :class:`OutputError` if the run's folder holds an input that the run would replace."""
     from PromptSegTrain.checkpoint import BEST, LAST
 
-    written = {LAST, BEST, "metrics.csv", f"{args.name}.safetensors"}
+    written = {LAST, BEST, "metrics.csv", "validation.json", f"{args.name}.safetensors", f"{args.name}.json"}
     folders = {os.path.realpath(folder) for folder in (args.output, args.output / "best")}
     for text in (*args.datasets, *args.prompts, *([args.start_from] if args.start_from else [])):
         for file in files_of(text):

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, few, quoted
+from PromptSegLib.inputs_stay import check_outputs
 
-from .arguments import check_outputs, expanded, output
+from .arguments import expanded, output
 
 if TYPE_CHECKING:
     from .console import Console

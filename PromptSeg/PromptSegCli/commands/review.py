@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, quoted
+from PromptSegLib.inputs_stay import check_outputs
 
-from .arguments import AXES, add_orientation, check_input, check_outputs, expanded, output, whole
+from .arguments import AXES, add_orientation, check_input, expanded, output, whole
 from .segment import map_name
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, quoted
+from PromptSegLib.inputs_stay import check_outputs
 
 from ..dicom.result import ENDING, FORMATS, format_of, write_result
 from .arguments import (
@@ -18,7 +19,6 @@ from .arguments import (
     check_backbone,
     check_folder,
     check_input,
-    check_outputs,
     expanded,
     make_folder,
     open_session,

@@ -117,7 +117,7 @@ class StopOnSignal:
     def _end(self) -> None:
         """End the process now, from any thread."""
         self.ended = True
-        atomic = sys.modules.get(f"{__package__.rpartition('.')[0]}.volumes.atomic")
+        atomic = sys.modules.get("PromptSegLib.atomic")  # importing it now could wait for the main thread
         if atomic is not None:
             atomic.remove_unfinished()
         _say(2, "\r\x1b[K\x1b[?25h", terminal=True)  # a progress bar hides the cursor

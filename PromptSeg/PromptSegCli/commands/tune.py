@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, PromptSegError, Stopped, quoted
+from PromptSegLib.inputs_stay import check_outputs
 
 from ..dicom.result import ENDING, format_of
 from . import tune_set
@@ -18,7 +19,6 @@ from .arguments import (
     add_orientation,
     check_backbone,
     check_input,
-    check_outputs,
     expanded,
     former_prompt,
     label,

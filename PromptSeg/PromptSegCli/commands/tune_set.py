@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, Stopped
+from PromptSegLib.errors import InputError, PromptSegError, Stopped, quoted
+from PromptSegLib.inputs_stay import check_outputs
 
 from .arguments import (
     check_input,
-    check_outputs,
     expanded,
     former_prompt,
     open_session,
@@ -21,6 +21,8 @@ from .arguments import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PromptSegLib.labelled.learn import SetResult
 
     from .console import Console
@@ -62,23 +64,33 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     former = former_prompt(args.start_from, args.structure) if args.start_from else None
     session = open_session(args, console)
     stop.check()
+    from PromptSegLib.labelled import run_folder
     from PromptSegLib.labelled.learn import SetRecipe, learn
     from PromptSegLib.prompts.promptset import PromptSet
 
     given = {"steps": args.steps, "seed": args.seed, "validation": args.validation}
     recipe = SetRecipe(**{k: v for k, v in given.items() if v is not None})
     folder = args.output.with_name(args.output.name.removesuffix(".promptset") + SUFFIX)
+    stop.sentence = f"Stopped before there was a prompt; --resume goes on, and {folder} keeps the volumes."
     try:
-        with stop.keeping():
+        with contextlib.ExitStack() as kept:
+
+            def loaded(warnings: Sequence[str]) -> None:
+                console.warn(*warnings)
+                kept.enter_context(stop.keeping())  # from now on there is something to keep
+
             result = learn(
                 session.backbone, [Path(one) for one in args.dataset], args.structure, folder, recipe=recipe,
                 start_from=former, resume=args.resume, time_budget=args.time_budget,
-                on_progress=console.progress, should_stop=stop,
+                on_loaded=loaded, on_progress=console.progress, should_stop=stop,
             )  # fmt: skip
             PromptSet.of(result.prompt.structure.name, [result.prompt]).write(args.output)
             console.wrote(args.output)
     except Stopped:
-        raise Stopped(f"Stopped before there was a prompt; --resume goes on, and {folder} keeps the volumes.") from None
+        raise Stopped(stop.sentence) from None
+    except PromptSegError:
+        run_folder.remove_if_empty(folder)
+        raise
     console.seconds.update(result.seconds)
     _report(args, console, result, folder)
     if result.stopped:
@@ -87,7 +99,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         )
         return 130
     if result.complete:
-        shutil.rmtree(folder, ignore_errors=True)  # it holds the volumes
+        run_folder.remove(folder)  # it holds the volumes
     return 0
 
 
@@ -98,7 +110,7 @@ def _report(args: argparse.Namespace, console: Console, result: SetResult, folde
     if result.dice:
         rows: list[tuple[str, float | None]] = [*sorted(result.dice.items()), ("mean", result.mean_dice)]
         console.table(f"{name}: Dice of whole held-out volumes at step {result.steps}", ("subject", "Dice"), rows)
-    console.line(f"Learned from {len(subjects.training)} volumes: {', '.join(s.name for s in subjects.training)}.")
+    console.line(f"Learned from {len(subjects.training)} volumes: {quoted(s.name for s in subjects.training)}.")
     for note in result.notes:
         console.line(note)
     if not result.complete and not result.stopped:

@@ -6,10 +6,11 @@ annotated there, and gives no loss, neither positive nor negative, unless the da
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
-import shutil
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import InputError, OutputError, PromptSegError
+from ..errors import InputError, OutputError, PromptSegError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..volumes.io import read_labels, read_volume
+from ..volumes.plausible import warnings_of
 from ..volumes.preprocess import WorkingVolume
 from .description import Case, DataSet, read_dataset, share_names
 from .pack import load_packed, read_packed_sets
@@ -40,9 +42,11 @@ __all__ = [
     "mark_absent",
     "read_dataset",
     "read_datasets",
+    "remove_cache",
     "split_cases",
     "structures_of",
 ]
+_REGIONS = ("base", "first", "last", "parent", "ml", "contrast")
 
 
 def read_datasets(paths: Iterable[Path]) -> list[DataSet]:
@@ -117,11 +121,34 @@ def structures_of(parts: Sequence[Part]) -> list[str]:
     return [*names, *(whole for whole, of in UNIONS.items() if whole not in names and {*of} <= {*names})]
 
 
+def remove_cache(cache: Path) -> None:
+    """Take away what :func:`load_samples` has put into a folder, and the folder once it is empty; nothing else."""
+    with contextlib.suppress(OSError):
+        for made in cache.iterdir():
+            if re.fullmatch(r".+-[0-9a-f]{12}", made.name) and made.is_dir():
+                for folder in made.iterdir():
+                    _remove_case(folder)
+                _remove_empty(made)
+        _remove_empty(cache)
+
+
+def _remove_case(folder: Path) -> None:
+    """The arrays of one case; what else lies in their folder stays."""
+    for name in ("case.json", *(f"{what}.npy" for what in ("grey", "labels", *(f"regions-{r}" for r in _REGIONS)))):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) -> Regions:
     """The regions of a sample, memory-mapped from its folder in the cache, where they are made first if they are not
     there. Raises ``Stopped``, :class:`OutputError`."""
-    names = ("base", "first", "last", "parent", "ml", "contrast")
-    paths = [folder / f"regions-{name}.npy" for name in names]
+    paths = [folder / f"regions-{name}.npy" for name in _REGIONS]
     for _ in range(2):
         try:
             found = [np.load(path, mmap_mode="r" if path is paths[0] else None) for path in paths]
@@ -131,7 +158,7 @@ def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) 
             return Regions(*found)
         made = grow(sample.grey, sample.slice_mm, RECIPE["spacing"], should_stop)
         try:
-            for path, name in reversed(list(zip(paths, names, strict=True))):
+            for path, name in reversed(list(zip(paths, _REGIONS, strict=True))):
                 _save(path, np.ascontiguousarray(getattr(made, name)))
         except OSError as error:
             raise OutputError(f"{folder} cannot be written", "free some space or choose another folder") from error
@@ -146,10 +173,10 @@ def mark_absent(parts: Sequence[Part], absent: Mapping[str, Sequence[str]], name
     known = {p.dataset.name: p for p in parts}
     for name, structures in absent.items():
         if name not in known:
-            raise InputError(f"There is no data set {name} to be without structures", f"there is {', '.join(known)}")
+            raise InputError(f"There is no data set '{name}' to be without structures", f"there is {quoted(known)}")
         unknown = sorted({*structures} - {*names})
         if unknown:
-            raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+            raise InputError(f"No data set annotates {quoted(unknown)}", f"choose of {quoted(names, 120)}")
         for sample in known[name].training:
             new = [s for s in structures if s not in sample.annotated]
             sample.absent = (*sample.absent, *new)
@@ -163,7 +190,7 @@ def leave_out(parts: Sequence[Part], structures: Sequence[str]) -> list[Part]:
     names = dict.fromkeys(n for p in parts for n in p.dataset.labels.values())
     unknown = sorted({*structures} - {*names})
     if unknown:
-        raise InputError(f"No data set annotates {', '.join(unknown)}", f"choose of {', '.join(names)}")
+        raise InputError(f"No data set annotates {quoted(unknown)}", f"choose of {quoted(names, 120)}")
 
     def without(samples: Iterable[Sample]) -> list[Sample]:
         kept = []
@@ -233,6 +260,7 @@ def _open(dataset: DataSet, case: Case, folder: Path) -> Sample | None:
         slices = [np.array(s, int) for s in info["where"]] if "where" in info else shown_in(labels, len(structures))
         where = with_unions(by_name(structures, slices), structures)
         sample = Sample(case.name, grey, labels, structures, float(info["slice_mm"]), where)
+        sample.notes = tuple(str(note) for note in info.get("notes", ()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if dataset.absent_is_negative:
@@ -270,6 +298,7 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
         "structures": list(dataset.labels.values()),
         "slice_mm": work.slice_mm,
         "files": files,
+        "notes": list(dict.fromkeys((*warnings_of(volume), *labels.notes))),
         "where": [s.tolist() for s in shown_in(target, len(dataset.labels))],
     }
     try:
@@ -280,7 +309,7 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
         with replacing(folder / "case.json") as file:
             file.write(json.dumps(info).encode())
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)  # half a case is of no use, and the space may be needed
+        _remove_case(folder)  # half a case is of no use, and the space may be needed
         if isinstance(error, OSError):
             raise OutputError(
                 f"{folder} cannot be made: {error.strerror}", "free some space or choose another folder"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import InputError, few
+from ..errors import InputError, quoted
 from .sample import Part
 
 Learned = dict[str, tuple[str, ...]]
@@ -37,7 +37,7 @@ def check_held_out(earlier: Mapping[str, Sequence[str]], parts: Sequence[Part], 
         known = both(part.validation_names, earlier.get(part.dataset.name, ()))
         if known:
             raise InputError(
-                f"{few(known)} of {part.dataset.name} would be held out, but {name} has learned from "
+                f"{quoted(known, 3)} of {part.dataset.name} would be held out, but {name} has learned from "
                 f"{'it' if len(known) == 1 else 'them'}",
                 "take the --seed and --validation of its run, or hold nothing out with --validation 0",
             )
@@ -62,7 +62,7 @@ def check_measured(
         return
     if before is None:
         raise InputError(
-            f"What was measured on {few(known)} of {dataset} says nothing: the backbone has learned from "
+            f"What was measured on {quoted(known, 3)} of {dataset} says nothing: the backbone has learned from "
             f"{'it' if len(known) == 1 else 'them'}",
             "measure on the subjects that its run held out",
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..errors import quoted
 from .description import DataSet
 from .regions import Regions
 
@@ -37,6 +38,8 @@ class Sample:
     where: dict[str, np.ndarray] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     regions: Regions | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences on what is odd about the volume, for instance that its values are no HU."""
 
     @property
     def known(self) -> set[str]:
@@ -87,3 +90,11 @@ def with_unions(where: Mapping[str, np.ndarray], structures: Sequence[str]) -> d
 def by_name(structures: Sequence[str], slices: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """:attr:`Sample.where` from the slices of each structure."""
     return {name: found for name, found in zip(structures, slices, strict=True) if len(found)}
+
+
+def warnings_of_samples(samples: Iterable[Sample], most: int = 5) -> list[str]:
+    """Sentences on what is odd about volumes; the first ``most`` of them, and the names of the others."""
+    odd = [(s.name, sentence) for s in samples for sentence in s.notes]
+    said = [sentence if name in sentence else f"{name}: {sentence}" for name, sentence in odd[:most]]
+    others = list(dict.fromkeys(name for name, _ in odd[most:]))
+    return [*said, f"The like is to be said of {quoted(others)}."] if others else said

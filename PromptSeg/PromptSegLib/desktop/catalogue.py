@@ -13,7 +13,7 @@ from typing import Any
 
 from ..anatomy.structure import Structure
 from ..atomic import check_writable, replacing
-from ..errors import OutputError, PromptError, PromptSegError
+from ..errors import OutputError, PromptError, PromptSegError, quoted
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
 from ..prompts.promptfile import read_header, rewrite
@@ -89,8 +89,8 @@ class Library:
             elif ":" in text or Path(text).suffix == SUFFIX or text in [one.name for one in sets]:
                 out.append(text)
             else:
-                names = ", ".join(sorted({p.structure.name for p in (*own, *others)})) or "none"
-                raise PromptError(f"There is no prompt for {text!r}", f"choose of: {names}")
+                names = quoted(sorted({p.structure.name for p in (*own, *others)}), 30) or "none"
+                raise PromptError(f"There is no prompt for {quoted([text])}", f"choose of: {names}")
         if not out:
             raise PromptError("No structure was asked for", "tick at least one")
         return [one for n, one in enumerate(out) if one not in out[:n]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ from ..prompts.promptset import Prompt
 from ..tune.examples import Examples
 from ..tune.initialise import propose
 from ..volumes.preprocess import hu_from_grey, window_of
+from . import run_folder
 from .checkpoint import LAST, State
 from .score import components_of, volume_dice
 from .subjects import Subjects, load_subjects
@@ -102,11 +103,13 @@ def learn(
     start_from: Prompt | None = None,
     resume: bool = False,
     time_budget: float | None = None,
+    on_loaded: Callable[[Sequence[str]], None] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> SetResult:
     """Learn ``structure`` from all volumes of ``datasets`` that show it.
 
+    ``on_loaded`` is told once when the volumes were read, with a sentence on each that is odd.
     ``folder`` keeps the prepared volumes and a checkpoint, from which ``resume`` goes on as if nothing had been.
     ``time_budget`` is in seconds, and the last look is within it as far as can be told. When stopped after the volumes
     were read, the best prompt so far comes back with ``stopped`` set; before that ``Stopped`` is raised. Raises
@@ -115,16 +118,18 @@ def learn(
     recipe, began = recipe or SetRecipe(), time.monotonic()
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
+    run_folder.take(folder)
     if (folder / LAST).is_file() and not resume:
         raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or remove the folder")
-    _make(folder)
     subjects = load_subjects(
-        datasets, structure, folder / "cache", validation=recipe.validation, seed=recipe.seed,
+        datasets, structure, folder / run_folder.CACHE, validation=recipe.validation, seed=recipe.seed,
         learned=learned_from(backbone.card),
         on_progress=lambda p: on_progress(replace(p, fraction=LOADED * p.fraction)), should_stop=should_stop,
     )  # fmt: skip
     known = find(subjects.structure) or Structure(subjects.structure)
     check_structure(known)
+    if on_loaded is not None:
+        on_loaded(subjects.warnings)
     run = _Run(backbone, subjects, recipe, folder, start_from, began, time_budget, on_progress, should_stop)
     if resume and (folder / LAST).is_file():
         run.go_on()
@@ -388,10 +393,3 @@ class _Run:
 def _mean(values: Sequence[float]) -> float:
     known = [v for v in values if v == v]
     return sum(known) / len(known) if known else math.nan
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another place") from error

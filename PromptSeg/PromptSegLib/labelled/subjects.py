@@ -10,8 +10,8 @@ from pathlib import Path
 from ..anatomy.terminology import key
 from ..datasets.loading import DataSet, load_samples, read_datasets
 from ..datasets.pack import load_packed
-from ..datasets.sample import Sample
-from ..errors import InputError, few
+from ..datasets.sample import Sample, warnings_of_samples
+from ..errors import InputError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 
 LEAST = 3
@@ -34,6 +34,11 @@ class Subjects:
     def split(self) -> dict[str, list[str]]:
         """The subjects' names."""
         return {"training": [s.name for s in self.training], "held_out": [s.name for s in self.held_out]}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what is odd about volumes, for instance that values are no HU."""
+        return warnings_of_samples((*self.training, *self.held_out))
 
 
 def load_subjects(
@@ -91,7 +96,8 @@ def load_subjects(
     twice = [s.name for s in training if s.name in {other.name for _, other in held_out}]
     if twice:
         raise InputError(
-            f"{few(twice)} would be learned from and held out", "give each volume of the data sets a name of its own"
+            f"{quoted(twice, 3)} would be learned from and held out",
+            "give each volume of the data sets a name of its own",
         )
     return Subjects(
         name,
@@ -110,7 +116,7 @@ def named(structure: str, datasets: Sequence[DataSet]) -> str:
         return structure
     found = [n for n in names if key(n) == key(structure)]
     if not found:
-        raise InputError(f"No data set has a structure '{structure}'", f"choose of: {few(names, 120)}")
+        raise InputError(f"No data set has a structure '{structure}'", f"choose of: {quoted(names, 120)}")
     return found[0]
 
 

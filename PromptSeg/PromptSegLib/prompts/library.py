@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy.structure import Structure
-from ..errors import PromptError, few, short
+from ..errors import PromptError, quoted, short
 from ..resources import resource
 from .promptset import Prompt, PromptSet
 
@@ -126,7 +126,7 @@ def _key(name: str) -> str:
 
 
 def _it_has(found: PromptSet) -> str:
-    return f"it has: {few([repr(name) if ',' in name or ':' in name else name for name in found], 30)}"
+    return f"it has: {quoted(found, 30)}"
 
 
 def _find(name: str) -> PromptSet:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..anatomy.structure import MAX_NAME, Structure, structure_from
 from ..atomic import replacing
-from ..errors import PromptError, short
+from ..errors import PromptError, quoted, short
 from .card import Card, check_plain, plain_text
 
 FORMAT = "promptseg-promptset-1"
@@ -158,7 +158,7 @@ def rewrite(
 
 
 def _names_of(header: Header) -> str:
-    return ", ".join(one.structure.name for one in header.entries)
+    return quoted((one.structure.name for one in header.entries), 30)
 
 
 def _size_of(path: Path) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..annotations import SliceAnnotations
-from ..errors import PromptError
+from ..errors import PromptError, quoted
 from ..model.backbone import Backbone
 from ..prior import NETWORK_LIMIT, SCALE, Location, Prior
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
@@ -76,7 +76,7 @@ def segment(
     names = [p.structure.name for p in prompts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
-        raise PromptError(f"{twice} was asked for twice", "name each structure once")
+        raise PromptError(f"{quoted([twice])} was asked for twice", "name each structure once")
     for prompt in prompts:
         prompt.check(backbone.shapes(), backbone.id, backbone.name)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, few
+from ..errors import InputError, quoted
 from .dicom_file import (
     ALLOCATED,
     COLUMNS,
@@ -196,7 +196,7 @@ def _without_odd(where: str, files: Sequence[DicomFile], notes: list[str]) -> li
     scouts = [one for one in files if "LOCALIZER" in one.elements.text(IMAGE_TYPE).upper().split("\\")]
     kept = [one for one in files if one not in scouts]
     if scouts and kept:
-        names = few([one.path.name for one in scouts])
+        names = quoted((one.path.name for one in scouts), 3)
         notes.append(f"{where} holds {_count(len(scouts), 'localiser')}, which was left out: {names}.")
     else:
         kept = list(files)
@@ -215,7 +215,7 @@ def _without_odd(where: str, files: Sequence[DicomFile], notes: list[str]) -> li
                 "remove one of them",
             )
     if copies:
-        names = few([one.path.name for one in copies])
+        names = quoted((one.path.name for one in copies), 3)
         notes.append(f"{where} holds {_count(len(copies), 'file')} twice; left out: {names}.")
     return [one for one in kept if one not in copies]
 
@@ -331,7 +331,7 @@ def _check_geometry(where: str, slices: Sequence[_Slice], notes: list[str]) -> f
     if odd:
         odd = odd if 2 * len(odd) <= len(slices) else [one for one in slices if one not in odd]
         raise InputError(
-            f"{where} mixes slices of several sizes or directions; odd are {few([one.name for one in odd])}",
+            f"{where} mixes slices of several sizes or directions; odd are {quoted((one.name for one in odd), 3)}",
             "move them out of the folder, or choose a series with parallel slices",
         )
     normal = np.cross(first.axes[:, 0], first.axes[:, 1])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from PromptSegCli.commands.arguments import files_of
 from PromptSegCli.commands.segment import map_name
 from PromptSegLib import resources
+from PromptSegLib.inputs_stay import files_of
 
 from .conftest import Promptseg, tune_words
 
@@ -51,6 +51,7 @@ CASES = {
     "the image as a map": ("segment", "liver.nii.gz", *SEGMENT[2:], "-o", "o.nii.gz", "--probabilities", "."),
     "the result as a map": (*SEGMENT, "-o", "maps/liver.nii.gz", "--probabilities", "maps"),
     "the backbone of a run": ("pretrain", "d.json", "-o", ".", "--name", "own", "--start-from", "own.safetensors"),
+    "the description of a run": ("pretrain", ".", "-o", ".", "--name", "dataset"),
     "prompts of a run": ("pretrain", "d.json", "-o", ".", "--start-from", "punet-ct", "--prompts", "kidney.promptset"),
 }
 
@@ -59,11 +60,13 @@ CASES = {
 def test_inputs_stay(case: str, promptseg: Promptseg, files: dict[Path, bytes], place: Path) -> None:
     (place / "none").mkdir()
     (place / "maps").mkdir()
-    (place / "d.json").write_text("{}")
+    for name in ("d", "dataset"):
+        (place / f"{name}.json").write_text("{}")
     outcome = promptseg(*CASES[case])
     assert outcome.status == 2
     assert outcome.err.count("\n") == 1
     assert {path: path.read_bytes() for path in files} == files
+    assert (place / "dataset.json").read_text() == "{}"
     assert not (place / "a.promptset").exists()
 
 

@@ -198,3 +198,23 @@ def test_nobody_reads_the_output(place) -> None:
     _, err = process.communicate(timeout=120)
     assert process.returncode == 141
     assert err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
+def test_a_process_that_does_not_ask_leaves_nothing_half_written(tmp_path: Path) -> None:
+    code = """
+import signal, time
+from PromptSegCli.commands.stopping import StopOnSignal
+from PromptSegLib.atomic import replacing
+with StopOnSignal(own_process=True):
+    with replacing("out.nii.gz") as file:
+        file.write(b"half")
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(60)
+"""
+    path = os.fspath(Path(PromptSegLib.__file__).parents[1])
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == "Stopped; nothing was written.\n"
+    assert list(tmp_path.iterdir()) == []

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 
 from PromptSegLib.prompts.promptset import PromptSet
+
+from .conftest import save
+from .test_stopping import start
 
 
 @pytest.fixture
@@ -81,7 +88,74 @@ def test_what_does_not_fit_is_one_sentence_and_writes_nothing(promptseg, place, 
     outcome = promptseg(*words(*options))
     assert outcome.status == 2
     assert said in outcome.err
-    assert set(place.iterdir()) - before <= {place / "new.run"}
+    assert set(place.iterdir()) == before
+
+
+def test_a_folder_of_the_users_is_never_taken_for_that_of_a_run(promptseg, place, labelled) -> None:
+    own = place / "new.run"
+    (own / "cache").mkdir(parents=True)
+    for name in ("notes.txt", "last.safetensors", "cache/thesis.tex"):
+        (own / name).write_text("mine")
+    for more in ((), ("--resume",)):
+        outcome = promptseg(*words(*more))
+        assert outcome.status == 2
+        assert "holds files that are not of a run" in outcome.err
+    assert sorted(path.name for path in own.rglob("*")) == ["cache", "last.safetensors", "notes.txt", "thesis.tex"]
+    assert not (place / "new.promptset").exists()
+
+
+def test_what_others_lay_into_the_folder_of_a_run_stays(promptseg, place, labelled) -> None:
+    assert promptseg(*words(), "--time-budget", "0.0001s").status == 0
+    (place / "new.run" / "notes.txt").write_text("mine")
+    (place / "new.run" / "cache" / "thesis.tex").write_text("mine")
+    assert promptseg(*words(), "--resume").status == 0
+    left = sorted(path.relative_to(place).as_posix() for path in (place / "new.run").rglob("*") if path.is_file())
+    assert left == ["new.run/cache/thesis.tex", "new.run/notes.txt"]
+
+
+def test_an_empty_folder_of_the_users_is_used_and_stays(promptseg, place, labelled) -> None:
+    (place / "new.run").mkdir()
+    assert promptseg(*words()).status == 0
+    assert list((place / "new.run").iterdir()) == []
+
+
+def test_a_run_of_before_folders_were_marked_goes_on(promptseg, place, labelled) -> None:
+    assert promptseg(*words(), "--time-budget", "0.0001s").status == 0
+    (place / "new.run" / "promptseg-run.json").unlink()
+    assert promptseg(*words(), "--resume").status == 0
+    assert not (place / "new.run").exists()
+
+
+def test_values_that_are_no_hu_are_told_at_once_and_with_the_result(promptseg, place, labelled) -> None:
+    image = sitk.ReadImage("set/case_2.nii.gz")
+    sitk.WriteImage(image + 1024, "set/case_2.nii.gz")
+    outcome = promptseg(*words(), "--json")
+    assert outcome.status == 0, outcome.err
+    kinds = [event["event"] for event in outcome.events]
+    (warning,) = (event["message"] for event in outcome.events if event["event"] == "warning")
+    assert "The values of case_2 do not look like a CT's in HU" in warning
+    stages = [event.get("stage") for event in outcome.events]
+    assert kinds.index("warning") < stages.index("learn")
+    assert outcome.result["warnings"] == [warning]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
+def test_ctrl_c_while_volumes_are_read_ends_at_once_and_keeps_what_is_whole(place, shipped, labelled) -> None:
+    save(np.random.default_rng(0).normal(0, 300, (4000, 60, 60)).astype(np.int16), place / "set" / "case_2.nii.gz")
+    save(np.ones((4000, 60, 60), np.uint8), place / "set" / "case_2_labels.nii.gz")
+    options = ("--backbone", shipped / "Models" / "punet-ct.safetensors", "--steps", "100000")
+    process = start(place, *words(*(str(one) for one in options)))
+    assert process.stdout
+    for line in process.stdout:
+        if "case_2" in json.loads(line).get("message", ""):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == "Stopped before there was a prompt; --resume goes on, and new.run keeps the volumes.\n"
+    assert json.loads(out.splitlines()[-1]) == {"event": "stopped", "message": err.strip()}
+    assert not list((place / "new.run").rglob(".*"))  # nothing half-written
+    assert (place / "new.run" / "promptseg-run.json").is_file()
 
 
 def test_too_few_volumes_and_options_without_a_data_set(promptseg, labelled) -> None:

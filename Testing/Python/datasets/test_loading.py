@@ -265,9 +265,9 @@ def test_structures_of_other_data_sets_can_be_taken_as_absent(small) -> None:
     mark_absent([part], {"phantoms": ["larynx", "spleen"]}, names)
     assert full.absent == ("larynx",)  # it shows a spleen
     assert partial.absent == ("larynx", "spleen")
-    with pytest.raises(InputError, match="no data set brains"):
+    with pytest.raises(InputError, match="no data set 'brains'"):
         mark_absent([part], {"brains": ["larynx"]}, names)
-    with pytest.raises(InputError, match="No data set annotates toe"):
+    with pytest.raises(InputError, match="No data set annotates 'toe'"):
         mark_absent([part], {"phantoms": ["toe"]}, names)
 
 
@@ -282,7 +282,7 @@ def test_what_is_left_out_is_background_that_nobody_annotated(small) -> None:
     assert batch.labels.unique().tolist() == [0, 1]
     assert batch.annotated[:, 1:].all()  # pixels of what is left out count as outside of the liver
     assert leave_out([part], [])[0].training[0].where.keys() == part.training[0].where.keys()
-    with pytest.raises(InputError, match="No data set annotates toe; choose of liver, spleen, aorta"):
+    with pytest.raises(InputError, match="No data set annotates 'toe'; choose of 'liver', 'spleen', 'aorta'"):
         leave_out([part], ["toe", "liver"])
     with pytest.raises(InputError, match="phantoms has nothing left to learn from"):
         leave_out([part], ["liver", "aorta", "spleen"])

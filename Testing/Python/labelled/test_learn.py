@@ -233,7 +233,7 @@ def test_it_can_start_from_a_prompt_and_leaves_that_as_it_was(backbone, labelled
 
 
 def test_what_cannot_be_learned_from_is_a_sentence(backbone, labelled, tmp_path, quick_scores) -> None:
-    with pytest.raises(InputError, match=r"No data set has a structure 'pancreas'; choose of: liver, spleen"):
+    with pytest.raises(InputError, match=r"No data set has a structure 'pancreas'; choose of: 'liver', 'spleen'"):
         learn(backbone, [labelled], "pancreas", tmp_path / "a", recipe=QUICK)
     text = json.loads(labelled.read_text())
     text["training"] = text["training"][3:]

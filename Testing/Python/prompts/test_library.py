@@ -100,7 +100,7 @@ def test_several_of_them(odd, text, names) -> None:
 
 
 def test_a_file_and_a_name_are_taken_as_they_are(odd, place) -> None:
-    with pytest.raises(PromptError, match="odd has no prompt for 'KIDNEY'; it has: 'kidney, left', kidney, "):
+    with pytest.raises(PromptError, match="odd has no prompt for 'KIDNEY'; it has: 'kidney, left', 'kidney', "):
         pick(odd, "KIDNEY")
     assert list(pick("abdomen-ct", "spleen")) == ["spleen"]
     assert list(asked({"file": "thorax-ct"})) == ["aorta"]
@@ -122,7 +122,7 @@ def test_an_unknown_set_is_refused_with_what_there_is() -> None:
 
 
 def test_an_unknown_structure_is_refused_with_what_there_is() -> None:
-    with pytest.raises(PromptError, match=r"no prompt for 'femur'; it has: liver, spleen, left kidney\."):
+    with pytest.raises(PromptError, match=r"no prompt for 'femur'; it has: 'liver', 'spleen', 'left kidney'\."):
         resolve("abdomen-ct:liver,femur")
 
 

@@ -356,7 +356,7 @@ def test_a_file_is_written_anew_with_some_of_its_prompts(prompts, path, tmp_path
     one = PromptSet.read(tmp_path / "one.promptset")
     assert list(one) == ["bone"]
     assert all(torch.equal(one["bone"].tensors[k], v.half().float()) for k, v in prompts["bone"].tensors.items())
-    with pytest.raises(PromptError, match=r"has no such structure; it has: left cyst of Müller, bone"):
+    with pytest.raises(PromptError, match=r"has no such structure; it has: 'left cyst of Müller', 'bone'"):
         promptfile.rewrite(path, tmp_path / "none.promptset", ["liver"])
     assert not (tmp_path / "none.promptset").exists()
 

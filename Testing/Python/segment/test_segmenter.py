@@ -114,7 +114,7 @@ def test_prompts_that_share_their_deep_tokens_take_one_pass(session, prompts, mo
 
 
 def test_one_structure_twice_is_refused(session, prompts) -> None:
-    with pytest.raises(PromptError, match="liver was asked for twice"):
+    with pytest.raises(PromptError, match="'liver' was asked for twice"):
         session.segment([prompts["liver"], prompts["liver"]])
 
 

@@ -75,3 +75,13 @@ def test_a_data_set_that_is_not_there_is_one_sentence(tmp_path: Path, capsys) ->
     assert main([str(tmp_path / "none.json"), "-o", str(tmp_path / "net.safetensors")]) == 2
     assert "none.json" in capsys.readouterr().err
     assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_no_data_set_is_written_over_and_that_is_said_first(dataset, tmp_path: Path, capsys) -> None:
+    before = dataset.read_bytes()
+    for output, said in ((dataset, "The format of dataset.json"), (tmp_path / "none" / "n.safetensors", "no folder")):
+        assert main([str(dataset), "-o", str(output), "--epochs", "0.2", "--most", "2"]) == 2
+        captured = capsys.readouterr()
+        assert said in captured.err
+        assert captured.out == ""
+    assert dataset.read_bytes() == before

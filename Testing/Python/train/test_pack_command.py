@@ -21,3 +21,23 @@ def test_the_command_packs_a_data_set(kit, tmp_path, capsys) -> None:
     assert np.array_equal(part.training[0].labels, cached.training[0].labels)
     assert pack.main([str(tmp_path / "none.json"), *options]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_no_data_set_is_written_over(kit, tmp_path, capsys) -> None:
+    path = kit.write_dataset(tmp_path / "phantoms", (1, 2))
+    target = tmp_path / "phantoms.pack"
+    assert pack.main([str(path), "-o", str(target), "--cache", str(tmp_path / "cache"), "--validation", "0.5"]) == 0
+    before = {one: one.read_bytes() for one in (path, target)}
+    other = kit.write_dataset(tmp_path / "other", (3, 4))
+    (tmp_path / "link.pack").symlink_to(target)
+    for output, said in (
+        (target, "nothing is written over an input"),
+        (tmp_path / "link.pack", "nothing is written over an input"),
+        (path, "The format of dataset.json is not known"),
+        (tmp_path / "none" / "x.pack", "There is no folder"),
+    ):
+        words = [str(target), str(other), "-o", str(output), "--cache", str(tmp_path / "new")]
+        assert pack.main(words) == 2
+        assert said in capsys.readouterr().err
+    assert {one: one.read_bytes() for one in before} == before
+    assert not (tmp_path / "new").exists()

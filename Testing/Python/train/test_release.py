@@ -27,7 +27,7 @@ def test_what_is_released_loads_and_says_how_good_it_is(trained, tmp_path, monke
     words += ["--quality", str(tmp_path / "q.json"), "--note", "made for tests", "--components", "largest"]
     words += ["--components-of", "aorta=main", "--second-look", "phantoms"]
     monkeypatch.setattr(sys, "argv", ["release", *words])
-    release.main()
+    assert release.main() == 0
     source = load_backbone(trained / "tiny.safetensors", "cpu")
     backbone = load_backbone(tmp_path / "R" / "Models" / "tiny.safetensors", "cpu")
     assert backbone.id == source.id
@@ -72,7 +72,7 @@ def test_a_set_may_join_several_and_hold_a_part(trained, tmp_path) -> None:
     assert both["liver"].card.volumes == 2 * source["liver"].card.volumes
     assert both["liver"].card.validation_dice == pytest.approx(0.71)
     assert both.card["validation"] == ["case_9", "x", "y"]
-    with pytest.raises(PromptSegError, match="No set of phantoms,more has a prompt for brain"):
+    with pytest.raises(PromptSegError, match="No set of phantoms,more has a prompt for 'brain'"):
         release.release(tmp_path, tmp_path / "R", {"phantoms,more": "b"}, name="tiny", only={"b": ["brain"]})
 
 
@@ -80,7 +80,55 @@ def test_a_run_without_such_files_is_one_sentence(tmp_path, trained) -> None:
     with pytest.raises(PromptSegError, match="no backbone file"):
         release.release(tmp_path, tmp_path / "R", {"phantoms": "abdomen-ct"})
     sets = {"phantoms": "abdomen-ct"}
-    with pytest.raises(PromptSegError, match="No set has a prompt for liber"):
+    with pytest.raises(PromptSegError, match="No set has a prompt for 'liber'"):
         release.release(trained, tmp_path / "R", sets, name="tiny", own_components={"liber": "main"})
     with pytest.raises(PromptSegError, match="no prompt set"):
         release.release(trained, tmp_path / "R", {"other": "abdomen-ct"}, name="tiny")
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A run's folder of this test's own."""
+    folder = tmp_path / "Models"
+    folder.mkdir()
+    for name in ("tiny.safetensors", "phantoms.promptset"):
+        (folder / name).write_bytes((trained / name).read_bytes())
+    return folder
+
+
+def test_a_release_does_not_take_the_place_of_what_it_is_made_from(run, trained, tmp_path) -> None:
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(PromptSegError, match="nothing is written over an input"):
+        release.release(run, tmp_path, {"phantoms": "abdomen-ct"}, name="tiny")
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    measured = tmp_path / "R" / "Models" / "tiny.safetensors"
+    release.release(trained, tmp_path / "R", {"phantoms": "abdomen-ct"}, name="tiny")
+    with pytest.raises(PromptSegError, match="nothing is written over an input"):
+        release.release(trained, tmp_path / "R", {"phantoms": "abdomen-ct"}, name="tiny", measured_on=measured)
+
+
+def test_nothing_is_written_before_everything_is_known_to_fit(run, tmp_path) -> None:
+    target = tmp_path / "R"
+    for sets, only in (
+        ({"phantoms": "abdomen-ct"}, {"abdomen-ct": ["brain"]}),
+        ({"phantoms": "../abdomen-ct"}, {}),
+        ({"phantoms": "one", "phantoms,phantoms": "one"}, {}),
+    ):
+        with pytest.raises(PromptSegError):
+            release.release(run, target, sets, name="tiny", only=only)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--set", "nothing"), ("--set", "a=b", "--set", "a=c"), ("--set", "a=b", "--quality", "none.json")],
+)
+def test_words_that_do_not_fit_are_one_sentence(words, run, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["release", str(run), "-o", str(tmp_path / "R"), *words])
+    try:
+        status = release.main()
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "R").exists()

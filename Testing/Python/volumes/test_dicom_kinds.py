@@ -258,9 +258,9 @@ def test_another_modality_is_known(series):
         (_put(BitsAllocated=None), "how they are stored"),
         (_put(Rows=None), "how many pixels"),
         (_put(SamplesPerPixel=3), "colour"),
-        (lambda one, k: k == 1 and setattr(one, "Rows", 8), "odd are 001.dcm"),
-        (lambda one, k: k == 2 and setattr(one, "PixelSpacing", [1.5, 1.3]), "odd are 002.dcm"),
-        (lambda one, k: k == 0 and setattr(one, "ImageOrientationPatient", [0, 1, 0, 0, 0, -1]), "odd are 000.dcm"),
+        (lambda one, k: k == 1 and setattr(one, "Rows", 8), "odd are '001.dcm'"),
+        (lambda one, k: k == 2 and setattr(one, "PixelSpacing", [1.5, 1.3]), "odd are '002.dcm'"),
+        (lambda one, k: k == 0 and setattr(one, "ImageOrientationPatient", [0, 1, 0, 0, 0, -1]), "odd are '000.dcm'"),
     ],
 )
 def test_what_a_file_does_not_say_is_told_as_it_is(series, odd, said):
@@ -294,8 +294,8 @@ def test_copies_and_scouts_are_left_out_and_told(series, hu, tmp_path):
     volume = read_volume(folder)
     assert np.array_equal(volume.voxels, hu)
     assert len(volume.notes) == 2
-    assert "localiser, which was left out: scout.dcm" in volume.notes[0]
-    assert "twice; left out: 002 (1).dcm" in volume.notes[1]
+    assert "localiser, which was left out: 'scout.dcm'" in volume.notes[0]
+    assert "twice; left out: '002 (1).dcm'" in volume.notes[1]
     _plane(folder / "003b.dcm", 3, hu[3] + 1024)
     text = _said(folder)
     assert "several slices at one place" in text

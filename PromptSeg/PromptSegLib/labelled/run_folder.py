@@ -1,0 +1,72 @@
+"""The folder that a run on a labelled set is kept in: marked as ours, and only what a run made is taken away again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from ..atomic import replacing
+from ..datasets.loading import remove_cache
+from ..errors import InputError, OutputError
+from ..model.files import read_header
+from .checkpoint import FORMAT, LAST
+
+CACHE = "cache"
+_MARK, _WHAT = "promptseg-run.json", "the folder of a run of promptseg tune --dataset"
+
+
+def take(folder: Path) -> None:
+    """Make the folder and mark it; one that is there already must be empty or hold a run. Raises
+    :class:`OutputError`."""
+    try:
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        there = any(folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another place") from error
+    if not there:
+        with replacing(folder / _MARK) as file:
+            file.write(json.dumps({"is": _WHAT, "made": made}).encode())
+    elif not _is_run(folder):
+        raise OutputError(
+            f"{folder} holds files that are not of a run, which would be kept there",
+            "choose another name for -o, or move the folder",
+        )
+
+
+def remove(folder: Path) -> None:
+    """Take away what a run keeps: the volumes, the checkpoint and the mark. What else lies there stays, and so does a
+    folder that was there before the run."""
+    if not _is_run(folder):
+        return
+    made = _mark(folder).get("made") is not False
+    remove_cache(folder / CACHE)
+    with contextlib.suppress(OSError):
+        (folder / LAST).unlink(missing_ok=True)
+        (folder / _MARK).unlink(missing_ok=True)
+        if made:
+            folder.rmdir()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """:func:`remove` the folder of a run that came to nothing."""
+    if not (folder / LAST).exists() and not (folder / CACHE).exists():
+        remove(folder)
+
+
+def _mark(folder: Path) -> dict[str, object]:
+    try:
+        found = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and found.get("is") == _WHAT else {}
+
+
+def _is_run(folder: Path) -> bool:
+    if _mark(folder):
+        return True
+    try:  # runs of former versions have no mark
+        return read_header(folder / LAST).get("format") == FORMAT
+    except (InputError, OSError):
+        return False
