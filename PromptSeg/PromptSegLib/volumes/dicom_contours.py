@@ -79,7 +79,6 @@ class StructureSetFile:
         if roi.contours and not closed:
             raise InputError(f"{name} is made of points or open lines", "choose a structure with closed contours")
         loops = [(inverse @ _homogeneous(self._points(one, name)))[:3] for one in closed]
-        loops = [one for one in loops if one.shape[1] >= 3]
         if not loops:
             return
         # The axis of the grid across the contours: the one along which they extend least.
