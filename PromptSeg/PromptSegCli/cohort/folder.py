@@ -49,9 +49,9 @@ class Folder:
         """The page for people."""
         return self.root / "report.html"
 
-    def thumbnails(self, subject: str) -> Path:
-        """The pictures of one volume's structures."""
-        return self.state / "thumbnails" / f"{subject}.json"
+    def details(self, subject: str) -> Path:
+        """What is kept of one volume: its record and the pictures of its structures."""
+        return self.state / "volumes" / f"{subject}.json"
 
     def __enter__(self) -> Folder:
         try:

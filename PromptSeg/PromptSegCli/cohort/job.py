@@ -3,7 +3,7 @@ cluster's worker; what it knows of the volume before stays, so that the backbone
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import os
 import platform
@@ -20,6 +20,7 @@ from PromptSegLib import __version__
 from PromptSegLib.errors import BackboneError, DeviceError, OutputError, PromptSegError, Stopped, as_problem
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never, part
 
+from .details import read_details, write_details
 from .manifest import DONE, FAILED, Record, StructureResult
 from .task import Task
 
@@ -78,16 +79,23 @@ class Engine:
 
 def perform(task: Task, engine: Engine, on_progress: OnProgress = ignore, should_stop: ShouldStop = never) -> Record:
     """Segment one volume and write its result. What goes wrong with the volume is in the record. Raises ``Stopped``,
-    and :class:`WorkerMismatchError`, :class:`BackboneError` and :class:`DeviceError`, which no volume would escape."""
+    and :class:`WorkerMismatchError`, :class:`BackboneError` and :class:`DeviceError`, which no volume would escape.
+
+    A task that was done before, by a worker that could not tell of it any more, is not done again.
+    """
     began = time.monotonic()
+    pictures: dict[str, str] = {}
     try:
         with engine.busy:
-            record = _segmented(task, engine, on_progress, should_stop)
+            former = _done_before(task)
+            if former is not None:
+                return former
+            record, pictures = _segmented(task, engine, on_progress, should_stop)
     except (Stopped, WorkerMismatchError, BackboneError, DeviceError):
         raise
     except Exception as error:
         record = _failed(task, error)
-    return replace(
+    record = replace(
         record,
         seconds={**record.seconds, "all": round(time.monotonic() - began, 3)},
         backbone=task.backbone_id,
@@ -95,6 +103,20 @@ def perform(task: Task, engine: Engine, on_progress: OnProgress = ignore, should
         worker=f"{platform.node()}:{os.getpid()}",
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
+    if record.status == DONE:
+        with contextlib.suppress(PromptSegError, OSError):  # it only saves doing it again, and has the pictures
+            write_details(Path(task.details), record, pictures)
+    return record
+
+
+def _done_before(task: Task) -> Record | None:
+    record = read_details(Path(task.details))[0]
+    if record is None or record.key != task.key or record.output != task.output:
+        return None
+    with contextlib.suppress(OSError):
+        found = Path(task.root, task.output).stat()
+        return record if (found.st_size, found.st_mtime_ns) == (record.size, record.time) else None
+    return None
 
 
 def _failed(task: Task, error: Exception) -> Record:
@@ -111,7 +133,9 @@ def _failed(task: Task, error: Exception) -> Record:
     return Record(task.subject, task.image, task.key, FAILED, problem=str(problem), kind=kind)
 
 
-def _segmented(task: Task, engine: Engine, on_progress: OnProgress, should_stop: ShouldStop) -> Record:
+def _segmented(
+    task: Task, engine: Engine, on_progress: OnProgress, should_stop: ShouldStop
+) -> tuple[Record, dict[str, str]]:
     from .output import write_result
 
     seconds: dict[str, float] = {}
@@ -126,7 +150,7 @@ def _segmented(task: Task, engine: Engine, on_progress: OnProgress, should_stop:
             "install the same version on both",
         )
     if task.problem:
-        return Record(task.subject, task.image, task.key, FAILED, problem=task.problem, kind="problem")
+        return Record(task.subject, task.image, task.key, FAILED, problem=task.problem, kind="problem"), {}
     session = engine.session(task.backbone, task.device, task.backbone_id)
     prompts = engine.prompts(task.prompts)
     for prompt in prompts:
@@ -146,13 +170,13 @@ def _segmented(task: Task, engine: Engine, on_progress: OnProgress, should_stop:
     output = Path(task.root, task.output)
     scores, notes = _scores(task, result, should_stop) if task.reference else ({}, ())
     structures, pictures = _described(result, volume, scores, should_stop)
-    _write_pictures(Path(task.thumbnails), pictures)
     size, written = write_result(output, task, result)
     seconds["write"] = round(time.monotonic() - start, 3)
-    return Record(
+    record = Record(
         task.subject, task.image, task.key, DONE, task.output, size, written, structures,
         warnings=(*session.warnings, *result.notes, *notes), seconds=seconds,
     )  # fmt: skip
+    return record, pictures
 
 
 def read(task: Task) -> Volume:
@@ -220,14 +244,6 @@ def _described(
 
 def _finite(value: float | None) -> float | None:
     return round(float(value), 4) if value is not None and math.isfinite(value) else None
-
-
-def _write_pictures(path: Path, pictures: Mapping[str, str]) -> None:
-    from PromptSegLib.atomic import replacing
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, durable=False) as file:
-        file.write(json.dumps(pictures).encode())
 
 
 def watching(token: str, should_stop: Callable[[], bool] = never) -> ShouldStop:

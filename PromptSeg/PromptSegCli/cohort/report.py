@@ -17,6 +17,7 @@ from PromptSegLib import __version__
 from PromptSegLib.atomic import replacing
 from PromptSegLib.errors import few
 
+from .details import read_details
 from .folder import Folder
 from .items import LeftOut
 from .manifest import FAILED, KEPT, Record
@@ -151,17 +152,9 @@ def _tiles(folder: Folder, rows: Sequence[Row]) -> list[dict[str, Any]]:
         why += [f"Dice {one.dice:.2f}"] if one.dice is not None else []
         why += [f"expected Dice {one.expected[0]:.2f}"] if one.expected is not None else []
         why += [f"confidence {one.confidence:.2f}"] if one.confidence is not None else []
-        picture = _pictures(folder, row.record.subject).get(one.name, "")
+        picture = read_details(folder.details(row.record.subject))[1].get(one.name, "")
         tiles.append({"subject": row.record.subject, "structure": one.name, "why": ", ".join(why), "picture": picture})
     return tiles
-
-
-def _pictures(folder: Folder, subject: str) -> dict[str, str]:
-    try:
-        found = json.loads(folder.thumbnails(subject).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return {}
-    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _facts(cohort: Cohort) -> list[tuple[str, str]]:

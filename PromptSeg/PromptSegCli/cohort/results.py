@@ -105,8 +105,8 @@ def rows_of(records: Sequence[Record], known: dict[str, Distribution]) -> list[R
 
 
 def worst(rows: Sequence[Row], most: int) -> list[Row]:
-    """What to look at first: outliers by how far they are out, then the lowest agreement with a reference, the lowest
-    expected Dice and the lowest confidence."""
+    """What to look at first: outliers by how far they are out, what is missing, then the lowest agreement with a
+    reference, the lowest expected Dice and the lowest confidence."""
 
     def quality(row: Row) -> float:
         one = row.structure
@@ -114,7 +114,7 @@ def worst(rows: Sequence[Row], most: int) -> list[Row]:
         return next((value for value in told if value is not None), 1.0)
 
     def far(row: Row) -> float:
-        return abs(row.z) if row.z is not None else math.inf
+        return abs(row.z) if row.z is not None else 0.0
 
     out = sorted((row for row in rows if row.outlier), key=lambda row: -far(row))
     rest = sorted((row for row in rows if not row.outlier), key=quality)

@@ -112,7 +112,7 @@ def _task(one: Item, folder: Folder, options: Options, backbone: str, identity: 
     return Task(
         one.subject, one.image if one.files else os.path.abspath(one.image), one.files, one.problem,  # noqa: PTH100
         one.prompts, one.reference, options.orientation, options.memory, options.format, str(folder.root), output,
-        str(folder.thumbnails(one.subject)), str(folder.token), key, backbone, identity, options.device,
+        str(folder.details(one.subject)), str(folder.token), key, backbone, identity, options.device,
     )  # fmt: skip
 
 

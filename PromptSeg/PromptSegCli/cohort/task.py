@@ -26,7 +26,7 @@ class Task:
     root: str
     output: str
     """Relative to ``root``."""
-    thumbnails: str
+    details: str
     token: str
     key: str
     backbone: str

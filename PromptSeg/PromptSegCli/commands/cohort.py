@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import OutputError, PromptSegError, Stopped, few, short
+from PromptSegLib.errors import InputError, OutputError, PromptSegError, Stopped, few, short
 
 from .arguments import add_engine, add_orientation, check_folder, expanded, output, whole
 
@@ -117,10 +117,10 @@ def _do(
         if record.problem:
             console.aside(f"{record.subject}: {record.problem}")
 
+    executor = _executor(args, console, made, memory) if made.tasks else None
     with stop.keeping():
         try:
-            if made.tasks:
-                executor = _executor(args, console, made, memory)
+            if executor is not None:
                 try:
                     execute(
                         made.tasks, executor, manifest,
@@ -147,15 +147,25 @@ def _do(
 
 
 def _executor(args: argparse.Namespace, console: Console, made: Plan, memory: float | None) -> Executor:
+    from ..cohort.cluster import LOCAL, Cluster
     from ..cohort.pool import Pool
     from ..cohort.share import devices, share, threads
 
+    if args.scheduler is not None and args.scheduler != LOCAL:
+        odd = [name for name, value in (("--jobs", args.jobs), ("--memory", args.memory)) if value is not None]
+        if odd:
+            raise InputError(f"{odd[0]} is for this computer, and not for a scheduler's", "give it to dask worker")
+        with console.timed("connect", f"Connecting to {args.scheduler}"):
+            return Cluster(made.tasks, args.scheduler)
     every, note = devices(args.device, args.jobs, memory)
     if note:
         console.warn(note)
     every = every[: len(made.tasks)]
     on_cpu = threads(len(every)) if every[0] == "cpu" else None
-    return Pool(made.tasks, every, on_cpu, share(memory))
+    if args.scheduler is None:
+        return Pool(made.tasks, every, on_cpu, share(memory))
+    with console.timed("connect", "Starting a Dask cluster"):
+        return Cluster(made.tasks, LOCAL, every, on_cpu, share(memory))
 
 
 def _write(folder: Folder, made: Plan, manifest: Manifest, inputs: Inputs) -> None:

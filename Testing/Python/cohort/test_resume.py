@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from PromptSegCli.cohort.details import read_details
+from PromptSegCli.cohort.folder import Folder
 from PromptSegCli.cohort.manifest import DONE, FAILED, KEPT, Manifest, Record, StructureResult
 from PromptSegLib.errors import OutputError, PromptError
 from PromptSegLib.prompts.promptset import PromptSet
@@ -150,10 +152,9 @@ def test_a_result_never_takes_the_place_of_an_input(site: Site) -> None:
 
 def test_each_volume_has_a_picture_of_each_structure_that_was_found(three: Site) -> None:
     import base64
-    import json
 
     three.run("scans")
-    pictures = json.loads((three.root / ".cohort/thumbnails/p0.json").read_text())
+    _, pictures = read_details(Folder(three.root).details("p0"))
     found = [one.name for one in three.records["p0"].structures if one.volume_ml]
     assert sorted(pictures) == sorted(found)
     assert all(base64.b64decode(one).startswith(b"\x89PNG") for one in pictures.values())
