@@ -36,6 +36,7 @@ ONLY_THERE = {
 IN_SLICER_ITSELF = {"mrml", "desktop"}
 # Modules whose name is not that of the distribution that brings them.
 DISTRIBUTIONS = {
+    "dask": "distributed",
     "itk": "itk-morphologicalcontourinterpolation",
     "SimpleITK": "simpleitk",
     "slicer": "slicer-core",

@@ -136,7 +136,7 @@ def _failed(task: Task, error: Exception) -> Record:
 def _segmented(
     task: Task, engine: Engine, on_progress: OnProgress, should_stop: ShouldStop
 ) -> tuple[Record, dict[str, str]]:
-    from .output import write_result
+    from .output import check_image, write_result
 
     seconds: dict[str, float] = {}
 
@@ -159,6 +159,7 @@ def _segmented(
     start = time.monotonic()
     on_progress(Progress("read", 0.0, f"Reading {task.subject}"))
     volume = read(task)
+    check_image(task.format, volume)
     session.set_volume(volume)
     stage("read", start)
     start = time.monotonic()
@@ -170,7 +171,7 @@ def _segmented(
     output = Path(task.root, task.output)
     scores, notes = _scores(task, result, should_stop) if task.reference else ({}, ())
     structures, pictures = _described(result, volume, scores, should_stop)
-    size, written = write_result(output, task, result)
+    size, written = write_result(output, task, result, volume, should_stop)
     seconds["write"] = round(time.monotonic() - start, 3)
     record = Record(
         task.subject, task.image, task.key, DONE, task.output, size, written, structures,

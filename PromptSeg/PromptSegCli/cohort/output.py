@@ -6,29 +6,58 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PromptSegLib.errors import OutputError
+from PromptSegLib.errors import InputError, OutputError
+from PromptSegLib.progress import ShouldStop
+
+from ..dicom.result import FORMATS, RTSTRUCT_ENDING
+from ..dicom.result import write_result as write_dicom
+from ..dicom.series import check_can_write, check_source
 
 if TYPE_CHECKING:
     import numpy as np
 
     from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.segment.result import Segmentation
+    from PromptSegLib.volumes.volume import Volume
 
     from .task import Task
 
-ENDINGS = {"seg.nrrd": ".seg.nrrd", "nii.gz": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
+ENDINGS = {
+    "seg.nrrd": ".seg.nrrd", "nii.gz": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha",
+    "dicom-seg": ".dcm", "rtstruct": RTSTRUCT_ENDING,
+}  # fmt: skip
 """What a result's name ends in, by format."""
 
 
-def write_result(path: Path, task: Task, result: Segmentation) -> tuple[int, int]:
-    """Write a result, whole or not at all; gives size and time of the file. Raises :class:`OutputError`."""
+def check_format(kind: str) -> None:
+    """Raise :class:`InputError` for a format that there is not, and :class:`PromptSegError` for one whose package is
+    not installed."""
+    if kind not in ENDINGS:
+        raise InputError(f"There is no format {kind}", f"choose one of {', '.join(ENDINGS)}")
+    if kind in FORMATS:
+        check_can_write()
+
+
+def check_image(kind: str, volume: Volume) -> None:
+    """Raise :class:`InputError` for a volume of which there can be no result of that format."""
+    if kind in FORMATS:
+        check_source(volume.source)
+
+
+def write_result(
+    path: Path, task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop
+) -> tuple[int, int]:
+    """Write a result, whole or not at all; gives size and time of the file. Raises :class:`OutputError` and
+    ``Stopped``."""
     from PromptSegLib.volumes.io import write_labels, write_segments
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror})", "free some space") from error
-    if task.format == "seg.nrrd":
+    if task.format in FORMATS:
+        write_dicom(path, task.format, result, volume.source, task.backbone_id, should_stop)
+    elif task.format == "seg.nrrd":
         write_segments(path, Masks(result), result.grid)
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from PromptSegLib.errors import InputError, OutputError, PromptSegError, short
+from PromptSegLib.errors import OutputError, PromptSegError, short
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
 
 from .folder import Folder
 from .inputs import with_prompts
 from .items import Inputs, Item, digest_of, stamp_of
 from .manifest import DONE, FAILED, KEPT, Manifest, Record
-from .output import ENDINGS
+from .output import ENDINGS, check_format
 from .prompts import absolute, asked_for, backbone_id, check_backbone, digest, memories_of
 from .task import Task
 
@@ -71,8 +71,7 @@ class Executor(Protocol):
 def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -> Plan:
     """What is to be done in a folder. Raises :class:`PromptSegError` for prompts that cannot be used, for a result that
     would take the place of an input, and for a folder name that cannot be."""
-    if options.format not in ENDINGS:
-        raise InputError(f"There is no format {options.format}", f"choose one of {', '.join(ENDINGS)}")
+    check_format(options.format)
     identity = backbone_id(options.backbone)
     backbone = options.backbone if not Path(options.backbone).is_file() else str(Path(options.backbone).absolute())
     items = with_prompts(inputs.items, [absolute(text) for text in options.prompts])

@@ -36,7 +36,7 @@ EXAMPLES = (
     "promptseg cohort 'study/*/ct.nii.gz' --prompts kidney.promptset -o results --jobs 2 --memory 12G",
     "promptseg cohort patients.csv --prompts abdomen-ct:liver -o results --scheduler tcp://head:8786",
 )
-FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha")
+FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "dicom-seg", "rtstruct")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompts", metavar="SET", type=expanded, action="append", default=[], help=sets)
     where = "the folder for the results, made where it is missing"
     parser.add_argument("-o", "--output", metavar="DIR", type=output, required=True, help=where)
-    kind = "of the results (default: seg.nrrd, which 3D Slicer opens as a segmentation)"
+    kind = (
+        "of the results (default: seg.nrrd, which 3D Slicer opens as a segmentation); dicom-seg and rtstruct refer to"
+        " the DICOM series that they are of"
+    )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=kind)
     many = "how many volumes are done at once (default: as many as cores and memory allow; a GPU does one)"
     parser.add_argument("--jobs", metavar="N", type=whole(1), help=many)

@@ -74,6 +74,8 @@ def series(folder: Path, count: int = 6, *, uid: str = "", seed: int = 0, prefix
         one = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
         one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
         one.StudyInstanceUID, one.SeriesInstanceUID = more.get("StudyInstanceUID", "1.2.3.4"), uid
+        one.FrameOfReferenceUID, one.StudyTime, one.StudyID = "1.2.3.5", "101500", "4"
+        one.PatientSex, one.AccessionNumber, one.ReferringPhysicianName, one.Manufacturer = "F", "A9", "", "Maker"
         one.Modality, one.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         one.PatientID, one.PatientName, one.PatientBirthDate = "P1", "Doe^Jo", "19700101"
         one.StudyDate, one.SeriesNumber, one.InstanceNumber = "20240105", 3, k + 1

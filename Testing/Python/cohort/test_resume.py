@@ -144,6 +144,23 @@ def test_prompts_and_references_of_a_table_count(site: Site) -> None:
     assert "Not compared with the reference" in site.records["two"].warnings[-1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "ending", "modality"), [("dicom-seg", ".dcm", "SEG"), ("rtstruct", ".rtstruct.dcm", "RTSTRUCT")]
+)
+def test_results_of_dicom_series_can_be_dicom(site: Site, kind: str, ending: str, modality: str) -> None:
+    import pydicom
+
+    uid = series(Path("scans/tree"))
+    scan(Path("scans/a.nii.gz"))
+    site.run("scans", format=kind)
+    (made,) = [one for one in site.records.values() if one.status == DONE]
+    assert made.output.endswith(ending)
+    found = pydicom.dcmread(site.root / made.output)
+    assert found.Modality == modality
+    assert uid in found.to_json()
+    assert "A DICOM result refers to the DICOM series" in site.records["a"].problem
+
+
 def test_a_result_never_takes_the_place_of_an_input(site: Site) -> None:
     scan(Path("out/p0.nii.gz"))
     with pytest.raises(OutputError, match="would take the place of"):
