@@ -232,6 +232,7 @@ def new_scene(application: Application) -> Any:
     logic = slicer.vtkSlicerSegmentationsModuleLogic()
     logic.SetMRMLScene(scene)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
+    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as Slicer's module Colors does
     scene.stand_in = logic  # kept alive with the scene
     slicer.mrmlScene = scene
     application._manager = LayoutManager(scene)

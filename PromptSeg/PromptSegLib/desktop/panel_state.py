@@ -102,7 +102,8 @@ def _is_row(row: Any) -> bool:
 
 
 def _is_slice(one: Any) -> bool:
-    return isinstance(one, dict) and is_index(one.get("index")) and isinstance(one.get("why"), str)
+    known = isinstance(one, dict) and is_index(one.get("index")) and isinstance(one.get("why"), str)
+    return known and is_number(one.get("risk") or 0.0) and isinstance(one.get("looked", ""), str)
 
 
 def is_number(value: Any) -> bool:

@@ -244,6 +244,13 @@ def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = 
     return out
 
 
+def segment_box(node: Any, segment_id: str, volume_node: Any) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """(K, J, I) bool of one segment in a box of its own, and where that begins (k, j, i) in the volume: quick where its
+    voxels are the volume's; resampled to the whole volume where they are not. Raises as :func:`segment_mask`."""
+    found = _box(node, segment_id, volume_node)
+    return (segment_mask(node, segment_id, volume_node, resample=True), (0, 0, 0)) if found is None else found
+
+
 def is_taught(segment: Any) -> bool:
     """Whether a result was taught in this volume; older scenes say it in the name alone."""
     return bool(tag(segment, TAUGHT_TAG)) or str(segment.GetName()).endswith(TAUGHT)

@@ -43,7 +43,8 @@ def expected_error_area(entropy: np.ndarray, pixel_cm2: float, axis: int = 0) ->
 @dataclass(frozen=True)
 class SliceRisk:
     """Of each slice, (n,) float64: ``share``, what may be wrong as a share of the structure's mean area, so that slices
-    of large and small structures can be compared; ``change``, the share in which it differs from the slices beside it;
+    of large and small structures can be compared; ``change``, 0 to 1, how much of what it or the slices beside it show
+    is not in both;
     ``error_cm2``, the area that the probabilities let expect to be wrong, None where none are known."""
 
     share: np.ndarray
@@ -68,7 +69,7 @@ def slice_risk(
     odd = _pixels(between ^ mask, axis)
     steps = _pixels(majority(mask, axis) ^ mask, axis)
     typical = max(1.0, mean_area(mask, axis))
-    change = np.maximum(odd, steps) / typical
+    change = odd / np.maximum(1.0, _pixels(between | mask, axis))
     if entropy is None:
         return SliceRisk((odd + steps) / typical, change)
     pixel_cm2 = float(np.prod([step for n, step in enumerate(spacing) if n != axis])) / 100
@@ -85,7 +86,7 @@ def majority(mask: np.ndarray, axis: int = 0) -> np.ndarray:
     both of these show the structure."""
     out = mask.copy()
     view, made = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
-    shown = view.any(axis=(1, 2))
+    shown: np.ndarray = np.any(view, axis=(1, 2))
     for k in range(1, len(view) - 1):
         if shown[k - 1] and shown[k + 1]:
             below, own, above = view[k - 1], view[k], view[k + 1]
@@ -125,7 +126,7 @@ def interpolated(
     """
     out = mask.copy()
     view, made = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
-    there = view.any(axis=0)
+    there: np.ndarray = np.any(view, axis=0)
     if not there.any():
         return out
     plane = [step for n, step in enumerate(spacing) if n != axis]
@@ -133,8 +134,8 @@ def interpolated(
     spans = tuple(
         slice(max(0, int(at[0]) - 1), int(at[-1]) + 2) for at in (np.flatnonzero(there.any(axis=n)) for n in (1, 0))
     )
-    part = view[(slice(None), *spans)]
-    shown = part.any(axis=(1, 2))
+    part = view[(slice(None), spans[0], spans[1])]
+    shown: np.ndarray = np.any(part, axis=(1, 2))
     distances: dict[int, np.ndarray] = {}
 
     def signed(k: int) -> np.ndarray:

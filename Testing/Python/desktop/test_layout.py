@@ -148,7 +148,7 @@ def test_names_and_notes_of_strangers_are_shown_as_they_are(panel, loaded, windo
     from PromptSegLib.desktop.panel.widgets import as_tip
 
     for label in panel.widget.findChildren(QtWidgets.QLabel):
-        own = label.text in ("Volume:", "Segmentation:", "Structure:", "Compare with:", "Uncertainty:")
+        own = label.text in ("Volume:", "Segmentation:", "Structure:", "Compare with:", "Overlay:", "Slices:")
         assert own or label.textFormat == qt.Qt.PlainText, label.text
     assert as_tip(HOSTILE) == "<p>&lt;b&gt;liver&lt;/b&gt;&lt;img src=&#x27;x&#x27;&gt;</p>"
     for item, _entry in panel.segment.structures._items:

@@ -281,11 +281,13 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     review.check.click()
     pump(lambda: not review.running.running)
     assert review.table.rowCount == 1
-    header = review.table.horizontalHeader()
-    assert header.sectionPosition(3) + header.sectionSize(3) >= review.table.viewport().width - 1  # nothing beside it
+    header, last = review.table.horizontalHeader(), review.table.columnCount - 1
+    end = header.sectionPosition(last) + header.sectionSize(last)
+    assert end >= review.table.viewport().width - 1  # nothing beside it
     review.table.selectRow(0)
+    assert review.accept.text == "Accept structure"
     review.accept.click()
-    assert review.table.item(0, 3).text() == "accepted"
+    assert review.table.item(0, last).text() == "Completed"
     contents = panel.volumes.segmentation.GetSegmentation()
     segment = contents.GetSegment(review.rows[0]["segment_id"])
     logic = slicer.vtkSlicerSegmentationsModuleLogic
@@ -296,18 +298,18 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert text.startswith(start)
         assert "accepted" in text
-    review.unsure.setValue(50)
     assert panel.logic.has_uncertainty
 
 
 def test_the_worst_slice_of_every_structure_comes_first(panel, loaded) -> None:
+    panel.tabs.setCurrentIndex(2)
     review, found = panel.review, (("liver", (3, 4, 5)), ("aorta", (7,)))
     review.rows = [
         {"structure": name, "segment_id": "", "volume_ml": 1.0, "remarks": [],
          "slices": [{"index": n, "why": "it differs"} for n in worst]} for name, worst in found
     ]  # fmt: skip
     review.refresh()
-    assert [index for _name, index in review._places] == [3, 7, 4, 5]
+    assert [one.index for one in review.gallery.places] == [3, 7, 4, 5]  # where no risk is known
 
 
 def test_the_scene_remembers_a_review_until_the_segmentation_changes(panel, module, loaded, own, pump) -> None:

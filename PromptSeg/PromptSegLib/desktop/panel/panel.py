@@ -104,7 +104,13 @@ class Panel:
         self._observed = []
         self.logic.save_state = None
         keys, self._keys = self._keys, []  # they belong to the main window
-        for part in (self.volumes.cleanup, self.teach.cleanup, self.exit, *(key.deleteLater for key in keys)):
+        for part in (
+            self.volumes.cleanup,
+            self.teach.cleanup,
+            self.exit,
+            self.review.cleanup,
+            *(key.deleteLater for key in keys),
+        ):
             with contextlib.suppress(ValueError, RuntimeError):  # PythonQt's and PySide's word for a destroyed widget
                 part()
 

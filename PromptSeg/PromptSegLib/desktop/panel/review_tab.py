@@ -14,37 +14,20 @@ from ...atomic import replacing
 from ...errors import OutputError, PromptSegError
 from ...mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
 from ..logic import Logic
+from ..looking import now, reviewer, settle
 from ..panel_state import State
+from ..pictures import Place
 from . import texts
+from .gallery_box import GalleryBox
 from .message import Message
+from .overlay_row import OverlayRow
+from .review_table import ReviewTable
 from .running import Running
 from .view_watch import SideBySide, ViewWatch
 from .volume_box import VolumeBox
-from .widgets import as_tip, beside, button
+from .widgets import beside, button
 
-ROW, MOST_ROWS = 24, 8
-"""Pixels of a row of the table, about, and rows that are seen without scrolling it."""
-LOW = 0.7
-"""A structure with less Dice than this asks for a look."""
-
-
-def status_of(row: dict[str, Any], decision: str) -> str:
-    """What the last column says: the decision, else whether something asks for a look."""
-    if decision:
-        return _("accepted") if decision == ACCEPTED else _("look again")
-    dice = (row.get("score") or {}).get("dice")
-    known = dice if dice is not None else row.get("estimate")
-    if not row["volume_ml"]:
-        return _("nothing found")
-    return _("look at it") if row["remarks"] or (known is not None and known < LOW) else ""
-
-
-def quality_of(row: dict[str, Any]) -> str:
-    """Dice and surface Dice beside a reference, else the Dice that is expected."""
-    score = row.get("score")
-    if score and score.get("dice") is not None:
-        return _("{dice:.2f} (surface {nsd:.2f})").format(dice=score["dice"], nsd=score.get("nsd_2mm") or 0.0)
-    return _("{dice:.2f} expected").format(dice=row["estimate"]) if row.get("estimate") is not None else ""
+KEYS = (("Y", ACCEPTED), ("F", FLAGGED))
 
 
 class ReviewTab:
@@ -56,7 +39,8 @@ class ReviewTab:
         self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
         self.rows: list[dict[str, Any]] = []
         self._axis = 0
-        self._places: list[tuple[str, int]] = []
+        self._entered = False
+        self._keys: list[Any] = []
         self.widget = qt.QWidget()
         self.message = Message()
         self.running = Running(self.message, lambda: "", lambda running: self.refresh())
@@ -65,68 +49,76 @@ class ReviewTab:
         self.reference.noneEnabled = True
         self.reference.addEnabled, self.reference.removeEnabled = False, False
         self.reference.noneDisplay = _("No reference")
-        self.reference.setToolTip(_("A segmentation to compare with, where there is one"))
+        self.reference.setToolTip(
+            _("Any other segmentation to compare with: an expert's, another program's, an older one")
+        )
         self.reference.setAccessibleName(_("Reference segmentation"))
+        self.reference.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._compared())
         self.check = button(_("Review"), _("Measure all segments and find the slices to look at"), self.begin)
-        self.table = qt.QTableWidget()
-        self.table.setColumnCount(4)
-        self.table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)"), _("Dice"), _("Status")])
-        self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().defaultSectionSize = ROW
-        self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        for column in range(3):
-            self.table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        self.table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)
-        self.table.setAccessibleName(_("Structures and how good they are"))
-        self.table.connect("itemSelectionChanged()", self._chosen)
-        self.places = qt.QListWidget()
-        self.places.setToolTip(_("Click to go to the slice"))
-        self.places.setAccessibleName(_("Slices that deserve a look"))
-        self.places.setMaximumHeight(130)
-        self.places.setWordWrap(True)
-        self.places.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
-        self.places.connect("currentRowChanged(int)", self._go)
-        self.places.connect("itemClicked(QListWidgetItem*)", lambda item: self._go(int(self.places.currentRow)))
-        self.unsure = qt.QSlider(qt.Qt.Horizontal)
-        self.unsure.setRange(0, 100)
-        self.unsure.setToolTip(_("How strongly the map of what is unsure is laid over the slices"))
-        self.unsure.setAccessibleName(_("Uncertainty overlay"))
-        self.unsure.connect("valueChanged(int)", lambda value: self._logic.uncertainty(value / 100))
-        self._unsure_row = beside(qt.QLabel(_("Uncertainty:")), self.unsure)
-        self.accept = button(_("Accept"), _("This structure is good"), lambda: self._decide(ACCEPTED))
-        self.flag = button(_("Flag"), _("This structure needs another look"), lambda: self._decide(FLAGGED))
+        self.structures = ReviewTable(self._chosen)
+        self.table = self.structures.table
+        self.slices = GalleryBox(logic, self._go, self._keep)
+        self.gallery = self.slices.gallery
+        self.overlay = OverlayRow(
+            logic, lambda: (self._volumes.volume, self._volumes.segmentation, self.reference.currentNode()),
+            lambda problem: self.message.warn(problem),
+        )  # fmt: skip
+        self.accept = button(_("Accept"), "", lambda: self.decide(ACCEPTED))
+        self.flag = button(_("Flag"), "", lambda: self.decide(FLAGGED))
         self.side = button(
             _("Side by side"), _("The same slice twice, with and without the segmentation; again to end"), self._beside
         )
         self._pair = SideBySide()
-        self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
+        self.report = button(_("Report..."), _("Save as a page (.html) or a table (.csv)"), self._save)
         self.before = button(
             _("Before / After"), _("Show the round of teaching before the last one, and back"),
             lambda: self.message.tell(before()),
         )  # fmt: skip
         self._actions = beside(self.accept, self.flag, self.report)
         self._views = beside(self.side, self.before)
+        against = beside(qt.QLabel(_("Compare with:")), self.reference, self.check)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
-        against = beside(qt.QLabel(_("Compare with:")), self.reference)
-        for one in (against, self.check, self.running.widget, self.table, self.places, self._unsure_row, self._views,
-                    self._actions, self.message.widget):  # fmt: skip
+        layout.addWidget(against)
+        layout.addWidget(self.running.widget)
+        layout.addWidget(self.table)
+        layout.addWidget(self.slices.widget, 1)
+        for one in (self._actions, self.overlay.widget, self._views, self.message.widget):
             layout.addWidget(one)
-        layout.addStretch(1)
+        self._filler = qt.QWidget()
+        layout.addWidget(self._filler, 1)
 
     def enter(self) -> None:
         """The tab is shown."""
+        self._entered = True
         if self.reference.mrmlScene() is not slicer.mrmlScene:
             self.reference.setMRMLScene(slicer.mrmlScene)
         self.reference.setCurrentNode(self._state.reference("Reference"))
+        if not self._keys:
+            parent = slicer.util.mainWindow() or self.widget
+            for key, decision in KEYS:
+                made = qt.QShortcut(qt.QKeySequence(key), parent)
+                made.connect("activated()", lambda decision=decision: self.decide(decision))
+                self._keys.append(made)
+        for one in self._keys:
+            one.setEnabled(True)
         self.restore()
 
     def exit(self) -> None:
         """Another tab or module is shown."""
+        self._entered = False
+        for one in self._keys:
+            one.setEnabled(False)
         self._pair.end()
-        self.unsure.setValue(0)
+        self.slices.end()
+        self.overlay.end()
+
+    def cleanup(self) -> None:
+        """The panel goes."""
+        keys, self._keys = self._keys, []  # they belong to the main window
+        for one in keys:
+            one.deleteLater()
 
     def scene_closed(self) -> None:
         """The scene is gone, and all that was said of it."""
@@ -147,31 +139,27 @@ class ReviewTab:
 
     def refresh(self) -> None:
         """Show what was found."""
-        if not hasattr(self, "_actions"):
+        if not hasattr(self, "_filler"):
             return
         busy, node = self.running.running, self._volumes.segmentation
         there = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.check.setText(_("Cancel") if busy else _("Review"))
         self.check.setEnabled(busy or (there and self._volumes.volume is not None))
-        self.table.setVisible(bool(self.rows))
-        self.table.setRowCount(len(self.rows))
-        height = ROW * (1 + min(MOST_ROWS, len(self.rows))) + 6  # no empty space below it
-        self.table.setMinimumHeight(height)
-        self.table.setMaximumHeight(height)
-        for number, row in enumerate(self.rows):
-            cells = (row["structure"], f"{row['volume_ml']:.1f}", quality_of(row), status_of(row, self._decision(row)))
-            for column, text in enumerate(cells):
-                item = qt.QTableWidgetItem(text)
-                if column == 1:
-                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                item.setToolTip(as_tip("\n".join((row["structure"], *row["remarks"]))))
-                self.table.setItem(number, column, item)
-        self.table.setColumnHidden(2, not any(quality_of(row) for row in self.rows))
-        self._list()
-        self._unsure_row.setVisible(self._logic.has_uncertainty)
+        self.structures.show(self.rows, [self._decision(row) for row in self.rows])
+        if self._entered and not busy:
+            self.slices.show(self.rows, self._axis, self._volumes.volume, node, self._reference)
+        self.slices.widget.setVisible(bool(self.gallery.places) and bool(self.rows) and not busy)
+        self._filler.setVisible(not self.slices.widget.isVisibleTo(self.widget))
+        self.overlay.refresh()
+        self._say_what()
         self._actions.setVisible(bool(self.rows) and not busy)
         self._views.setVisible(there and not busy)
         self.before.setVisible(bool(self._logic.rounds))
+
+    @property
+    def _reference(self) -> Any:
+        """What the review was compared with, if it was."""
+        return self._state.reference("Reference") if any(row.get("score") for row in self.rows) else None
 
     def begin(self) -> None:
         """Look at all segments."""
@@ -188,48 +176,71 @@ class ReviewTab:
 
     def _done(self, found: dict[str, Any]) -> None:
         self.rows, self._axis = list(found["structures"]), int(found["axis"])
-        self._state.keep_review(self.rows, self._axis)
-        self.message.tell(_("The slices in the list deserve a look: click one to go there."))
+        self._keep()
         self.refresh()
+        if self.gallery.places:
+            self.slices.begin()
+        else:
+            self.message.tell(_("No slice stands out: nothing asks for a look."))
+
+    def _keep(self) -> None:
+        self._state.keep_review(self.rows, self._axis)
+
+    # What is at hand: a slice of the gallery, or else the structure that is chosen in the table
 
     @property
     def row(self) -> dict[str, Any] | None:
         """The structure that is chosen in the table."""
-        number = self.table.currentRow()
+        number = self.structures.chosen
         return self.rows[number] if 0 <= number < len(self.rows) else None
 
     def _chosen(self) -> None:
-        self._list()
-
-    def _list(self) -> None:
-        rows = [self.row] if self.row is not None else self.rows
-        most = max((len(row["slices"]) for row in rows), default=0)
-        # The worst slice of every structure comes first, then the second of each: the list has room for a dozen.
-        found = [(row["structure"], row["slices"][n]) for n in range(most) for row in rows if n < len(row["slices"])]
-        self.places.blockSignals(True)
-        self.places.clear()
-        self._places = []
-        for name, one in found[:12]:
-            self.places.addItem(_("{name}, slice {n}: {why}").format(name=name, n=one["index"], why=one["why"]))
-            self._places.append((name, int(one["index"])))
-        self.places.blockSignals(False)
-        self.places.setVisible(bool(self._places))
-
-    def _go(self, number: int) -> None:
-        if 0 <= number < len(self._places):
-            self._watch.go_to(self._axis, self._places[number][1])
-
-    def _decide(self, decision: str) -> None:
         row = self.row
-        if row is None:
-            self.message.tell(_("Choose a structure in the table first."))
+        if row is not None:
+            self.gallery.put_aside(row["structure"])
+        self._say_what()
+
+    def _go(self, place: Place) -> None:
+        self.structures.clear_choice()
+        self._watch.go_to(self._axis, place.index)
+        self._say_what()
+
+    def _say_what(self) -> None:
+        """Name what Accept and Flag are about."""
+        place, row = self.gallery.current if self.rows else None, self.row
+        for one, word, key in ((self.accept, _("Accept"), "Y"), (self.flag, _("Flag"), "F")):
+            one.setEnabled(place is not None or row is not None)
+            what = _("slice") if place is not None or row is None else _("structure")
+            one.setText(f"{word} {what}")
+            one.setAccessibleName(f"{word} {what}")
+            if place is not None:
+                told = _("{name}, slice {n}, then go to the next").format(name=place.structure, n=place.index)
+            elif row is not None:
+                told = _("All of {name}").format(name=row["structure"])
+            else:
+                told = _("Choose a slice, or a structure in the table")
+            one.setToolTip(texts.with_key(told, key))
+
+    def decide(self, decision: str) -> None:
+        """Accept or flag what is at hand."""
+        row = self.row
+        if not self.rows or self.running.running:
             return
-        segment = self._segment(row)
-        if segment is not None:
-            decide(segment, "" if decision_of(segment) == decision else decision)
-        number = self.table.currentRow()
-        self.refresh()
-        self.table.selectRow(number)
+        if self.gallery.current is not None:
+            place = self.gallery.current
+            self.slices.mark(decision)
+            segment = self._segment(self.rows[place.row])
+            if segment is not None:
+                settle(self.rows[place.row], segment)
+        elif row is not None:
+            segment = self._segment(row)
+            if segment is not None:
+                decide(segment, "" if decision_of(segment) == decision else decision, reviewer(), now())
+        else:
+            self.message.tell(_("Choose a slice, or a structure in the table, first."))
+            return
+        self.structures.show(self.rows, [self._decision(one) for one in self.rows])
+        self._say_what()
 
     def _segment(self, row: dict[str, Any]) -> Any:
         node = self._volumes.segmentation
@@ -238,6 +249,11 @@ class ReviewTab:
     def _decision(self, row: dict[str, Any]) -> str:
         segment = self._segment(row)
         return decision_of(segment) if segment is not None else ""
+
+    def _compared(self) -> None:
+        """Another reference was chosen: what differs from it can be shown, before anything is measured."""
+        if self._entered:
+            self.overlay.end()
 
     def _beside(self) -> None:
         if self._pair.on:

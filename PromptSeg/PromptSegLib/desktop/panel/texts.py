@@ -181,6 +181,11 @@ def how_to_teach() -> tuple[str, ...]:
     )
 
 
+def with_key(text: str, key: str) -> str:
+    """A tip that names the key."""
+    return _("{text} (key {key})").format(text=text, key=key)
+
+
 def code_of(name: str) -> str:
     """The terminology code of a name, as text; empty for one that is not known."""
     known = find(name)
