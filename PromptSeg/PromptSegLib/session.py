@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from .anatomy.structure import Structure
     from .annotations import SliceAnnotations
     from .model.backbone import Backbone
-    from .prior import Location
+    from .prior import Factors, Location
     from .prompts.promptset import Prompt
     from .register.excerpt import Excerpt
     from .register.located import Found, Registrations
-    from .register.teachers import Teacher
+    from .register.teachers import Memory, Teacher
     from .review.findings import Review
     from .segment.result import Segmentation
     from .segment.segmenter import WorkingVolumes
@@ -111,12 +111,15 @@ class Session:
 
         ``drawn`` gives, by structure name, annotations of this volume: they come back exactly as drawn, and between
         them what their outlines say counts beside the network, with the weight that tuning found. ``priors`` gives the
-        other patients in whom a structure was taught: their masks are carried over by registration, and count beside
-        the network where nothing was drawn; ``notes`` of the result says where that was not possible. Raises
-        ``PromptError`` (none asked for, one asked for twice, another backbone's), ``GridError`` and ``Stopped``.
+        other patients in whom a structure was taught: their masks are carried over by registration, corrected by what
+        is ``drawn`` here, and count beside the network where drawn slices are not close to each other; ``notes`` of
+        the result says where that was not possible. Raises ``PromptError`` (none asked for, one asked for twice,
+        another backbone's), ``GridError`` and ``Stopped``.
         """
         from .contours.crop import crop_of
         from .contours.fusion import outline_spacing, prior_of, weight_for
+        from .register.corrected import between_close_slices
+        from .register.teachers import MOST_USED
         from .segment.segmenter import segment
 
         works, prompts = self._ready(), list(prompts)
@@ -125,24 +128,25 @@ class Session:
         drawn, priors_of = drawn or {}, priors or {}
         for slices in drawn.values():
             self._same_grid(slices)
-        outlines, crops = {}, {}
+        taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
+        taught = {name: list(teachers)[-MOST_USED:] for name, teachers in taught.items() if teachers}
+        found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
+        outlines, crops, locations = {}, {}, {}
         for prompt in prompts:
-            by_hand = drawn.get(prompt.structure.name)
+            name = prompt.structure.name
+            one, by_hand = found.get(name), drawn.get(name)
+            carried = one if one is not None and one.prior is not None else None
+            if carried is not None:
+                locations[name] = self._location(prompt, carried, by_hand, should_stop)
             if by_hand is not None:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
+                weight = weight_for(prompt.card, works.volume.grid)
+                if carried is not None:
+                    outlines[name] = between_close_slices(prior_of(work, by_hand, weight, should_stop), by_hand, work)
+                    continue
                 fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
-                outlines[prompt.structure.name] = prior_of(
-                    fine, by_hand, weight_for(prompt.card, works.volume.grid), should_stop
-                )
-                crops[prompt.structure.name] = crop_of(work, by_hand)
-        taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
-        taught = {name: teachers for name, teachers in taught.items() if teachers and name not in drawn}
-        found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
-        locations = {}
-        for prompt in prompts:
-            one = found.get(prompt.structure.name)
-            if one is not None and one.prior is not None:
-                locations[prompt.structure.name] = self._location(prompt, one, should_stop)
+                outlines[name] = prior_of(fine, by_hand, weight, should_stop)
+                crops[name] = crop_of(work, by_hand)
         result = segment(
             self.backbone,
             works,
@@ -169,10 +173,13 @@ class Session:
             self._registrations = Registrations(self._ready().volume, self.backbone.device)
         return self._registrations
 
-    def _location(self, prompt: Prompt, found: Found, should_stop: ShouldStop) -> Location:
-        """What was carried over, on the slices that the prompt sees."""
+    def _location(
+        self, prompt: Prompt, found: Found, by_hand: SliceAnnotations | None, should_stop: ShouldStop
+    ) -> Location:
+        """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them."""
         from .prior import Location
         from .register.blend import blend_of, box_of, on_slices
+        from .register.corrected import corrected
         from .register.log_odds import LIMIT
         from .volumes.straight import is_oblique
 
@@ -180,10 +187,12 @@ class Session:
         assert found.prior is not None
         work = self._ready().get(prompt.card.plane, prompt.card.spacing)
         slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
+        if by_hand is not None:
+            slices = corrected(slices, by_hand, work, should_stop)
         told = _network_dice(prompt)
 
-        def blend(plausible: float) -> tuple[float, float, float, float]:
-            return blend_of(told, plausible, found.fits)
+        def blend(plausible: float, known: float) -> Factors:
+            return blend_of(told, plausible, found.fits, known=known)
 
         span, crop = None, None
         if slices and not is_oblique(work.volume.grid, work.axis):
@@ -203,6 +212,8 @@ class Session:
             if one.reason:
                 notes.append(f"{name} could not be carried over from the patient it was taught in: {one.reason}.")
                 continue
+            if result.maps[name].drawn:
+                continue  # what was drawn here tells more
             expects = expected(self.signs(result, prompt, one))
             if expects is not None:
                 result.expected[name] = expects.dice, expects.low, expects.high
@@ -270,6 +281,14 @@ class Session:
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
             on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
+
+    def others(self, memory: Memory, name: str) -> list[Teacher]:
+        """The patients in whom a structure was taught, but the one at hand."""
+        from .register.excerpt import identity_of
+
+        taught = memory.of(name)
+        here = identity_of(self._ready().volume) if taught else ""
+        return [one for one in taught if here not in {drawn.identity for drawn in one.drawn.values()}]
 
     def remember(
         self,

@@ -9,7 +9,9 @@ in the JSON file, and what is there is not done again. ``--expert`` carries the 
 ``--shipped SET`` takes the prompts of a set, with the expert's masks. ``--samples`` also keeps what was told of each
 voxel near the structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend`, and what
 each pair would get with coefficients that were fitted to the other teachers' pairs. Prompts are also blunted with
-noise, for networks that see less of a structure. ``--pairs t:p,...`` prints how well pairs of files fit.
+noise, for networks that see less of a structure. ``--correct 2`` has the two slices of least certainty corrected by the
+expert, learns from these and from the teacher's, and compares with three freshly drawn slices. ``--pairs t:p,...``
+prints how well pairs of files fit.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import torch
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
 from PromptSegLib.anatomy.structure import Structure
-from PromptSegLib.prior import NETWORK_LIMIT, SCALE, Location
+from PromptSegLib.annotations import SliceAnnotations
+from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
@@ -58,9 +61,7 @@ def taught(session: Session, task: Task, k: int, folder: Path) -> tuple[Prompt, 
         session.set_volume(task.volume)
         learned = session.tune(drawn, structure)
         made = session.segment([learned.prompt], drawn={task.structure: drawn})
-        mask, expected = made.mask(task.structure), session.estimate(made, drawn, learned.prompt)
-        quality = None if expected is None else expected.dice
-        Memory([remembered(task.volume, {task.structure: (mask, quality)})]).write(beside(path))
+        Memory([session.remember(made, drawn, learned.prompt)]).write(beside(path))
         PromptSet.of(stem, [learned.prompt]).write(path)
     (kept,) = Memory.read(beside(path)).teachers
     own = mask_in(kept.picture, task.mask, task.volume.grid) > 0.5
@@ -80,6 +81,34 @@ def blunted(prompt: Prompt, noise: float, label: str) -> Prompt:
     return Prompt(Structure(f"{label} {noise}"), prompt.backbone_id, tensors, prompt.card)
 
 
+def corrected(session: Session, task: Task, lesson: Lesson, count: int) -> dict:
+    """Dice of the volume at hand as Segment gives it, once its slices of least certainty are corrected and taught, and
+    of one slice more that is drawn afresh."""
+    name, spacing, (prompt, kept, _), out = task.structure, task.volume.grid.spacing[::-1], lesson, {}
+    began = time.process_time()
+
+    def dice(found: Segmentation) -> float:
+        return score(found.mask(name), task.mask, spacing).dice
+
+    first = session.segment([prompt], priors={name: [kept]})
+    out["segmented"] = dice(first)
+    wanted = session.suggest(SliceAnnotations(0, task.volume.grid, {}), prompt, segmentation=first, most=count)
+    slices = sorted(one.index for one in wanted)
+    empty = [k for k in slices if not task.mask[k].any()]
+    drawn = SliceAnnotations.from_labels(
+        task.mask.astype(np.uint8), task.volume.grid, 1, [k for k in slices if k not in empty], empty
+    )
+    options = {"start_from": prompt, "remembered": [kept.drawn[name]]}
+    learned = session.tune(drawn, Structure(name), **options).prompt
+    out["corrected"] = dice(session.segment([learned], drawn={name: drawn}, priors={name: [kept]}))
+    out["corrected without the place"] = dice(session.segment([learned], drawn={name: drawn}))
+    out["corrected slices"] = slices
+    fresh = task.draw(evenly_spaced(task.mask, count + 1))
+    learned = session.tune(fresh, Structure(name)).prompt
+    out["drawn afresh"] = dice(session.segment([learned], drawn={name: fresh}))
+    return out | {"correcting seconds": time.process_time() - began}
+
+
 def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, folder: Path | None, key: str) -> dict:
     """One pair: Dice of each way, and how well it fits. The volume is open, and ``looks`` is what the network found."""
     name, spacing, (prompt, kept, own) = task.structure, task.volume.grid.spacing[::-1], lesson
@@ -90,7 +119,7 @@ def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, f
     out["seconds"], out["reason"] = time.process_time() - start, found.reason
     if found.prior is None:
         return out | {"carried": 0.0, "refined": 0.0, "both": out["network"]}
-    location = session._location(prompt, found, never)
+    location = session._location(prompt, found, None, never)
     fused = LogitMap(work, dict(looks.maps[label].slices))
     fused.locate(location)
     clean_map(fused, prompt.card.components)
@@ -194,18 +223,19 @@ def read(path: Path) -> list[dict]:
     return views
 
 
-def plausible(view: dict) -> float:
-    """As :meth:`PromptSegLib.segment.result.Location.plausible`."""
-    values = np.rint(view["network"] * SCALE).astype(np.int8)
+def plausible(view: dict) -> tuple[float, float]:
+    """As :meth:`PromptSegLib.prior.Location.plausible` and :meth:`PromptSegLib.prior.Location.known`."""
+    values = dict(enumerate(np.rint(view["network"] * SCALE).astype(np.int8)))
     slices = {k: (p, g) for k, (p, g) in enumerate(zip(view["place"], view["grey"], strict=True))}
-    return Location(slices, lambda _: (0.0, 0.0, 0.0, 0.0), -LIMIT).plausible(dict(enumerate(values)))
+    location = Location(slices, lambda *_: ALONE, -LIMIT)
+    return location.plausible(values), location.known(values)
 
 
 def features(view: dict) -> np.ndarray:
     """(voxels, 16) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
     base = np.stack([view["network"], view["place"], view["grey"], np.ones_like(view["place"])], -1)
     fit = argparse.Namespace(trust=view["trust"])
-    signs = np.array(signs_of(view["told"], plausible(view), [fit]))  # type: ignore[list-item]
+    signs = np.array(signs_of(view["told"], plausible(view)[0], [fit]))  # type: ignore[list-item]
     return (base[..., :, None] * signs).reshape(-1, 16)
 
 
@@ -238,7 +268,8 @@ def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
 def with_table(view: dict, table: np.ndarray) -> float:
     """Dice of a view with coefficients, on the working slices."""
     fit = argparse.Namespace(trust=view["trust"])
-    factors = blend_of(view["told"], plausible(view), [fit], table)  # type: ignore[list-item]
+    agrees, known = plausible(view)
+    factors = blend_of(view["told"], agrees, [fit], table, known)  # type: ignore[list-item]
     logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
     found = logits > 0
     return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
@@ -283,6 +314,7 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=5)
     parser.add_argument("--samples", type=Path, help="a folder for what is told of voxels")
     parser.add_argument("--lessons", type=Path, default=Path("lessons"), help="a folder for what was taught")
+    parser.add_argument("--correct", type=int, default=0, help="slices to correct in each patient")
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
     parser.add_argument("--fit", type=Path, help="such a folder: only fit")
@@ -317,11 +349,14 @@ def main() -> None:
         if not todo or time.perf_counter() - began > 60 * options.minutes:
             continue
         session.set_volume(some[0].volume)
+        session._locate({task.structure: [lessons[t, task.structure][1]] for task, t in todo}, ignore, never)
         prompts = [blunted(lessons[t, task.structure][0], n, t + task.structure) for task, t in todo for n in NOISE]
         looks = session.segment(prompts)
         for task, teacher in todo:
             lesson, file = lessons[teacher, task.structure], f"{teacher}--{case}--{task.structure}"
             row = measure(session, task, looks, lesson, options.samples, file)
+            if options.correct:
+                row |= corrected(session, task, lesson, options.correct)
             row = {"structure": task.structure, "teacher": teacher, "case": case} | row
             rows.add(key_of(session, teacher, task), row)
             print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)

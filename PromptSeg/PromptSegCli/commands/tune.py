@@ -174,7 +174,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     stopped, expected, memory = result.stopped, None, None
     if (args.segmentation or keeps) and not stopped:
-        made = _segment(args, session, result.prompt, *drawn[0], console, stop)
+        made = _segment(args, session, result.prompt, *drawn[0], known, console, stop)
         stopped = made is None
         if made is not None:
             expected = session.estimate(made, annotations, result.prompt)
@@ -209,6 +209,7 @@ def _segment(
     prompt: Prompt,
     volume: Volume,
     annotations: SliceAnnotations,
+    known: Memory,
     console: Console,
     stop: StopOnSignal,
 ) -> Segmentation | None:
@@ -218,7 +219,8 @@ def _segment(
             drawn = {args.name: annotations}
             listen = console.part(_TUNING, 1.0)
             with stop.keeping():
-                result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=stop)
+                priors = {args.name: session.others(known, args.name)}
+                result = session.segment([prompt], drawn=drawn, priors=priors, on_progress=listen, should_stop=stop)
             stop.check()
             if args.segmentation:
                 write_segmentation(args.segmentation, result, volume.source, session.backbone.id, stop)

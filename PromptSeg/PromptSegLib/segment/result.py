@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..anatomy.structure import Structure
-from ..prior import BEYOND_MM, EVEN_WEIGHT, NETWORK_LIMIT, SCALE, Location, Prior, add_prior, probability_of, weighted
+from ..prior import (
+    ALONE,
+    BEYOND_MM,
+    EVEN_WEIGHT,
+    NETWORK_LIMIT,
+    SCALE,
+    Location,
+    Prior,
+    add_prior,
+    probability_of,
+    weighted,
+)
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid
 
@@ -69,9 +80,14 @@ class LogitMap:
             self.slices[index] = final
 
     def locate(self, location: Location) -> None:
-        """Bring what other patients tell to the network's logits, which stay in :attr:`network`."""
-        factors = location.blend(location.plausible(self.slices))
-        for index in sorted({*self.slices, *location.slices}):
+        """Bring what other patients tell to the network's logits, which stay in :attr:`network`; not to slices of
+        which :attr:`prior` tells more."""
+        alone = {**self.slices, **self.network}
+        factors = location.blend(location.plausible(alone), location.known(alone))
+        if factors == ALONE:
+            self.network = alone
+            return
+        for index in sorted({*self.slices, *location.slices} - self.prior.outlines.keys()):
             own = self.slices.pop(index, None)
             if own is None:
                 logits: np.ndarray | float = -NETWORK_LIMIT

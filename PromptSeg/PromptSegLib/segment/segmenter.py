@@ -26,6 +26,8 @@ from .postprocess import clean
 from .result import FILL, NO_SIGN, LogitMap, Segmentation
 
 BATCH = 8
+KNOWN = 0.8
+"""How far a network must know a structure by itself (:meth:`Location.known`) to be asked once more without a box."""
 Box = tuple[slice, slice]
 
 
@@ -123,7 +125,10 @@ def segment(
         check(should_stop)
         start = time.perf_counter()
         if prompt.structure.name in locations:
-            maps[prompt.structure.name].locate(locations[prompt.structure.name])
+            there, found = locations[prompt.structure.name], maps[prompt.structure.name]
+            if there.known(found.slices) > KNOWN and there.cut(found.slices, found.work.count):
+                found = maps[prompt.structure.name] = _everywhere(backbone, works, prompt, found, should_stop)
+            found.locate(there)
         clean_map(maps[prompt.structure.name], prompt.card.components)
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()
@@ -181,6 +186,17 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
             share = (first + len(indices) * (n + 1) / len(group)) / len(every)
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
         seconds["network"] += time.perf_counter() - start
+
+
+def _everywhere(
+    backbone: Backbone, works: WorkingVolumes, prompt: Prompt, found: LogitMap, should_stop: ShouldStop
+) -> LogitMap:
+    """The network asked once more, in the whole volume: what it knows goes on beyond the part that it was asked in."""
+    plane, spacing, window = _view(prompt)
+    whole = LogitMap(found.work, drawn=found.drawn, prior=found.prior)
+    _run(backbone, works.get(plane, spacing), window, [prompt], {prompt.structure.name: whole},
+         {"prepare": 0.0, "network": 0.0}, lambda share, message: None, should_stop, None)  # fmt: skip
+    return whole
 
 
 def _bring_back(found: LogitMap, target: LogitMap) -> None:

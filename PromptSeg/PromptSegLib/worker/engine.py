@@ -128,7 +128,8 @@ class Engine:
             first = session.tune(
                 annotations, structure, start_from=former, steps=0, seed=seed, should_stop=call.should_finish
             )
-            self._apply(call, session, first.prompt, annotations, "preview", _part(call.on_progress, 0.0, 0.1))
+            listen = _part(call.on_progress, 0.0, 0.1)
+            self._apply(call, session, first.prompt, annotations, memory, "preview", listen)
         listen = _part(call.on_progress, 0.1 if first else 0.0, 0.8 if then else 1.0)
         try:
             result = session.tune(
@@ -157,7 +158,9 @@ class Engine:
         outcome = replace(result.outcome, notes=(*notes, *result.notes))
         if then:
             listen = _part(call.on_progress, 0.8, 0.95)
-            segmentation, out["masks"] = self._apply(call, session, result.prompt, annotations, "artefact", listen)
+            segmentation, out["masks"] = self._apply(
+                call, session, result.prompt, annotations, memory, "artefact", listen
+            )
             outcome = replace(outcome, estimate=session.estimate(segmentation, annotations, result.prompt))
             if fields.get("remember") and remembers():
                 try:
@@ -229,12 +232,16 @@ class Engine:
         session: Session,
         prompt: Prompt,
         annotations: SliceAnnotations,
+        memory: Memory,
         event: str,
         listen: OnProgress,
     ) -> tuple[Segmentation, list[dict[str, Any]]]:
-        """The volume segmented with what was just learned: drawn slices as drawn."""
-        drawn = {prompt.structure.name: annotations}
-        result = session.segment([prompt], drawn=drawn, on_progress=listen, should_stop=call.should_stop)
+        """The volume segmented with what was just learned: drawn slices as drawn, with what earlier patients tell."""
+        name = prompt.structure.name
+        result = session.segment(
+            [prompt], drawn={name: annotations}, priors={name: session.others(memory, name)},
+            on_progress=listen, should_stop=call.should_stop,
+        )  # fmt: skip
         return result, self._masks(call, result, event)
 
     def _masks(self, call: Call, result: Segmentation, event: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import torch
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.errors import Stopped
-from PromptSegLib.register.teachers import Memory, remembered
+from PromptSegLib.register.teachers import Mask, Memory, remembered
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.volume import Volume
 
@@ -62,6 +62,17 @@ def test_what_it_knows_is_as_good_as_before(opened, taught, prompts, patients, k
     assert kit.dice(both.mask("liver"), truth) > kit.dice(alone.mask("liver"), truth) - 0.02
 
 
+def test_what_it_knows_is_not_touched_by_a_teacher_who_is_wrong(opened, taught, prompts, patients) -> None:
+    """Of the teacher's liver a half was kept, and the box around it is too small."""
+    _, kept = taught
+    mask = kept.masks["liver"]
+    half = Mask(np.ascontiguousarray(mask.share[:, :, : mask.share.shape[2] // 2]), mask.first, 1.0)
+    wrong = replace(kept, masks={"liver": half})
+    alone = opened.segment([prompts["liver"]])
+    both = opened.segment([prompts["liver"]], priors={"liver": [wrong]})
+    assert np.array_equal(both.mask("liver"), alone.mask("liver"))
+
+
 def test_structures_of_one_teacher_share_a_registration(opened, taught, prompts, monkeypatch) -> None:
     from PromptSegLib.register import located
 
@@ -86,12 +97,22 @@ def test_the_same_again_is_the_same(opened, taught) -> None:
     assert np.array_equal(once, again)
 
 
-def test_what_is_drawn_here_counts_instead(opened, taught, patients, kit) -> None:
+def test_what_is_drawn_here_corrects_what_was_carried_over(opened, taught, patients, kit) -> None:
     prompt, kept = taught
-    drawn = SliceAnnotations.from_labels(patients[1].labels, patients[1].volume.grid, kit.new, [6, 10])
-    with_both = opened.segment([prompt], drawn={"new": drawn}, priors={"new": [kept]})
-    without = opened.segment([prompt], drawn={"new": drawn})
-    assert np.array_equal(with_both.mask("new"), without.mask("new"))
+    prompt = replace(prompt, tensors={k: torch.zeros_like(t) for k, t in prompt.tensors.items()})  # knows nothing
+    mask = kept.masks["new"]
+    moved = replace(kept, masks={"new": replace(mask, first=(mask.first[0], mask.first[1] + 2, mask.first[2]))})
+    truth = patients[1].labels == kit.new
+    drawn = SliceAnnotations.from_labels(patients[1].labels, patients[1].volume.grid, kit.new, [6, 14])
+    found = {
+        "carried over": opened.segment([prompt], priors={"new": [moved]}),
+        "drawn": opened.segment([prompt], drawn={"new": drawn}),
+        "both": opened.segment([prompt], drawn={"new": drawn}, priors={"new": [moved]}),
+    }
+    dice = {name: kit.dice(one.mask("new"), truth) for name, one in found.items()}
+    assert np.array_equal(found["both"].mask("new")[[6, 14]], truth[[6, 14]])
+    assert dice["both"] > max(dice["carried over"], dice["drawn"])
+    assert not found["both"].expected
 
 
 def test_a_patient_who_does_not_fit_is_told_and_changes_nothing(opened, taught, kit) -> None:

@@ -1,0 +1,104 @@
+"""Network and carried mask in one: what the network knows is not touched, what it does not know is carried over."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from PromptSegLib.prior import ALONE, SCALE, Location
+from PromptSegLib.register.blend import SURE, UNSURE, blend_of
+from PromptSegLib.register.log_odds import LIMIT
+from PromptSegLib.segment.result import LogitMap
+from PromptSegLib.volumes.preprocess import WorkingVolume
+
+TOLD = (None, 0.1, 0.5, 0.9)
+
+
+@pytest.fixture(scope="module")
+def work(kit) -> WorkingVolume:
+    return WorkingVolume(kit.make_phantom(31).volume)
+
+
+def ball(work: WorkingVolume, centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    """Signed distance in pixels, positive inside, (slices, rows, columns)."""
+    k, j, i = np.indices((work.count, *work.size))
+    return radius - np.sqrt((2 * (k - centre[0])) ** 2 + (j - centre[1]) ** 2 + (i - centre[2]) ** 2)
+
+
+def logits(distance: np.ndarray, steep: float, noise: float = 0.0, seed: int = 0) -> dict[int, np.ndarray]:
+    """What a network says of it, int8 by slice, the surer the steeper."""
+    values = steep * distance + np.random.default_rng(seed).normal(0, noise, distance.shape)
+    return dict(enumerate(np.clip(np.rint(SCALE * values), -127, 127).astype(np.int8)))
+
+
+def located(distance: np.ndarray, told: float | None) -> Location:
+    """A place that was carried over."""
+    place = np.clip(0.5 * distance, -LIMIT, LIMIT).astype(np.float16)
+    slices = {k: (p, np.zeros_like(p)) for k, p in enumerate(place) if p.max() > -LIMIT}
+    return Location(slices, lambda plausible, known: blend_of(told, plausible, (), known=known), -LIMIT)
+
+
+@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("seed", range(6))
+def test_what_the_network_knows_is_never_hurt(work, told, seed) -> None:
+    random = np.random.default_rng(seed)
+    middle = np.array([work.count / 2, work.size[0] / 2, work.size[1] / 2])
+    own = logits(ball(work, tuple(middle), 10), 4.0)
+    wrong = ball(work, tuple(middle + random.uniform(-4, 4, 3)), random.uniform(8, 12))
+    location = located(wrong, told)
+    assert location.known(own) > SURE
+    found = LogitMap(work, dict(own))
+    found.locate(location)
+    assert all(np.array_equal(found.slices[k], own[k]) for k in own)
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_the_more_it_knows_the_less_the_others_count(told) -> None:
+    steps = [blend_of(told, 0.5, (), known=known) for known in np.linspace(0, 1, 101)]
+    for before, after in pairwise(steps):
+        assert after[1] <= before[1] + 1e-9
+        assert after[2] <= before[2] + 1e-9
+    assert blend_of(told, 0.5, (), known=UNSURE) == pytest.approx(blend_of(told, 0.5, ()))
+    assert blend_of(told, 0.5, (), known=SURE) == ALONE
+
+
+UNKNOWING = {
+    "unsure": lambda work, middle: logits(ball(work, middle, 10), 0.2),
+    "scattered": lambda work, middle: logits(ball(work, middle, 4), 1.0, noise=3.0),
+    "elsewhere": lambda work, middle: logits(ball(work, (middle[0], middle[1], middle[2] + 24), 8), 4.0),
+    "far too large": lambda work, middle: logits(ball(work, middle, 30), 4.0),
+    "nothing": lambda work, middle: logits(ball(work, middle, -5), 4.0),
+}
+
+
+@pytest.mark.parametrize("network", UNKNOWING.values(), ids=UNKNOWING.keys())
+def test_what_it_does_not_know_is_carried_over(work, network, kit) -> None:
+    middle = (work.count / 2, work.size[0] / 2, work.size[1] / 2)
+    own, truth = network(work, middle), ball(work, middle, 10) > 0
+    location = located(ball(work, middle, 10), 0.1)
+    assert location.known(own) < UNSURE
+    found = LogitMap(work, {k: v for k, v in own.items() if v.max() > -24})
+    found.locate(location)
+    mask = np.stack([found.slices.get(k, np.full(work.size, -1)) > 0 for k in range(work.count)])
+    alone = np.stack([own[k] > 0 for k in range(work.count)])
+    assert kit.dice(mask, truth) > max(0.6, kit.dice(alone, truth) - 1e-9)
+
+
+def test_a_mask_that_reaches_the_border_of_its_box_is_cut(work) -> None:
+    middle = (work.count / 2, work.size[0] / 2, work.size[1] / 2)
+    own = logits(ball(work, middle, 10), 4.0)
+    rows, columns = (slice(int(m) - 14, int(m) + 14) for m in middle[1:])
+    some = range(int(middle[0]) - 7, int(middle[0]) + 8)
+    nothing = {0: (np.zeros(work.size, np.float16), np.zeros(work.size, np.float16))}
+
+    def cut(span, crop) -> bool:
+        return Location(nothing, lambda *_: ALONE, -LIMIT, span, crop).cut(own, work.count)
+
+    assert not cut(None, None)
+    assert not cut(some, (rows, columns))
+    assert cut(some, (slice(rows.start + 6, rows.stop), columns))
+    assert cut(some, (rows, slice(columns.start, columns.stop - 6)))
+    assert cut(range(some.start + 4, some.stop), (rows, columns))
+    assert not cut(range(work.count), (slice(0, work.size[0]), slice(0, work.size[1])))
