@@ -330,7 +330,7 @@ class _Run:
 
 
 def train_step(
-    trainee: nn.Module,
+    trainee: Trainee,
     fast: nn.Module,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
@@ -352,7 +352,7 @@ def train_step(
         parts = fast(batch, dtype, teacher=teacher, supervised=recipe.mode != "self")
     if "dense" in parts and ranks.count > 1:
         # The one part whose mean is not over equally many things in every process.
-        parts["dense"] = parts["dense"] * ranks.weight(float(batch.annotated[:, 1:].sum()))
+        parts["dense"] = parts["dense"] * ranks.weight(float(trainee.dense_weights(batch).sum()))
     if recipe.mode == "self":
         loss = parts["cpa"]
     else:

@@ -23,6 +23,9 @@ BALANCE = 0.5
 """Small structures would hardly be heard in a plain cross-entropy: see :func:`~PromptSegLib.model.losses.mask_loss`."""
 SMOOTH = 6.0
 """Pixels that smooth the dense loss's Dice: few, for small structures have few in a slice."""
+ABSENT = 0.3
+"""Weight in the dense loss of a structure that a slice does not show. Most slices show no adrenal gland; if these
+counted like those that do, finding too little would pay (recall of the adrenal glands was half)."""
 
 
 class PromptBank(nn.Module):
@@ -168,9 +171,9 @@ class Trainee(nn.Module):
 
     def _dense(self, features: Tensor, batch: Batch) -> Tensor:
         """The loss of the heads that each group asks for, on a quarter of the pixels (or all, at half resolution)."""
-        labels, weights = batch.labels, None
+        labels, counts = batch.labels, None
         if features.shape[1] == labels.shape[1]:
-            places, weights = sample_pixels(labels)
+            places, counts = sample_pixels(labels)
             features = features.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, features.shape[-1]))
             labels = labels.flatten(1).gather(1, places)
         else:
@@ -188,11 +191,23 @@ class Trainee(nn.Module):
         slices = len(labels) // groups
         logits = logits.reshape(groups, slices, -1, count).transpose(2, 3)
         target = self.member[asked[:, None, :, None], labels.reshape(groups, slices, 1, -1)].float()
-        known = (batch.heads >= 0)[:, None].expand(-1, slices, -1)
+        weights = self.dense_weights(batch)
+        known = weights > 0
         valid = None
-        if weights is not None:
-            valid = weights.reshape(groups, slices, 1, -1).expand_as(target)[known][:, None]
-        return mask_loss(logits[known][:, None], target[known][:, None], valid, SMOOTH, BALANCE).mean()
+        if counts is not None:
+            valid = counts.reshape(groups, slices, 1, -1).expand_as(target)[known][:, None]
+        losses = mask_loss(logits[known][:, None], target[known][:, None], valid, SMOOTH, BALANCE)
+        return (losses * weights[known]).sum() / weights.sum().clamp_min(1e-3)
+
+    def dense_weights(self, batch: Batch) -> Tensor:
+        """How much each slice's mask of each head that its group asks for counts in the dense loss, (groups, slices of a
+        group, heads): 0 for one that is not annotated."""
+        groups, slices = len(batch.heads), len(batch.labels) // max(1, len(batch.heads))
+        flat = batch.labels.flatten(1)
+        seen = torch.zeros(len(flat), self.member.shape[1], device=flat.device).scatter_(1, flat, 1.0)
+        asked = batch.heads.clamp_min(0)
+        there = (self.member[asked][:, None] & (seen.reshape(groups, slices, 1, -1) > 0)).any(-1)
+        return torch.where(there, 1.0, ABSENT) * (batch.heads >= 0)[:, None]
 
     def groups(self, weight_decay: float, lr: float, prompt_lr: float) -> list[dict]:
         """Parameters for the optimiser: no decay on prompts, tables, norms and offsets."""

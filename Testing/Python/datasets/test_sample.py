@@ -10,7 +10,7 @@ from PromptSegLib.datasets import tasks
 from PromptSegLib.datasets.sample import Sample, by_name, shown_in
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import tiny
-from PromptSegTrain.trainee import Trainee
+from PromptSegTrain.trainee import ABSENT, Trainee
 
 NAMES = ("liver", "spleen", "aorta")
 
@@ -92,3 +92,16 @@ def test_only_what_is_known_to_be_absent_teaches_its_prompt(trainee, absent, exp
     assert (reached > 0) is expected
     # The classifiers may call a spleen background where it is not annotated: this they are taught in either case.
     assert all(float(g) > 0 for g in classifier)
+
+
+def test_what_a_slice_does_not_show_counts_less_in_the_dense_loss(trainee) -> None:
+    sample = make()
+    sample.labels[:4] = 0
+    batch = TaskSampler([[sample]], [1.0], NAMES, 3).draw(2, 1)
+    weights = trainee.dense_weights(batch)
+    for group, asked in enumerate(batch.heads.tolist()):
+        for n, labels in enumerate(batch.labels.reshape(2, 3, *batch.labels.shape[1:])[group]):
+            for head, structure in enumerate(asked):
+                there = bool((labels == structure + 1).any())
+                expected = 0.0 if structure < 0 else 1.0 if there else ABSENT
+                assert float(weights[group, n, head]) == pytest.approx(expected)
