@@ -200,7 +200,7 @@ class Trainee(nn.Module):
         return (losses * weights[known]).sum() / weights.sum().clamp_min(1e-3)
 
     def dense_weights(self, batch: Batch) -> Tensor:
-        """How much each slice's mask of each head that its group asks for counts in the dense loss, (groups, slices of a
+        """How much each slice counts for each head that its group asks for in the dense loss, (groups, slices of a
         group, heads): 0 for one that is not annotated."""
         groups, slices = len(batch.heads), len(batch.labels) // max(1, len(batch.heads))
         flat = batch.labels.flatten(1)
