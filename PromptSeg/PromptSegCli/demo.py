@@ -90,7 +90,8 @@ def run_demo(
     """
     from PromptSegLib.model.backbone import find_backbone
     from PromptSegLib.prompts.promptset import PromptSet
-    from PromptSegLib.review import report as pages
+    from PromptSegLib.review import report_html as pages
+    from PromptSegLib.review.figures import require_matplotlib
     from PromptSegLib.session import Session
     from PromptSegLib.volumes.sample_ct import chest_ct
     from PromptSegLib.volumes.write import write_segments
@@ -98,7 +99,7 @@ def run_demo(
     with _workplace(Path(folder)) as workplace:
         clock = Clock()
         on_progress(Progress("read", 0.0, "Reading the chest CT"))
-        pages.render(pages.Report("", "", (), ()))  # the packages that it needs are there, or the run ends now
+        require_matplotlib()  # or the run ends now
         with clock.timed("load"):
             volume, reference = (sample or chest_ct)()
             check(should_stop)

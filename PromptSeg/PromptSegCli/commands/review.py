@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PromptSegLib.atomic import replacing
 from PromptSegLib.errors import InputError, quoted
 from PromptSegLib.inputs_stay import check_outputs
 
@@ -26,9 +28,9 @@ SUMMARY = "show where to look in a segmentation"
 DESCRIPTION = """\
 Write a page with the volume of each structure in SEGMENTATION, what looks odd,
 and pictures of the slices that most deserve a look: with --reference those that
-agree least with it, with --probabilities (the folder that promptseg segment
-wrote) those that are least sure, else those that differ most from their
-neighbours."""
+differ most from it, else those in which most may be wrong, as the shape of the
+slices beside them tells, and with --probabilities (the folder that promptseg
+segment wrote) the network too. A name that ends in .csv gives a table."""
 EXAMPLES = (
     "promptseg review ct.nii.gz organs.seg.nrrd -o report.html",
     "promptseg review ct.nii.gz organs.nii.gz --reference labels.nii.gz -o report.html",
@@ -50,20 +52,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_orientation(parser)
     most = "how many slices of each structure are shown (default: 4)"
     parser.add_argument("--most", metavar="N", type=whole(1), default=4, help=most)
-    parser.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="the page, .html")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=output, required=True, help="the page, .html, or a table, .csv"
+    )
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
     from PromptSegLib.review.evaluate import names_of
     from PromptSegLib.review.findings import review
-    from PromptSegLib.review.page import page
-    from PromptSegLib.review.report import write_report
+    from PromptSegLib.review.page import About, page, pictures_of
+    from PromptSegLib.review.report_html import write_report
+    from PromptSegLib.review.review_csv import csv_of
     from PromptSegLib.volumes.io import read_labels, read_volume
 
     inputs = {"IMAGE": args.image, "SEGMENTATION": args.segmentation}
     inputs |= {"--reference": args.reference} if args.reference else {}
-    check_outputs({"-o": (args.output, (".html",))}, inputs.items())
+    check_outputs({"-o": (args.output, (".html", ".csv"))}, inputs.items())
     for path in inputs.values():
         check_input(path)
     with console.timed("read", f"Reading {args.image} and {args.segmentation}"):
@@ -89,7 +94,17 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         )  # fmt: skip
     stop.check()
     with console.timed("write", f"Writing {args.output}", 0.9):
-        write_report(args.output, page(found, volume, masks, references, f"Review of {Path(args.segmentation).name}"))
+        about = About(
+            volume.name, Path(args.segmentation).name, volume.grid,
+            datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+            Path(args.reference).name if args.reference else "",
+        )  # fmt: skip
+        if args.output.suffix.lower() == ".csv":
+            with replacing(args.output) as file:
+                file.write(csv_of(found, about).encode("utf-8", "replace"))
+        else:
+            pictures = pictures_of(found, volume, masks, references)
+            write_report(args.output, page(found, about, pictures, f"Review of {about.segmentation}"))
         console.wrote(args.output)
     rows = [
         (one.name, one.volume_ml, one.score.dice if one.score else None, ", ".join(str(s.index) for s in one.slices))

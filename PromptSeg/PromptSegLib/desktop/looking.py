@@ -42,6 +42,17 @@ def look(rows: Sequence[dict[str, Any]], place: Place, looked: str) -> Place:
     return replace(place, looked=str(one["looked"]))
 
 
+def keep_looks(former: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Slices of the same segmentation that were looked at stay so in a new review, with another reference perhaps."""
+    known = {
+        (row["segment_id"], one["index"]): one["looked"] for row in former for one in row["slices"] if "looked" in one
+    }
+    for row in rows:
+        for one in row["slices"]:
+            if (row["segment_id"], one["index"]) in known:
+                one["looked"] = known[row["segment_id"], one["index"]]
+
+
 def count(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """(how many slices were looked at, of how many)."""
     every = [one for row in rows for one in row["slices"]]

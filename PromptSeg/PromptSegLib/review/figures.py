@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class Plane:
     flip: tuple[bool, bool]
     spacing: tuple[float, float]
     left: str
+    name: str = "axial"
+    """What such slices are called."""
 
     @classmethod
     def of(cls, grid: Grid, axis: int = 0) -> Plane:
@@ -54,7 +57,8 @@ class Plane:
         rows, cols = inner[::-1] if transpose else inner
         falls = cosines[down, rows] * (1 if down == 1 else -1)
         flip = (bool(falls < 0), bool(cosines[across, cols] < 0))
-        return cls(axis, bool(transpose), flip, (steps[rows], steps[cols]), "A" if through == 0 else "R")
+        name = ("sagittal", "coronal", "axial")[through]
+        return cls(axis, bool(transpose), flip, (steps[rows], steps[cols]), "A" if through == 0 else "R", name)
 
     def turn(self, plane: np.ndarray) -> np.ndarray:
         """A native slice as it is shown."""
@@ -137,6 +141,14 @@ def _outline(mask: np.ndarray, spacing: tuple[float, float]) -> str:
     return "".join(data)
 
 
+def require_matplotlib() -> None:
+    """Raise :class:`InputError` if matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "The pictures need the package matplotlib, which is not installed", "run pip install matplotlib"
+        )
+
+
 @dataclass(frozen=True)
 class Series:
     """A curve: NaN leaves a gap. ``points`` marks each value, for slices; without it, a plain line."""
@@ -160,14 +172,10 @@ def chart(
 
     Raises :class:`InputError` if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise InputError(
-            "The pictures need the package matplotlib, which is not installed", "run pip install matplotlib"
-        ) from error
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "promptseg", "font.size": 10.5, "axes.linewidth": 0.8}
     with matplotlib.rc_context(style):

@@ -59,6 +59,20 @@ class StructureReview:
     unsure_ml: float | None = None
     """All that may be wrong."""
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> StructureReview:
+        """What :meth:`to_json` made, but for what is known of each slice that was not found; numbers that are missing
+        are not defined."""
+        found = row.get("score")
+        slices = tuple(
+            SliceFinding(int(s["index"]), str(s["why"]), s.get("dice"), s.get("doubt"), float(s.get("risk") or 0.0))
+            for s in row["slices"]
+        )
+        return cls(
+            str(row["structure"]), float(row["volume_ml"]), tuple(row["remarks"]), slices, row.get("estimate"),
+            None if not found else ScoreRow.from_json(found), unsure_ml=row.get("unsure_ml"),
+        )  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """Plain fields for ``json.dumps``."""
         return {

@@ -16,8 +16,9 @@ Cases without an answer:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -43,6 +44,17 @@ class ScoreRow:
     nsd_2mm: float
     prediction_ml: float
     reference_ml: float
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> ScoreRow:
+        """What :meth:`to_json` made; what is ``None`` or missing is not defined. What a distance was that is ``None``
+        while there is a Dice, is infinite: one of the two masks was empty."""
+        numbers = {one.name: given.get(one.name) for one in fields(cls)}
+        known = {name: math.nan if value is None else float(value) for name, value in numbers.items()}
+        if not math.isnan(known["dice"]):
+            for name in ("hd95_mm", "assd_mm"):
+                known[name] = math.inf if name in given and given[name] is None else known[name]
+        return cls(**known)
 
     def to_json(self) -> dict[str, float | None]:
         """The fields for ``json.dumps``, with ``None`` for what is not defined or infinite."""

@@ -1,17 +1,12 @@
 """A report that a clinician can open, print and pass on: one HTML file with everything in it, and no script.
 
-What it says is put together from the small classes here; how it looks is in ``report.html.j2`` beside this file.
+What it says is put together from the small classes here; :mod:`.report_html` makes a page of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-
-from ..atomic import PathLike, replacing
-from ..errors import InputError
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,6 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-    kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,6 @@ class Gallery:
     legend: Sequence[tuple[str, str]] = ()
     note: str = ""
     wide: bool = False
-    kind: ClassVar[str] = "gallery"
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,6 @@ class Facts:
 
     title: str
     rows: Sequence[tuple[str, str]]
-    kind: ClassVar[str] = "facts"
 
 
 @dataclass(frozen=True)
@@ -96,25 +88,3 @@ class Report:
     sections: Sequence[Section]
     warning: str = ""
     footer: str = ""
-
-
-def render(report: Report) -> str:
-    """The report as one HTML page. Raises :class:`InputError` if the package jinja2 is not installed."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise InputError(
-            "The report needs the package jinja2, which is not installed", "run pip install jinja2"
-        ) from error
-    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(template).render(report=report)
-
-
-def write_report(path: PathLike, report: Report) -> None:
-    """Write the page, whole or not at all. Raises :class:`OutputError` if it cannot be, and as :func:`render`."""
-    page = render(report).encode("utf-8")
-    with replacing(path) as file:
-        file.write(page)

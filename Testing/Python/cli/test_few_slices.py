@@ -98,8 +98,7 @@ def test_suggest_needs_one_structure(promptseg: Promptseg) -> None:
 
 
 def test_review_with_a_reference(promptseg: Promptseg, place) -> None:
-    for package in ("jinja2", "matplotlib"):
-        pytest.importorskip(package)
+    pytest.importorskip("matplotlib")
     labels = read_labels("labels.nii.gz").array.copy()
     labels[50] = 0
     save(labels, place / "found.nii.gz")
@@ -107,7 +106,9 @@ def test_review_with_a_reference(promptseg: Promptseg, place) -> None:
     result = promptseg(*words, "--json").result
     by_name = {one["structure"]: one for one in result["structures"]}
     ball = by_name["label 3"]
-    assert ball["slices"][0] == {"index": 50, "why": "Dice 0.00", "dice": 0.0, "doubt": None}
+    worst = ball["slices"][0]
+    assert (worst["index"], worst["why"], worst["dice"], worst["doubt"]) == (50, "Dice 0.00", 0.0, None)
+    assert worst["risk"] > 1  # more than its mean area
     assert ball["volume_ml"] == pytest.approx((labels == 3).sum() * 0.01)
     assert "It is missing in 1 slice between others that show it." in ball["remarks"]
     page = (place / "report.html").read_text(encoding="utf-8")
@@ -116,9 +117,16 @@ def test_review_with_a_reference(promptseg: Promptseg, place) -> None:
     assert "label 3" in promptseg(*words).out
 
 
+def test_review_as_a_table(promptseg: Promptseg, place) -> None:
+    outcome = promptseg("review", "ct.nii.gz", "labels.nii.gz", "-o", "review.csv")
+    assert outcome.status == 0
+    head, *lines = (place / "review.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("structure,volume_ml,expected_dice,dice")
+    assert [line.partition(",")[0] for line in lines] == ["label 1", "label 3"]
+
+
 def test_review_with_probabilities(promptseg: Promptseg, place) -> None:
-    for package in ("jinja2", "matplotlib"):
-        pytest.importorskip(package)
+    pytest.importorskip("matplotlib")
     promptseg("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", "out.seg.nrrd", "--probabilities", "maps")
     words = ("review", "ct.nii.gz", "out.seg.nrrd", "-o", "report.html", "--json")
     result = promptseg(*words, "--probabilities", "maps").result

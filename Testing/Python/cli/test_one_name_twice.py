@@ -45,8 +45,7 @@ def test_which_one_is_meant_is_asked(promptseg: Promptseg, place) -> None:
 
 
 def test_review_shows_both(promptseg: Promptseg, place) -> None:
-    for package in ("jinja2", "matplotlib"):
-        pytest.importorskip(package)
+    pytest.importorskip("matplotlib")
     write("twice.seg.nrrd", {1: "organ", 2: "organ"})
     words = ("review", "ct.nii.gz", "twice.seg.nrrd", "--reference", "twice.seg.nrrd", "-o", "r.html", "--json")
     found = promptseg(*words).result["structures"]

@@ -292,12 +292,13 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     segment = contents.GetSegment(review.rows[0]["segment_id"])
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     assert logic.GetSegmentStatus(segment) == logic.Completed  # as the Segment Editor shows it
-    for name, start in (("r.html", "<!doctype html>"), ("r.csv", "structure,volume_ml")):
+    for name, start in (("r.html", "<!DOCTYPE html>"), ("r.csv", "structure,volume_ml")):
         monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, n=name: str(tmp_path / n))
         review.report.click()
+        pump(lambda: not review.writing)
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert text.startswith(start)
-        assert "accepted" in text
+        assert "Completed" in text
     assert panel.logic.has_uncertainty
 
 

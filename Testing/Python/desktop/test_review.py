@@ -170,6 +170,10 @@ def test_after_a_review_the_first_slice_is_in_sight(panel, loaded, own, pump, ph
     assert all(one.risk >= 0.02 for one in review.gallery.places)
     assert " 0%" not in " ".join(one.why for one in review.gallery.places)
     pump(lambda: not review.slices.drawing)
+    press(review, "Y")
+    review.check.click()
+    pump(lambda: not review.running.running)
+    assert [one.looked for one in review.gallery.places][:2] == [ACCEPTED, "seen"]  # nothing was changed since
 
 
 def test_numbers_are_right_and_their_units_in_the_head(reviewed, slicer) -> None:
@@ -240,3 +244,28 @@ def test_uncertainty_has_a_legend(panel, loaded, own, pump, slicer) -> None:
     row.show("")
     assert view.GetForegroundVolumeID() is None
     assert not row.legend.visible
+
+
+def test_the_report_has_pictures_and_tells_who_decided(reviewed, panel, pump, tmp_path, monkeypatch) -> None:
+    import qt
+
+    press(reviewed, "Right")
+    for key in "YFY":
+        press(reviewed, key)
+
+    def save(name: str) -> str:
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a: str(tmp_path / name))
+        reviewed.report.click()
+        assert not reviewed.report.enabled
+        pump(lambda: not reviewed.writing)
+        return (tmp_path / name).read_text(encoding="utf-8") if (tmp_path / name).is_file() else ""
+
+    page = save("review.html")
+    assert page.count("data:image/png;base64,") == 5
+    segment = panel.volumes.segmentation.GetSegmentation().GetSegment(reviewed.rows[0]["segment_id"])
+    by, when = decided_by(segment)
+    for words in (f"<td>Completed</td><td>{by}, {when}</td>", "<td>Flagged</td>", "4 of 5 slices", "research use"):
+        assert words in page
+    assert "Completed" in save("review.csv")
+    assert save("review.txt") == ""
+    assert "must end in" in reviewed.message.text or ".html" in reviewed.message.text

@@ -59,16 +59,6 @@ def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
     assert texts.elsewhere(Card(network_dice=0.8)) == texts.elsewhere(Card()) == ()
 
 
-def test_a_table_cannot_hold_formulas(texts) -> None:
-    row = {"structure": "=HYPERLINK(1)", "volume_ml": 1.0, "score": None, "estimate": None, "decision": "a,b"}
-    assert texts.csv_of([row]).splitlines()[1] == '\'=HYPERLINK(1),1.0000,,,,,"a,b"'
-
-
-def test_a_page_escapes_names(texts) -> None:
-    row = {"structure": "<b>", "volume_ml": 1.0, "remarks": [], "slices": []}
-    assert "&lt;b&gt;" in texts.html_of("t", [row], "")
-
-
 @pytest.mark.parametrize(("count", "width"), [(34, 360), (1000, 360), (1, 360), (7, 10)])
 def test_every_slice_has_a_cell_that_answers_for_it(strip, count, width) -> None:
     boxes = strip.cells(count, width)

@@ -20,9 +20,8 @@ from PromptSegLib.review.report import (
     Report,
     Section,
     Table,
-    render,
-    write_report,
 )
+from PromptSegLib.review.report_html import render, write_report
 from PromptSegLib.review.teaching_report import Method, Taught
 from PromptSegLib.volumes.volume import Grid, Volume
 

@@ -10,13 +10,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ...atomic import replacing
-from ...errors import OutputError, PromptSegError
+from ...errors import PromptSegError
 from ...mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
 from ..logic import Logic
-from ..looking import now, reviewer, settle
+from ..looking import keep_looks, now, reviewer, settle
 from ..panel_state import State
 from ..pictures import Place
+from ..reporting import write_report
 from . import texts
 from .gallery_box import GalleryBox
 from .message import Message
@@ -39,7 +39,7 @@ class ReviewTab:
         self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
         self.rows: list[dict[str, Any]] = []
         self._axis = 0
-        self._entered = False
+        self._entered = self.writing = False
         self._keys: list[Any] = []
         self.widget = qt.QWidget()
         self.message = Message()
@@ -175,7 +175,10 @@ class ReviewTab:
         )
 
     def _done(self, found: dict[str, Any]) -> None:
+        former, same = self.rows, self._axis == int(found["axis"])
         self.rows, self._axis = list(found["structures"]), int(found["axis"])
+        if same:
+            keep_looks(former, self.rows)
         self._keep()
         self.refresh()
         if self.gallery.places:
@@ -267,19 +270,28 @@ class ReviewTab:
         )
         if not path:
             return
-        target = Path(str(path))
-        rows = [{**row, "decision": self._decision(row)} for row in self.rows]
-        try:
-            if target.suffix.lower() == ".csv":
-                text = texts.csv_of(rows)
-            elif target.suffix.lower() == ".html":
-                title = _("Review of {name}").format(name=self._volumes.segmentation.GetName())
-                text = texts.html_of(title, rows, _("Made with PromptSeg. Research software, not a medical device."))
-            else:
-                raise OutputError(f"{target.name} is neither a page nor a table", "let its name end in .html or .csv")
-            with replacing(target) as handle:
-                handle.write(text.encode("utf-8"))
-        except PromptSegError as problem:
-            self.message.warn(problem)
-            return
-        self.message.tell(_("Saved: {path}.").format(path=target))
+        words = {ACCEPTED: _("Completed"), FLAGGED: _("Flagged")}
+        work = write_report(
+            Path(str(path)),
+            self.rows,
+            self._axis,
+            self._volumes.volume,
+            self._volumes.segmentation,
+            self._reference,
+            words,
+        )
+        self._set_writing(True)
+        self.message.tell(_("Writing the report..."))
+        self._logic.service.steps(work, self._saved, self._not_saved, lambda: self._set_writing(False))
+
+    def _set_writing(self, writing: bool) -> None:
+        self.writing = writing
+        self.report.setEnabled(not writing)
+
+    def _saved(self, path: Path) -> None:
+        self._set_writing(False)
+        self.message.tell(_("Saved: {path}.").format(path=path))
+
+    def _not_saved(self, problem: PromptSegError) -> None:
+        self._set_writing(False)
+        self.message.warn(problem)

@@ -1,11 +1,8 @@
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ report.title }}</title>
-<style>
+"""How a report looks: in light and dark rooms, on paper and on small screens."""
+
+from __future__ import annotations
+
+STYLE = """\
 :root {
   --page: #f5f6f7; --card: #ffffff; --ink: #1c2530; --soft: #56616d; --faint: #d9dee3; --accent: #0b5f73;
   --ours: #c2510a; --reference: #0b74b8; --drawn: #9a7b00; --fill: #7a3a8c; --blend: #2c7a5f;
@@ -26,23 +23,31 @@ body {
 }
 main, header, footer { max-width: 1120px; margin: 0 auto; padding: 0 20px; }
 header { padding-top: 28px; }
-h1 { font-size: clamp(1.55rem, 1.1rem + 2vw, 2.3rem); line-height: 1.2; margin: 14px 0 10px; letter-spacing: -0.01em; text-wrap: balance; }
+h1 { font-size: clamp(1.55rem, 1.1rem + 2vw, 2.3rem); line-height: 1.2; margin: 14px 0 10px;
+  letter-spacing: -0.01em; text-wrap: balance; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 8px; }
 h3 { font-size: 1.05rem; margin: 22px 0 8px; }
 p { margin: 0 0 10px; max-width: 86ch; }
 a { color: var(--accent); }
-a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
+a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px;
+  border-radius: 4px; }
 .skip { position: absolute; left: -9999px; }
 .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 8px 14px; }
-.warning { background: var(--warn-page); color: var(--warn-ink); border: 1px solid var(--warn-line); border-radius: 6px; padding: 8px 14px; font-size: 0.92rem; max-width: none; }
+.warning { background: var(--warn-page); color: var(--warn-ink); border: 1px solid var(--warn-line);
+  border-radius: 6px; padding: 8px 14px; font-size: 0.92rem; max-width: none; }
 .summary { font-size: 1.12rem; color: var(--soft); }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 14px; margin: 22px 0; padding: 0; list-style: none; }
-.key li { background: var(--card); border: 1px solid var(--faint); border-top: 4px solid var(--accent); border-radius: 6px; padding: 14px 18px; }
-.key .value { display: block; font-size: 2.5rem; font-weight: 650; line-height: 1.15; font-variant-numeric: tabular-nums; }
+.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 14px; margin: 22px 0;
+  padding: 0; list-style: none; }
+.key li { background: var(--card); border: 1px solid var(--faint); border-top: 4px solid var(--accent);
+  border-radius: 6px; padding: 14px 18px; }
+.key .value { display: block; font-size: 2.5rem; font-weight: 650; line-height: 1.15;
+  font-variant-numeric: tabular-nums; }
 .key .label { display: block; font-weight: 600; }
 .key .note { display: block; color: var(--soft); font-size: 0.92rem; }
-nav ul { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 22px; padding: 0; list-style: none; font-size: 0.95rem; }
-section { background: var(--card); border: 1px solid var(--faint); border-radius: 8px; padding: 22px 24px 24px; margin: 0 0 18px; }
+nav ul { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 22px; padding: 0; list-style: none;
+  font-size: 0.95rem; }
+section { background: var(--card); border: 1px solid var(--faint); border-radius: 8px; padding: 22px 24px 24px;
+  margin: 0 0 18px; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(190px, 46%), 1fr)); gap: 14px; }
 .gallery.wide { grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); gap: 20px; }
 figure { margin: 0; max-width: 320px; break-inside: avoid; }
@@ -57,14 +62,16 @@ svg { display: block; width: 100%; height: auto; }
 .slice .halo { stroke: #000; stroke-opacity: 0.5; stroke-width: 4.5px; }
 .slice .line { stroke-width: 1.8px; }
 .slice .ours { stroke-width: 3px; }
-.slice text { fill: #fff; font-weight: 600; dominant-baseline: middle; paint-order: stroke; stroke: #000; stroke-width: 2px; }
+.slice text { fill: #fff; font-weight: 600; dominant-baseline: middle; paint-order: stroke; stroke: #000;
+  stroke-width: 2px; }
 .slice .ours, .chip .ours { stroke: #ff9d3b; }
 .slice .reference, .chip .reference { stroke: #5cc4ff; stroke-dasharray: 4 3; }
 .slice .drawn, .chip .drawn { stroke: #ffe14d; }
 .slice .drawn { fill: #ffe14d; fill-opacity: 0.16; }
 .chart { max-width: 500px; }
 .chart text { font-family: inherit; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 10px; padding: 0; list-style: none; font-size: 0.92rem; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 10px; padding: 0; list-style: none;
+  font-size: 0.92rem; }
 .legend li { display: flex; align-items: center; gap: 8px; }
 .legend svg { width: 38px; height: 18px; flex: none; }
 .chip { background: #23282e; border-radius: 3px; }
@@ -111,90 +118,4 @@ footer { color: var(--soft); font-size: 0.88rem; padding-bottom: 36px; }
   table, .key, .legend { break-inside: avoid; }
   .slice, .chip { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
-</style>
-</head>
-<body>
-<a class="skip" href="#content">Skip to the content</a>
-<header>
-{% if report.warning %}
-<p class="warning" role="note">{{ report.warning }}</p>
-{% endif %}
-<h1>{{ report.title }}</h1>
-<p class="summary">{{ report.summary }}</p>
-<ul class="key">
-{% for figure in report.key_figures %}
-<li><span class="value">{{ figure.value }}</span> <span class="label">{{ figure.label }}</span>{% if figure.note %} <span class="note">{{ figure.note }}</span>{% endif %}</li>
-{% endfor %}
-</ul>
-<nav aria-label="Contents"><ul>
-{% for section in report.sections %}
-<li><a href="#{{ section.anchor }}">{{ section.title }}</a></li>
-{% endfor %}
-</ul></nav>
-</header>
-<main id="content" tabindex="-1">
-{% macro legend(entries, charted) %}
-<ul class="legend">
-{% for role, meaning in entries %}
-<li><svg viewBox="0 0 38 18" aria-hidden="true"{% if not charted %} class="chip"{% endif %}>
-{%- if role == "mark" %}<path d="M19 0V18" style="stroke: var(--drawn)" stroke-width="6" stroke-opacity=".4"/>
-{%- elif charted %}<path d="M2 9H36" style="stroke: var(--{{ role }})" stroke-width="2.4"
-{%- if role == "fill" %} stroke-dasharray="7 4"{% elif role == "blend" %} stroke-dasharray="2.5 3"{% endif %}/>
-{%- else %}<path class="{{ role }}" d="M3 9H35" fill="none" stroke-width="2.6"/>{% endif -%}
-</svg>{{ meaning }}</li>
-{% endfor %}
-</ul>
-{% endmacro %}
-{% for section in report.sections %}
-<section id="{{ section.anchor }}" aria-labelledby="{{ section.anchor }}-title">
-<h2 id="{{ section.anchor }}-title">{{ section.title }}</h2>
-{% for paragraph in section.lead %}
-<p>{{ paragraph }}</p>
-{% endfor %}
-{% for block in section.blocks %}
-{% if block.title %}
-<h3>{{ block.title }}</h3>
-{% endif %}
-{% if block.kind == "table" %}
-<div class="scroll" role="region" tabindex="0" aria-label="{{ block.title }}, table">
-<table>
-<thead><tr>{% for column in block.columns %}<th scope="col">{{ column }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for row in block.rows %}
-<tr>{% for cell in row %}{% if loop.first %}<th scope="row">{{ cell.text }}</th>{% elif cell.best %}<td><b>{{ cell.text }}</b></td>{% else %}<td>{{ cell.text }}</td>{% endif %}{% endfor %}</tr>
-{% endfor %}
-</tbody>
-</table>
-</div>
-{% if block.note %}
-<p class="small">{{ block.note }}</p>
-{% endif %}
-{% elif block.kind == "gallery" %}
-{{ legend(block.legend, block.wide) if block.legend }}
-<div class="gallery{{ " wide" if block.wide }}">
-{% for picture in block.pictures %}
-<figure>
-{% if block.wide %}
-<figcaption><b>{{ picture.title }}</b>{% if picture.note %}<span>{{ picture.note }}</span>{% endif %}</figcaption>
-{{ picture.svg|safe }}
-{% else %}
-{{ picture.svg|safe }}
-<figcaption><b>{{ picture.title }}</b>{% if picture.note %}<span>{{ picture.note }}</span>{% endif %}</figcaption>
-{% endif %}
-</figure>
-{% endfor %}
-</div>
-{% elif block.kind == "facts" %}
-<dl>
-{% for term, text in block.rows %}
-<dt>{{ term }}</dt><dd>{{ text }}</dd>
-{% endfor %}
-</dl>
-{% endif %}
-{% endfor %}
-</section>
-{% endfor %}
-</main>
-<footer><p>{{ report.footer }}</p></footer>
-</body>
-</html>
+"""
