@@ -29,7 +29,7 @@ def _command() -> str:
     """How this script was called, without the folders of this machine and without where it writes."""
     words, skip = [], False
     for word in sys.argv[1:]:
-        if not skip and word not in ("--json", "--result", "--threads", "--backbone", "--slices"):
+        if not skip and word not in ("--json", "--result", "--machine", "--threads", "--backbone", "--slices"):
             words.append("/".join(Path(word).parts[-2:]) if "/" in word else word)
-        skip = word in ("--json", "--result", "--threads", "--backbone", "--slices")
+        skip = word in ("--json", "--result", "--machine", "--threads", "--backbone", "--slices")
     return f"PYTHONPATH=PromptSeg python Testing/Benchmarks/{Path(sys.argv[0]).name} {shlex.join(words)}"

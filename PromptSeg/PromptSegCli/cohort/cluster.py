@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ LOCAL = "local"
 """The address that asks for a cluster on this computer."""
 _CONNECT = 10
 _CLOSE = 0.7
+_COUNT_EVERY = 10.0
 _FEWEST_WAITING = 100
 """Tasks that a distant scheduler is given at least, so that a cluster which grows with its work sees some."""
 _DEATHS = 1
@@ -65,12 +67,14 @@ class Cluster:
         self._ended: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._address, self._devices, self._threads = address, tuple(devices), threads
         self._cluster: Any = None
-        self.under_way = 0.0
+        self.under_way, self.note = 0.0, ""
+        self._known, self._counted = 0, 0.0
         token = self._todo[0].token if self._todo else ""
         if address == LOCAL:
             self._cluster = _start_local(len(self._devices), memory)
-        self._client = self._connect()
+        self._client: Any = None
         try:
+            self._client = self._connect()
             self._check_workers(token)
         except BaseException:
             self.close()
@@ -85,7 +89,7 @@ class Cluster:
     @property
     def workers(self) -> int:
         """How many volumes are done at once, as far as is known."""
-        return len(self._devices) or len(self._open)
+        return len(self._devices) or self._known
 
     @property
     def open(self) -> bool:
@@ -126,7 +130,8 @@ class Cluster:
 
     def _let_go(self) -> None:
         with contextlib.suppress(Exception):
-            self._client.close(timeout=1)
+            if self._client is not None:
+                self._client.close(timeout=1)
         with contextlib.suppress(Exception):
             if self._cluster is not None:
                 self._cluster.close(timeout=2)
@@ -166,19 +171,22 @@ class Cluster:
                 )
 
     def _submit(self) -> None:
-        most = len(self._devices) or max(_FEWEST_WAITING, 4 * self._threads_there())
+        self._count_threads()
+        most = len(self._devices) or max(_FEWEST_WAITING, 4 * self._known)
         while self._todo and len(self._open) < most:
             self._give(self._todo.popleft())
         if not self._todo and not self._open and self._again:
             self._give(self._again.popleft())
 
-    def _threads_there(self) -> int:
-        """Threads of the workers that are known; counted now and then, because it asks the scheduler."""
-        if self._open and len(self._open) % 50:
-            return 0
+    def _count_threads(self) -> None:
+        """Count the threads of the workers that there are now; now and then, because it asks the scheduler."""
+        now = time.monotonic()
+        if self._devices or (self._counted and now - self._counted < _COUNT_EVERY):
+            return
+        self._counted = now
         with contextlib.suppress(Exception):
-            return sum(self._client.nthreads().values())
-        return 0
+            self._known = sum(self._client.nthreads().values())
+            self.note = "" if self._known else "waiting for a worker"
 
     def _give(self, task: Task) -> None:
         # A name of its own for each try: Dask would not do again what it knows to have failed.

@@ -171,10 +171,10 @@ def _segmented(
     output = Path(task.root, task.output)
     scores, notes = _scores(task, result, should_stop) if task.reference else ({}, ())
     structures, pictures = _described(result, volume, scores, should_stop)
-    size, written = write_result(output, task, result, volume, should_stop)
+    size, written, digest = write_result(output, task, result, volume, should_stop)
     seconds["write"] = round(time.monotonic() - start, 3)
     record = Record(
-        task.subject, task.image, task.key, DONE, task.output, size, written, structures,
+        task.subject, task.image, task.key, DONE, task.output, size, written, digest, structures,
         warnings=(*session.warnings, *result.notes, *notes), seconds=seconds,
     )  # fmt: skip
     return record, pictures

@@ -7,6 +7,7 @@ there. A result that somebody changed since is theirs, and is never written over
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class StructureResult:
 @dataclass(frozen=True)
 class Record:
     """What became of one volume. ``key`` stands for all that its result depends on; ``output`` is relative to the
-    folder, with the size and time that it was left with. ``problem`` is a sentence, of the ``kind`` "problem",
+    folder, with the size, time and SHA-256 that it was left with. ``problem`` is a sentence, of the ``kind`` "problem",
     "defect", "process", "memory" or "output"."""
 
     subject: str
@@ -49,6 +50,7 @@ class Record:
     output: str = ""
     size: int = 0
     time: int = 0
+    digest: str = ""
     structures: tuple[StructureResult, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -91,11 +93,11 @@ class Manifest:
             record = _parsed(line)
             if record is not None:
                 self.records[record.subject] = record
-        if len(lines) > 2 * len(self.records) + 100 or (lines and not lines[-1].endswith("\n")):
-            self._write_anew()
+        self._worth_it = len(lines) > 2 * len(self.records) + 100 or bool(lines and not lines[-1].endswith("\n"))
 
     def add(self, record: Record) -> None:
         """Append a record. Raises :class:`OutputError` where it cannot be kept."""
+        self.compact()
         line = json.dumps(record.to_json(), ensure_ascii=True, allow_nan=False) + "\n"
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -126,14 +128,39 @@ class Manifest:
             found = (root / record.output).stat()
         except OSError:
             return ""
-        if (found.st_size, found.st_mtime_ns) != (record.size, record.time):
+        if not _unchanged(root / record.output, found, record):
             return KEPT
         return DONE if record.key == key else ""
 
-    def _write_anew(self) -> None:
+    def compact(self) -> None:
+        """Drop lines that others have followed, and what was cut off, where that is worth it."""
+        if not self._worth_it:
+            return
+        self._worth_it = False
         with replacing(self.path) as file:
             for record in self.records.values():
                 file.write((json.dumps(record.to_json(), ensure_ascii=True) + "\n").encode())
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's content. Raises ``OSError``."""
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            made.update(part)
+    return made.hexdigest()
+
+
+def _unchanged(path: Path, found: os.stat_result, record: Record) -> bool:
+    """Whether a result is as it was left: another time alone comes from copying a folder."""
+    if found.st_size != record.size:
+        return False
+    if found.st_mtime_ns == record.time:
+        return True
+    try:
+        return digest_of_file(path) == record.digest
+    except OSError:
+        return False
 
 
 def _lines(path: Path) -> list[str]:

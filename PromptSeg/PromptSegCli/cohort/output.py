@@ -12,6 +12,7 @@ from PromptSegLib.progress import ShouldStop
 from ..dicom.result import FORMATS, RTSTRUCT_ENDING
 from ..dicom.result import write_result as write_dicom
 from ..dicom.series import check_can_write, check_source
+from .manifest import digest_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,8 @@ def check_image(kind: str, volume: Volume) -> None:
 
 def write_result(
     path: Path, task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop
-) -> tuple[int, int]:
-    """Write a result, whole or not at all; gives size and time of the file. Raises :class:`OutputError` and
+) -> tuple[int, int, str]:
+    """Write a result, whole or not at all; gives size, time and SHA-256 of the file. Raises :class:`OutputError` and
     ``Stopped``."""
     from PromptSegLib.volumes.io import write_labels, write_segments
 
@@ -62,7 +63,7 @@ def write_result(
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns, digest_of_file(path)
 
 
 class Masks(Mapping):  # type: ignore[type-arg]

@@ -61,6 +61,7 @@ class Pool:
         self._why: dict[str, str] = {}
         self._threads, self._memory = threads, memory
         self._failed_starts = 0
+        self.note = ""
 
     def __enter__(self) -> Pool:
         return self

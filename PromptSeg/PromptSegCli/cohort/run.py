@@ -49,6 +49,9 @@ class Plan:
 class Executor(Protocol):
     """Who does the tasks: processes of our own, or a cluster."""
 
+    note: str
+    """Why nothing goes on, where that is so."""
+
     @property
     def workers(self) -> int:
         """How many volumes are done at once."""
@@ -140,7 +143,8 @@ def execute(
             failed += record.status == FAILED
             on_record(record)
         share = min(1.0, (done + executor.under_way) / len(todo))
-        on_progress(Progress("segment", share, _message(done, failed, len(todo), share, time.monotonic() - began)))
+        said = executor.note or _message(done, failed, len(todo), share, time.monotonic() - began)
+        on_progress(Progress("segment", share, said))
 
 
 def _message(done: int, failed: int, total: int, share: float, seconds: float) -> str:

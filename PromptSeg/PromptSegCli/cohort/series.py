@@ -6,7 +6,9 @@ spread over many folders.
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +36,7 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DAMAGED = "damaged or not copied completely"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What one file says of itself, as far as choosing needs it."""
 
@@ -42,14 +44,15 @@ class Header:
     size: int
     time: int
     instance: str
-    content: str
+    content: int
     """Stands for all its elements but the pixels."""
     series: str
     modality: str
     kind: str
     image_type: tuple[str, ...]
     frames: int
-    place: str
+    place: int
+    """Stands for where its slice lies."""
     study: str
     date: str
     number: str
@@ -75,14 +78,23 @@ def read_header(path: str) -> Header | str | None:
         return f"cannot be read ({error.strerror or error})"
     of = one.elements
     values = sorted((tag, value) for tag, value in of.values.items() if tag >> 16 != 0x0002)
-    content = digest_of([*values, one.pixels and one.pixels[2]])
+    content = int(digest_of([*values, one.pixels and one.pixels[2]])[:16], 16)
+
+    def text(tag: int) -> str:
+        return sys.intern(of.text(tag))  # shared by all files of a series, of which there may be a million
+
     return Header(
         path, found.st_size, found.st_mtime_ns, of.text(SOP_INSTANCE), content,
-        of.text(SERIES), of.text(MODALITY).upper(), of.text(SOP_CLASS), tuple(of.text(IMAGE_TYPE).upper().split("\\")),
-        of.whole(FRAMES, 1) or 1, of.text(POSITION), of.text(STUDY), of.text(STUDY_DATE), of.text(SERIES_NUMBER),
-        of.text(SERIES_TEXT), of.text(PATIENT_ID), _name(of.text(PATIENT_NAME)), of.text(BIRTH_DATE),
+        text(SERIES), text(MODALITY).upper(), text(SOP_CLASS), _kinds(text(IMAGE_TYPE)),
+        of.whole(FRAMES, 1) or 1, hash(of.text(POSITION)), text(STUDY), text(STUDY_DATE), text(SERIES_NUMBER),
+        text(SERIES_TEXT), text(PATIENT_ID), sys.intern(_name(text(PATIENT_NAME))), text(BIRTH_DATE),
         one.pixels is not None,
     )  # fmt: skip
+
+
+@functools.lru_cache(1024)
+def _kinds(text: str) -> tuple[str, ...]:
+    return tuple(text.upper().split("\\"))
 
 
 def _has_mark(path: str) -> bool:

@@ -87,13 +87,16 @@ def _windows() -> float | None:
 
 def devices(device: str, jobs: int | None, memory: float | None) -> tuple[list[str], str]:
     """One device for each process that is to run, and a sentence where that is less than ``jobs``: a GPU has one
-    process. Raises :class:`DeviceError`."""
+    process, and each needs some of ``memory`` (MiB). Raises :class:`DeviceError`."""
     from PromptSegLib.model.precision import pick_device
 
     place = pick_device(device)
     if place.type == "cpu":
-        room = int((memory or total_mib() or _USUAL_MIB) / _USUAL_MIB)
-        return ["cpu"] * (jobs or max(1, min(cores() // _CORES_A_PROCESS, room))), ""
+        room = share(memory) or _USUAL_MIB
+        wanted = jobs or max(1, min(cores() // _CORES_A_PROCESS, int(room / _USUAL_MIB)))
+        most = max(1, int(room / MIN_MIB))
+        note = f"The memory is enough for {most} volumes at once in place of {wanted}." if wanted > most else ""
+        return ["cpu"] * min(wanted, most), note
     if place.type == "cuda" and place.index is None:
         import torch
 

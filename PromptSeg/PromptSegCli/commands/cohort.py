@@ -39,6 +39,11 @@ EXAMPLES = (
 FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "dicom-seg", "rtstruct")
 
 
+_MOST_WARNINGS = 10
+_MOST_AT_STOP = 20_000
+"""Structures that a page is made of when the user stops: of more it would take longer than a second."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("inputs", metavar="INPUT", type=expanded, nargs="+", help="where the CTs are, see above")
@@ -81,7 +86,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     with console.timed("find", "Looking for volumes"):
         inputs = collect(args.inputs, folder.root, on_progress=console.progress, should_stop=stop)
     stop.check()
-    console.warn(*inputs.warnings)
+    console.warn(*inputs.warnings[:_MOST_WARNINGS])
+    if len(inputs.warnings) > _MOST_WARNINGS:
+        console.warn(f"There are {len(inputs.warnings) - _MOST_WARNINGS} more like these; results.csv lists all.")
     remember = not args.no_memory and remembers()
     options = Options(tuple(args.prompts), args.format, args.backbone, args.device, args.orientation, remember)
     if args.dry_run:
@@ -134,7 +141,8 @@ def _do(
                     executor.close()
         except Stopped:
             done = len(records_of(made, manifest)) - len(failures(records_of(made, manifest)))
-            _write(folder, made, manifest, inputs)
+            if sum(len(one.structures) for one in records_of(made, manifest)) <= _MOST_AT_STOP:
+                _write(folder, made, manifest, inputs)
             raise Stopped(
                 f"Stopped; {done} of {len(inputs.items)} volumes are done and kept, and the same command goes on."
             ) from None

@@ -114,7 +114,7 @@ class InProcess:
     def __init__(self, tasks: Sequence[Task], engine: Engine, on_task: Callable[[Task], None] = lambda _: None) -> None:
         self._waiting, self._engine, self._on_task = list(tasks), engine, on_task
         self.did: list[str] = []
-        self.workers, self.under_way = 1, 0.0
+        self.workers, self.under_way, self.note = 1, 0.0, ""
 
     @property
     def open(self) -> bool:

@@ -102,4 +102,7 @@ def test_each_gpu_has_one_process(monkeypatch) -> None:
     every, note = devices("cuda", 4, None)
     assert every == ["cuda:0", "cuda:1"]
     assert "A GPU computes for one process" in note
-    assert devices("cpu", 3, None) == (["cpu"] * 3, "")
+    assert devices("cpu", 3, 8000.0) == (["cpu"] * 3, "")
+    every, note = devices("cpu", 8, 4000.0)
+    assert every == ["cpu"] * 2
+    assert "enough for 2 volumes at once in place of 8" in note

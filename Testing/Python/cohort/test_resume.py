@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import torch
 from PromptSegCli.cohort.details import read_details
 from PromptSegCli.cohort.folder import Folder
 from PromptSegCli.cohort.manifest import DONE, FAILED, KEPT, Manifest, Record, StructureResult
+from PromptSegCli.cohort.report import Cohort, write_report
+from PromptSegCli.cohort.results import write_results
 from PromptSegLib.errors import OutputError, PromptError
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.volumes.io import read_labels
@@ -97,6 +100,40 @@ def test_a_result_that_somebody_corrected_is_never_written_over(three: Site) -> 
     assert "delete it" in kept.warnings[-1]
 
 
+def test_a_folder_of_results_that_was_copied_is_as_it_was(three: Site) -> None:
+    three.run("scans")
+    for path in three.root.glob("*.seg.nrrd"):
+        os.utime(path, ns=(1, 1))
+    assert [one.status for one in three.plan("scans").former] == [DONE] * 3
+
+
+def test_looking_at_a_manifest_changes_nothing(three: Site) -> None:
+    three.run("scans")
+    path = Folder(three.root).manifest
+    text = path.read_text() * 60
+    path.write_text(text)
+    manifest = Manifest(path)
+    assert path.read_text() == text
+    manifest.compact()
+    assert len(path.read_text().splitlines()) == 3
+    assert Manifest(path).records == manifest.records
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8_make_names_that_are(three: Site, engine) -> None:
+    odd = os.fsencode("scans/m") + b"\xfcller, 3: a\n.nii.gz"
+    Path("scans/p0.nii.gz").rename(Path(os.fsdecode(odd)))
+    done = three.run("scans")
+    assert len(done) == 3
+    (name,) = set(done) - {"p1", "p2"}
+    assert name.startswith("m_ller_ 3_ a")
+    assert (three.root / f"{name}.seg.nrrd").is_file()
+    assert three.run("scans") == []
+    records = list(three.records.values())
+    write_results(three.root / "results.csv", records, [])
+    write_report(Folder(three.root), Cohort(records, [], 0, {}, ""))
+
+
 def test_a_prompt_for_another_backbone_is_refused_before_anything_is_done(three: Site) -> None:
     own = Path("abdomen.promptset")
     prompts = [replace(one, backbone_id="f" * 64) for one in PromptSet.read(own).values()]
@@ -177,7 +214,8 @@ def test_each_volume_has_a_picture_of_each_structure_that_was_found(three: Site)
     assert all(base64.b64decode(one).startswith(b"\x89PNG") for one in pictures.values())
 
 
-RECORD = Record("a/b", "a.nii", "key", DONE, "a/b.nrrd", 3, 4, (StructureResult("liver", 2.0, 0.9, (0.8, 0.7, 0.9)),))
+LIVER = StructureResult("liver", 2.0, 0.9, (0.8, 0.7, 0.9))
+RECORD = Record("a/b", "a.nii", "key", DONE, "a/b.nrrd", 3, 4, "digest", (LIVER,))
 
 
 def test_a_line_that_was_cut_off_costs_its_volume_alone(tmp_path) -> None:
