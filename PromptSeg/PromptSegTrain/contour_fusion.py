@@ -28,7 +28,7 @@ from torch.nn import functional
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.fusion import outlines_of, stretches
 from PromptSegLib.contours.fusion_net import OutlineNet, write_outline_net
-from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases
+from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases, values_in
 from PromptSegLib.errors import InputError, as_problem
 from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.progress import OnProgress, Progress, ignore
@@ -71,10 +71,10 @@ def drawings(
     With ``rng``, also in slices taken by chance.
     """
     volume = read_volume(case.image)
-    labels = read_labels(case.label, volume.grid).array
+    labels = read_labels(case.label, volume.grid, source=volume.source)
     work = WorkingVolume(volume)
-    for value in dataset.labels:
-        mask = labels == value
+    for value in values_in(dataset, case, labels).values():
+        mask = labels.mask(value) if value in labels.values else np.zeros(volume.grid.shape, bool)
         there = [int(k) for k in np.flatnonzero(mask.any((1, 2)))]
         chosen = [evenly_spaced(mask, number) for number in DRAWN if len(there) > number]
         if rng is not None and len(there) > 2:

@@ -38,7 +38,10 @@ ONLY_SETS = ("structure", "validation", "time_budget", "resume")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a labelled set needs."""
     group = parser.add_argument_group("from whole labelled volumes, 3 to 100 of them, in place of drawn slices")
-    data = "a data set's description or its folder (Decathlon or nnU-Net layout), or a .pack; may be given again"
+    data = (
+        "a data set's description or its folder (Decathlon or nnU-Net layout), or a .pack; may be given again. In the"
+        " Decathlon layout, images may be folders of DICOM series, and labels DICOM SEG or RTSTRUCT, by name"
+    )
     group.add_argument("--dataset", metavar="DATASET.json", type=expanded, action="append", default=[], help=data)
     which = "the structure to learn, as the data set calls it"
     group.add_argument("--structure", metavar="NAME", type=structure_name, help=which)

@@ -30,7 +30,7 @@ _CT = {"ct", "cta", "cbct", "cect", "ncct", "ldct"}
 
 @dataclass(frozen=True)
 class Case:
-    """One annotated volume of a data set, on disk."""
+    """One annotated volume of a data set, on disk: ``image`` is a file, or the folder of a DICOM series."""
 
     name: str
     image: Path
@@ -86,7 +86,7 @@ def read_dataset(path: Path) -> DataSet:
         raise InputError(f"{path} lists no training volume or no label", "a data set needs at least one of both")
     for case in cases:
         for file in (case.image, case.label):
-            if not file.is_file():
+            if not file.is_file() and not (file is case.image and file.is_dir()):
                 raise InputError(
                     f"{path} names {file.name}, which is not there", "complete the data set or remove the entry"
                 )
@@ -171,7 +171,10 @@ def _decathlon(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]
         if not files or not all(isinstance(f, str) and Path(f).name for f in files):
             raise ValueError("an entry of training has not one image and one label")
         image, label = (path.parent / str(f) for f in files)
-        cases.append(Case(_stem(image.name), image, label))
+        # A DICOM series is a folder, often of the same name for each patient.
+        inner = "-".join(image.parts[len(path.parent.parts) :]).lstrip(".-") or "case"
+        name = inner if image.is_dir() else _stem(image.name)
+        cases.append(Case(name, image, label))
     return pairs, cases
 
 

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..anatomy.terminology import key
 from ..atomic import replacing
 from ..errors import InputError, OutputError, PromptSegError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
-from ..volumes.io import read_labels, read_volume
+from ..volumes.dicom_labels import is_label_object
+from ..volumes.io import LabelMap, read_labels, read_volume
 from ..volumes.plausible import warnings_of
 from ..volumes.preprocess import WorkingVolume
 from .description import Case, DataSet, read_dataset, share_names
@@ -45,6 +47,7 @@ __all__ = [
     "remove_cache",
     "split_cases",
     "structures_of",
+    "values_in",
 ]
 _REGIONS = ("base", "first", "last", "parent", "ml", "contrast")
 
@@ -278,11 +281,7 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
         raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", error.remedy) from error
     except OSError as error:
         raise InputError(f"{dataset.name}, {case.name}: a file is gone", "complete the data set") from error
-    unknown = set(labels.values) - set(dataset.labels)
-    if unknown:
-        raise InputError(
-            f"The labels of {case.name} hold {sorted(unknown)}, which dataset.json does not name", "add them there"
-        )
+    values = values_in(dataset, case, labels)
     work = WorkingVolume(volume, spacing=RECIPE["spacing"])
     order = list(range(work.count))[:: work._slice_sign]
     grey = np.empty((work.count, *work.size), np.uint8)
@@ -290,10 +289,10 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
     for row, k in enumerate(order):
         check(should_stop)
         grey[row] = work.grey(k)
-        plane = labels.array.take(k, axis=work.axis)
         for n, value in enumerate(dataset.labels):
-            if (plane == value).any():
-                target[row][work.mask_to_working(plane == value) > 0.5] = n + 1
+            plane = labels.plane(values[value], k, work.axis) if value in values else None
+            if plane is not None and plane.any():
+                target[row][work.mask_to_working(plane) > 0.5] = n + 1
     info = {
         "structures": list(dataset.labels.values()),
         "slice_mm": work.slice_mm,
@@ -317,6 +316,27 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
         raise
 
 
+def values_in(dataset: DataSet, case: Case, labels: LabelMap) -> dict[int, int]:
+    """The values of a case's label map by the data set's. DICOM objects number structures as they like, and hold others
+    as well: there, names count. Raises :class:`InputError` for labels that the data set does not name."""
+    if not is_label_object(case.label):
+        unknown = set(labels.values) - set(dataset.labels)
+        if unknown:
+            raise InputError(
+                f"The labels of {case.name} hold {sorted(unknown)}, which dataset.json does not name", "add them there"
+            )
+        return {value: value for value in dataset.labels}
+    there = {key(one.name): value for value, one in labels.names.items()}
+    found = {value: there[key(name)] for value, name in dataset.labels.items() if key(name) in there}
+    if not found:
+        raise InputError(
+            f"{case.label.name} of {case.name} has none of the structures that dataset.json names, but"
+            f" {quoted(one.name for one in labels.names.values())}",
+            "name them there as this file does",
+        )
+    return found
+
+
 def _save(path: Path, array: np.ndarray) -> None:
     """As numpy's ``save``, which does not say why it fails when the disk is full."""
     with replacing(path) as file:
@@ -326,4 +346,5 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 def _files(case: Case) -> list[list[int]]:
     """Size and time of a case's files: other files make the cached arrays anew."""
-    return [[s.st_size, s.st_mtime_ns] for s in (case.image.stat(), case.label.stat())]
+    inside = sorted(case.image.iterdir()) if case.image.is_dir() else [case.image]
+    return [[s.st_size, s.st_mtime_ns] for s in (one.stat() for one in (*inside, case.label))]

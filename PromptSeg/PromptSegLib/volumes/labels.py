@@ -83,6 +83,13 @@ class LabelMap:
             raise self.refused[found[0]][1]
         return found[0]
 
+    def plane(self, value: int, index: int, axis: int = 0) -> np.ndarray:
+        """Bool slice ``index`` along ``axis`` of the array (K, J, I) of one label, whole also where others overlap it;
+        empty for a value that is not there."""
+        layer, inside = self.places.get(value, (None, value))
+        array = self.array if layer is None else self.layers[layer]
+        return array.take(index, axis) == inside
+
     def mask(self, which: int | str) -> np.ndarray:
         """Bool (K, J, I) of one label, by value or name, whole also where others overlap it."""
         value = self.value_of(which)
