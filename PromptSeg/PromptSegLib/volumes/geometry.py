@@ -15,6 +15,10 @@ from ..errors import InputError
 from .volume import BITS, NOISE, Grid, squared_up
 
 MAX_EXTENT_MM, MIN_SPACING_MM, MAX_ORIGIN_MM = 5000.0, 1e-5, 1e5
+SMALL_EXTENT_MM, SMALL_SPACING_MM = 5.0, 0.05
+"""A volume below both was written in metres."""
+PLAUSIBLE_MM = (0.02, 50.0)
+"""Spacings of an image that anybody makes: a unit of length that leads elsewhere is not believed."""
 _TOLD_MM = 0.1
 _LPS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 _WORDS = {"L": "left", "R": "right", "P": "posterior", "A": "anterior", "S": "superior", "I": "inferior"}
@@ -95,10 +99,12 @@ def grid_at(size: Sequence[int], place: Place, name: str, orientation: str | Non
 
 
 def check_extent(grid: Grid, name: str) -> None:
-    """Raise :class:`InputError` for a grid that is larger or farther away than any scanner's: a spacing in micrometres,
-    or a damaged header. The working grid of such a volume fits into no memory, and files keep too few digits."""
+    """Raise :class:`InputError` for a grid that is larger, smaller or farther away than any scanner's: a spacing in
+    micrometres or metres, or a damaged header. The working grid of such a volume fits into no memory or shows nothing,
+    and files keep too few digits."""
     longest = max(n * mm for n, mm in zip(grid.size, grid.spacing, strict=True))
-    if longest > MAX_EXTENT_MM or min(grid.spacing) < MIN_SPACING_MM:
+    tiny = longest < SMALL_EXTENT_MM and max(grid.spacing) < SMALL_SPACING_MM
+    if longest > MAX_EXTENT_MM or min(grid.spacing) < MIN_SPACING_MM or tiny:
         spacing = " x ".join(f"{mm:.4g}" for mm in grid.spacing)
         raise InputError(
             f"{name} has voxels of {spacing} mm and is {longest:.4g} mm long, which no scanner's volume is",

@@ -74,7 +74,11 @@ def _read_header(path: Path) -> tuple[dict[str, str], list[str], int]:
             if not mark:
                 continue
             field = key.strip().decode("latin-1")
-            fields[field] = value.strip().decode("utf-8", "replace")
+            given = value.strip().decode("utf-8", "replace")
+            if fields.setdefault(field, given) != given and field != "Comment":
+                raise InputError(
+                    f"{path.name} gives its '{short(field, 60)}' twice, in different ways", "correct its header"
+                )
             if field == "ElementDataFile":
                 return fields, _files(path, os.fsdecode(value.strip()), file), file.tell()
     raise damaged(path.name)
@@ -123,10 +127,37 @@ def _place(name: str, fields: dict[str, str], count: int) -> Place:
             raise unplaced(name)
         if not axes.any():  # no matrix, but a placeholder for one
             axes = None
+    letters = fields.get("AnatomicalOrientation", "").strip().upper()
+    anatomy = _from_letters(letters)
+    notes = _scale_notes(name, fields)
     if axes is None:
-        axes = _from_letters(fields.get("AnatomicalOrientation", ""))
+        axes = anatomy
+        if anatomy is not None and not np.array_equal(anatomy, np.eye(3)):
+            notes.append(
+                f"{name} has no TransformMatrix; its AnatomicalOrientation {letters} was taken, which 3D Slicer does"
+                " not read."
+            )
+    elif anatomy is not None:
+        along = (anatomy * axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)).sum(0)
+        if not (np.all(along > 0.5) or np.all(along < -0.5)):  # some programs name the other ends of all axes
+            notes.append(
+                f"The AnatomicalOrientation {letters} of {name} contradicts its TransformMatrix, which was taken, as 3D"
+                " Slicer does."
+            )
     at = None if origin is None else (origin[0], origin[1], origin[2])
-    return Place(axes, None if spacing is None else (spacing[0], spacing[1], spacing[2]), at)
+    return Place(axes, None if spacing is None else (spacing[0], spacing[1], spacing[2]), at, tuple(notes))
+
+
+def _scale_notes(name: str, fields: dict[str, str]) -> list[str]:
+    """What a file asks for that nobody does."""
+    keys = ("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset")
+    slope, offset = (_numbers(name, fields, (key,), 1) or [usual] for key, usual in zip(keys, (1.0, 0.0), strict=True))
+    if slope[0] == 1 and offset[0] == 0:
+        return []
+    return [
+        f"{name} names the slope {slope[0]:g} and the offset {offset[0]:g} for its values; as in 3D Slicer, they were"
+        " taken unscaled."
+    ]
 
 
 def _from_letters(text: str) -> np.ndarray | None:

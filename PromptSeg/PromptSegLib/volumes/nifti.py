@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .geometry import Place, unplaced
+from .geometry import PLAUSIBLE_MM, Place, unplaced
 from .stream import damaged, empty_array, fill, native
 
 _TYPES = {
@@ -31,7 +31,6 @@ _LPS = np.array([-1.0, -1.0, 1.0])[:, None]
 _SAME = 1e-6  # relative: what single precision makes of one number
 _DIFFER = 1e-3
 _TOLD_MM = 0.5
-_PLAUSIBLE_MM = (0.02, 50.0)
 _UNITS = {1: (1000.0, "metres"), 3: (0.001, "micrometres")}
 
 
@@ -218,10 +217,18 @@ def _scaled(voxels: np.ndarray, header: _Header) -> np.ndarray:
 
 
 def _with_slope_note(name: str, header: _Header, place: Place) -> Place:
-    if header.slope != 0 or not np.isfinite(header.inter) or header.inter == 0 or header.analyze:
+    """Say where the scaling of values that a header names cannot be followed. NaN is how nibabel writes none."""
+    slope, inter = header.slope, header.inter
+    unscaled = slope == 0 or not np.isfinite(slope)
+    if header.analyze:
         return place
-    note = f"{name} has the intercept {header.inter:g} and the slope 0: by the standard, its values are taken unscaled."
-    return Place(place.axes, place.spacing, place.origin, (*place.notes, note))
+    if unscaled and (np.isinf(slope) or (np.isfinite(inter) and inter != 0)):
+        what = f"the intercept {inter:g} and the slope {slope:g}: by the standard, its values are taken unscaled."
+    elif not unscaled and not np.isfinite(inter):
+        what = "an intercept that is no number: none was taken."
+    else:
+        return place
+    return Place(place.axes, place.spacing, place.origin, (*place.notes, f"{name} has {what}"))
 
 
 def _place(name: str, header: _Header) -> Place:
@@ -258,7 +265,7 @@ def _unit(name: str, header: _Header, notes: list[str]) -> float:
     if scale == 1.0:
         return scale
     given = header.pixdim[1:]
-    low, high = _PLAUSIBLE_MM
+    low, high = PLAUSIBLE_MM
     if all(low <= abs(v * scale) <= high for v in given):
         notes.append(f"{name} gives its spacing in {word}: {_times(given * scale)} mm was taken.")
         return scale
@@ -272,10 +279,17 @@ def _from_sform(name: str, header: _Header, pixdim: np.ndarray, scale: float, no
         return None
     # Cosines as ITK computes them, so that they are the same bits.
     vectors = matrix[:, :3] * _LPS
-    lengths = np.array([math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])) for v in vectors.T])
+    lengths = _lengths(vectors)
     if np.any(lengths < 1e-9) or abs(np.linalg.det(vectors / lengths)) < 1e-6:
         return None
     given = np.where(np.isfinite(pixdim), pixdim, 0.0)
+    factor = _other_unit(lengths, given)
+    if factor != 1.0:
+        vectors, matrix, lengths = vectors * factor, matrix * factor, _lengths(vectors * factor)
+        notes.append(
+            f"The sform of {name} is in {'metres' if factor > 1 else 'micrometres'}, unlike its pixdim: the spacing"
+            f" {_times(lengths)} mm was taken."
+        )
     spacing = np.abs(given)
     if np.any(np.abs(lengths - given) > _SAME * lengths):
         if np.any(np.abs(lengths - given) > _DIFFER * lengths):
@@ -288,6 +302,21 @@ def _from_sform(name: str, header: _Header, pixdim: np.ndarray, scale: float, no
     a, b, c = (float(v) for v in spacing)
     x, y, z = (float(v) for v in origin)
     return Place(vectors / lengths, (a, b, c), (x, y, z))
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    return np.array([math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])) for v in vectors.T])
+
+
+def _other_unit(lengths: np.ndarray, given: np.ndarray) -> float:
+    """What turns the sform into millimetres where its unit is not that of ``given``, plausible spacings; else 1."""
+    low, high = PLAUSIBLE_MM
+    if np.any(given < low) or np.any(given > high):
+        return 1.0
+    for factor in (1000.0, 0.001):
+        if np.all(np.abs(lengths * factor - given) <= 0.01 * given):
+            return factor
+    return 1.0
 
 
 def _qform(header: _Header, spacing: np.ndarray, scale: float) -> Place | None:
@@ -308,7 +337,7 @@ def _qform(header: _Header, spacing: np.ndarray, scale: float) -> Place | None:
     ])  # fmt: skip
     handed = -1.0 if header.pixdim[0] < 0 else 1.0
     vectors = (rotation * (spacing * [1, 1, handed])).astype(np.float32).astype(np.float64) * _LPS
-    lengths = np.array([math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])) for v in vectors.T])
+    lengths = _lengths(vectors)
     x, y, z = (float(v) for v in header.shift * scale * _LPS[:, 0])
     return Place(vectors / lengths, None, (x, y, z))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import InputError, short
 from .data_files import numbered, read_parts
-from .geometry import Place, unplaced
+from .geometry import PLAUSIBLE_MM, Place, unplaced
 from .stream import damaged, empty_array, fill, native
 
 _TYPES = {
@@ -40,6 +40,10 @@ _SPACES = {
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
     "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
+}  # fmt: skip
+_UNITS = {
+    "m": 1000.0, "meter": 1000.0, "metre": 1000.0, "meters": 1000.0, "metres": 1000.0, "cm": 10.0, "um": 0.001,
+    "\u00b5m": 0.001, "\u03bcm": 0.001, "micron": 0.001, "microns": 0.001, "micrometer": 0.001,
 }  # fmt: skip
 _OF_SPACE = ("", "???", "none", "domain", "space")
 _NOTHING: tuple[str, ...] = ()
@@ -123,9 +127,11 @@ def _read_header(path: Path) -> _Header:
                 if files and value.strip().upper().startswith(b"LIST"):
                     break
                 continue
-            values[{"centers": "centerings", "lineskip": "line skip", "byteskip": "byte skip"}.get(field, field)] = (
-                _text(value).strip()
-            )
+            field = {"centers": "centerings", "lineskip": "line skip", "byteskip": "byte skip"}.get(field, field)
+            if values.setdefault(field, _text(value).strip()) != _text(value).strip():
+                raise InputError(
+                    f"{path.name} gives its '{short(field, 60)}' twice, in different ways", "correct its header"
+                )
         return _Header(path, values, pairs, files, file.tell())
 
 
@@ -211,14 +217,16 @@ def _place(
     name: str, values: dict[str, str], vectors: list[list[float] | None], other: int | None, count: int
 ) -> Place:
     own = [v for n, v in enumerate(vectors) if n != other]
-    spacing, notes = _spacings(name, values, other, count), _NOTHING
+    spacing = _spacings(name, values, other, count)
     if any(v is None for v in own):
-        return Place(None, spacing, None, notes)
+        return Place(None, spacing, None)
     if any(v is None or len(v) < 3 for v in own):
         raise unplaced(name)
     matrix = np.array([v[:3] for v in own if v is not None]).T
     if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)):
         raise unplaced(name)
+    unit, notes = _unit(name, values.get("space units", ""), matrix)
+    matrix = matrix * unit
     lengths = [math.sqrt(float(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])) for v in matrix.T]
     if min(lengths) < 1e-9:
         raise unplaced(name)
@@ -227,12 +235,36 @@ def _place(
     signs = _SPACES.get(space)
     if signs is None and count == 4 and values.get("space dimension", "") == "4":
         # How ITK writes four dimensions, though it means LPS.
-        signs, notes = (1, 1, 1), (f"{name} does not name its space; LPS was taken, as ITK writes four dimensions.",)
+        signs, notes = (
+            (1, 1, 1),
+            (
+                *notes,
+                f"{name} does not name its space; LPS was taken, as ITK writes four dimensions.",
+            ),
+        )
     if signs is None:
         return Place(None, (a, b, c), None, notes)
     # As ITK computes them, so that they are the same bits.
     axes = matrix * np.array([1.0 / n for n in lengths]) * np.array(signs, float)[:, None]
-    return Place(axes, (a, b, c), _origin(name, values.get("space origin", ""), signs), notes)
+    origin = _origin(name, values.get("space origin", ""), signs)
+    at = None if origin is None else (origin[0] * unit, origin[1] * unit, origin[2] * unit)
+    return Place(axes, (a, b, c), at, notes)
+
+
+def _unit(name: str, text: str, matrix: np.ndarray) -> tuple[float, tuple[str, ...]]:
+    """Millimetres in the file's unit of length, and what is to be said of it."""
+    units = {_text(one) for one in re.findall(rb'"([^"]*)"', text.encode("utf-8", "replace"))} - {""}
+    scale = _UNITS.get(next(iter(units)).strip().lower(), 1.0) if len(units) == 1 else 1.0
+    if scale == 1.0:
+        return 1.0, _NOTHING
+    (word,), low, high = units, *PLAUSIBLE_MM
+    given = np.linalg.norm(matrix, axis=0)
+    if np.all((low <= given * scale) & (given * scale <= high)):
+        taken = " x ".join(f"{mm:.4g}" for mm in given * scale)
+        note = f"{name} gives its spacing in '{short(word, 20)}': {taken} mm was taken, where 3D Slicer takes no unit."
+        return scale, (note,)
+    taken = " x ".join(f"{mm:.4g}" for mm in given)
+    return 1.0, (f"{name} gives its spacing in '{short(word, 20)}', which cannot be: {taken} mm was taken.",)
 
 
 def _spacings(name: str, values: dict[str, str], other: int | None, count: int) -> tuple[float, float, float] | None:

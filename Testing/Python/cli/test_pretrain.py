@@ -54,7 +54,7 @@ def test_options_reach_the_run_and_stay_when_it_goes_on(promptseg: Promptseg, to
         (("--draw", 0), "--draw leaves nothing to draw from"),
         (("--draw", -1), "'-1' is not a number from 0 on"),
         (("--leave-out", ","), "',' is not like larynx,mandible"),
-        (("--leave-out", "toe"), "No data set annotates toe; choose of liver, ball"),
+        (("--leave-out", "toe"), "No data set annotates 'toe'; choose of 'liver', 'ball'"),
         (("--leave-out", "liver,ball"), "toy has nothing left to learn from; leave out less"),
         (("--mode", "both"), "invalid choice: 'both'"),
         (("--lr", 0), "'0' is not a number above 0"),
