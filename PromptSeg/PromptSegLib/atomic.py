@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError
+from .errors import OutputError, short
 
 PathLike = str | os.PathLike[str]
 _unfinished: set[Path] = set()
@@ -153,4 +153,6 @@ def _output_error(target: Path, error: OSError) -> OutputError:
         return OutputError(f"The folder {folder} may not be written to", "choose another folder")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return OutputError(f"There is no folder {folder}", "make it first or choose another folder")
+    if error.errno == errno.ENAMETOOLONG:
+        return OutputError(f"The name {short(target)} is too long for this disk", "choose a shorter one")
     return OutputError(f"{target} could not be written ({error.strerror or error})", "choose another folder")

@@ -115,7 +115,9 @@ def as_problem(error: BaseException) -> PromptSegError | None:
         return PromptSegError(
             f"The library {library} is not there", "install it, or the Python package that brings it, again"
         )
+    if isinstance(error, ValueError) and text.startswith("embedded null"):
+        return PromptSegError("A file name holds a zero byte, which no file's does", "correct the name")
     if isinstance(error, OSError) and error.errno in _SYSTEM_PROBLEMS:
         problem, remedy = _SYSTEM_PROBLEMS[error.errno]
-        return PromptSegError(f"{problem} ({error.filename})" if error.filename else problem, remedy)
+        return PromptSegError(f"{problem} ({short(error.filename)})" if error.filename else problem, remedy)
     return None

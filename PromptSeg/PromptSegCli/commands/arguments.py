@@ -25,7 +25,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def expanded(text: str) -> str:
-    """The argument type of what names files: ``~`` is the user's folder, also where no shell has replaced it."""
+    """The argument type of what names files: ``~`` is the user's folder, also where no shell has replaced it. No
+    name at all, as of a variable that is not set, would be the current folder, which nobody means."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!a} is no name of a file")
     return text if not text.startswith("~") or Path(text).exists() else os.path.expanduser(text)  # noqa: PTH111
 
 

@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     from PromptSegLib.review.report_html import write_report
     from PromptSegLib.review.review_csv import csv_of
     from PromptSegLib.volumes.io import read_labels, read_volume
+    from PromptSegLib.volumes.plausible import warnings_of
 
     inputs = {"IMAGE": args.image, "SEGMENTATION": args.segmentation}
     inputs |= {"--reference": args.reference} if args.reference else {}
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         reference = (
             read_labels(args.reference, volume.grid, args.orientation, volume.source) if args.reference else None
         )
-    notes = (*volume.notes, *labels.notes, *(reference.notes if reference is not None else ()))
+    notes = (*warnings_of(volume), *labels.notes, *(reference.notes if reference is not None else ()))
     console.warn(*dict.fromkeys(notes))
     stop.check()
     names = names_of(labels)

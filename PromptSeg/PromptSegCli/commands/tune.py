@@ -354,6 +354,7 @@ class Lesson:
         if labels.notes:
             volume = replace(volume, notes=tuple(dict.fromkeys((*volume.notes, *labels.notes))))
         value = labels.value_of(self.label)
+        volume = replace(volume, notes=tuple(dict.fromkeys((*volume.notes, *labels.notes))))
         array = labels.array
         if labels.overlapping:
             array = np.where(labels.mask(value), array.dtype.type(value), array.dtype.type(0))

@@ -72,6 +72,7 @@ class _Slice:
     size: tuple[int, int]  # columns, rows
     spacing: tuple[float, float]  # mm along a row and along a column
     rescale: tuple[float, float]  # slope, intercept
+    odd_rescale: str  # what is odd about them
 
     @property
     def name(self) -> str:
@@ -110,7 +111,8 @@ def read_slices(paths: Sequence[Path], where: str) -> Image:
 def _image(where: str, files: Sequence[DicomFile], notes: list[str]) -> Image:
     """The volume that the files of one series make."""
     files = _without_odd(where, files, notes)
-    slices = _stacked([one for file in files for one in _slices(file, notes)])
+    slices = _stacked([one for file in files for one in _slices(file)])
+    notes += _rescale_notes(where, slices)
     distance = _check_geometry(where, slices, notes)
     first = slices[0]
     normal = np.cross(first.axes[:, 0], first.axes[:, 1])
@@ -169,7 +171,7 @@ def _choose(folder: Path, series: str) -> list[DicomFile]:
         if one.pixels is None:
             if of.text(SOP_CLASS) in _SLICES:
                 raise InputError(
-                    f"{path} is damaged or was not copied completely", "export the series again or remove the file"
+                    f"{path} is a slice without pixels (PixelData)", "export the series again or remove the file"
                 )
             continue
         found.setdefault(of.text(SERIES), []).append(one)
@@ -197,7 +199,8 @@ def _without_odd(where: str, files: Sequence[DicomFile], notes: list[str]) -> li
     kept = [one for one in files if one not in scouts]
     if scouts and kept:
         names = quoted((one.path.name for one in scouts), 3)
-        notes.append(f"{where} holds {_count(len(scouts), 'localiser')}, which was left out: {names}.")
+        were = "was" if len(scouts) == 1 else "were"
+        notes.append(f"{where} holds {_count(len(scouts), 'localiser')}, which {were} left out: {names}.")
     else:
         kept = list(files)
     seen: dict[str, DicomFile] = {}
@@ -224,7 +227,7 @@ def _count(n: int, what: str) -> str:
     return f"a {what}" if n == 1 else f"{n} {what}s"
 
 
-def _slices(file: DicomFile, notes: list[str]) -> Iterable[_Slice]:
+def _slices(file: DicomFile) -> Iterable[_Slice]:
     """The slices of a file; raises :class:`InputError` for one that does not say where it lies or what its values
     mean."""
     of, name = file.elements, file.path.name
@@ -256,19 +259,30 @@ def _slices(file: DicomFile, notes: list[str]) -> Iterable[_Slice]:
                 f"{name} does not say how large its pixels are (PixelSpacing)",
                 "export the original series, not pictures made of it",
             )
-        rescale = _rescale(name, of, groups, notes)
-        yield _Slice(file, n, np.array(position), axes, (columns, rows), (spacing[1], spacing[0]), rescale)
+        rescale, odd = _rescale(name, of, groups)
+        yield _Slice(file, n, np.array(position), axes, (columns, rows), (spacing[1], spacing[0]), rescale, odd)
 
 
-def _rescale(name: str, of: Elements, groups: Sequence[Elements], notes: list[str]) -> tuple[float, float]:
+def _rescale(name: str, of: Elements, groups: Sequence[Elements]) -> tuple[tuple[float, float], str]:
     slope, intercept = numbers_of(of, groups, SLOPE), numbers_of(of, groups, INTERCEPT)
     a, b = (slope or [1.0])[0], (intercept or [0.0])[0]
     if not np.isfinite(a) or not np.isfinite(b):
         raise InputError(f"{name} has a RescaleSlope or RescaleIntercept that is no number", _ADVICE)
     if a == 0:
-        notes.append(f"{name} has a RescaleSlope of 0; 1 was taken.")
-        a = 1.0
-    return a, b
+        return (1.0, b), "with a RescaleSlope of 0: 1 was taken"
+    if intercept is None and of.text(MODALITY) in ("", "CT"):
+        return (a, b), "without RescaleIntercept, so that their values may be no HU: they were taken as they are"
+    return (a, b), ""
+
+
+def _rescale_notes(where: str, slices: Sequence[_Slice]) -> list[str]:
+    """A sentence for each oddity of how values are scaled, with the names of the files where it is not in all."""
+    notes = []
+    for odd in dict.fromkeys(one.odd_rescale for one in slices if one.odd_rescale):
+        names = [one.name for one in slices if one.odd_rescale == odd]
+        some = "" if len(names) == len(slices) else f" ({quoted(names, 3)})"
+        notes.append(f"{where} has {_count(len(names), 'slice')}{some} {odd}.")
+    return notes
 
 
 def _stacked(slices: list[_Slice]) -> list[_Slice]:

@@ -12,7 +12,7 @@ from .volume import HIGHEST_HU, LOWEST_HU, Volume
 
 _SAMPLES = 200_000
 _NARROW = 100.0  # HU: soft tissue alone spans more
-_WIDE, _FAT = 1500.0, -50.0  # with bone or more in view there is fat or air, and noise about 0 is neither
+_WIDE, _FAT = 900.0, -100.0  # with bone or air in view there is fat or air, and noise about 0 is neither
 _FEW = 0.001
 _TISSUE = -300.0
 _WRONG = "results are likely to be wrong"

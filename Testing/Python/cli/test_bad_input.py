@@ -203,6 +203,47 @@ def test_foreign_prompts_name_both_backbones(promptseg: Promptseg, place) -> Non
     assert PromptSet.read("foreign.promptset")["pancreas"].backbone_id[:12] in sentence
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("segment", "", "--prompts", "abdomen-ct", "-o", "o.nrrd"), "Argument IMAGE: '' is no name of a file"),
+        (("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", " "), "Argument -o/--output: ' ' is no name"),
+        (
+            ("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", "o.nrrd", "--probabilities", ""),
+            "--probabilities: ''",
+        ),
+        (
+            ("segment", "ct\0.nii.gz", "--prompts", "abdomen-ct", "-o", "o.nrrd"),
+            "'ct\\x00.nii.gz' is no name of a file",
+        ),
+        (("segment", "ct.nii.gz", "--prompts", "abdomen-ct", "-o", "x" * 300 + ".nrrd"), "is too long for this disk"),
+    ],
+)
+def test_names_that_no_file_has(words, said: str, promptseg: Promptseg, place) -> None:
+    before = set(place.iterdir())
+    outcome = promptseg(*words)
+    assert outcome.status == 2
+    assert said in outcome.err
+    assert len(outcome.err) < 500
+    assert set(place.iterdir()) == before
+
+
+def test_what_is_odd_about_values_and_labels_is_told_by_every_command(promptseg: Promptseg, place) -> None:
+    for package in ("jinja2", "matplotlib"):
+        pytest.importorskip(package)
+    sitk.WriteImage(sitk.ReadImage("ct.nii.gz") + 1024, "shifted.nii.gz")
+    err = promptseg("review", "shifted.nii.gz", "labels.nii.gz", "-o", "r.html").err
+    assert "Warning: The values of shifted do not look like a CT's in HU" in err
+    sitk.WriteImage(sitk.ReadImage("labels.nii.gz"), "labels.nrrd")
+    head, voxels = (place / "labels.nrrd").read_bytes().split(b"\n\n", 1)
+    (place / "labels.nrrd").write_bytes(head + b'\nspace units: "m" "m" "m"\n\n' + voxels)
+    suggest = ("suggest", "ct.nii.gz", "labels.nrrd", "--label", 3, "--slices", "40,64", "--prompt", "kidney.promptset")
+    for words in (tune_words(labels="labels.nrrd", steps=0), suggest):
+        outcome = promptseg(*words)
+        assert outcome.status == 0
+        assert "Warning: labels.nrrd gives its spacing in 'm', which cannot be" in outcome.err
+
+
 @pytest.mark.parametrize("words", [segment_words(output="closed/out.nii.gz"), tune_words(output="closed/a.promptset")])
 def test_a_folder_that_may_not_be_written(words: list[str], promptseg: Promptseg, place) -> None:
     if os.name != "posix":

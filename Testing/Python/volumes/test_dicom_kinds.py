@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -233,7 +234,22 @@ def test_the_rescale_of_each_slice_and_none(series, hu):
     assert np.array_equal(read_volume(series(_put(RescaleSlope=None, RescaleIntercept=None))).voxels, hu + 1024)
     volume = read_volume(series(_put(RescaleSlope=0)))
     assert np.array_equal(volume.voxels, hu)
-    assert "RescaleSlope of 0; 1 was taken" in volume.notes[0]
+    (note,) = volume.notes  # not one for each of hundreds of slices
+    assert "with a RescaleSlope of 0: 1 was taken" in note
+
+
+def test_values_that_may_be_no_hu_are_told_whatever_they_look_like(series, hu):
+    (note,) = read_volume(series(_without("RescaleIntercept"))).notes
+    assert re.search(r"has \d+ slices without RescaleIntercept, so that their values may be no HU", note)
+    folder = series(lambda one, k: k in (1, 2) and delattr(one, "RescaleIntercept"))
+    (note,) = read_volume(folder).notes
+    assert "has 2 slices ('001.dcm', '002.dcm') without RescaleIntercept" in note
+
+    def positron(one, k):
+        one.Modality = "PT"
+        del one.RescaleIntercept
+
+    assert read_volume(series(positron)).notes == ()
 
 
 def test_another_modality_is_known(series):

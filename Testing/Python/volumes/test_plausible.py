@@ -114,3 +114,16 @@ def test_straightening_does_not_spread_metal() -> None:
     odd[5:7, 38:42, 40:48] = 30000
     ones = [straightened(Volume.from_array(array, turn)).voxels for array in (plain, odd)]
     assert np.array_equal(*ones)
+
+
+@pytest.mark.parametrize("noise", [3, 10, 30])
+def test_noise_of_air_about_0_is_no_fat(noise: float) -> None:
+    """HU + 1024 in signed numbers: the air is at 24, and some of its noise below 0."""
+    hu = np.full((20, 60, 60), -1000.0)
+    hu[:, 10:50, 10:50] = 40
+    hu[:, 20:30, 20:30] = -100
+    hu += np.random.default_rng(0).normal(0, noise, hu.shape)
+    grid = Grid((60, 60, 20), (0, 0, 0), (1, 1, 1), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    assert check_hu(Volume(hu.astype(np.int16), grid, "a")) == []
+    (said,) = check_hu(Volume((hu + 1024).astype(np.int16), grid, "a"))
+    assert "hardly any is below 0" in said
