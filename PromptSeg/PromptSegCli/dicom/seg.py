@@ -9,7 +9,7 @@ import numpy as np
 
 from PromptSegLib import __version__
 from PromptSegLib.atomic import PathLike, replacing
-from PromptSegLib.errors import GridError, Stopped
+from PromptSegLib.errors import GridError, InputError, Stopped
 
 from .codes import category_and_type, item, text
 from .series import MANUFACTURER, UTF_8, check_can_write, check_source, headers, new_series_number, quietly, refused
@@ -48,6 +48,11 @@ def write_dicom_seg(
     files = headers(found)
     if len(found.slices) != segmentation.grid.shape[0]:
         raise GridError("The result has another number of slices than the series that it should refer to")
+    if len(files) not in (1, len(found.slices)):
+        raise InputError(
+            "The DICOM series consists of several files with many slices each, to which a Segmentation cannot refer",
+            "write the result as an RT Structure Set (.rtstruct.dcm), or as .seg.nrrd or .nii.gz",
+        )
     first, stop, voxels = _voxels(segmentation, should_stop)
     if len(files) == 1:  # one file has all slices, in an order of its own
         order = np.argsort([frame for _, frame in found.slices])

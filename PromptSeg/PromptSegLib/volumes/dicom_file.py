@@ -107,10 +107,11 @@ def is_dicom(path: Path) -> bool:
     return first and (start[4:6] in _FIRST_TYPES or 0 < int.from_bytes(start[4:8], "little") < 256)
 
 
-def read_elements(path: Path) -> DicomFile:
-    """The elements of a file, without its pixels. Raises :class:`NotWhole`, or ``OSError``."""
+def read_elements(path: Path, last: int | None = None) -> DicomFile:
+    """The elements of a file, without its pixels; up to the tag ``last`` if given. Raises :class:`NotWhole`, or
+    ``OSError``."""
     with path.open("rb") as file:
-        return _Parser(path, file).read()
+        return _Parser(path, file).read(last)
 
 
 class _Parser:
@@ -121,7 +122,7 @@ class _Parser:
         self.pixels: tuple[int, int, int] | None = None
         self.explicit, self.big = True, False
 
-    def read(self) -> DicomFile:
+    def read(self, last: int | None = None) -> DicomFile:
         start = self.file.read(132)
         self.file.seek(132 if start[128:] == b"DICM" else 0)
         meta = Elements()
@@ -140,7 +141,8 @@ class _Parser:
             self.end = len(self.file.getbuffer())
         elements = Elements(big=self.big)
         while self.pixels is None and self.file.tell() < self.end:
-            self._element(elements, 0)
+            if self._element(elements, 0) == last:
+                break
         if not elements.values:
             raise NotWhole
         return DicomFile(self.path, syntax, elements, self.pixels)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
-from ..errors import InputError, PromptSegError, quoted
+from ..errors import InputError, PromptSegError, few, quoted
 from .dicom_contours import StructureSetFile
 from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, NotWhole, is_dicom, read_elements
 from .dicom_seg import Patch, SegmentationFile
@@ -22,6 +22,7 @@ from .volume import DicomSource, Grid
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SEGMENTATIONS = (f"{_STORAGE}66.4", f"{_STORAGE}66.7")
 _STRUCTURE_SET = f"{_STORAGE}481.3"
+_LABELS = (*_SEGMENTATIONS, _STRUCTURE_SET)
 _REFERENCED_SERIES = 0x00081115
 
 
@@ -38,30 +39,46 @@ class ObjectLabels:
 
 
 def is_label_object(path: PathLike) -> bool:
-    """Whether this is a DICOM file that holds labels."""
-    return _kind(path) in (*_SEGMENTATIONS, _STRUCTURE_SET)
+    """Whether this is a DICOM file that holds labels, or a folder with such a file."""
+    return _kind(_file_of(Path(path).expanduser())) in _LABELS
 
 
 def holds_contours(path: PathLike) -> bool:
-    """Whether this is a DICOM file that holds contours, which need the grid of an image."""
-    return _kind(path) == _STRUCTURE_SET
+    """As :func:`is_label_object`, of contours, which need the grid of an image."""
+    return _kind(_file_of(Path(path).expanduser())) == _STRUCTURE_SET
 
 
-def _kind(path: PathLike) -> str:
-    file = Path(path).expanduser()
+def _kind(file: Path) -> str:
+    """The class of a DICOM object; empty for anything else."""
     try:
-        return read_elements(file).elements.text(SOP_CLASS) if file.is_file() and is_dicom(file) else ""
+        return read_elements(file, SOP_CLASS).elements.text(SOP_CLASS) if file.is_file() and is_dicom(file) else ""
     except (NotWhole, OSError):
         return ""
 
 
+def _file_of(path: Path) -> Path:
+    """The one file with labels in a folder, as archives export it; raises :class:`InputError` if there are several."""
+    try:
+        if not path.is_dir():
+            return path
+        found = [one for one in sorted(path.iterdir()) if _kind(one) in _LABELS]
+    except OSError:
+        return path
+    if len(found) > 1:
+        names = few([one.name for one in found])
+        raise InputError(f"The folder {path} holds several DICOM objects with labels: {names}", "name one of the files")
+    return found[0] if found else path
+
+
 def read_label_object(path: Path, like: Grid | None, source: DicomSource | None) -> ObjectLabels | None:
-    """The labels of a DICOM file, on ``like`` if given, else on a grid of its own; None for a file that is not DICOM.
+    """The labels of a DICOM file, or of the only such file in a folder, on ``like`` if given, else on a grid of its
+    own; None for anything that is not DICOM.
 
     ``source`` is the series of the image that they are wanted for: labels of another frame of reference are refused.
     Raises :class:`InputError` for a damaged file or another DICOM object, :class:`GridError` where the labels do not
     lie on ``like``.
     """
+    path = _file_of(path)
     try:
         if not path.is_file() or not is_dicom(path):
             return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import re
+import signal
 import sys
 
 import highdicom as hd
@@ -106,6 +108,21 @@ def test_a_series_that_lacks_slices_is_a_sentence(promptseg: Promptseg, series, 
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "lacks 1 of its slices" in outcome.err
     assert not list(place.glob("*.dcm"))
+
+
+@pytest.mark.parametrize(("name", "module"), [("out.dcm", "seg"), ("out.rtstruct.dcm", "rtstruct")])
+def test_ctrl_c_while_it_is_written(promptseg: Promptseg, series, place, monkeypatch, name, module) -> None:
+    writer = importlib.import_module(f"PromptSegCli.dicom.{module}")
+    original = writer.headers
+
+    def pressed(*given):
+        signal.raise_signal(signal.SIGINT)
+        return original(*given)
+
+    monkeypatch.setattr(writer, "headers", pressed)
+    outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", name)
+    assert (outcome.status, "nothing was written" in outcome.err) == (130, True)
+    assert not list(place.glob("*.dcm")) + list(place.glob(".*"))
 
 
 def test_a_full_disk_leaves_nothing(promptseg: Promptseg, series, place, monkeypatch) -> None:

@@ -140,6 +140,18 @@ def test_a_structure_that_is_not_there(ct, seg) -> None:
         found.mask("spleen")
 
 
+def test_a_folder_with_one_object(tmp_path, ct, masks, seg) -> None:
+    """As archives export a series."""
+    folder = write_ct(tmp_path / "export")
+    with pytest.raises(InputError, match="is a folder, not a file"):
+        read_labels(folder, ct.grid)
+    seg.rename(folder / "x17")
+    np.testing.assert_array_equal(read_labels(folder, ct.grid).mask("liver"), masks["liver"])
+    (folder / "x18").write_bytes((folder / "x17").read_bytes())
+    with pytest.raises(InputError, match="holds several DICOM objects with labels: x17, x18; name one of the files"):
+        read_labels(folder, ct.grid)
+
+
 def test_what_is_damaged_is_a_sentence(tmp_path, ct, seg) -> None:
     whole = seg.read_bytes()
     for share in (0.2, 0.6, 0.97):
