@@ -1,4 +1,4 @@
-"""Where the files that PromptSeg ships lie: the backbone, the prompt sets and the network that judges outlines.
+"""Where the files that PromptSeg ships lie: the backbone, the prompt sets and the contour fusion network.
 
 Slicer keeps resources beside the package, a wheel inside it; nothing else in PromptSeg needs to know which.
 """

@@ -16,8 +16,8 @@ from PromptSegLib.errors import BackboneError, InputError, OutputError, PromptSe
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.files import read_header, read_tensors, write_tensors
 
+from .pretraining_model import PretrainingModel
 from .recipe import Recipe
-from .trainee import Trainee
 
 FORMAT = "promptseg-checkpoint-1"
 LAST = "last.safetensors"
@@ -32,8 +32,8 @@ class State:
 
     config: PUNetConfig
     names: Sequence[str]
-    trainee: Trainee
-    ema: Trainee
+    trainee: PretrainingModel
+    ema: PretrainingModel
     optimiser: torch.optim.Optimizer
     sampler: TaskSampler
     step: int = 0

@@ -1,9 +1,9 @@
-"""Train the small network that judges outlines between drawn slices (:mod:`PromptSegLib.contours.fusion_net`).
+"""Train the contour fusion network (:mod:`PromptSegLib.contours.fusion_net`).
 
-    python -m PromptSegTrain.contour_fusion DATASET.json [DATASET.json ...] -o outline-net.safetensors
+    python -m PromptSegTrain.contour_fusion DATASET.json [DATASET.json ...] -o contour-fusion.safetensors
 
 Every structure of the subjects to learn from is drawn in a few slices, evenly spaced and taken by chance; what the
-network is told about the slices between is kept, and learned from. Subjects are held out by the same split as in
+network sees of the slices between is kept, and learned from. Subjects are held out by the same split as in
 ``promptseg pretrain``, and at the end say how good it is. One core needs about half an hour for 16
 abdomens, and 2.4 GB of memory for what is kept of them.
 """
@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.contours.fusion import outlines_of, stretches
-from PromptSegLib.contours.fusion_net import OutlineNet, write_outline_net
+from PromptSegLib.contours.fusion import outlines_of, slice_gaps
+from PromptSegLib.contours.fusion_net import ContourFusionNet, write_contour_fusion_net
 from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases, values_in
 from PromptSegLib.errors import InputError, as_problem
 from PromptSegLib.inputs_stay import check_outputs
@@ -54,11 +54,11 @@ FAINT = (0.5, 1.2, 0.08)
 
 @dataclass(frozen=True)
 class Lesson:
-    """Slices of one gap: maps (n, 8, H, W) fp16, facts (n, 8), ``truth`` (n, H, W) bool; ``weight`` makes drawings
+    """Slices of one gap: maps (n, 8, H, W) fp16, scalars (n, 8), ``truth`` (n, H, W) bool; ``weight`` makes drawings
     count alike, however large the structure is and in however many gaps."""
 
     maps: Tensor
-    facts: Tensor
+    scalars: Tensor
     truth: Tensor
     weight: float
 
@@ -96,26 +96,26 @@ def lessons(dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = i
             gaps = []
             # The same box for all drawings of a structure: what was registered for one serves the others.
             around = work.mask_to_working(np.any(mask, axis=0)) > 0
-            for one in stretches(work, drawn, around=around):
-                told = one.told()
-                if one.carrier is not None and told:
-                    chosen = sorted(rng.sample(sorted(told), min(len(told), SLICES)))
-                    truth = np.stack([work.mask_to_working(mask[k])[one.carrier.box] > 0.5 for k in chosen])
-                    maps = torch.from_numpy(np.stack([told[k][0] for k in chosen])).half()
-                    facts = torch.tensor([told[k][1] for k in chosen], dtype=torch.float32)
-                    gaps.append((maps, facts, torch.from_numpy(truth), len(told) / len(chosen)))
+            for one in slice_gaps(work, drawn, around=around):
+                features = one.features()
+                if one.propagation is not None and features:
+                    chosen = sorted(rng.sample(sorted(features), min(len(features), SLICES)))
+                    truth = np.stack([work.mask_to_working(mask[k])[one.propagation.box] > 0.5 for k in chosen])
+                    maps = torch.from_numpy(np.stack([features[k][0] for k in chosen])).half()
+                    scalars = torch.tensor([features[k][1] for k in chosen], dtype=torch.float32)
+                    gaps.append((maps, scalars, torch.from_numpy(truth), len(features) / len(chosen)))
             size = max(20.0, sum(share * int(truth.sum()) for _, _, truth, share in gaps))
-            found += [Lesson(maps, facts, truth, share / size) for maps, facts, truth, share in gaps]
+            found += [Lesson(maps, scalars, truth, share / size) for maps, scalars, truth, share in gaps]
         report = f"{dataset.name}: {done} of {len(cases)} subjects, {len(found)} gaps"
         on_progress(Progress("prepare", 0.5 * done / len(cases), report))
     return found
 
 
-def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProgress = ignore) -> OutlineNet:
+def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProgress = ignore) -> ContourFusionNet:
     """Train a new network; same seed, same network."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    net = OutlineNet().to(memory_format=torch.channels_last)
+    net = ContourFusionNet().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-2)
     steps = max(1, math.ceil(epochs * len(found) / GAPS))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.05)
@@ -139,9 +139,9 @@ def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProg
     return net.eval()
 
 
-def _loss(net: OutlineNet, lesson: Lesson, rng: random.Random) -> Tensor:
+def _loss(net: ContourFusionNet, lesson: Lesson, rng: random.Random) -> Tensor:
     """Of some slices of one gap, turned and made fainter by chance."""
-    maps, facts, truth = lesson.maps.float(), lesson.facts, lesson.truth.float()
+    maps, scalars, truth = lesson.maps.float(), lesson.scalars, lesson.truth.float()
     least, most, never = FAINT
     for some in ((3, 4), (5, 6, 7)):
         maps[:, some] *= 0.0 if rng.random() < never else rng.uniform(least, most)
@@ -151,14 +151,14 @@ def _loss(net: OutlineNet, lesson: Lesson, rng: random.Random) -> Tensor:
     maps, truth = torch.rot90(maps, turns, (2, 3)), torch.rot90(truth, turns, (1, 2))
     if rng.random() < 0.5:
         maps, truth = maps.flip(3), truth.flip(2)
-    logits = net(maps.contiguous(memory_format=torch.channels_last), facts).float()
+    logits = net(maps.contiguous(memory_format=torch.channels_last), scalars).float()
     p, size = logits.sigmoid(), truth.sum() + 1
     overlap = (2 * (p * truth).sum() + 1) / (p.sum() + size)
     cross = functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
     return lesson.weight * (cross + DICE * size * (1 - overlap))
 
 
-def examine(dataset: DataSet, cases: Sequence[Case], net: OutlineNet) -> dict[int, float]:
+def examine(dataset: DataSet, cases: Sequence[Case], net: ContourFusionNet) -> dict[int, float]:
     """Mean Dice between the drawn slices of held-out ``cases`` on the working grid, by number of drawn slices."""
     dice: dict[int, list[float]] = {n: [] for n in DRAWN}
     for case in cases:
@@ -208,7 +208,7 @@ def train(
         for dataset, training, held_out in parts
     ]
     card: dict[str, object] = {"data": data, "epochs": epochs, "seed": seed, "date": date.today().isoformat()}
-    write_outline_net(output, net, card)
+    write_contour_fusion_net(output, net, card)
     return card
 
 

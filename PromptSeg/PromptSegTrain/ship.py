@@ -22,7 +22,7 @@ from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.volumes.preprocess import hu_from_grey, window_of
 
-from .trainee import Trainee
+from .pretraining_model import PretrainingModel
 from .validate import read_validation
 
 LICENCE = "research use: see the licences of the data that it was made from"
@@ -99,14 +99,14 @@ def _window(part: Part) -> list[float]:
     return list(window_of(low_hu, high_hu))
 
 
-def load_trainee(checkpoint: Path) -> tuple[Trainee, list[str], dict[str, Any]]:
+def load_trainee(checkpoint: Path) -> tuple[PretrainingModel, list[str], dict[str, Any]]:
     """The averaged (EMA) weights of a checkpoint, its structures and its recipe with the step it is at."""
     tensors, meta = read_tensors(checkpoint)
     tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}  # an average alone
     try:
         names = list(json.loads(meta["names"]))
         with torch.random.fork_rng(devices=[]):  # first weights are drawn: a run that goes on must not notice
-            trainee = Trainee(PUNetConfig.from_dict(json.loads(meta["config"])), names)
+            trainee = PretrainingModel(PUNetConfig.from_dict(json.loads(meta["config"])), names)
         trainee.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
         recipe = {**json.loads(meta["recipe"]), "step": int(meta["step"])}
     except (KeyError, ValueError, RuntimeError, BackboneError) as error:

@@ -36,9 +36,9 @@ from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
 from .curves import Log
 from .distributed import Ranks, joined
 from .loader import batches
+from .pretraining_model import PretrainingModel
 from .recipe import Recipe
 from .ship import ship
-from .trainee import Trainee
 from .validate import mean_dice, read_validation, validate, write_validation
 from .warm import warm_start
 
@@ -128,7 +128,7 @@ def pretrain(
         if unknown:
             raise InputError(f"No data set annotates {quoted(unknown)}", f"choose of {quoted(names, 120)}")
         torch.manual_seed(recipe.seed)
-        trainee = Trainee(config, names)
+        trainee = PretrainingModel(config, names)
         if source:
             warm_start(trainee, source, prompts)
         if recipe.own or not recipe.learned_per_slice:
@@ -330,7 +330,7 @@ class _Run:
 
 
 def train_step(
-    trainee: Trainee,
+    trainee: PretrainingModel,
     fast: nn.Module,
     optimiser: torch.optim.Optimizer,
     batch: Batch,

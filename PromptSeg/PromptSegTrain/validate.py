@@ -19,7 +19,7 @@ from PromptSegLib.errors import Stopped
 from PromptSegLib.progress import ShouldStop, check, never
 
 from .distributed import Ranks
-from .trainee import Trainee
+from .pretraining_model import PretrainingModel
 
 CHUNK = 8
 """Slices that are encoded together."""
@@ -30,7 +30,7 @@ Scores = dict[str, list[float]]
 
 @torch.no_grad()
 def validate(
-    trainee: Trainee,
+    trainee: PretrainingModel,
     samples: Sequence[Sample],
     names: Sequence[str],
     device: torch.device,
@@ -68,7 +68,7 @@ def validate(
 
 
 def volume_dice(
-    trainee: Trainee,
+    trainee: PretrainingModel,
     sample: Sample,
     names: Sequence[str],
     device: torch.device,
@@ -110,7 +110,7 @@ def volume_dice(
             yield name, column, 2 * overlap[n] / size[n]
 
 
-def inputs(trainee: Trainee, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
+def inputs(trainee: PretrainingModel, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
     """Slices between their neighbours about 3 and 12 mm away, as the network takes them: (N, H, W, 5)."""
     near, far = (max(1, round(mm / sample.slice_mm)) for mm in (NEAR_MM, FAR_MM))
     around = np.clip(slices[:, None] + np.array([-far, -near, 0, near, far]), 0, len(sample.grey) - 1)

@@ -13,11 +13,11 @@ from PromptSegLib.errors import BackboneError, InputError
 from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.prompts.promptset import PromptSet
 
-from .trainee import PromptBank, Trainee
+from .pretraining_model import PretrainingModel, PromptBank
 
 
 @torch.no_grad()
-def warm_start(trainee: Trainee, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
+def warm_start(trainee: PretrainingModel, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
     """Fill ``trainee`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
 
     What all prompts share is the backbone's own, or else taken as their mean; attention biases are left out, as they

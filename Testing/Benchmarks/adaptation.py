@@ -25,7 +25,7 @@ from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.encoded import Encoded
 from PromptSegLib.model.losses import mask_loss
 from PromptSegLib.model.punet import PUNet
-from PromptSegTrain.trainee import BALANCE, Trainee
+from PromptSegTrain.pretraining_model import BALANCE, PretrainingModel
 
 Prompt = dict[str, Tensor]
 NETWORK_SHARE = 0.3
@@ -109,7 +109,7 @@ class Frozen:
     prompt: Prompt
 
     @classmethod
-    def of(cls, trainee: Trainee, dtype: torch.dtype) -> Frozen:
+    def of(cls, trainee: PretrainingModel, dtype: torch.dtype) -> Frozen:
         """What was pre-trained, in evaluation mode."""
         weights = copy.deepcopy(trainee.net).eval().requires_grad_(False)
         with torch.no_grad():

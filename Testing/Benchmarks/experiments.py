@@ -27,9 +27,9 @@ from PromptSegLib.datasets.loading import Sample, load_part, read_datasets
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
+from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
 from PromptSegTrain.recipe import Recipe
 from PromptSegTrain.train import average, train_step
-from PromptSegTrain.trainee import Trainee, quick_dice
 
 EVERY = 6
 """Of how many slices of held-out subjects one is looked at."""
@@ -74,7 +74,7 @@ def run(
 ) -> dict[str, Any]:
     """Train one variant and give its Dice by structure, its mean, the seconds of a step and its parameters."""
     torch.manual_seed(recipe.seed)
-    trainee = Trainee(config, names)
+    trainee = PretrainingModel(config, names)
     ema = copy.deepcopy(trainee).requires_grad_(False)
     optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
     sampler = TaskSampler([training], [1.0], names, recipe.seed)

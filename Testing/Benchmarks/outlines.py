@@ -1,7 +1,7 @@
 """Outlines between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
 
     python Testing/Benchmarks/outlines.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
-        --json outlines.json [--net outline-net.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
+        --json outlines.json [--net contour-fusion.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
 
 Dice on undrawn slices between the outermost drawn ones, on the volume's own grid; k slices spread evenly over a
 structure's extent, ends included. ``--spacing`` follows outlines on another working grid (mm), ``--net`` takes another
@@ -24,14 +24,14 @@ import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
 from PromptSegLib.contours import demons
-from PromptSegLib.contours.fusion import outline_spacing, outlines_of, stretches
-from PromptSegLib.contours.fusion_net import OutlineNet, outline_net
+from PromptSegLib.contours.fusion import outline_spacing, outlines_of, slice_gaps
+from PromptSegLib.contours.fusion_net import ContourFusionNet, contour_fusion_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
 WAYS = ("interpolated", "carried", "judged")
 
 
-def measure(task: Task, k: int, net: OutlineNet, spacing: float | None) -> tuple[dict[str, float], float]:
+def measure(task: Task, k: int, net: ContourFusionNet, spacing: float | None) -> tuple[dict[str, float], float]:
     """Dice by way, and seconds of one core for all that ships."""
     annotations = task.draw(evenly_spaced(task.mask, k))
     work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, annotations, 2.0))
@@ -47,23 +47,23 @@ def measure(task: Task, k: int, net: OutlineNet, spacing: float | None) -> tuple
         there = task.mask[index]
         sums[name] += np.count_nonzero(inside & there), np.count_nonzero(inside) + np.count_nonzero(there)
 
-    for one in stretches(work, annotations):
-        told = one.told()
+    for one in slice_gaps(work, annotations):
+        features = one.features()
         for index, shape in one.shape.items():
             count("interpolated", shape, index)
             count("judged", judged[index], index)
             carried = shape
-            if one.carrier is not None:
-                near, far = told[index][0][:2]
+            if one.propagation is not None:
+                near, far = features[index][0][:2]
                 t = min(index - one.low, one.high - index) / (one.high - one.low)
                 carried = np.full(work.size, -1.0, np.float32)
-                carried[one.carrier.box] = (1 - t) * near + t * far
+                carried[one.propagation.box] = (1 - t) * near + t * far
             count("carried", carried, index)
     return {name: (2 * both / total if total else float("nan")) for name, (both, total) in sums.items()}, seconds
 
 
 def with_constants(
-    constants: Mapping[str, Any], task: Task, k: int, net: OutlineNet, spacing: float | None
+    constants: Mapping[str, Any], task: Task, k: int, net: ContourFusionNet, spacing: float | None
 ) -> tuple[dict[str, float], float]:
     """:func:`measure` with other constants of registration."""
     former = {name: getattr(demons, name) for name in constants}
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 9])
-    parser.add_argument("--net", type=Path, help="another network that judges outlines")
+    parser.add_argument("--net", type=Path, help="another contour fusion network")
     parser.add_argument("--spacing", type=float, help="in mm, of the working grid that outlines are followed on")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of registration")
     options = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> None:
     others = [options.net.name] if options.net else []
     others += [f"{options.spacing:g} mm"] if options.spacing else []
     setting = " ".join([*others, *options.set]) or "as it ships"
-    rows, net = Rows(options.json), outline_net(options.net)
+    rows, net = Rows(options.json), contour_fusion_net(options.net)
     for task in tasks(options, 2):
         for k in options.k:
             if np.count_nonzero(task.mask.any((1, 2))) <= k:

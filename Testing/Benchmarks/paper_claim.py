@@ -32,9 +32,9 @@ from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import PUNetConfig, paper
 from PromptSegLib.model.files import read_tensors, write_tensors
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
+from PromptSegTrain.pretraining_model import PretrainingModel
 from PromptSegTrain.recipe import MODES, Recipe
 from PromptSegTrain.train import average, train_step
-from PromptSegTrain.trainee import Trainee
 from PromptSegTrain.validate import validate
 
 BASE = ("spleen", "left kidney", "gallbladder", "liver")
@@ -152,7 +152,7 @@ def load(path: Path, settings: Settings, cache: Path) -> Material:
 
 def pretrain(
     mode: str, material: Material, settings: Settings, dtype: torch.dtype, place: torch.device = CPU
-) -> tuple[Trainee, dict[str, Any]]:
+) -> tuple[PretrainingModel, dict[str, Any]]:
     """Train network and prompts on the base structures alone; gives the moving average and its record."""
     steps = settings.pretraining_steps
     recipe = Recipe(
@@ -168,7 +168,7 @@ def pretrain(
     )
     began = clock(place)
     torch.manual_seed(recipe.seed)
-    trainee = Trainee(settings.network(), settings.base).to(place)
+    trainee = PretrainingModel(settings.network(), settings.base).to(place)
     ema = copy.deepcopy(trainee).requires_grad_(False)
     optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
     fast = trainee if dtype == torch.float32 else copy.deepcopy(trainee).to(dtype)
@@ -222,7 +222,7 @@ class Experiment:
         if mode not in self._frozen:
             path = self.results.path.with_name(f"pretrained-{mode}.safetensors")
             if path.is_file() and mode in self.results.values["pretraining"]:
-                trainee = Trainee(self.settings.network(), self.settings.base)
+                trainee = PretrainingModel(self.settings.network(), self.settings.base)
                 trainee.load_state_dict(read_tensors(path)[0])
             else:
                 trainee, record = pretrain(mode, self.material, self.settings, self.dtype, self.place)

@@ -2,8 +2,8 @@
 
 Network and outlines fail in different places: the network where the image is unclear, outlines where the structure
 changes between slices. Their sum is better than either. Between two slices that show the structure, the addition is
-what :mod:`.outline_net` makes of interpolation, of what the picture carries (:mod:`.carry`) and of grey values. Where
-the structure ends, it is signed distance to the interpolated outline over the distance to the nearest drawn slice.
+what :mod:`.fusion_net` makes of interpolation, of what the picture carries (:mod:`.propagation`) and of grey values.
+Where the structure ends, it is signed distance to the interpolated contour over that to the nearest drawn slice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..progress import ShouldStop, never
 from ..prompts.card import Card
 from ..volumes.preprocess import WorkingVolume
 from ..volumes.volume import Grid, Volume
-from .fusion_net import Gap, OutlineNet, evidence, outline_net
+from .fusion_net import ContourFusionNet, GapFeatures, contour_fusion_net, features_of
 from .interpolation import FLOOR_MM, distance_to, signed_distance
-from .propagation import Carrier
+from .propagation import Propagation
 
 __all__ = [
     "OUTLINES_ALONE",
@@ -74,11 +74,11 @@ def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class SliceGap:
     """Undrawn slices between two drawn ones, ``low`` and ``high``.
 
     ``shape`` has, by slice, the signed distance in mm to the interpolated outline, (rows, columns) of the working grid;
-    ``ends`` those to both drawn outlines, and ``carrier`` what has registered the slices: None where one of the two
+    ``ends`` those to both drawn outlines, and ``propagation`` what has registered the slices: None where one of the two
     does not show the structure, because there no picture is asked.
     """
 
@@ -86,38 +86,39 @@ class Stretch:
     high: int
     shape: Mapping[int, np.ndarray]
     ends: Mapping[int, np.ndarray] = field(default_factory=dict)
-    carrier: Carrier | None = None
+    propagation: Propagation | None = None
 
-    def told(self) -> dict[int, tuple[np.ndarray, list[float]]]:
-        """What the network that judges outlines is told, by slice: see :func:`~.outline_net.evidence`."""
-        carrier, low, high = self.carrier, self.low, self.high
-        if carrier is None:
+    def features(self) -> dict[int, tuple[np.ndarray, list[float]]]:
+        """What the contour fusion network sees, by slice: see :func:`~.fusion_net.features_of`."""
+        propagation, low, high = self.propagation, self.low, self.high
+        if propagation is None:
             return {}
-        box = carrier.box
-        drawn = {k: np.stack([self.ends[k][box], carrier.picture(k)]) for k in (low, high)}
-        below = carrier.carry(drawn[low], low, high, [*self.shape, high])
-        above = carrier.carry(drawn[high], high, low, [*self.shape, low])
-        gap = Gap(
+        box = propagation.box
+        drawn = {k: np.stack([self.ends[k][box], propagation.picture(k)]) for k in (low, high)}
+        below = propagation.propagate(drawn[low], low, high, [*self.shape, high])
+        above = propagation.propagate(drawn[high], high, low, [*self.shape, low])
+        gap = GapFeatures(
             low,
             high,
-            carrier.work.slice_mm,
+            propagation.work.slice_mm,
             (drawn[low][0], drawn[high][0]),
             (below[high][0], above[low][0]),
             (drawn[low][1], drawn[high][1]),
         )
         return {
-            k: evidence(gap, k, (below[k], above[k]), shape[box], carrier.picture(k)) for k, shape in self.shape.items()
+            k: features_of(gap, k, (below[k], above[k]), shape[box], propagation.picture(k))
+            for k, shape in self.shape.items()
         }
 
 
-def stretches(
+def slice_gaps(
     work: WorkingVolume,
     annotations: SliceAnnotations,
     wanted: Sequence[int] | None = None,
     without: int | None = None,
     should_stop: ShouldStop = never,
     around: np.ndarray | None = None,
-) -> Iterator[Stretch]:
+) -> Iterator[SliceGap]:
     """The gaps between drawn slices in which slices are ``wanted`` (None: all), registered where that helps.
 
     ``without`` leaves one drawn slice out; ``around``, (rows, columns) bool of the working grid, is what to look at
@@ -139,17 +140,17 @@ def stretches(
         return work.mask_to_working(np.maximum(distance, FLOOR_MM) - np.float32(FLOOR_MM)) + np.float32(FLOOR_MM)
 
     seen = {k: work.mask_to_working(m) > 0 for k, m in every.items()}
-    carrier = Carrier(work, seen, around)
+    propagation = Propagation(work, seen, around)
     for a, b in pairwise(sorted(masks)):
         inside = {k: on_grid(v) for k, v in shape.items() if a < k < b}
         if not inside:
             continue
         if seen[a].any() and seen[b].any():
-            carrier.prepare(a, b, should_stop)
+            propagation.prepare(a, b, should_stop)
             ends = {k: on_grid(distance_to(masks[k], (height, width))) for k in (a, b)}
-            yield Stretch(a, b, inside, ends, carrier)
+            yield SliceGap(a, b, inside, ends, propagation)
         else:
-            yield Stretch(a, b, inside)
+            yield SliceGap(a, b, inside)
 
 
 def outlines_of(
@@ -158,7 +159,7 @@ def outlines_of(
     wanted: Sequence[int] | None = None,
     without: int | None = None,
     should_stop: ShouldStop = never,
-    net: OutlineNet | None = None,
+    net: ContourFusionNet | None = None,
 ) -> dict[int, np.ndarray]:
     """For slices between drawn ones: how sure the drawn slices make a pixel, positive inside, (rows, columns) float32
     of the working grid. :data:`EVEN_WEIGHT` times it is a logit.
@@ -167,15 +168,17 @@ def outlines_of(
     outermost drawn ones have no entry: there the network is alone. Raises ``Stopped`` and ``BackboneError``.
     """
     out: dict[int, np.ndarray] = {}
-    for one in stretches(work, annotations, wanted, without, should_stop):
-        if one.carrier is None:
+    for one in slice_gaps(work, annotations, wanted, without, should_stop):
+        if one.propagation is None:
             for k, distance in one.shape.items():
                 out[k] = distance / np.float32(min(k - one.low, one.high - k) * work.slice_mm)
             continue
-        told = one.told()
-        for k, logits in zip(told, (net or outline_net()).judge(list(told.values()), should_stop), strict=True):
+        features = one.features()
+        for k, logits in zip(
+            features, (net or contour_fusion_net()).score(list(features.values()), should_stop), strict=True
+        ):
             out[k] = np.full(work.size, -PRIOR_LIMIT / EVEN_WEIGHT, np.float32)
-            out[k][one.carrier.box] = logits / EVEN_WEIGHT
+            out[k][one.propagation.box] = logits / EVEN_WEIGHT
     return out
 
 

@@ -1,4 +1,4 @@
-"""Where a structure is between two drawn slices, judged from everything that is known without knowing the structure.
+"""Where a structure is between two drawn slices, from everything that is known without knowing the structure.
 
 Interpolated contours, contours carried by registration, and how grey the structure is in the drawn slices each fail in
 their own way. A small convolutional network that was trained on other subjects (:mod:`PromptSegTrain.contour_fusion`)
@@ -27,10 +27,10 @@ from ..progress import ShouldStop, check, never
 from ..resources import resource
 
 FORMAT = "promptseg-outlines-2"
-FILE = "outline-net.safetensors"
+FILE = "contour-fusion.safetensors"
 WIDTH = 24
 DILATIONS = (1, 2, 4, 8, 1)
-MAPS, FACTS = 8, 8
+MAPS, SCALARS = 8, 8
 RING_MM = 12.0
 """What lies up to this far outside of a drawn outline is what the structure must be told from by its grey."""
 _BINS = 64
@@ -39,7 +39,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class Gap:
+class GapFeatures:
     """What is known between the drawn slices ``low`` and ``high``, on a box of the working grid.
 
     ``ends`` are the signed distances in mm (rows, columns) to both drawn outlines, ``arrived`` those carried across the
@@ -81,10 +81,10 @@ class Gap:
         return _dice(there, high), _dice(back, low), _dice(low, high)
 
 
-def evidence(
-    gap: Gap, index: int, carried: tuple[np.ndarray, np.ndarray], shape: np.ndarray, grey: np.ndarray
+def features_of(
+    gap: GapFeatures, index: int, carried: tuple[np.ndarray, np.ndarray], shape: np.ndarray, grey: np.ndarray
 ) -> tuple[np.ndarray, list[float]]:
-    """What the network is told about slice ``index`` of a gap: maps (8, rows, columns) and eight facts.
+    """What the network sees of slice ``index`` of a gap: maps (8, rows, columns) and eight scalars.
 
     ``carried`` come from the lower and the upper drawn slice, (2, rows, columns) each: distances in mm and the slice's
     picture. ``shape`` are interpolated distances, ``grey`` is the picture. The nearer drawn slice comes first.
@@ -103,7 +103,7 @@ def evidence(
     ]
     apart = sorted((below, above))
     widest = [max(0.5, float(gap.ends[n].max())) for n in (near, far)]
-    facts = [
+    scalars = [
         2 * apart[0] / (gap.high - gap.low),
         *(np.log(n * gap.slice_mm) / 2 for n in apart),
         gap.overlaps[near],
@@ -111,22 +111,22 @@ def evidence(
         gap.overlaps[2],
         *np.log(widest),
     ]
-    return np.stack(maps).astype(np.float32), [float(f) for f in facts]
+    return np.stack(maps).astype(np.float32), [float(f) for f in scalars]
 
 
-class OutlineNet(nn.Module):
-    """Maps (B, 8, H, W) and facts (B, 8) of :func:`evidence` to logits (B, H, W)."""
+class ContourFusionNet(nn.Module):
+    """Maps (B, 8, H, W) and scalars (B, 8) of :func:`features_of` to logits (B, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3 + MAPS + FACTS, WIDTH, 1)
+        self.first = nn.Conv2d(3 + MAPS + SCALARS, WIDTH, 1)
         self.layers = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
         self.last = nn.Conv2d(WIDTH, 1, 1)
 
-    def forward(self, maps: Tensor, facts: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, scalars: Tensor) -> Tensor:
         """See the class."""
         distances = maps[:, :3]
-        spread = facts[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        spread = scalars[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         x = torch.cat([torch.tanh(distances / 2), distances.clamp(-12, 12) / 6, maps[:, 3:], spread], 1)
         x = functional.gelu(self.first(x))
         for layer in self.layers:
@@ -134,31 +134,31 @@ class OutlineNet(nn.Module):
         return self.last(x)[:, 0]
 
     @torch.inference_mode()
-    def judge(
-        self, told: Sequence[tuple[np.ndarray, list[float]]], should_stop: ShouldStop = never
+    def score(
+        self, features: Sequence[tuple[np.ndarray, list[float]]], should_stop: ShouldStop = never
     ) -> list[np.ndarray]:
-        """Logits (rows, columns) float32 for what :func:`evidence` told of some slices of one size. Raises
+        """Logits (rows, columns) float32 for what :func:`features_of` gave for some slices of one size. Raises
         ``Stopped``."""
         out: list[np.ndarray] = []
-        for first in range(0, len(told), _BATCH):
+        for first in range(0, len(features), _BATCH):
             check(should_stop)
-            part = told[first : first + _BATCH]
+            part = features[first : first + _BATCH]
             maps = torch.from_numpy(np.stack([m for m, _ in part]))
             out += list(self(maps, torch.tensor([f for _, f in part], dtype=torch.float32)).numpy())
         return out
 
 
 @functools.cache
-def outline_net(path: Path | None = None) -> OutlineNet:
+def contour_fusion_net(path: Path | None = None) -> ContourFusionNet:
     """The network that ships, or that in a file. Raises :class:`BackboneError` for one that cannot be used."""
-    net = OutlineNet()
+    net = ContourFusionNet()
     try:
-        file = path or resource("OutlineNet", FILE)
+        file = path or resource("ContourFusion", FILE)
         tensors, meta = read_tensors(file)
     except InputError as error:
         raise BackboneError(error.problem, error.remedy) from error
     if meta.get("format") != FORMAT:
-        raise BackboneError(f"{file.name} is not a network that judges outlines", "get the file again")
+        raise BackboneError(f"{file.name} is not a contour fusion network", "get the file again")
     try:
         net.load_state_dict({k: v.float() for k, v in tensors.items()})
     except RuntimeError as error:
@@ -166,7 +166,7 @@ def outline_net(path: Path | None = None) -> OutlineNet:
     return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
-def write_outline_net(path: Path, net: OutlineNet, card: dict[str, object]) -> None:
+def write_contour_fusion_net(path: Path, net: ContourFusionNet, card: dict[str, object]) -> None:
     """Write it as fp16 with its card."""
     tensors = {k: v.detach().half() for k, v in net.state_dict().items()}
     write_tensors(path, tensors, {"format": FORMAT, "card": json.dumps(card)})

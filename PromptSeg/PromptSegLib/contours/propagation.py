@@ -4,7 +4,7 @@ Interpolation (:mod:`.interpolation`) knows the contours alone. The picture know
 working grid are registered to each other (symmetric-forces demons: Wang et al. 2005, doi:10.1088/0031-9155/50/12/011,
 as SimpleITK has it), and the signed distances to the drawn outlines are moved along, from the drawn slice below and
 from the one above. That follows a kidney or a liver over wide gaps, knows no organ, and fails where a thin structure
-leaves its place between two slices. Interpolation fails elsewhere: :mod:`.outline_net` weighs both.
+leaves its place between two slices. Interpolation fails elsewhere: :mod:`.contour_fusion_net` weighs both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMOOTH = 0.7
 Box = tuple[slice, slice]
 
 
-class Carrier:
+class Propagation:
     """Carries distances and pictures between drawn slices, within ``box`` (rows, columns) of the working grid.
 
     ``outlines``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
@@ -73,7 +73,7 @@ class Carrier:
                 found = displacements(fixed, moving, self.finest).half().numpy()
             self.work.kept |= {self._key(*pair): field for pair, field in zip(part, found, strict=True)}
 
-    def carry(self, maps: np.ndarray, start: int, end: int, wanted: Iterable[int]) -> dict[int, np.ndarray]:
+    def propagate(self, maps: np.ndarray, start: int, end: int, wanted: Iterable[int]) -> dict[int, np.ndarray]:
         """Maps (n, rows, columns) within :attr:`box`, known on slice ``start``, on the ``wanted`` slices towards
         ``end``. All between the two must be prepared."""
         ahead = 1 if end > start else -1

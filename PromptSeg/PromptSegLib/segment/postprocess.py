@@ -13,13 +13,13 @@ def clean(
     found: np.ndarray,
     components: str = "substantial",
     seeds: np.ndarray | None = None,
-    sureness: np.ndarray | None = None,
+    confidence: np.ndarray | None = None,
 ) -> np.ndarray:
     """Keep the connected components of ``found`` (N, H, W) bool that belong to the structure.
 
     "largest" keeps one; "main" keeps those of at least 0.3 of the largest, "substantial" of 0.08; "all" keeps
     everything. With ``seeds`` (N, H, W) bool, the voxels that the user drew, components that touch them are kept too,
-    and "largest" is measured among those. ``sureness`` (N, H, W) weighs voxels: with the logits, a component that is
+    and "largest" is measured among those. ``confidence`` (N, H, W) weighs voxels: with the logits, a component that is
     surely the structure counts for more than a larger one that is hardly it.
     """
     if components == "all" or not found.any():
@@ -27,7 +27,7 @@ def clean(
     labels, count = ndimage.label(found, ndimage.generate_binary_structure(3, 2))
     if count == 1:
         return found
-    weights = None if sureness is None else np.maximum(sureness, 0).ravel().astype(np.float32)
+    weights = None if confidence is None else np.maximum(confidence, 0).ravel().astype(np.float32)
     sizes = np.bincount(labels.ravel(), weights, minlength=count + 1)
     sizes[0] = 0
     touched = np.zeros(count + 1, bool)

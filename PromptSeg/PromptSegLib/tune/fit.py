@@ -19,9 +19,9 @@ from ..errors import Stopped
 from ..model.backbone import Backbone
 from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop
-from .descent import LeftOut, Tensors, descend, first_weight, judged, logits_of, marks_of
 from .examples import Drawing, Examples
 from .initialise import propose
+from .optimise import LeftOut, Tensors, evaluation_steps, first_weight, judged, logits_of, optimise
 
 FIRST = 0.02
 """Share of the whole run that is done when the first mask is there."""
@@ -64,7 +64,7 @@ class Fit:
         dice = self._dice(self.tensors)
         self.history: list[dict[str, float]] = [{"step": 0, "dice": dice}]
         self.left_out = LeftOut(
-            marks_of(plan.steps, plan.check_every), usual=first_weight(dice), slices=len(plan.folds)
+            evaluation_steps(plan.steps, plan.check_every), usual=first_weight(dice), slices=len(plan.folds)
         )
         self.stages = {"leave one out": 0.0, "tune": 0.0}
         self._latest, self._best = (0, self.tensors), dice
@@ -160,7 +160,7 @@ class Fit:
 
     def _descend(self, start: Tensors, chosen: Sequence[int]) -> Descent:
         plan = self.plan
-        return descend(
+        return optimise(
             self.backbone, self.examples, start, chosen, plan.steps, plan.lr, plan.seed, self._should_stop, plan.learn
         )
 

@@ -22,9 +22,9 @@ from ..prompts.card import Card
 from ..prompts.promptset import Prompt
 from ..volumes.preprocess import FULL_WINDOW, window_of
 from .advice import advice, components_of
-from .descent import folds_of
 from .examples import Drawing, make_examples
 from .fit import Fit, Plan
+from .optimise import folds_of
 from .outcome import LeftOutSlice, Outcome
 
 

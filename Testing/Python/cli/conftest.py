@@ -91,7 +91,7 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
 def shipped(tmp_path_factory) -> Path:
     """A folder of resources: the backbone punet-ct, the prompt set abdomen-ct, and the real network for outlines."""
     folder = tmp_path_factory.mktemp("resources")
-    shutil.copytree(resources.resource("OutlineNet"), folder / "OutlineNet")
+    shutil.copytree(resources.resource("ContourFusion"), folder / "ContourFusion")
     (folder / "Models").mkdir()
     (folder / "PromptSets").mkdir()
     backbone = write_backbone(folder / "Models" / "punet-ct.safetensors", 1)

@@ -18,7 +18,7 @@ from PromptSegLib.contours.fusion import (
     weighted,
 )
 from PromptSegLib.prior import NETWORK_LIMIT, add_prior
-from PromptSegLib.tune.descent import LeftOut, first_weight, judged
+from PromptSegLib.tune.optimise import LeftOut, first_weight, judged
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 

@@ -8,9 +8,9 @@ import torch
 
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.contours import propagation as carry
-from PromptSegLib.contours.fusion import between, outlines_of, stretches
+from PromptSegLib.contours.fusion import between, outlines_of, slice_gaps
 from PromptSegLib.contours.interpolation import FLOOR_MM
-from PromptSegLib.contours.propagation import Carrier
+from PromptSegLib.contours.propagation import Propagation
 from PromptSegLib.errors import Stopped
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -68,7 +68,7 @@ def test_very_many_pixels_are_registered_on_half_the_resolution(volume: Volume, 
     work = WorkingVolume(volume, crop=False)
     found = outlines_of(work, drawn(volume, 0, 6, 16))
     wanted = work.mask_to_working(truth(3)) > 0.5
-    assert Carrier(work, {0: truth(0)}).finest == 2
+    assert Propagation(work, {0: truth(0)}).finest == 2
     assert dice(found[3] > 0, wanted) > 0.85
 
 
@@ -109,9 +109,9 @@ def test_slices_are_registered_once(volume: Volume, monkeypatch: pytest.MonkeyPa
 def test_drawings_that_look_at_the_same_place_share_what_was_registered(volume: Volume, monkeypatch) -> None:
     work = WorkingVolume(volume, crop=False)
     everything = np.ones(work.size, bool)
-    list(stretches(work, drawn(volume, 0, 16), around=everything))
+    list(slice_gaps(work, drawn(volume, 0, 16), around=everything))
     monkeypatch.setattr(carry, "displacements", lambda *_: pytest.fail("registered"))
-    assert len(list(stretches(work, drawn(volume, 0, 6, 16), around=everything))) == 2
+    assert len(list(slice_gaps(work, drawn(volume, 0, 6, 16), around=everything))) == 2
 
 
 def test_not_everything_is_kept(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +132,8 @@ def test_where_the_structure_ends_no_picture_is_asked(volume: Volume, monkeypatc
 def test_thin_slices_are_registered_in_steps(volume: Volume) -> None:
     thin = Volume(volume.voxels, Grid((SIDE, SIDE, DEPTH), spacing=(2.0, 2.0, 1.0)))
     work = WorkingVolume(thin, crop=False)
-    carrier = Carrier(work, {0: truth(0), 16: truth(16)})
-    assert carrier.stops == [0, 3, 6, 10, 13, 16]
+    propagation = Propagation(work, {0: truth(0), 16: truth(16)})
+    assert propagation.stops == [0, 3, 6, 10, 13, 16]
     assert len(outlines_of(work, drawn(thin, 0, 16))) == 15
 
 
@@ -151,5 +151,5 @@ def test_registration_looks_at_two_centimetres_around_the_outlines(spacing: floa
     outline = np.zeros((120, 120), bool)
     outline[55:65, 55:65] = True
     seen = {k: work.mask_to_working(outline) > 0 for k in (0, 8)}
-    for side in Carrier(work, seen).box:
+    for side in Propagation(work, seen).box:
         assert (side.stop - side.start) * spacing >= 10 + 2 * 20

@@ -10,7 +10,7 @@ from PromptSegLib.datasets import tasks
 from PromptSegLib.datasets.sample import Sample, by_name, shown_in
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import tiny
-from PromptSegTrain.trainee import ABSENT, Trainee
+from PromptSegTrain.pretraining_model import ABSENT, PretrainingModel
 
 NAMES = ("liver", "spleen", "aorta")
 
@@ -25,9 +25,9 @@ def small_images(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trainee() -> Trainee:
+def trainee() -> PretrainingModel:
     torch.manual_seed(0)
-    return Trainee(tiny(), NAMES)
+    return PretrainingModel(tiny(), NAMES)
 
 
 def make(absent: tuple[str, ...] = (), known: tuple[str, ...] = ("liver", "aorta")) -> Sample:
@@ -39,7 +39,7 @@ def make(absent: tuple[str, ...] = (), known: tuple[str, ...] = ("liver", "aorta
     return Sample("one", random.integers(0, 255, labels.shape, np.uint8), labels, NAMES, 3.0, where, absent)
 
 
-def losses(trainee: Trainee, sample: Sample, draws: int = 3) -> list[float]:
+def losses(trainee: PretrainingModel, sample: Sample, draws: int = 3) -> list[float]:
     """All parts of the loss of some batches, always the same ones."""
     sampler = TaskSampler([[sample]], [1.0], NAMES, 3)
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from PromptSegLib.contours.fusion_net import outline_net
+from PromptSegLib.contours.fusion_net import contour_fusion_net
 from PromptSegLib.errors import PromptSegError
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import PUNetConfig, tiny
@@ -145,7 +145,7 @@ def test_configurations() -> None:
 def test_the_contour_network(tmp_path) -> None:
     from PromptSegLib.resources import resource
 
-    whole = resource("OutlineNet", "outline-net.safetensors").read_bytes()
+    whole = resource("ContourFusion", "contour-fusion.safetensors").read_bytes()
     length = int.from_bytes(whole[:8], "little")
     table, path = json.loads(whole[8 : 8 + length]), tmp_path / "x.safetensors"
 
@@ -154,6 +154,6 @@ def test_the_contour_network(tmp_path) -> None:
             path.write_bytes(changed)
         else:
             put(path, changed, whole[8 + length :])
-        survives(lambda: outline_net(path))
+        survives(lambda: contour_fusion_net(path))
 
     attack(st.one_of(tampered(table), broken(whole, 8 + length)), check, 100)

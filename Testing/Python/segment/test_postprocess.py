@@ -64,10 +64,10 @@ def test_the_surest_component_is_the_largest() -> None:
     found = np.zeros((3, 20, 20), bool)
     found[:, 1:4, 1:4] = True
     found[:, 8:18, 8:18] = True
-    sureness = np.where(found, 1, -20)
-    sureness[:, 1:4, 1:4] = 60
+    confidence = np.where(found, 1, -20)
+    confidence[:, 1:4, 1:4] = 60
     assert clean(found, "largest")[1, 10, 10]
-    kept = clean(found, "largest", sureness=sureness)
+    kept = clean(found, "largest", confidence=confidence)
     assert kept[1, 2, 2]
     assert not kept[1, 10, 10]
 

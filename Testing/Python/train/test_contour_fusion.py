@@ -1,4 +1,4 @@
-"""The network that judges outlines is trained by one command, on subjects that it does not hold out."""
+"""The contour fusion network is trained by one command, on subjects that it does not hold out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from PromptSegLib.contours.fusion_net import MAPS, OutlineNet, outline_net
+from PromptSegLib.contours.fusion_net import MAPS, ContourFusionNet, contour_fusion_net
 from PromptSegLib.datasets.loading import read_dataset
 from PromptSegLib.model.files import read_header
 from PromptSegTrain.contour_fusion import ANYHOW, drawings, learn, lessons, main
@@ -26,9 +26,9 @@ def test_what_is_learned_from_is_told_about_every_slice_between(found) -> None:
     assert {len(one.maps) for one in found} > {1, 2}
     for one in found:
         assert one.maps.shape[1] == MAPS
-        assert one.facts.shape == (len(one.maps), 8)
+        assert one.scalars.shape == (len(one.maps), 8)
         assert one.truth.shape == (len(one.maps), *one.maps.shape[2:])
-    assert all(torch.isfinite(one.maps).all() and torch.isfinite(one.facts).all() for one in found)
+    assert all(torch.isfinite(one.maps).all() and torch.isfinite(one.scalars).all() for one in found)
 
 
 def test_structures_are_also_drawn_in_slices_taken_by_chance(dataset) -> None:
@@ -47,11 +47,11 @@ def test_the_same_seed_makes_the_same_network(found) -> None:
 
 
 def test_it_learns(found) -> None:
-    def dice(net: OutlineNet) -> float:
+    def dice(net: ContourFusionNet) -> float:
         scores = []
         for one in found:
             with torch.inference_mode():
-                inside = (net(one.maps.float(), one.facts) > 0).numpy()
+                inside = (net(one.maps.float(), one.scalars) > 0).numpy()
             truth = one.truth.numpy()
             scores.append(2 * np.count_nonzero(inside & truth) / max(1, inside.sum() + truth.sum()))
         return float(np.mean(scores))
@@ -63,7 +63,7 @@ def test_the_command_writes_a_network_that_says_what_it_learned_from(dataset, tm
     path = tmp_path / "net.safetensors"
     assert main([str(dataset), "-o", str(path), "--epochs", "0.2", "--most", "2"]) == 0
     assert "subjects" in capsys.readouterr().out
-    assert isinstance(outline_net(path), OutlineNet)
+    assert isinstance(contour_fusion_net(path), ContourFusionNet)
     (data,) = json.loads(read_header(path)["card"])["data"]
     assert len(data["training"]) == 2
     assert len(data["validation"]) == 1

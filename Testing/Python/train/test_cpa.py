@@ -19,7 +19,7 @@ from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import tiny
 from PromptSegTrain import cpa
 from PromptSegTrain.cpa import assignment, assignment_loss, cpa_loss, prototypes
-from PromptSegTrain.trainee import Trainee
+from PromptSegTrain.pretraining_model import PretrainingModel
 
 ALL = torch.ones(2, 30, dtype=torch.bool)
 
@@ -176,7 +176,7 @@ def sampler(monkeypatch) -> TaskSampler:
 @pytest.mark.parametrize("head", ["full", "half"])
 def test_a_trainee_learns_alone_with_labels_or_both(sampler, head) -> None:
     torch.manual_seed(0)
-    trainee = Trainee(replace(tiny(), head=head), ["a", "b"])
+    trainee = PretrainingModel(replace(tiny(), head=head), ["a", "b"])
     teacher = copy.deepcopy(trainee)  # even one that could learn gets no gradient
     batch = sampler.draw(1, views=True)
     labels = {"learned", "shown", "dense", "aid"}
@@ -201,7 +201,7 @@ def test_a_trainee_learns_alone_with_labels_or_both(sampler, head) -> None:
 
 def test_a_batch_without_tasks_is_enough_to_learn_alone_and_learning_helps(sampler) -> None:
     torch.manual_seed(0)
-    trainee = Trainee(tiny(), ["a", "b"])
+    trainee = PretrainingModel(tiny(), ["a", "b"])
     teacher = copy.deepcopy(trainee).requires_grad_(False)
     batch = sampler.draw(1, views=True, tasks=False)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=6e-3)
@@ -217,7 +217,7 @@ def test_a_batch_without_tasks_is_enough_to_learn_alone_and_learning_helps(sampl
 
 def test_student_and_teacher_may_be_of_two_precisions(sampler) -> None:
     torch.manual_seed(0)
-    trainee = Trainee(tiny(), ["a", "b"])
+    trainee = PretrainingModel(tiny(), ["a", "b"])
     batch = sampler.draw(1, views=True, tasks=False)
     single = trainee(batch, torch.float32, trainee, supervised=False)["cpa"]
     half = copy.deepcopy(trainee).to(torch.bfloat16)

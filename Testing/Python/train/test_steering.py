@@ -10,7 +10,7 @@ from PromptSegLib.datasets import tasks
 from PromptSegLib.datasets.loading import Sample
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import tiny
-from PromptSegTrain.trainee import Trainee, quick_dice
+from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
 
 NAMES = ("disc", "square")
 
@@ -30,11 +30,11 @@ def generated(seed: int) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def trainee() -> Trainee:
+def trainee() -> PretrainingModel:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    trainee = Trainee(tiny(), NAMES)
+    trainee = PretrainingModel(tiny(), NAMES)
     optimiser = torch.optim.AdamW(trainee.groups(0.02, 4e-3, 1.2e-2), lr=4e-3)
     for group in optimiser.param_groups:
         group["lr"] = group["peak"]

@@ -18,9 +18,9 @@ from PromptSegLib.model.config import tiny
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.session import Session
 from PromptSegTrain import curves, train
+from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
 from PromptSegTrain.recipe import Recipe
 from PromptSegTrain.train import pretrain
-from PromptSegTrain.trainee import Trainee, quick_dice
 from PromptSegTrain.validate import mean_dice, read_validation, validate
 
 pytestmark = pytest.mark.usefixtures("small_images")
@@ -160,7 +160,7 @@ def test_what_is_not_annotated_gives_no_gradient(dataset, trained) -> None:
     names = ["liver", "spleen", "aorta"]
     partial = [s for s in part.training if s.name == "case_3"]
     torch.manual_seed(0)
-    trainee = Trainee(tiny(), names)
+    trainee = PretrainingModel(tiny(), names)
     for samples, expected in ((partial, False), (part.training, True)):
         sampler = TaskSampler([samples], [1.0], names, 1)
         trainee.zero_grad(set_to_none=True)
@@ -244,7 +244,7 @@ def test_validation_looks_at_whole_volumes(trained, dataset) -> None:
     part = load_part(read_dataset(dataset), 0.25, 1, trained / "cache")
     names = list(part.dataset.labels.values())
     torch.manual_seed(0)
-    trainee = Trainee(tiny(), names)
+    trainee = PretrainingModel(tiny(), names)
     trainee.net.load_state_dict(load_backbone(trained / "tiny.safetensors", "cpu", torch.float32).net.state_dict())
     scores = validate(trainee, part.validation, names, torch.device("cpu"))
     assert trainee.training

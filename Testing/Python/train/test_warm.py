@@ -11,7 +11,7 @@ from PromptSegLib.errors import BackboneError, InputError
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import tiny
 from PromptSegLib.prompts.promptset import PromptSet
-from PromptSegTrain.trainee import Trainee
+from PromptSegTrain.pretraining_model import PretrainingModel
 from PromptSegTrain.warm import warm_start
 
 pytestmark = pytest.mark.usefixtures("small_images")
@@ -23,7 +23,7 @@ def backbone(trained):
 
 
 def test_network_and_prompts_are_those_of_the_files(backbone, prompts) -> None:
-    trainee = Trainee(tiny(), ["Spleen", "pancreas", "liver"])
+    trainee = PretrainingModel(tiny(), ["Spleen", "pancreas", "liver"])
     before = {k: v.clone() for k, v in trainee.bank.tensors.items()}
     assert warm_start(trainee, backbone, [prompts]) == ["Spleen", "liver"]
     for name, tensor in backbone.net.state_dict().items():
@@ -40,7 +40,7 @@ def test_network_and_prompts_are_those_of_the_files(backbone, prompts) -> None:
 
 def test_a_backbone_that_sees_fewer_neighbours_is_widened_and_sees_the_same(backbone, prompts) -> None:
     wide = replace(tiny(), in_channels=backbone.net.config.in_channels + 2)
-    trainee = Trainee(wide, ["liver"])
+    trainee = PretrainingModel(wide, ["liver"])
     warm_start(trainee, backbone, [prompts])
     images = torch.rand(1, 32, 32, wide.in_channels) * 2 - 1
     tensors = prompts["liver"].tensors
@@ -49,11 +49,11 @@ def test_a_backbone_that_sees_fewer_neighbours_is_widened_and_sees_the_same(back
         known = backbone.net.decode(backbone.net.encode(images[..., 1:-1]), tensors)
     assert torch.allclose(seen, known, atol=1e-4)
     with pytest.raises(InputError, match="another configuration"):
-        warm_start(Trainee(replace(tiny(), in_channels=1), ["liver"]), backbone, [])
+        warm_start(PretrainingModel(replace(tiny(), in_channels=1), ["liver"]), backbone, [])
 
 
 def test_without_shared_tokens_their_mean_is_shared(backbone, prompts) -> None:
-    trainee = Trainee(tiny(), ["spleen", "liver"])
+    trainee = PretrainingModel(tiny(), ["spleen", "liver"])
     warm_start(trainee, replace(backbone, shared=None), [prompts])
     own = trainee.bank(torch.tensor([0, 1]))
     for key, shared in trainee.bank.common().items():
@@ -63,7 +63,7 @@ def test_without_shared_tokens_their_mean_is_shared(backbone, prompts) -> None:
 
 
 def test_no_prompts_leave_the_bank_as_it_is(backbone) -> None:
-    trainee = Trainee(tiny(), ["liver"])
+    trainee = PretrainingModel(tiny(), ["liver"])
     before = {k: v.clone() for k, v in trainee.bank.state_dict().items()}
     assert warm_start(trainee, backbone, []) == []
     assert all(torch.equal(v, before[k]) for k, v in trainee.bank.state_dict().items())
@@ -71,10 +71,10 @@ def test_no_prompts_leave_the_bank_as_it_is(backbone) -> None:
 
 def test_what_does_not_fit_is_refused(backbone, prompts, go) -> None:
     with pytest.raises(InputError, match="tiny has another configuration than this run; choose its --preset"):
-        warm_start(Trainee(replace(tiny(), second="shift"), ["liver"]), backbone, [])
+        warm_start(PretrainingModel(replace(tiny(), second="shift"), ["liver"]), backbone, [])
     foreign = PromptSet.of("foreign", [replace(prompts["liver"], backbone_id="0" * 64)])
     with pytest.raises(InputError, match="prompts of foreign were made for another backbone; choose sets of tiny"):
-        warm_start(Trainee(tiny(), ["liver"]), backbone, [foreign])
+        warm_start(PretrainingModel(tiny(), ["liver"]), backbone, [foreign])
     with pytest.raises(InputError, match="add --start-from"):
         go(prompts=[prompts])
     with pytest.raises(BackboneError, match="no backbone called nothing"):

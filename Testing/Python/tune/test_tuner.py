@@ -18,9 +18,9 @@ from PromptSegLib.model.punet import PUNet
 from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.session import Session
 from PromptSegLib.tune import tuner
-from PromptSegLib.tune.descent import first_weight
 from PromptSegLib.tune.examples import Drawing
 from PromptSegLib.tune.fit import Fit
+from PromptSegLib.tune.optimise import first_weight
 
 CYST = Structure("cyst")
 

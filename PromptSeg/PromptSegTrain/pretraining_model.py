@@ -77,7 +77,7 @@ class PromptBank(nn.Module):
         }
 
 
-class DenseAid(nn.Module):
+class DeepSupervision(nn.Module):
     """Linear classifiers on the encoder's features: they teach it all structures of a slice in one pass."""
 
     def __init__(self, widths: Sequence[int], classes: int) -> None:
@@ -98,7 +98,7 @@ class DenseAid(nn.Module):
         return total / max(1, len(self.layers))  # none where prompts enter at once
 
 
-class Trainee(nn.Module):
+class PretrainingModel(nn.Module):
     """Network, prompt bank and dense aid, with the loss of one batch."""
 
     member: Tensor
@@ -107,11 +107,11 @@ class Trainee(nn.Module):
         super().__init__()
         self.net = PUNet(config)
         self.bank = PromptBank(self.net.prompt_shapes(), names)
-        self.aid = DenseAid(config.widths[1 : self.net.first_prompted], len(names))
+        self.aid = DeepSupervision(config.widths[1 : self.net.first_prompted], len(names))
         self.register_buffer("member", membership(names), persistent=False)
 
     def forward(
-        self, batch: Batch, dtype: torch.dtype, teacher: Trainee | None = None, supervised: bool = True
+        self, batch: Batch, dtype: torch.dtype, teacher: PretrainingModel | None = None, supervised: bool = True
     ) -> dict[str, Tensor]:
         """The parts of the loss of ``batch``, each a scalar.
 
@@ -125,11 +125,11 @@ class Trainee(nn.Module):
             result["cpa"] = self._cpa(batch.views, dtype, teacher, supervised)
         return result
 
-    def _cpa(self, views: Views, dtype: torch.dtype, teacher: Trainee, supervised: bool) -> Tensor:
+    def _cpa(self, views: Views, dtype: torch.dtype, teacher: PretrainingModel, supervised: bool) -> Tensor:
         """Contrastive prototype assignment: no gradient to the teacher."""
         structures = views.structures if supervised else torch.full_like(views.structures, -1)
 
-        def features(model: Trainee, images: Tensor) -> Tensor:
+        def features(model: PretrainingModel, images: Tensor) -> Tensor:
             return model.net.pixel_features(model.net.encode(images), model.bank.deep_of(structures))
 
         with torch.no_grad():
@@ -228,7 +228,7 @@ class Trainee(nn.Module):
 
 @torch.inference_mode()
 def quick_dice(
-    trainee: Trainee, grey: Tensor, labels: Tensor, structure: int, support: Sequence[int] | None = None
+    trainee: PretrainingModel, grey: Tensor, labels: Tensor, structure: int, support: Sequence[int] | None = None
 ) -> float:
     """Dice of one structure on whole slices (N, H, W, 3) in -1..1, by its own prompt or, with ``support`` slices, as
     shown.

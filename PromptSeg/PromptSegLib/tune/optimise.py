@@ -29,7 +29,7 @@ _KNOWN, _SEEN = 0.6, 0.3
 anything of it."""
 
 
-def descend(
+def optimise(
     backbone: Backbone,
     examples: Examples,
     start: Tensors,
@@ -75,7 +75,7 @@ def logits_of(backbone: Backbone, examples: Examples, tensors: Tensors, chosen: 
     return backbone.net.decode(encoded, {k: v.to(backbone.dtype) for k, v in tensors.items()})
 
 
-def marks_of(steps: int, every: int) -> list[int]:
+def evaluation_steps(steps: int, every: int) -> list[int]:
     """The steps at which Dice is measured: 0, every few, and the last."""
     return sorted({0, *range(every, steps + 1, every), steps})
 
