@@ -175,7 +175,7 @@ def test_a_failure_leaves_an_earlier_demonstration_as_it_was(demo, no_fill, monk
     def fail(*_: object) -> None:
         raise PromptSegError("No more")
 
-    monkeypatch.setattr("PromptSegLib.review.report.write_report", fail)
+    monkeypatch.setattr("PromptSegLib.review.report_html.write_report", fail)
     with pytest.raises(PromptSegError, match="No more"):
         demo(tmp_path, steps=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES

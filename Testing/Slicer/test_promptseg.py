@@ -192,6 +192,56 @@ class PromptSegInSlicer(unittest.TestCase):
         settle()
         self.assertFalse(job.running)
 
+    def test_a_review_is_gone_through_by_keys(self):
+        from PromptSegLib.desktop.reporting import write_report
+        from PromptSegLib.mrml.decisions import ACCEPTED, decision_of
+        from PromptSegLib.mrml.nodes import grid_of, new_segmentation
+        from PromptSegLib.review.findings import review
+
+        node, other = new_segmentation(self.volume), new_segmentation(self.volume, "expert")
+        mask = self.organ.copy()
+        mask[12] = np.roll(mask[12], 9, axis=1)
+        for one, array in ((node, mask), (other, self.organ)):
+            segment = one.GetSegmentation().AddEmptySegment("organ", "organ")
+            slicer.util.updateSegmentBinaryLabelmapFromArray(array.astype(np.uint8), one, segment, self.volume)
+        self.panel.volumes.choose_segmentation(node)
+        (row,) = review({"organ": mask}, grid_of(self.volume)).to_json()["structures"]
+        self.panel.state.keep_review([{**row, "segment_id": "organ"}], 0)
+        self.panel.tabs.setCurrentIndex(2)
+        tab = self.panel.review
+        while tab.slices.drawing:
+            slicer.app.processEvents()
+        settle()
+        self.assertEqual(tab.gallery.places[0].index, 12)
+        picture = tab.gallery.list.item(0).icon().pixmap(96, 96).toImage()
+        colours = {picture.pixelColor(x, y).name() for x in range(0, 96, 3) for y in range(0, 96, 3)}
+        self.assertGreater(len(colours), 2)  # CT and contour
+        tab.gallery.step(1)
+        self.assertEqual(tab.gallery.current.index, 12)
+        if slicer.app.layoutManager() is not None:
+            self.assertEqual(self.panel.teach.watch.place, (0, 12))
+        for _place in tab.gallery.places:
+            tab.decide(ACCEPTED)
+        self.assertEqual(decision_of(node.GetSegmentation().GetSegment("organ")), ACCEPTED)
+        tab.reference.setCurrentNode(other)
+        tab.overlay.refresh()
+        tab.overlay.show("reference")
+        while tab.overlay.overlays.busy:
+            slicer.app.processEvents()
+        self.assertEqual(tab.overlay.overlays.which, "reference")
+        legends = slicer.mrmlScene.GetNodesByClass("vtkMRMLColorLegendDisplayNode")
+        legends.UnRegister(None)
+        self.assertEqual(legends.GetNumberOfItems(), 1)
+        tab.overlay.end()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "review.html"
+            words = {ACCEPTED: "Completed"}
+            for _step in write_report(path, tab.rows, 0, self.volume, node, None, words):
+                pass
+            text = path.read_text(encoding="utf-8")
+        self.assertIn("data:image/png;base64,", text)
+        self.assertIn("Completed", text)
+
     @unittest.skipUnless(COMPUTES, "torch is not installed in this Slicer")
     def test_segment_teach_accept_and_review(self):
         result = self.widget.logic.segment(self.volume, ["liver", "spleen"])

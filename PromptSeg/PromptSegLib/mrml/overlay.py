@@ -125,7 +125,7 @@ def hide(volume_node: Any) -> None:
 
 def _percent(values: np.ndarray) -> np.ndarray:
     """0 to 255 as 0 to 100: the numbers at the legend."""
-    return ((values.astype(np.uint16) * 100 + 127) // 255).astype(np.uint8)
+    return ((np.arange(256) * 100 + 127) // 255).astype(np.uint8)[values]
 
 
 def _node(volume_node: Any) -> Any:

@@ -269,3 +269,23 @@ def test_the_report_has_pictures_and_tells_who_decided(reviewed, panel, pump, tm
     assert "Completed" in save("review.csv")
     assert save("review.txt") == ""
     assert "must end in" in reviewed.message.text or ".html" in reviewed.message.text
+
+
+def test_what_a_round_of_teaching_changed(window, loaded, slicer) -> None:
+    from types import SimpleNamespace
+
+    from PromptSegLib.desktop.overlays import ROUND, Overlays
+
+    view = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    found = [SimpleNamespace(found=SimpleNamespace(mask=np.ones((1, 2, 2), bool), low=(1, row, 1))) for row in (1, 2)]
+    logic = SimpleNamespace(rounds=found[:1], has_uncertainty=False)
+    words = dict.fromkeys(("differences", "ours", "theirs", "after", "before"), "x")
+    overlays = Overlays(logic, words)
+    assert overlays.available(None, None) == []
+    logic.rounds = found
+    assert overlays.available(None, None) == [ROUND]
+    overlays.show(ROUND, loaded, None, None, 0.5, lambda problem: None)
+    values = array_of(slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID()).GetImageData())
+    assert values[1, 1:4, 1].tolist() == [overlay.ONLY_SECOND, 0, overlay.ONLY_FIRST]
+    overlays.end()
+    assert view.GetForegroundVolumeID() is None
