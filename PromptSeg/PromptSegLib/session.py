@@ -342,6 +342,17 @@ class Session:
         return suggest(segmentation.maps[name], annotations, most, should_stop)
 
     @staticmethod
+    def corrections(
+        segmentation: Segmentation, prompt: Prompt, most: int = 2, should_stop: ShouldStop = never
+    ) -> tuple[int, list[Suggestion]]:
+        """The slices of a result that are least certain, to be corrected first, the best first; and the array axis that
+        they count along. Raises ``Stopped``."""
+        from .tune.corrections import corrections
+
+        logits = segmentation.maps[prompt.structure.name]
+        return logits.work.axis, corrections(logits, most, should_stop)
+
+    @staticmethod
     def notes(prompts: Iterable[Prompt], drawn: Mapping[str, SliceAnnotations]) -> list[str]:
         """Sentences on prompts that are used with slices, by structure name, of another plane than theirs."""
         from .volumes.preprocess import plane_of_axis

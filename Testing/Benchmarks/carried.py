@@ -33,7 +33,7 @@ from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.register.blend import COEFFICIENTS, blend_of, signs_of
+from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, signs_of
 from PromptSegLib.register.located import Found, Registrations
 from PromptSegLib.register.log_odds import LIMIT, largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
@@ -92,7 +92,7 @@ def corrected(session: Session, task: Task, lesson: Lesson, count: int) -> dict:
 
     first = session.segment([prompt], priors={name: [kept]})
     out["segmented"] = dice(first)
-    wanted = session.suggest(SliceAnnotations(0, task.volume.grid, {}), prompt, segmentation=first, most=count)
+    wanted = session.corrections(first, prompt, count)[1]
     slices = sorted(one.index for one in wanted)
     empty = [k for k in slices if not task.mask[k].any()]
     drawn = SliceAnnotations.from_labels(
@@ -265,14 +265,55 @@ def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
     return at.reshape(4, 4)
 
 
-def with_table(view: dict, table: np.ndarray) -> float:
-    """Dice of a view with coefficients, on the working slices."""
+def blended(view: dict, table: np.ndarray) -> np.ndarray:
+    """Logits of a view with coefficients, on the working slices, as steps of 1/8."""
     fit = argparse.Namespace(trust=view["trust"])
     agrees, known = plausible(view)
     factors = blend_of(view["told"], agrees, [fit], table, known)  # type: ignore[list-item]
     logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
-    found = logits > 0
+    return np.rint(logits * SCALE) / SCALE
+
+
+def with_table(view: dict, table: np.ndarray) -> float:
+    """Dice of a view with coefficients."""
+    found = blended(view, table) > 0
     return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
+
+
+def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1), ridge: float = 1.0) -> None:
+    """Print the line of :mod:`PromptSegLib.register.expected`: only of the signs ``used``, in log-odds; its spread is
+    that of patients whom it was not fitted to."""
+    rows = []
+    for view in views:
+        logits, alone = blended(view, np.asarray(COEFFICIENTS)), view["network"] > 0
+        found, share = logits > 0, 1 / (1 + np.exp(-logits))
+        if not found.any():
+            continue
+        own = 2 * share[found].sum() / (share.sum() + found.sum())
+        agree = 2 * (found & alone).sum() / (found.sum() + alone.sum())
+        dice = 2 * (found & view["truth"]).sum() / (found.sum() + view["truth"].sum())
+        signs = [log_odds(float(one)) for one in (own, view["trust"], view["told"], agree)]
+        rows.append((view["name"].split("--")[1], signs, log_odds(float(dice))))
+    patients, x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
+
+    def line(some: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        means = x[some].mean(0)
+        a = x[some][:, used] - means[list(used)]
+        weights = np.zeros(x.shape[1])
+        weights[list(used)] = np.linalg.solve(a.T @ a + ridge * np.eye(len(used)), a.T @ (y[some] - y[some].mean()))
+        return weights, means, float(y[some].mean())
+
+    left = np.zeros(len(y))
+    for patient in set(patients):
+        weights, means, offset = line(patients != patient)
+        own = patients == patient
+        left[own] = y[own] - offset - (x[own] - means) @ weights
+    weights, means, offset = line(np.ones(len(y), bool))
+    spread = float(np.sqrt((left**2).mean()))
+    inside = float((np.abs(left) < 1.2816 * spread).mean())
+    numbers = np.round(weights, 3).tolist(), np.round(means, 3).tolist(), round(offset, 3), round(spread, 2), len(y)
+    print("expected:", *numbers)
+    print(f"{inside:.2f} of patients that it was not fitted to lie within its range")
 
 
 def fit(folder: Path) -> None:
@@ -295,6 +336,7 @@ def fit(folder: Path) -> None:
     print(f"{len(known)} where the network knows it:", *(f"{mean([r[n] for r in known]):.3f}" for n in range(3, 7)))
     print("least gain there:", f"{min((r[6] - r[3] for r in known), default=0):.3f}")
     print(np.round(fitted(views), 3).tolist())
+    calibrate([view for view in views if view["name"].endswith(" 0.0")])
 
 
 def pairs(text: str) -> None:

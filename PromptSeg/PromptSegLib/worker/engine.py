@@ -401,16 +401,9 @@ def _corrections(
     call: Call, session: Session, result: Segmentation, prompts: Sequence[Prompt]
 ) -> dict[str, dict[str, Any]]:
     """The slices of least certainty of structures that were taught elsewhere: to be corrected first."""
-    from ..annotations import SliceAnnotations
-
     out = {}
     for prompt in prompts:
-        check(call.should_stop)
-        axis = result.maps[prompt.structure.name].work.axis
-        nothing = SliceAnnotations(axis, result.grid, {})
-        found = session.suggest(
-            nothing, prompt, segmentation=result, most=call.fields["suggest"], should_stop=call.should_stop
-        )
+        axis, found = session.corrections(result, prompt, call.fields["suggest"], call.should_stop)
         out[prompt.structure.name] = {"axis": axis, "slices": [asdict(one) for one in found]}
     return out
 

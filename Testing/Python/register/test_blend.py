@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from PromptSegLib.prior import ALONE, SCALE, Location
-from PromptSegLib.register.blend import SURE, UNSURE, blend_of
+from PromptSegLib.register.blend import EASE, SURE, UNSURE, blend_of
 from PromptSegLib.register.log_odds import LIMIT
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -54,13 +55,25 @@ def test_what_the_network_knows_is_never_hurt(work, told, seed) -> None:
     assert all(np.array_equal(found.slices[k], own[k]) for k in own)
 
 
+def test_where_two_patients_fit_poorly_the_network_counts_more() -> None:
+    def network(trust: float) -> float:
+        return blend_of(0.6, 0.5, [SimpleNamespace(trust=trust)], known=0.85)[0]
+
+    shares = [blend_of(0.6, 0.5, [SimpleNamespace(trust=trust)], known=0.85)[1] for trust in (0.35, 0.45, 0.55)]
+    places = [blend_of(0.6, 0.5, [SimpleNamespace(trust=trust)])[1] for trust in (0.35, 0.45, 0.55)]
+    kept = [share / place for share, place in zip(shares, places, strict=True)]
+    assert kept == sorted(kept)
+    assert kept[0] < 0.4
+    assert network(0.35) > network(0.7)
+
+
 @pytest.mark.parametrize("told", TOLD)
 def test_the_more_it_knows_the_less_the_others_count(told) -> None:
     steps = [blend_of(told, 0.5, (), known=known) for known in np.linspace(0, 1, 101)]
     for before, after in pairwise(steps):
         assert after[1] <= before[1] + 1e-9
         assert after[2] <= before[2] + 1e-9
-    assert blend_of(told, 0.5, (), known=UNSURE) == pytest.approx(blend_of(told, 0.5, ()))
+    assert blend_of(told, 0.5, (), known=UNSURE - EASE) == pytest.approx(blend_of(told, 0.5, ()))
     assert blend_of(told, 0.5, (), known=SURE) == ALONE
 
 

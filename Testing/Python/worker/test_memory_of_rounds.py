@@ -35,7 +35,8 @@ def test_a_structure_is_remembered_and_carried_over(worker, kit, tmp_path) -> No
         "segment", prompts=wanted, memory=True, suggest=2, volume=worker._volume, on_event=events.append
     )
     assert any(event.get("stage") == "register" and event["message"] == REGISTERING for event in events)
-    assert found["notes"] == []
+    assert all(note.startswith("mine is a first guess") for note in found["notes"])
+    assert 0 < found["expected"]["mine"][1] < found["expected"]["mine"][0] < found["expected"]["mine"][2] < 1
     assert found["corrections"]["mine"]["axis"] == 0
     assert 1 <= len(found["corrections"]["mine"]["slices"]) <= 2
     events.clear()

@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
+from ...mrml.correction import Correction
 from .. import install
 from ..logic import Logic
 from ..panel_state import State
@@ -38,7 +39,7 @@ class Panel:
         self.widget = qt.QWidget()
         self.volumes = VolumeBox(self.state, self._volume_chosen)
         self.segment = SegmentTab(
-            logic, self.state, self.volumes, self.ready, self._result, lambda: self.review.forget()
+            logic, self.state, self.volumes, self.ready, self._result, lambda: self.review.forget(), self._correct
         )
         self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
         self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch, self.teach.rounds.toggle)
@@ -208,6 +209,10 @@ class Panel:
         pairs = zip(result.structures, result.segment_ids, strict=True)
         centre_on(result.node, (one for structure, one in pairs if structure.name not in empty))
         self.review.forget()
+
+    def _correct(self, name: str, what: Correction) -> None:
+        self.tabs.setCurrentIndex(TEACH)
+        self.teach.correct(name, what)
 
     def _kept(self, text: str) -> None:
         self.segment.structures.refresh()

@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
+from ...mrml.correction import Correction
 from ...mrml.sequences import frames_of
 from ..job import Job
 from ..logic import Logic
@@ -28,7 +29,8 @@ from .widgets import as_tip, beside, button
 
 class SegmentTab:
     """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(result)`` is called
-    after a result, ``on_undone()`` when it was taken back."""
+    after a result, ``on_undone()`` when it was taken back, and ``on_correct(name, correction)`` to correct a result of
+    a structure that was taught elsewhere."""
 
     def __init__(
         self,
@@ -38,9 +40,11 @@ class SegmentTab:
         ready: Callable[[], bool],
         on_result: Callable[[SegmentResult], None],
         on_undone: Callable[[], None],
+        on_correct: Callable[[str, Correction], None],
     ) -> None:
         self._logic, self._volumes, self._ready = logic, volumes, ready
-        self._on_result, self._on_undone, self._every = on_result, on_undone, False
+        self._on_result, self._on_undone, self._on_correct, self._every = on_result, on_undone, on_correct, False
+        self._corrections: dict[str, Correction] = {}
         self.widget = qt.QWidget()
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, lambda running: self.refresh())
@@ -53,6 +57,10 @@ class SegmentTab:
         self.exporter = button(_("Export ..."), "", self._export)
         self.remover = button(_("Delete ..."), "", self._delete)
         self.forgetter = button(_("Forget ..."), "", self._forget)
+        tip = _(
+            "Correct the slices of this result that are least certain, and teach the structure in this patient, too"
+        )
+        self.correct = button(_("Correct and teach again"), tip, self._correct)
         self.frames = qt.QCheckBox()
         self.frames.setToolTip(_("The volume is a frame of a sequence: segment each of its frames"))
         layout = qt.QVBoxLayout(self.widget)
@@ -63,6 +71,7 @@ class SegmentTab:
         layout.addWidget(beside(self.button, self.show_3d))
         layout.addWidget(self.running.widget)
         layout.addWidget(self.message.widget)
+        layout.addWidget(self.correct)
         self._files_refresh()
 
     def refresh(self) -> None:
@@ -82,6 +91,8 @@ class SegmentTab:
         node = self._volumes.segmentation
         self.show_3d.setSegmentationNode(node)
         self.show_3d.setVisible(node is not None and node.GetSegmentation().GetNumberOfSegments() > 0)
+        self.correct.setVisible(self._to_correct() is not None)
+        self.correct.setEnabled(not busy)
         self._files_refresh()
         for problem in self._logic.library.problems[:1]:
             if not self.message.text:
@@ -117,6 +128,24 @@ class SegmentTab:
     def scene_closed(self) -> None:
         """The scene is gone, and all that was said of it."""
         self.message.clear()
+        self._corrections = {}
+
+    def _to_correct(self) -> str | None:
+        """The structure that can be corrected now: the selected one, if it is of the last result, else its first."""
+        node = self._volumes.segmentation
+        there = node.GetSegmentation() if node is not None else None
+        known = [
+            name for name, one in self._corrections.items()
+            if there is not None and there.GetSegment(one.result_id) is not None
+        ]  # fmt: skip
+        own = self.structures.selected_own
+        chosen = own.structure.name if own is not None else ""
+        return chosen if chosen in known else known[0] if known else None
+
+    def _correct(self) -> None:
+        name = self._to_correct()
+        if name is not None and not self.running.running:
+            self._on_correct(name, self._corrections[name])
 
     def _pressed(self) -> None:
         if self.running.running:
@@ -140,6 +169,7 @@ class SegmentTab:
 
     def _done(self, result: SegmentResult) -> None:
         self._volumes.choose_segmentation(result.node)
+        self._corrections = {} if self._every else self._found_in(result)
         empty = [one["structure"] for one in (result.review or {}).get("structures", ()) if not one["volume_ml"]]
         text = texts.segmented(len(result.segment_ids), result.seconds)
         if empty:
@@ -153,6 +183,17 @@ class SegmentTab:
             self.message.tell(text, _("Undo"), self._undo)
         self._on_result(result)
         self.refresh()
+
+    def _found_in(self, result: SegmentResult) -> dict[str, Correction]:
+        """What can be corrected of a result: structures of the user's own, with slices to begin with."""
+        own = {one.structure.name: one for one in self.structures.ticked_own}
+        out = {}
+        for structure, identity in zip(result.structures, result.segment_ids, strict=True):
+            told, entry = result.corrections.get(structure.name), own.get(structure.name)
+            if told is not None and told["slices"] and entry is not None:
+                prompt = str(entry.path), structure.name
+                out[structure.name] = Correction(prompt, identity, int(told["axis"]), tuple(told["slices"]))
+        return out
 
     def _undo(self) -> None:
         try:

@@ -52,6 +52,11 @@ class Structures:
         return [entry.text for item, entry in self._items if item.checkState(0) == qt.Qt.Checked]
 
     @property
+    def ticked_own(self) -> list[PromptEntry]:
+        """The user's own structures that are ticked."""
+        return [entry for item, entry in self._items if item.checkState(0) == qt.Qt.Checked and self.is_own(entry.text)]
+
+    @property
     def selected(self) -> PromptEntry | None:
         """The structure whose row is selected, if it is one."""
         chosen = self.tree.selectedItems()
@@ -103,10 +108,13 @@ class Structures:
         self._on_change()
 
     def tick(self, text: str) -> None:
-        """Tick one more structure."""
+        """Tick one more structure, in the place of others of its name."""
+        names = {entry.structure.name for _item, entry in self._items if entry.text == text}
         for item, entry in self._items:
             if entry.text == text:
                 item.setCheckState(0, qt.Qt.Checked)
+            elif entry.structure.name in names:
+                item.setCheckState(0, qt.Qt.Unchecked)
 
     def _ticked(self, changed: Any, column: int) -> None:
         if self._quiet:

@@ -15,11 +15,13 @@ from ...anatomy.terminology import find
 from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ...mrml import nodes, slices
+from ...mrml.correction import Correction
 from ...progress import Progress
 from ..logic import Logic
 from ..panel_state import State
 from ..results import TeachResult
 from . import texts
+from .correcting import Correcting
 from .curve import Curve
 from .editor_box import EditorBox
 from .message import Message
@@ -55,6 +57,7 @@ class TeachTab:
         self._axis_at_round = 0
         self._shown = False
         self.watch = ViewWatch(self._moved)
+        self.correcting = Correcting(state, volumes)
         self.message = Message()
         self.running = Running(self.message, lambda: logic.device, self._changed)
         self._later = qt.QTimer()
@@ -65,7 +68,10 @@ class TeachTab:
 
     def _build(self) -> None:
         self.widget = qt.QWidget()
-        self.naming = Naming(self._begin, self._rename, self._ask_for_name)
+        ask = _("Type the name of the structure, then press Draw.")
+        self.naming = Naming(
+            self._begin, lambda name: slices.name_segment(self._segment(), name), lambda: self.message.tell(ask)
+        )
         self.name, self.begin = self.naming.line, self.naming.begin
         self.view = qt.QComboBox()
         self.view.setAccessibleName(_("View to draw in"))
@@ -150,10 +156,8 @@ class TeachTab:
         """The scene is gone, and all that was said of it."""
         self.message.clear()
         self.naming.clear()
-        self.rounds.begin()
-        self._statuses, self._drawn_at_round = [], []
-        self.strip.show_suggested(())
-        self.curve.setVisible(False)
+        self._statuses = []
+        self._anew()
 
     def cleanup(self) -> None:
         """The panel goes."""
@@ -195,7 +199,7 @@ class TeachTab:
                 n for n, (a, b) in enumerate(zip(self._statuses, self._drawn_at_round, strict=True)) if a is not b
             ]
         self.strip.show_statuses(self._statuses, changed)
-        self.strip.show_suggested([int(one["index"]) for one in self.rounds.suggestions(self.axis)])
+        self.strip.show_suggested([int(one["index"]) for one in self._suggested()])
         number = {one.value: self._statuses.count(one) for one in SliceStatus}
         self.counts.setText(_("{complete} complete, {draft} draft, {absent} absent").format(**number))
         self.counts.setToolTip(
@@ -223,8 +227,13 @@ class TeachTab:
         self.next.setEnabled(bool(self._suggestions()) and not busy)
         self.rounds.refresh(busy)
 
+    def _suggested(self) -> list[dict[str, Any]]:
+        """What to draw next: by the last round, or, before the first, the slices to correct."""
+        first = self.correcting.suggestions(self.segment_id, self.axis) if self.rounds.result is None else []
+        return first or self.rounds.suggestions(self.axis)
+
     def _suggestions(self) -> list[dict[str, Any]]:
-        return [one for one in self.rounds.suggestions(self.axis) if one["index"] < len(self._statuses)
+        return [one for one in self._suggested() if one["index"] < len(self._statuses)
                 and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
 
     def _changed(self, running: bool) -> None:
@@ -236,12 +245,6 @@ class TeachTab:
     @property
     def _drawn_name(self) -> str:
         return str(self._segment().GetName()) if self.segment_id else ""
-
-    def _ask_for_name(self) -> None:
-        self.message.tell(_("Type the name of the structure, then press Draw."))
-
-    def _rename(self, name: str) -> None:
-        slices.name_segment(self._segment(), name)
 
     def _begin(self, name: str) -> None:
         volume = self._volumes.volume
@@ -258,14 +261,28 @@ class TeachTab:
         self.editor.save_state()
         identity = slices.add_segment(node, name)
         self._state.set_text("Segment", identity)
-        self._drawn_at_round = []
-        self.strip.show_suggested(())
-        self.rounds.begin()
-        self.curve.setVisible(False)
+        self._anew()
         show_volume(volume, node)
         self.enter()
         self.editor.draw_in(identity)
         self.message.tell(_("Draw the structure in a few slices. Press Complete when it is whole in a slice."))
+
+    def correct(self, name: str, what: Correction) -> None:
+        """Begin to correct a result, in a segment of its own: at the slice that is least certain. The tab is shown."""
+        self.message.clear()
+        self.editor.save_state()
+        identity = self.correcting.begin(name, what)
+        self._anew()
+        self.enter()
+        self.editor.draw_in(identity)
+        self.go_next()
+
+    def _anew(self) -> None:
+        """A segment without rounds."""
+        self._drawn_at_round = []
+        self.strip.show_suggested(())
+        self.rounds.begin()
+        self.curve.setVisible(False)
 
     def _another_segment(self, identity: str) -> None:
         if self._shown and identity and identity != self._chosen_id:
@@ -328,8 +345,12 @@ class TeachTab:
         """Go to the suggested slice, and say why."""
         found = self._suggestions()
         if found:
-            self._go(int(found[0]["index"]))
-            self.message.tell(str(found[0]["reason"]))
+            index, reason = int(found[0]["index"]), str(found[0]["reason"])
+            self._go(index)
+            drawn = self.correcting.draft(self.segment_id, self.axis, index, self.editor.save_state)
+            if drawn:
+                self.refresh()
+            self.message.tell(f"{reason} {drawn}".strip())
 
     def _go(self, index: int) -> None:
         self.watch.go_to(self.axis, index)
@@ -367,7 +388,9 @@ class TeachTab:
         elif self._ready():
             self.curve.clear()
             self.curve.setVisible(True)
-            self._start(self._logic.teach, self._taught, {"start_from": self.rounds.last(self.axis)})
+            known = self.correcting.prompt(self.segment_id)
+            start_from = self.rounds.last(self.axis) or known
+            self._start(self._logic.teach, self._taught, {"start_from": start_from, "examples": known})
 
     def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
         volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id

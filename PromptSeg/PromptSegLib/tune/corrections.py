@@ -1,0 +1,47 @@
+"""Which slices of a result to correct first, where a structure that was taught elsewhere was found: those that are
+least certain, of the ones that show it well."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..progress import ShouldStop, check, never
+from ..segment.result import LogitMap
+from .outcome import Suggestion
+
+REACH_MM = 25.0
+"""A corrected slice helps others up to this far away."""
+LEAST_AREA = 0.3
+"""Of the largest slice's area: a slice with less, or without the structure, teaches little."""
+DOT = 0.05
+"""Of the largest slice's area: less is no part of the structure."""
+
+
+def corrections(logits: LogitMap, most: int = 2, should_stop: ShouldStop = never) -> list[Suggestion]:
+    """At most ``most`` slices along the map's own axis, the best first, each under the assumption that those before it
+    are corrected: where the most pixels that may be wrong lie within reach. None where nothing was found."""
+    count = logits.work.count
+    errors, areas = np.zeros(count), np.zeros(count)
+    for k, values in logits.slices.items():
+        check(should_stop)
+        areas[k] = np.count_nonzero(values > 0)
+        errors[k] = logits.expected_errors(k)
+    errors *= areas > DOT * areas.max(initial=0)  # what lies beyond the structure is not corrected by drawing it
+    total = float(errors.sum())
+    free = [int(k) for k in np.flatnonzero((areas > LEAST_AREA * areas.max(initial=0)) & (areas > 0))]
+    apart = np.abs(np.arange(count)[:, None] - np.arange(count)[None]) * logits.work.slice_mm
+    near = np.maximum(0.0, 1 - apart / REACH_MM)
+    chosen: list[int] = []
+    found: list[Suggestion] = []
+    for _ in range(most):
+        gains = {k: float((near[k] * errors).sum()) for k in free if k not in chosen}
+        best = max(gains, key=lambda k: gains[k], default=None)
+        if best is None or not gains[best] > 0:
+            break
+        below = max((k for k in chosen if k < best), default=None)
+        above = min((k for k in chosen if k > best), default=None)
+        reason = "Here, and in the slices around, the result is least certain."
+        found.append(Suggestion(best, min(1.0, gains[best] / total), reason, (below, above)))
+        chosen.append(best)
+        errors = errors * (1 - near[best])
+    return found
