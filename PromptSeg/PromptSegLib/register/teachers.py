@@ -195,7 +195,8 @@ def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, 
     ``wanted`` are what users ask for: a path, perhaps with ``:structure``, or ``{"file", "name"}``.
     """
     found: dict[str, list[Teacher]] = {}
-    problems, read = [], dict[Path, Memory]()
+    problems: list[str] = []
+    read: dict[Path, Memory] = {}
     for one in wanted:
         name = None if isinstance(one, str) else one.get("name")
         path = memory_of(one)
