@@ -14,7 +14,7 @@ from PromptSegCli.cli import build_parser, main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-SHOWN_TO_USERS = [ROOT / "README.md", ROOT / "docs" / "cli.md"]
+SHOWN_TO_USERS = [ROOT / "README.md", ROOT / "docs" / "cli.md", ROOT / "docs" / "dicom.md"]
 
 
 def name(path: Path) -> str:

@@ -12,16 +12,26 @@ if TYPE_CHECKING:
 
 _ANY = Code("SCT", "85756007", "Tissue")
 """The type of what no code is known for, as 3D Slicer and dcmqi write it; its label says what it is."""
-_LONG_STRING = 64
+_LONG_STRING, _SHORT_STRING = 64, 16
 
 
 def category_and_type(structure: Structure) -> tuple[Code, Code, Code | None]:
     """Category, type and laterality (or None) of a structure: its own codes, else those of its name in the
     terminology, else tissue."""
     known = structure if structure.code is not None else find(structure.name) or structure
-    if known.code is None:
+    if known.code is None or not _can_be_written(known.code):
         return TISSUE, _ANY, None
-    return known.category or ANATOMY, known.code, known.modifier
+    category, modifier = known.category or ANATOMY, known.modifier
+    return (
+        category if _can_be_written(category) else ANATOMY,
+        known.code,
+        modifier if modifier is not None and _can_be_written(modifier) else None,
+    )
+
+
+def _can_be_written(code: Code) -> bool:
+    """Whether DICOM's code sequences, which have short values, can hold a code."""
+    return all(0 < len(part) <= _SHORT_STRING and "\\" not in part for part in (code.scheme, code.value))
 
 
 def text(value: str, most: int = _LONG_STRING) -> str:

@@ -30,6 +30,11 @@ _EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex",
     "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
+_OF_A_FILE = (
+    *_NEEDED, "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_CHECKED = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")
 _DATES, _TIMES = ("PatientBirthDate", "StudyDate"), ("StudyTime",)
 MANUFACTURER = "PromptSeg"
 UTF_8 = "ISO_IR 192"
@@ -82,45 +87,68 @@ def check_source(source: DicomSource | None) -> DicomSource:
 def headers(source: DicomSource) -> list[Dataset]:
     """The headers, without pixels, of the files of a source in the order of K, each file once.
 
-    What a strict writer stumbles over and no result depends on is made good in them: missing elements of patient and
-    study become empty, as do dates, times and sexes that are none, and all slices get the first one's orientation, from
-    which they differ by rounding at most. Raises :class:`InputError` for a series that no object can refer to.
+    What a strict writer stumbles over and no result depends on is made good in them. What is said of patient and study
+    is the first file's in all of them: missing elements are empty, as are dates, times and sexes that are none, and
+    others that are not valid are left out. All slices have the first one's orientation, from which they differ by
+    rounding at most. Raises :class:`InputError` for a series that no object can refer to.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.dataset import Dataset
 
     found: list[Dataset] = []
     with quietly():
         for path in check_source(source).files:
             try:
-                one = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-                one.decode()
-                _complete(one)
-            except InputError:
-                raise
+                own = list(_OF_A_FILE) if found else None
+                one: Dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=own)
             except OSError as error:
                 raise InputError(
                     f"{path} can no longer be read", "leave the series where it is until the result is written"
                 ) from error
-            except (InvalidDicomError, ValueError, TypeError, LookupError, AttributeError) as error:
+            except Exception as error:  # whatever pydicom makes of a damaged file
                 raise InputError(
-                    f"{path.name} has elements that cannot be read ({error})",
-                    f"export the series again, or {_OTHERWISE}",
+                    f"{path.name} is damaged or is no DICOM file any more", "export the whole series again"
                 ) from error
+            _make_valid(one)
+            _check_needed(one)
+            if found:
+                former, one = one, Dataset()
+                one.update(found[0])
+                one.update({element.tag: element for element in former if element.keyword in _OF_A_FILE})
+                if "ImageOrientationPatient" in one:
+                    one.ImageOrientationPatient = found[0].ImageOrientationPatient
+            else:
+                _complete(one)
             found.append(one)
-    for other in found[1:]:
-        if "ImageOrientationPatient" in other:
-            other.ImageOrientationPatient = found[0].ImageOrientationPatient
     return found
 
 
-def _complete(one: Dataset) -> None:
+def _make_valid(one: Dataset) -> None:
+    """Take out elements that cannot be read, and of patient and study those that are not valid and may be missing."""
+    from pydicom import config
+    from pydicom.valuerep import validate_value
+
+    for tag in list(one.keys()):
+        try:
+            element = one[tag]
+            if tag.group in (0x0008, 0x0010) and element.VR in _CHECKED:
+                values = element.value if element.VM > 1 else [element.value]
+                for value in values:
+                    validate_value(element.VR, str(value), config.RAISE)
+        except Exception:  # pydicom raises what the conversion of a value raises
+            del one[tag]
+
+
+def _check_needed(one: Dataset) -> None:
     for name, what in _NEEDED.items():
         if not one.get(name):
             raise InputError(
                 f"The DICOM series does not say {what} ({name}), which a DICOM result needs",
                 f"export the original series again, or {_OTHERWISE}",
             )
+
+
+def _complete(one: Dataset) -> None:
     for name in _EMPTY:
         if one.get(name) is None:
             setattr(one, name, "")

@@ -14,11 +14,12 @@ from ..anatomy.structure import Structure
 from ..errors import GridError, InputError, PromptSegError
 from .dicom_file import CONTOUR_DATA, FRAME_OF_REFERENCE, SERIES, DicomFile, Elements
 from .dicom_seg import ACROSS, Patch
-from .dicom_text import code, codec_of, integer, text
+from .dicom_text import code, codec_of, integer, name_of
 from .polygons import filled
 from .volume import Grid
 
 _ROIS, _ROI_NUMBER, _ROI_NAME, _ROI_FRAME = 0x30060020, 0x30060022, 0x30060026, 0x30060024
+_ROI_DESCRIPTION = 0x30060028
 _DRAWN, _DRAWN_ROI, _ROI_COLOUR = 0x30060039, 0x30060084, 0x3006002A
 _CONTOURS, _KIND, _COUNT = 0x30060040, 0x30060042, 0x30060046
 _OBSERVATIONS, _CODE, _MODIFIER = 0x30060080, 0x30060086, 0x00620011
@@ -143,7 +144,7 @@ def _rois(of: Elements) -> list[tuple[int | None, _Roi]]:
     found = []
     for item in of.sequences.get(_ROIS, []):
         number = integer(item, _ROI_NUMBER)
-        structure = Structure(text(item, _ROI_NAME, codec) or f"structure {number}", colour=_GREY)
+        structure = Structure(name_of(item, _ROI_NAME, _ROI_DESCRIPTION, codec) or f"structure {number}", colour=_GREY)
         contours: list[Elements] = []
         if number in drawn:
             contours = drawn[number].sequences.get(_CONTOURS, [])

@@ -30,7 +30,7 @@ from .dicom_file import (
     stored_pixels,
 )
 from .dicom_frames import SPACING_BETWEEN, THICKNESS, numbers_of, unit_axes
-from .dicom_text import code, codec_of, colour_of_lab, text
+from .dicom_text import code, codec_of, colour_of_lab, name_of
 from .geometry import Place, differences, grid_at
 from .stream import damaged
 from .volume import Grid
@@ -231,15 +231,11 @@ def _structures(of: Elements, name: str) -> dict[int, Structure]:
             continue  # the background
         if not number or number in found:
             raise InputError(f"{name} does not number its segments from 1 to 65535, each once", _EXPORT)
-        label = text(item, _LABEL, codec)
-        long = text(item, _DESCRIPTION, codec)
-        if label.endswith("...") and long.startswith(label[:-3]):
-            label = long  # a label has 64 characters at most
         kinds = item.sequences.get(_KIND) or [Elements()]
         # Where the modifier stands has changed between editions of the standard.
         modifier = code(kinds[0], _MODIFIER, codec) or code(item, _MODIFIER, codec)
         found[number] = Structure(
-            label or long or f"segment {number}",
+            name_of(item, _LABEL, _DESCRIPTION, codec) or f"segment {number}",
             code(item, _KIND, codec),
             colour_of_lab(item, _COLOUR) or _GREY,
             code(item, _CATEGORY, codec),

@@ -40,6 +40,18 @@ def text(of: Elements, tag: int, codec: str) -> str:
     return "".join(c for c in " ".join(found.split()) if c.isprintable())[:_LONGEST].strip()
 
 
+def name_of(of: Elements, label: int, description: int, codec: str) -> str:
+    """The name of a structure: its label, or what describes it where the label, of at most 64 characters and without
+    backslashes, is that shortened; empty if there is neither."""
+    short, long = text(of, label, codec), text(of, description, codec)
+    return long if not short or (short != long and _fits(short, long)) else short
+
+
+def _fits(short: str, long: str) -> bool:
+    plain = long.replace("\\", "/")
+    return plain == short or (short.endswith("...") and plain.startswith(short[:-3]))
+
+
 def code(of: Elements, tag: int, codec: str) -> Code | None:
     """The first code of a code sequence; None if there is none, or it is not complete."""
     items = of.sequences.get(tag) or [Elements()]

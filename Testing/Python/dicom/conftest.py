@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from PromptSegLib.anatomy.structure import Structure
@@ -56,6 +59,12 @@ def write_ct(folder: Path, shape=SHAPE, *, origin=ORIGIN, seed=0, **more) -> Pat
             for key, value in more.items():
                 if value is None:
                     delattr(one, key)
+                elif isinstance(value, str) and dictionary_VR(key) in (
+                    "DS",
+                    "IS",
+                ):  # what pydicom itself would not write
+                    raw = value.encode().ljust(len(value) + len(value) % 2)
+                    one[key] = RawDataElement(Tag(key), dictionary_VR(key), len(raw), raw, 0, False, True)
                 else:
                     setattr(one, key, value)
             one.save_as(folder / f"{name:03d}.dcm", enforce_file_format=True)
@@ -108,4 +117,6 @@ def complaints(path: Path) -> list[str]:
 
 
 def read(path: Path) -> pydicom.Dataset:
-    return pydicom.dcmread(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what some tests put into a series
+        return pydicom.dcmread(path)

@@ -7,13 +7,15 @@ import pydicom
 import pytest
 
 from PromptSegCli.dicom.rtstruct import write_rtstruct
+from PromptSegCli.dicom.seg import write_dicom_seg
 from PromptSegLib import __version__
+from PromptSegLib.anatomy.structure import Code, Structure
 from PromptSegLib.errors import GridError, InputError, OutputError, Stopped
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.volume import Grid
 
 from ..conftest import turn
-from .conftest import ORIGIN, SHAPE, complaints, organ, read, result_of, write_ct
+from .conftest import ORIGIN, SHAPE, Result, complaints, organ, read, result_of, write_ct
 
 BACKBONE = "ab" * 32
 
@@ -223,3 +225,18 @@ def test_contours_lie_on_the_slices_where_these_are_uneven(tmp_path) -> None:
         image = images[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]
         points = np.array(contour.ContourData, float).reshape(-1, 3) - np.array(image.ImagePositionPatient, float)
         assert np.abs(points[:, 2]).max() < 1e-3
+
+
+def test_long_names_and_codes_of_nobody_are_kept_as_far_as_they_can_be(tmp_path, ct) -> None:
+    structures = (
+        Structure("a name that is much longer than the sixty-four characters that a label may have " * 2),
+        Structure("left\\right", Code("99" + "X" * 30, "1", "of a scheme that is too long")),
+        Structure("mine", Code("99MINE", "A7", "My own")),
+    )
+    result = Result({one.name: organ() for one in structures}, structures, ct.grid, organ().astype(np.uint8))
+    for write, name in ((write_dicom_seg, "seg.dcm"), (write_rtstruct, "rt.dcm")):
+        write(result, ct.source, tmp_path / name)
+        found = read_labels(tmp_path / name, ct.grid)
+        assert [one.name for one in found.names.values()] == [one.name.strip() for one in structures]
+        assert [one.code.value for one in found.names.values()] == ["85756007", "85756007", "A7"]
+        assert complaints(tmp_path / name) == []

@@ -99,6 +99,8 @@ def test_one_slice_keeps_the_distance_to_its_neighbours(tmp_path, ct) -> None:
     [
         {"PatientSex": "unknown", "StudyDate": "2024", "StudyTime": "noon", "PatientBirthDate": None},
         {"AccessionNumber": None, "StudyID": None, "PatientID": None, "SeriesNumber": None, "StudyTime": None},
+        {"PatientAge": "45", "PatientSize": "1,75", "PatientWeight": "heavy", "InstanceNumber": "first"},
+        {"SpecificCharacterSet": "ISO_IR 999", "PatientName": "A^B"},
         {"SpecificCharacterSet": None, "PatientName": "A^B", "SeriesNumber": "-4", "Manufacturer": None},
     ],
 )
