@@ -31,7 +31,7 @@ from .task import Task
 LOCAL = "local"
 """The address that asks for a cluster on this computer."""
 _CONNECT = 10
-_CLOSE = 0.7
+_CLOSE = 0.3
 _COUNT_EVERY = 10.0
 _FEWEST_WAITING = 100
 """Tasks that a distant scheduler is given at least, so that a cluster which grows with its work sees some."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PromptSegLib.errors import InputError, few, short
+from PromptSegLib.errors import InputError, few, quoted, short
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from PromptSegLib.volumes.images import ENDINGS
 
@@ -60,8 +60,8 @@ def collect(
     for text in texts:
         for path, base in _expanded(text):
             folder, uid = _series_of(path)
-            if not os.path.lexists(folder):
-                raise InputError(f"There is no file or folder {path}", "check the name")
+            if not os.path.exists(folder):  # noqa: PTH110 - a name may hold what no path may
+                raise InputError(f"There is no file or folder {quoted([path])}", "check the name")
             if uid:
                 wanted[uid] = ""
             if Path(folder).is_dir():
@@ -74,13 +74,13 @@ def collect(
             elif folder.lower().endswith(_TABLES):
                 tables += table(Path(folder))
             elif base:
-                _take(folder, base, found, look)
+                _take_named(folder, base, found, look)
             else:
                 single.append(folder)
     if single:
         base = os.path.commonpath([os.path.dirname(os.path.abspath(one)) for one in single])  # noqa: PTH100, PTH120
         for one in single:
-            _take(one, base, found, look)
+            _take_named(one, base, found, look)
     inputs = found.inputs
     for path, base in found.images.items():
         name = os.path.relpath(_without_ending(path), base)
@@ -163,6 +163,14 @@ def _walk(top: str, base: str, out: str, found: _Found, look: Callable[[], None]
         for name in sorted(names):
             if not name.startswith(".") and name != "DICOMDIR":
                 _take(os.path.join(folder, name), base, found, look, uid)  # noqa: PTH118 - a hundred thousand of them
+
+
+def _take_named(path: str, base: str, found: _Found, look: Callable[[], None]) -> None:
+    """One file that the user named: where it is nothing of ours, this is told."""
+    before, known = found.hits, len(found.inputs.left_out) + len(found.damaged)
+    _take(path, base, found, look)
+    if found.hits == before and len(found.inputs.left_out) + len(found.damaged) == known:
+        found.inputs.left_out.append(LeftOut(path, "not an image that PromptSeg can read"))
 
 
 def _take(path: str, base: str, found: _Found, look: Callable[[], None], uid: str = "") -> None:

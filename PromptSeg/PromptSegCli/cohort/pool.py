@@ -118,7 +118,7 @@ class Pool:
             if slot.task is None and self._waiting and not any(one.alone and one.task for one in self._slots):
                 self._give(slot, self._waiting.popleft(), alone=len(self._slots) == 1)
         if self._again and not self._waiting and not any(slot.task for slot in self._slots):
-            for slot in self._slots:
+            for slot in self._slots[1:]:
                 self._end(slot)  # what they hold is memory that the one may need
             self._give(self._slots[0], self._again.popleft(), alone=True)
 

@@ -137,7 +137,8 @@ def execute(
         check(should_stop)
         for record in executor.poll(0.1):
             if record.kind == "output":
-                raise OutputError(record.problem.rstrip("."), "what is done is kept: give the same command again")
+                problem, _, remedy = record.problem.rstrip(".").rpartition("; ")
+                raise OutputError(problem, f"{remedy}, and give the same command again")
             manifest.add(record)
             done += 1
             failed += record.status == FAILED

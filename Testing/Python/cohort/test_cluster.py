@@ -128,6 +128,16 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_is_done(tasks, s
     assert len(site.plan("scans").tasks) <= 5
 
 
+def test_a_scheduler_without_workers_is_waited_for_and_told(tasks, site: Site) -> None:
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, silence_logs=60) as empty,
+        Cluster(begun(tasks, site.root), empty.scheduler_address) as made,
+    ):
+        assert made.poll(0.0) == []
+        assert made.open
+        assert made.note == "waiting for a worker"
+
+
 def test_a_worker_of_another_version_is_refused(tasks, site: Site, elsewhere, monkeypatch) -> None:
     todo = begun(tasks, site.root)
     with monkeypatch.context() as patch:

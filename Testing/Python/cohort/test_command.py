@@ -61,7 +61,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(cohort, tmp_path) 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("nowhere",), "There is no file or folder nowhere"),
+        (("nowhere",), "There is no file or folder 'nowhere'"),
         (("scans", "--memory", "12"), "'12' is not an amount of memory"),
         (("scans", "--memory", "10M"), "less than the network takes"),
         (("scans", "--jobs", "0"), "whole number from 1 on"),

@@ -102,7 +102,7 @@ def test_names_are_made_fit_for_files() -> None:
         (lambda: Path("empty").mkdir(), "The folder empty is empty"),
         (lambda: (Path("empty/deep").mkdir(parents=True), Path("empty/a.txt").write_text("")), "holds no CT"),
         (lambda: scan(Path("empty/a.seg.nrrd")), "holds no CT: only"),
-        (lambda: None, "There is no file or folder empty"),
+        (lambda: None, "There is no file or folder 'empty'"),
     ],
 )
 def test_where_nothing_is_found_it_says_so(make, text: str) -> None:
@@ -112,6 +112,20 @@ def test_where_nothing_is_found_it_says_so(make, text: str) -> None:
 
 def test_a_pattern_that_fits_nothing_is_told() -> None:
     assert "Nothing is called scans/*.nii" in said("scans/*.nii")
+
+
+def test_a_named_file_that_is_no_image_is_told() -> None:
+    scan(Path("scans/a.nii.gz"))
+    Path("scans/notes.txt").write_text("no image")
+    inputs = found("scans/a.nii.gz", "scans/notes.txt")
+    assert names(inputs) == ["a"]
+    assert [(one.what, one.reason) for one in inputs.left_out] == [
+        ("scans/notes.txt", "not an image that PromptSeg can read")
+    ]
+    assert "scans/notes.txt: not an image" in said("scans/notes.txt")
+    Path("lost.nii.gz").symlink_to("nowhere")
+    assert "There is no file or folder 'lost.nii.gz'" in said("lost.nii.gz")
+    assert "There is no file or folder ''" in said("")
 
 
 def test_one_bad_argument_among_good_ones_is_told() -> None:

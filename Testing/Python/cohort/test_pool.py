@@ -67,10 +67,10 @@ def test_memory_is_bounded(tasks, site: Site) -> None:
     # Two processes share what is enough for one alone, which is then done alone.
     found = {one.subject: one for one in results(Pool(tasks[:2], ["cpu", "cpu"], 1, memory=900.0))}
     assert {one.status for one in found.values()} == {DONE}
-    (failed,) = results(Pool(tasks[:1], ["cpu"], 1, memory=60.0))
+    (failed,) = results(Pool(tasks[2:3], ["cpu"], 1, memory=60.0))
     assert failed.status == FAILED
     assert failed.kind == "memory"
-    assert "p0 needs more memory than the run may take (0.1 GB); allow more with --memory" in failed.problem
+    assert "p2 needs more memory than the run may take (0.1 GB); allow more with --memory" in failed.problem
 
 
 def test_where_no_volume_can_be_done_the_run_ends(tasks) -> None:

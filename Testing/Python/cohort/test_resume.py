@@ -265,7 +265,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_what_is_done(three: Site, m
         if task.subject == "p1":
             monkeypatch.setattr(io, "write_segments", full)
 
-    with pytest.raises(OutputError, match=r"the disk is full.*what is done is kept"):
+    with pytest.raises(OutputError, match=r"the disk is full; free some space, and give the same command again\.$"):
         three.run("scans", on_task=fill_up)
     monkeypatch.undo()
     monkeypatch.chdir(three.root.parent)
