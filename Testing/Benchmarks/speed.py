@@ -1,10 +1,11 @@
 """How fast the network is, beside its authors' published code, and where the time goes: tables in Markdown.
 
-    PYTHONPATH=PromptSeg python Testing/Benchmarks/speed.py --repetitions 9
+    PYTHONPATH=PromptSeg python Testing/Benchmarks/speed.py --repetitions 9 [--published FOLDER]
 
 Compare minima: they suffer least from whatever else the machine does. "8 structures" of one slice are one batch; of
 eight slices, one structure after the other. The paper's sizes have prompts in every block, so that a tuning step runs
-the whole network; the shipped model's tuning steps start from slices that were encoded once.
+the whole network; the shipped model's tuning steps start from slices that were encoded once. ``--published`` runs the
+authors' code (see ``published.py``) in turn with ours, in float32, one slice: ratios are those of one run.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
+from published import Published
+from result_file import write_result
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,11 +27,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from PromptSegLib.model.config import PUNetConfig, paper
 from PromptSegLib.model.precision import default_threads, fast_dtype, keep_freed_memory, pick_device
 from PromptSegLib.model.punet import PUNet
+from PromptSegLib.review.machine import computer
 
 SIDE = 256
-PUBLISHED = {"1 structure": (0.446, 0.482), "8 structures": (2.13, 2.42), "tuning step": (1.22, 1.42)}
-"""Least and median seconds for one 256 x 256 slice: the authors' code (github.com/marcdcfischer/PUNet, commit 72365e1),
-float32, measured on a comparable quiet two-core machine (AMD EPYC, torch 2.13)."""
 
 
 class Subject:
@@ -69,16 +71,17 @@ class Subject:
         self.net.decode(self.cached or self.net.encode(self.images), leaves).mean().backward()
 
 
-def seconds(run: Callable[[], object], repetitions: int, wait: Callable[[], None]) -> list[float]:
-    """Each repetition's time, after one that does not count."""
-    times = []
+def seconds(runs: Sequence[Callable[[], object]], repetitions: int, wait: Callable[[], None]) -> list[list[float]]:
+    """Each repetition's times of each run, taken in turn, after a round that does not count."""
+    times: list[list[float]] = [[] for _ in runs]
     for n in range(repetitions + 1):
-        wait()
-        start = time.perf_counter()
-        run()
-        wait()
-        if n:
-            times.append(time.perf_counter() - start)
+        for run, found in zip(runs, times, strict=True):
+            wait()
+            start = time.perf_counter()
+            run()
+            wait()
+            if n:
+                found.append(time.perf_counter() - start)
     return times
 
 
@@ -92,7 +95,7 @@ def flops(run: Callable[[], object]) -> int:
 def matmul_rate(device: torch.device, dtype: torch.dtype, wait: Callable[[], None], side: int = 1024) -> float:
     """Operations a second of one large matrix product."""
     a, b = torch.randn(2, side, side, device=device).to(dtype)
-    return 2 * side**3 / min(seconds(lambda: a @ b, 20, wait))
+    return 2 * side**3 / min(seconds([lambda: a @ b], 20, wait)[0])
 
 
 def top_operators(run: Callable[[], object], count: int = 10) -> list[tuple[str, float]]:
@@ -112,6 +115,8 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=["best", "fp32"], default=["best", "fp32"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=default_threads())
+    parser.add_argument("--published", type=Path, metavar="FOLDER", help="the authors' code, to be timed in turn")
+    parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks.md")
     parser.add_argument("--no-profile", action="store_true", help="leave out where the time goes")
     arguments = parser.parse_args()
 
@@ -126,27 +131,33 @@ def main() -> None:
     for dtype, rate in peak.items():
         print(f"torch.matmul 1024 x 1024 in {str(dtype)[6:]}: {rate / 1e9:.0f} GFLOP/s")
 
-    columns = ("sizes", "precision", "slices", f"{SIDE} x {SIDE}", "least s", "median s", "s a slice", "published s")
-    columns += ("times faster", "GFLOP", "GFLOP/s", "of matmul")
+    theirs = Published(arguments.published, SIDE) if arguments.published else None
+    columns = ["sizes", "precision", "slices", f"{SIDE} x {SIDE}", "min s", "median s"]
+    columns += ["published, min s", "times faster"] if theirs else []
+    columns += ["GFLOP", "GFLOP/s", "of matmul %"]
     print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    rows: list[list[float | str]] = []
     shares: list[tuple[str, list[tuple[str, float]]]] = []
     for name in arguments.configs:
         for dtype in dtypes:
             for slices in arguments.slices:
                 subject = Subject(paper() if name == "paper" else PUNetConfig(), device, dtype, slices)
                 for task, run in subject.tasks.items():
-                    times = seconds(run, arguments.repetitions, wait)
-                    least, work = min(times), flops(run)
-                    published = PUBLISHED[task][0]
-                    print(
-                        f"| {name} | {str(dtype)[6:]} | {slices} | {task} | {least:.3f} "
-                        f"| {statistics.median(times):.3f} | {least / slices:.3f} "
-                        f"| {published} | {published * slices / least:.1f} "
-                        f"| {work / 1e9:.1f} | {work / least / 1e9:.0f} | {work / least / peak[dtype]:.0%} |",
-                        flush=True,
+                    times, *other = seconds(
+                        [run, *([theirs.tasks[task]] if theirs else [])], arguments.repetitions, wait
                     )
+                    fastest, work = min(times), flops(run)
+                    row = [name, str(dtype)[6:], slices, task, round(fastest, 4), round(statistics.median(times), 4)]
+                    row += [x for o in other for x in (round(min(o), 3), round(min(o) * slices / fastest, 1))]
+                    rate = work / fastest
+                    row += [round(work / 1e9, 1), round(rate / 1e9), round(100 * rate / peak[dtype])]
+                    rows.append(row)
+                    print(f"| {' | '.join(map(str, row))} |", flush=True)
                     if slices == arguments.slices[0] and not arguments.no_profile:
                         shares.append((f"{name}, {str(dtype)[6:]}, {task}", top_operators(run)))
+    if arguments.result:
+        digits = [0, 0, 0, 0, 3, 3, *((3, 1) if theirs else ()), 1, 0, 0]
+        write_result(arguments.result, computer(device), columns, digits, rows)
     for title, operators in shares:
         print(f"\n{title}: " + ", ".join(f"{op} {share:.0%}" for op, share in operators))
 
