@@ -135,20 +135,13 @@ def _evidence(
 ) -> dict[str, Evidence]:
     from PromptSegLib.review.findings import Evidence
     from PromptSegLib.segment.result import entropy
-    from PromptSegLib.volumes.io import read_volume
-    from PromptSegLib.volumes.labels import differences
+    from PromptSegLib.volumes.maps import read_map
 
     found = {}
     for name in masks:
         uncertainty = None
         if folder is not None and (folder / map_name(name)).is_file():
-            probability = read_volume(str(folder / map_name(name)))
-            if not probability.grid.matches(grid):
-                raise InputError(
-                    f"{map_name(name)} is on another grid than the image: {differences(probability.grid, grid)}",
-                    "name the folder that was written for this image, or segment the image again",
-                )
-            uncertainty = entropy(probability.voxels)
+            uncertainty = entropy(read_map(folder / map_name(name), grid))
         found[name] = Evidence(uncertainty, references.get(name))
     if folder is not None and all(one.uncertainty is None for one in found.values()):
         raise InputError(f"{folder} has no map of these structures", "name the folder that promptseg segment wrote")

@@ -11,7 +11,6 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..volumes.volume import Grid
+from .plain_text import escape
 
 ROLES = ("ours", "reference", "drawn", "fill", "blend")
 # Colours that matplotlib is given, to be found again in what it writes.

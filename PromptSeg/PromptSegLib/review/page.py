@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,6 +13,7 @@ from .. import __version__
 from ..volumes.volume import Grid, Volume
 from .figures import Plane, Series, chart, window_for
 from .findings import Review, StructureReview
+from .plain_text import escape
 from .png import data_uri
 from .report import Cell, Facts, Gallery, KeyFigure, Picture, Report, Section, Table
 from .thumbnails import OURS, REFERENCE, MaskBox, thumbnail

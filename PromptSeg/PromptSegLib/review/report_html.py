@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from ..atomic import PathLike, replacing
+from .plain_text import escape
 from .report import Facts, Gallery, Picture, Report, Section, Table
 from .report_style import STYLE
 

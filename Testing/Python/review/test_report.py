@@ -255,3 +255,12 @@ def test_charts_on_one_page_share_no_name(report) -> None:
 def test_an_empty_gallery_or_legend_is_no_error() -> None:
     blocks = [Gallery("", [Picture("<svg></svg>", "one")]), Table("t", ["a"], [[Cell("x")]])]
     assert "one" in Page(render(Report("t", "", [], [Section("s", blocks)]))).text
+
+
+def test_what_steers_a_page_or_turns_writing_is_a_question_mark() -> None:
+    from PromptSegLib.review.plain_text import escape
+
+    assert escape("e\u202egnp \x1b[31m \u200b\x00 <b>&'\n") == "e?gnp ?[31m ?? &lt;b&gt;&amp;&#x27;\n"
+    page = render(Report("\u202eliver", "\x1b", (), ()))
+    assert "?liver" in page
+    assert all(c.isprintable() or c == "\n" for c in page)
