@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .anatomy.structure import Structure
     from .annotations import SliceAnnotations
     from .model.backbone import Backbone
+    from .model.encoded import Encoded
     from .prior import Factors, Location
     from .prompts.promptset import Prompt
     from .register.excerpt import Excerpt
@@ -78,6 +79,7 @@ class Session:
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
         self._registrations: Registrations | None = None
+        self._preview: dict[bytes, Encoded] = {}
         self.warnings: tuple[str, ...] = ()
         """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
 
@@ -96,6 +98,7 @@ class Session:
         check_extent(volume.grid, volume.name)
         _ = volume.range_hu  # refuses NaN and constant images before any work
         self._works, self._registrations = WorkingVolumes(volume), None
+        self._preview.clear()
         self.warnings = tuple(warnings_of(volume))
 
     def segment(
@@ -279,7 +282,7 @@ class Session:
         drawings += drawings_of(remembered, drawings)
         return tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
-            on_progress=on_progress, should_stop=should_stop,
+            preview=self._preview, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
 
     def others(self, memory: Memory, name: str) -> list[Teacher]:

@@ -38,6 +38,7 @@ class Console:
         self.json_lines = json_lines
         self._stop = stop
         self.seconds: dict[str, float] = {}
+        self._began = time.perf_counter()
         self.written: list[Path] = []
         self.warnings: list[str] = []
         self._bar: Any = None
@@ -57,6 +58,11 @@ class Console:
             self._tenth = int(fraction * 10)
             _aside(f"{fraction:4.0%}  {message}")
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the command began: what a clock on the wall says, also of what is in no stage."""
+        return time.perf_counter() - self._began
+
     def part(self, start: float, stop: float) -> OnProgress:
         """A listener for one part of the run, which lasts from ``start`` to ``stop`` (0..1) of the whole."""
 
@@ -75,11 +81,14 @@ class Console:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def result(self, **fields: Any) -> None:
-        """The last JSON line: what came out, the seconds of each stage and the peak memory. For people: nothing."""
+        """The last JSON line: what came out, the seconds of each stage and of all, and the peak memory. For people:
+        nothing."""
         if self.json_lines:
             seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
             told = {"warnings": self.warnings} if self.warnings else {}
-            self._json({"event": "result", **fields, **told, "seconds": seconds, "peak_memory_mib": peak_memory_mib()})
+            elapsed = round(self.elapsed, 3)
+            used = {"seconds": seconds, "elapsed_seconds": elapsed, "peak_memory_mib": peak_memory_mib()}
+            self._json({"event": "result", **fields, **told, **used})
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people; numbers to the right, ``None`` and NaN as a dash."""
@@ -144,7 +153,7 @@ class Console:
 
     def done(self, *paths: Path) -> None:
         """Say which files were written, how long it took and how much memory."""
-        taken = f"{sum(self.seconds.values()):.1f} s, at most {peak_memory_mib():.0f} MiB of memory"
+        taken = f"{self.elapsed:.1f} s, at most {peak_memory_mib():.0f} MiB of memory"
         self.line(f"Written to {' and '.join(str(path) for path in paths)} ({taken}).")
 
     def stopped(self, sentence: str) -> None:

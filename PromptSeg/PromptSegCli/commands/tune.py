@@ -120,7 +120,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     _check_given(args)
     from PromptSegLib.prompts.library import remembers
     from PromptSegLib.prompts.promptset import PromptSet
-    from PromptSegLib.register.teachers import Memory
+    from PromptSegLib.register.teachers import Memory, beside
     from PromptSegLib.volumes.io import LABEL_ENDINGS
     from PromptSegLib.volumes.plausible import warnings_of
 
@@ -130,12 +130,14 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, (*LABEL_ENDINGS, ENDING))}
     pairs = [pair for lesson in lessons for pair in (("IMAGE", lesson.image), ("LABELS", lesson.labels))]
     inputs = [("--start-from", args.start_from), ("--examples", args.examples), ("--backbone", args.backbone)]
+    keeps = not args.no_memory and remembers()
+    if keeps and args.output.suffix == ".promptset":
+        outputs["The .memory file of -o"] = (beside(args.output), ())
     check_outputs(outputs, [*pairs, *inputs])
     for _, path in pairs:
         check_input(path)
     dicom = args.segmentation is not None and format_of(args.segmentation)
     former = former_prompt(args.start_from, args.name) if args.start_from else None
-    keeps = not args.no_memory and remembers()
     known = _known(args, former, console) if keeps else Memory()
     session = open_session(args, console)
     if former is not None:

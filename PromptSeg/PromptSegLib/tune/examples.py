@@ -5,6 +5,7 @@ Slices are encoded once, as they are and slightly varied; all tuning steps and a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,9 +78,11 @@ def make_examples(
     variants: int,
     seed: int,
     should_stop: ShouldStop,
+    preview: dict[bytes, Encoded] | None = None,
 ) -> Examples:
     """Encode the slices that say anything, of all drawings; smaller ones are padded with air, which is not labelled.
 
+    ``preview`` holds what a run without variants, and so without a step, encoded: the next run takes it from there.
     Raises :class:`AnnotationError` if nothing of the structure is left in them.
     """
     size = (max(d.size[0] for d in drawings), max(d.size[1] for d in drawings))
@@ -112,12 +115,32 @@ def make_examples(
     for v in range(1 + variants):
         check(should_stop)
         x, t, w = (pictures, target, valid) if v == 0 else vary(pictures, target, valid, generator)
-        encoded.append(backbone.net.encode(x.to(backbone.device, backbone.dtype)))
+        if v == 0:
+            encoded.append(_unvaried(backbone, x, preview, keep=variants == 0))
+        else:
+            encoded.append(_encode(backbone, x))
         all_targets.append(t)
         all_valids.append(w)
     shown = [bool((target[n] * valid[n]).sum() >= 0.5) for n in range(len(places))]
     place = backbone.device
     return Examples(places, shown, encoded, torch.stack(all_targets).to(place), torch.stack(all_valids).to(place))
+
+
+def _unvaried(backbone: Backbone, x: Tensor, preview: dict[bytes, Encoded] | None, *, keep: bool) -> Encoded:
+    """The slices as they are, encoded once for a preview and the run that follows it; the last preview is kept."""
+    if preview is None:
+        return _encode(backbone, x)
+    key = hashlib.sha256(f"{tuple(x.shape)}".encode() + x.contiguous().numpy().tobytes()).digest()
+    found = preview.get(key)
+    preview.clear()
+    made = _encode(backbone, x) if found is None else found
+    if keep:
+        preview[key] = made
+    return made
+
+
+def _encode(backbone: Backbone, x: Tensor) -> Encoded:
+    return backbone.net.encode(x.to(backbone.device, backbone.dtype))
 
 
 def vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ from ..anatomy.structure import Structure, check_structure
 from ..contours.fusion import WEIGHTS
 from ..errors import AnnotationError, PromptError
 from ..model.backbone import Backbone
+from ..model.encoded import Encoded
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from ..prompts.card import Card
 from ..prompts.promptset import Prompt
@@ -112,10 +113,12 @@ def tune(
     steps: int | None = None,
     seed: int = 0,
     recipe: TuningRecipe | None = None,
+    preview: dict[bytes, Encoded] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> TuningResult:
-    """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`."""
+    """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`. ``preview`` keeps
+    what a run without steps encoded for the next one."""
     recipe = recipe or TuningRecipe()
     check_structure(structure)  # what cannot be written must not be learned first
     most = recipe.steps if steps is None else steps
@@ -138,7 +141,9 @@ def tune(
     if start_from is not None:
         window = start_from.card.window or FULL_WINDOW
     variants = recipe.variants if most else 0  # a first mask is wanted at once
-    examples = make_examples(backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop)
+    examples = make_examples(
+        backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop, preview=preview
+    )
     remembered = {n for n, one in enumerate(drawings) if one.remembered}
     folds = tuple(folds_of(examples, recipe.folds, remembered)) if most else ()
     plan = Plan(most, recipe.lr, recipe.check_every, folds, recipe.learn, seed)

@@ -87,6 +87,19 @@ def test_the_second_patient_is_learned_from_with_the_first(promptseg, place, inp
     said = promptseg(*tune_words(slices="52", absent=None, steps=1, name="spleen"), "--examples", "elsewhere.memory")
     assert said.status == 2
     assert "elsewhere.memory has no drawn slices of 'spleen'; it knows 'left kidney'" in " ".join(said.err.split())
-    said = promptseg(*tune_words(slices="52", absent=None, steps=1), "--examples", "new.promptset")
+    said = promptseg(*tune_words(slices="52", absent=None, steps=1), "--examples", "foreign.promptset")
     assert said.status == 2
     assert "is not a PromptSeg memory file" in " ".join(said.err.split())
+
+
+def test_the_file_of_examples_is_not_written_over(promptseg, place) -> None:
+    assert promptseg(*QUICK).status == 0
+    before = (place / "new.memory").read_bytes()
+    (place / "link.memory").symlink_to("new.memory")
+    for name in ("new.memory", "link.memory"):
+        outcome = promptseg(*QUICK, "--examples", name)
+        assert outcome.status == 2
+        assert "The .memory file of -o and --examples name the same file" in outcome.err
+    assert (place / "new.memory").read_bytes() == before
+    assert promptseg(*QUICK, "--examples", "new.memory", "--no-memory").status == 0
+    assert (place / "new.memory").read_bytes() == before

@@ -388,3 +388,31 @@ def test_nothing_drawn_is_refused(session, phantom, status) -> None:
 def test_a_negative_number_of_steps_is_refused(session, annotations) -> None:
     with pytest.raises(AnnotationError, match="must not be negative"):
         session.tune(annotations, CYST, steps=-1)
+
+
+def test_teaching_takes_what_the_preview_encoded_and_comes_to_the_same(
+    session, annotations, phantom, monkeypatch
+) -> None:
+    encode, calls = session.backbone.net.encode, []
+
+    def counted(x):
+        calls.append(len(x))
+        return encode(x)
+
+    monkeypatch.setattr(session.backbone.net, "encode", counted)
+    session.set_volume(phantom.volume)
+    alone = session.tune(annotations, Structure("blob"), steps=2).prompt
+    without = len(calls)
+    calls.clear()
+    session.tune(annotations, Structure("blob"), steps=0)
+    after = session.tune(annotations, Structure("blob"), steps=2).prompt
+    assert len(calls) == without
+    assert all(torch.equal(alone.tensors[k], after.tensors[k]) for k in alone.tensors)
+    calls.clear()
+    session.tune(annotations, Structure("blob"), steps=2)  # what was kept is used once, and not kept for ever
+    assert len(calls) == without
+    session.tune(annotations, Structure("blob"), steps=0)
+    session.set_volume(phantom.volume)
+    calls.clear()
+    session.tune(annotations, Structure("blob"), steps=2)
+    assert len(calls) == without
