@@ -55,7 +55,7 @@ class Camera:
         FOLDER.mkdir(exist_ok=True)
         parent.grab().save(str(FOLDER / f"{name}.png"))
 
-    def wait(self, true: Callable[[], Any], seconds: float = 300) -> None:
+    def wait(self, true: Callable[[], Any], seconds: float = 1800) -> None:
         """Let the window live until something is true."""
         end = time.monotonic() + seconds
         while not true():
@@ -79,6 +79,48 @@ def draw(panel: Any, mask: np.ndarray, volume: Any, chosen: list[int]) -> None:
         panel.teach.mark_complete()
 
 
+def review(camera: Camera, ct: Any, volume: Any, labels: Any) -> None:
+    """The Review tab: the gallery in light and dark, and what differs from the labels that came with the CT."""
+    import slicer
+    from standin import application
+
+    from PromptSegLib.mrml.decisions import ACCEPTED, FLAGGED
+    from PromptSegLib.mrml.nodes import new_segmentation
+    from PromptSegLib.mrml.vtk_images import oriented_image
+
+    panel, tab = camera.panel, camera.panel.review
+    ct.GetDisplayNode().SetAutoWindowLevel(0)
+    ct.GetDisplayNode().SetWindowLevel(400, 40)
+    panel.tabs.setCurrentIndex(2)
+
+    def reviewed() -> None:
+        tab.check.click()
+        camera.wait(lambda: not tab.running.running)
+        camera.wait(lambda: not tab.slices.drawing)
+
+    reviewed()
+    for decision in (ACCEPTED, FLAGGED):
+        tab.decide(decision)
+    camera.wait(lambda: not tab.slices.drawing)
+    camera.shoot("review")
+    application.dark(camera.application, True)
+    camera.shoot("review-dark")
+    application.dark(camera.application, False)
+    reference = new_segmentation(ct, "expert")
+    for value, one in labels.names.items():
+        segment = slicer.vtkSegment()
+        segment.SetName(one.name)
+        image = oriented_image(labels.array == value, (0, 0, 0), volume.grid.ijk_to_ras)
+        segment.AddRepresentation("Binary labelmap", image)
+        reference.GetSegmentation().AddSegment(segment)
+    camera.wait(lambda: tab.reference.nodeCount() > 1)
+    tab.reference.setCurrentNode(reference)
+    reviewed()
+    tab.overlay.show("reference")
+    camera.wait(lambda: not tab.overlay.overlays.busy)
+    camera.shoot("review-compared")
+
+
 def main() -> None:
     """Go through the user guide."""
     camera = Camera()
@@ -87,7 +129,7 @@ def main() -> None:
 
     panel = camera.panel
     volume, labels = chest_ct()
-    add_volume(camera.scene, volume)
+    ct = add_volume(camera.scene, volume)
     panel.refresh()
     for name in ("liver", "aorta", "esophagus"):
         panel.segment.structures.tick(f"abdomen-ct:{name}")
@@ -118,12 +160,7 @@ def main() -> None:
     camera.wait(lambda: not panel.teach.running.running)
     camera.shoot("teach-result")
     panel.teach.rounds.accept.click()
-    panel.tabs.setCurrentIndex(2)
-    panel.review.check.click()
-    camera.wait(lambda: not panel.review.running.running)
-    panel.review.table.selectRow(0)
-    panel.review.accept.click()
-    camera.shoot("review")
+    review(camera, ct, volume, labels)
     camera.module.cleanup()
     for path in sorted(FOLDER.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size // 1024} kB")

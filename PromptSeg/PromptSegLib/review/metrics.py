@@ -47,10 +47,10 @@ class ScoreRow:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> ScoreRow:
-        """What :meth:`to_json` made; what is ``None`` or missing is not defined. What a distance was that is ``None``
+        """What :meth:`to_json` made; what is missing or no number is not defined. What a distance was that is ``None``
         while there is a Dice, is infinite: one of the two masks was empty."""
         numbers = {one.name: given.get(one.name) for one in fields(cls)}
-        known = {name: math.nan if value is None else float(value) for name, value in numbers.items()}
+        known = {name: float(v) if isinstance(v, int | float) else math.nan for name, v in numbers.items()}
         if not math.isnan(known["dice"]):
             for name in ("hd95_mm", "assd_mm"):
                 known[name] = math.inf if name in given and given[name] is None else known[name]

@@ -180,7 +180,8 @@ def test_numbers_are_right_and_their_units_in_the_head(reviewed, slicer) -> None
     import qt
 
     score = {"dice": 0.91, "nsd_2mm": 0.8, "hd95_mm": 4.25}
-    reviewed.structures.show([{**reviewed.rows[0], "score": score}, reviewed.rows[1]], ["", FLAGGED])
+    scored = {**reviewed.rows[0], "score": score, "estimate": 0.8}  # where it is measured, none is expected
+    reviewed.structures.show([scored, reviewed.rows[1]], ["", FLAGGED])
     table = reviewed.table
     heads = [table.horizontalHeaderItem(n).text() for n in range(table.columnCount)]
     assert heads == ["Structure", "Volume\n(ml)", "Dice", "NSD", "HD95\n(mm)", "Status"]

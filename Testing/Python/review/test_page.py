@@ -83,6 +83,7 @@ def test_what_went_through_json_gives_the_same_page_and_table(masks, about) -> N
 def test_a_score_without_numbers_is_not_defined() -> None:
     assert all(math.isnan(value) for value in vars(ScoreRow.from_json({})).values())
     assert math.isnan(ScoreRow.from_json({"dice": None, "hd95_mm": None}).hd95_mm)
+    assert math.isnan(ScoreRow.from_json({"dice": "x", "hd95_mm": None}).hd95_mm)  # scenes come from anybody
 
 
 def test_the_table_is_read_by_spreadsheets_and_runs_no_formula(masks, about) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 SIZE = 108
 """Pixels of a picture: three stand beside each other in Slicer's module panel."""
-TEXT, FRAME = 34, 4
-"""Pixels of the text below a picture, and of the frame of the one at hand."""
+FRAME = 4
+"""Pixels of the frame of the one at hand."""
 SEEN = "seen"
 MARKS = {SEEN: "\u2022", ACCEPTED: "\u2713", FLAGGED: "\u2691"}
 
@@ -50,13 +50,14 @@ class Gallery:
         self.list.setMovement(qt.QListWidget.Static)
         self.list.setResizeMode(qt.QListWidget.Adjust)
         self.list.setIconSize(qt.QSize(SIZE, SIZE))
-        self.list.setGridSize(qt.QSize(SIZE + 10, SIZE + TEXT))
+        text = 2 * int(self.list.fontMetrics().height()) + 6  # two lines below a picture
+        self.list.setGridSize(qt.QSize(SIZE + 10, SIZE + text))
         self.list.setWordWrap(False)
         self.list.setTextElideMode(qt.Qt.ElideRight)
         self.list.setUniformItemSizes(True)
         self.list.setVerticalScrollMode(qt.QAbstractItemView.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
-        self.list.setMinimumHeight(SIZE + TEXT + 6)
+        self.list.setMinimumHeight(SIZE + text + 6)
         self.list.setAccessibleName(_("Slices that deserve a look"))
         self.list.setToolTip(_("Click to go to the slice; Right and Left go to the next one and the one before"))
         self.list.connect("currentRowChanged(int)", self._went)

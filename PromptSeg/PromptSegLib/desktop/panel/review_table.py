@@ -12,7 +12,7 @@ from ...mrml.decisions import ACCEPTED, FLAGGED
 from .widgets import as_tip
 
 ROW, LEAST_ROWS = 22, 4
-"""Pixels of a row of the table, about, and rows that are seen without scrolling it where there is little room."""
+"""Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
 LOW = 0.7
 """A structure with less Dice than this asks for a look."""
 
@@ -34,7 +34,8 @@ def _score(row: dict[str, Any], name: str) -> float | None:
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, Callable[[dict[str, Any]], str]]]:
-    """(head, what it means, text of a row) of each column of numbers that has any."""
+    """(head, what it means, text of a row) of each column of numbers that has any: no Dice is expected where the true
+    one is known."""
 
     def number(get: Callable[[dict[str, Any]], float | None], places: int) -> Callable[[dict[str, Any]], str]:
         def text(row: dict[str, Any]) -> str:
@@ -46,7 +47,7 @@ def columns_of(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, Callable[
     every = [
         (_("Volume\n(ml)"), _("Volume of the segment"), number(lambda row: row["volume_ml"], 1)),
         (_("Expected\nDice"), _("Dice to be expected of the slices that were not drawn"),
-         number(lambda row: row.get("estimate"), 2)),
+         number(lambda row: row.get("estimate") if _score(row, "dice") is None else None, 2)),
         (_("Dice"), _("Dice with the reference"), number(lambda row: _score(row, "dice"), 2)),
         (_("NSD"), _("Surface Dice with the reference: part of both surfaces within 2 mm of the other"),
          number(lambda row: _score(row, "nsd_2mm"), 2)),
@@ -62,7 +63,6 @@ class ReviewTable:
     def __init__(self, on_choose: Callable[[], None]) -> None:
         self.table = self.widget = qt.QTableWidget()
         self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().defaultSectionSize = ROW
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
@@ -101,8 +101,10 @@ class ReviewTable:
                 self.table.setItem(number, column, item)
         line = int(self.table.fontMetrics().height())
         head = line * max(text.count("\n") + 1 for text in heads) + 8
-        self.table.setMinimumHeight(head + ROW * min(LEAST_ROWS, len(rows)) + 4)
-        self.table.setMaximumHeight(head + ROW * len(rows) + 4)  # no empty space below it
+        high = max(ROW, line + 6)
+        self.table.verticalHeader().defaultSectionSize = high
+        self.table.setMinimumHeight(head + high * min(LEAST_ROWS, len(rows)) + 4)
+        self.table.setMaximumHeight(head + high * len(rows) + 4)  # no empty space below it
         if 0 <= chosen < len(rows):
             self.table.selectRow(chosen)
         self.table.blockSignals(False)
