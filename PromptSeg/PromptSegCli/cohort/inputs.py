@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import io
@@ -16,7 +17,7 @@ from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignor
 from PromptSegLib.volumes.images import ENDINGS
 
 from .items import Inputs, Item, LeftOut, check_names, stamp_of, subject_of
-from .series import Header, choose, read_header
+from .series import Header, choose, has_mark, read_header
 
 _TABLES = (".csv", ".tsv")
 _SEGMENTATION = (".seg.nrrd", ".seg.nrd")
@@ -33,8 +34,9 @@ class _Found:
     damaged: dict[str, str] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     """Image files with the folder that their names count from."""
-    seen: dict[str, bool] = field(default_factory=dict)
-    """Files that were looked at, and whether they are a volume or a part of one."""
+    seen: dict[int, bool] = field(default_factory=dict)
+    """Files that were looked at, by the hash of their real path, and whether they are a volume or a part of one: there
+    may be a million."""
     hits: int = 0
     looked_at: int = 0
 
@@ -161,8 +163,9 @@ def _walk(top: str, base: str, out: str, found: _Found, look: Callable[[], None]
         visited.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name != "DICOMDIR":
-                _take(os.path.join(folder, name), base, found, look, uid)  # noqa: PTH118 - a hundred thousand of them
+            if not name.startswith(".") and name.upper() != "DICOMDIR":
+                path = os.path.join(folder, name)  # noqa: PTH118 - a hundred thousand of them
+                _take(path, base, found, look, uid, "" if os.path.islink(path) else f"{real}{os.sep}{name}")  # noqa: PTH114
 
 
 def _take_named(path: str, base: str, found: _Found, look: Callable[[], None]) -> None:
@@ -173,14 +176,15 @@ def _take_named(path: str, base: str, found: _Found, look: Callable[[], None]) -
         found.inputs.left_out.append(LeftOut(path, "not an image that PromptSeg can read"))
 
 
-def _take(path: str, base: str, found: _Found, look: Callable[[], None], uid: str = "") -> None:
-    """One file: an image, a part of a DICOM series, or nothing of ours."""
+def _take(path: str, base: str, found: _Found, look: Callable[[], None], uid: str = "", real: str = "") -> None:
+    """One file: an image, a part of a DICOM series, or nothing of ours. ``real`` is its real path where that is
+    known."""
     look()
     path = os.path.abspath(path)  # noqa: PTH100 - links stay what they are called
-    real = os.path.realpath(path)
-    if real not in found.seen:
-        found.seen[real] = _is_ours(path, base, found, uid)
-    found.hits += found.seen[real]
+    key = hash(real or os.path.realpath(path))
+    if key not in found.seen:
+        found.seen[key] = _is_ours(path, base, found, uid)
+    found.hits += found.seen[key]
 
 
 def _is_ours(path: str, base: str, found: _Found, uid: str) -> bool:
@@ -188,7 +192,7 @@ def _is_ours(path: str, base: str, found: _Found, uid: str) -> bool:
     lowered = path.lower()
     if lowered.endswith(_SEGMENTATION):
         found.inputs.left_out.append(LeftOut(path, "a segmentation"))
-    elif lowered.endswith(ENDINGS):
+    elif lowered.endswith(ENDINGS) and not _is_dicom(path):
         if not uid and not (lowered.endswith((".img", ".img.gz")) and _has_header(path)):
             found.images[path] = os.path.abspath(base)  # noqa: PTH100
             return True
@@ -199,6 +203,13 @@ def _is_ours(path: str, base: str, found: _Found, uid: str) -> bool:
         elif header is not None and (not uid or header.series == uid):
             found.headers.append(header)
             return True
+    return False
+
+
+def _is_dicom(path: str) -> bool:
+    """Whether a file is DICOM by its content, whatever it is called: some archives call slices .img."""
+    with contextlib.suppress(OSError):
+        return has_mark(path)
     return False
 
 

@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PromptSegLib.errors import InputError, few, short
@@ -69,7 +69,7 @@ def read_header(path: str) -> Header | str | None:
         found = os.stat(path)  # noqa: PTH116 - a hundred thousand of them
         if not is_dicom(Path(path)):
             return None
-        sure = _has_mark(path)
+        sure = has_mark(path)
         try:
             one = read_elements(Path(path))
         except NotWhole:
@@ -97,7 +97,8 @@ def _kinds(text: str) -> tuple[str, ...]:
     return tuple(text.upper().split("\\"))
 
 
-def _has_mark(path: str) -> bool:
+def has_mark(path: str) -> bool:
+    """Whether a file says that it is DICOM. Raises ``OSError``."""
     with Path(path).open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
@@ -121,10 +122,19 @@ def choose(headers: Sequence[Header], damaged: dict[str, str], wanted: dict[str,
     for path in sorted(damaged):
         beside.setdefault(str(Path(path).parent), path)
     taken: list[Header] = []
+    chosen = []
     for (_, uid), files in sorted(groups.items(), key=lambda group: group[1][0].path):
         kept, problem = _without_copies(sorted(files, key=_order), found)
-        reason = "" if uid in wanted else left_out(kept)
-        if reason:
+        chosen.append((uid, kept, problem, "" if uid in wanted else left_out(kept)))
+    original = {kept[0].study for _, kept, _, reason in chosen if not reason}
+    alone = [kept for _, kept, _, reason in chosen if reason and _stands_in(kept, original)]
+    if alone:
+        found.warnings.append(
+            f"{len(alone)} series are taken although they are derived, as their studies have no original CT:"
+            f" {few([label(kept) for kept in alone], 2)}."
+        )
+    for uid, kept, problem, reason in chosen:
+        if reason and kept not in alone:
             found.left_out.append(LeftOut(label(kept), reason))
             continue
         first = kept[0]
@@ -166,6 +176,17 @@ def left_out(files: Sequence[Header]) -> str:
     if len(files) > 1 and len(places) == 1 and first.frames == 1:
         return f"{len(files)} slices at one place, as bolus tracking has"
     return ""
+
+
+def _stands_in(files: Sequence[Header], original: set[str]) -> bool:
+    """Whether a derived series is all there is of a CT: compressed or anonymised ones call themselves so, too, while
+    what is reformatted is secondary."""
+    first = files[0]
+    if first.study in original or first.modality != "CT" or first.image_type[0] != "DERIVED":
+        return False
+    if first.image_type[1:2] not in ((), ("",), ("PRIMARY",)) or "LOCALIZER" in first.image_type:
+        return False
+    return left_out([replace(one, image_type=("ORIGINAL",)) for one in files]) == ""
 
 
 def subject(first: Header) -> str:

@@ -66,6 +66,27 @@ def test_what_is_no_ct_volume_is_left_out_with_a_reason(more: dict, reason: str)
         found("tree/other")
 
 
+def test_a_derived_series_stands_in_where_a_study_has_no_original() -> None:
+    series(Path("tree/a"), ImageType=["DERIVED", "PRIMARY", "AXIAL"], StudyInstanceUID="1.2.1")
+    series(Path("tree/b"), ImageType=["DERIVED", "SECONDARY", "MPR"], StudyInstanceUID="1.2.1")
+    inputs = found("tree")
+    assert len(inputs.items) == 1
+    assert "MPR" in reasons(inputs)
+    assert "1 series are taken although they are derived" in inputs.warnings[0]
+    series(Path("tree/c"), StudyInstanceUID="1.2.1")
+    inputs = found("tree")
+    assert [one.image.rpartition("#")[0] for one in inputs.items] == [str(Path("tree/c").absolute())]
+    assert inputs.warnings == []
+
+
+def test_slices_that_are_called_images_are_dicom() -> None:
+    series(Path("tree"))
+    for path in list(Path("tree").iterdir()):
+        path.rename(path.with_suffix(".img"))
+    (item,) = found("tree").items
+    assert len(item.files) == 6
+
+
 def test_a_single_slice_is_left_out() -> None:
     series(Path("tree/ct"))
     series(Path("tree/scout"), 1)
