@@ -183,9 +183,19 @@ def _result(
     )
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
-    notes = advice([d.annotations for d in own], scores)
+    notes = (*advice([d.annotations for d in own], scores), *_learned_elsewhere(drawings))
     outcome = Outcome(scores, mean_dice, network_dice, tuple(fit.history), notes, steps=fit.steps, stopped=fit.stopped)
     return TuningResult(prompt, outcome)
+
+
+def _learned_elsewhere(drawings: Sequence[Drawing]) -> tuple[str, ...]:
+    """A sentence on the slices of earlier patients, if there are any."""
+    counts = [len(d.annotations.used()) for d in drawings if d.remembered]
+    if not counts:
+        return ()
+    patients = f"{len(counts)} earlier patients" if len(counts) > 1 else "an earlier patient"
+    slices = f"{sum(counts)} slices" if sum(counts) > 1 else "one slice"
+    return (f"Learned from {slices} of {patients}, too.",)
 
 
 def _mean_of(dice: Iterable[float]) -> float | None:

@@ -91,6 +91,7 @@ def test_patients_add_up_and_one_is_not_kept_twice(teacher, other, kits) -> None
 
 def test_a_round_learns_from_earlier_patients_too(trained, kit) -> None:
     from PromptSegLib.session import Session
+    from PromptSegLib.tune.tuner import TuningRecipe
 
     first, second = (kit.make_phantom(seed, values=(1, 2, 3, 4)) for seed in (31, 32))
     session = Session(trained / "tiny.safetensors", "cpu", threads=1)
@@ -101,14 +102,17 @@ def test_a_round_learns_from_earlier_patients_too(trained, kit) -> None:
     teacher = session.remember(made, slices, learned.prompt)
     before = teacher.drawn["new"]
     session.set_volume(second.volume)
-    own, options = drawn(second, kit.new, [7, 11]), {"start_from": learned.prompt, "steps": 6}
+    own, options = drawn(second, kit.new, [7, 11]), {"start_from": learned.prompt, "steps": 3}
+    looked = session.tune(own, Structure("new"), remembered=[before], **options)
+    assert {one.index for one in looked.left_out} == {7, 11}  # nothing is left out of what is remembered
+    assert {one.volume for one in looked.left_out} == {0}
+    assert looked.notes[-1] == "Learned from 3 slices of an earlier patient, too."
+    options["recipe"] = TuningRecipe(folds=0)  # all steps are taken
     alone = session.tune(own, Structure("new"), **options)
-    both = session.tune(own, Structure("new"), remembered=[before], **options)
-    assert {one.index for one in both.left_out} == {7, 11}  # nothing is left out of what is remembered
-    assert {one.volume for one in both.left_out} == {0}
+    both, same = (session.tune(own, Structure("new"), remembered=[before], **options) for _ in range(2))
+    assert not any("earlier" in note for note in alone.notes)
     assert (both.prompt.card.slices, both.prompt.card.volumes, alone.prompt.card.slices) == (5, 2, 2)
     assert any(not torch.equal(alone.prompt.tensors[k], both.prompt.tensors[k]) for k in alone.prompt.tensors)
-    same = session.tune(own, Structure("new"), remembered=[before], **options)
     assert all(torch.equal(same.prompt.tensors[k], both.prompt.tensors[k]) for k in same.prompt.tensors)
     truth = second.labels == kit.new
     dice = [kit.dice(session.segment([p], drawn={"new": own}).mask("new"), truth) for p in (alone.prompt, both.prompt)]

@@ -62,15 +62,17 @@ def test_what_it_knows_is_as_good_as_before(opened, taught, prompts, patients, k
     assert kit.dice(both.mask("liver"), truth) > kit.dice(alone.mask("liver"), truth) - 0.02
 
 
-def test_what_it_knows_is_not_touched_by_a_teacher_who_is_wrong(opened, taught, prompts, patients) -> None:
-    """Of the teacher's liver a half was kept, and the box around it is too small."""
+def test_what_it_knows_is_as_good_with_a_teacher_who_is_wrong(opened, taught, prompts, patients, kit) -> None:
+    """Of the teacher's liver a half was kept; within the box around it the network sees a little less."""
     _, kept = taught
     mask = kept.masks["liver"]
     half = Mask(np.ascontiguousarray(mask.share[:, :, : mask.share.shape[2] // 2]), mask.first, 1.0)
     wrong = replace(kept, masks={"liver": half})
     alone = opened.segment([prompts["liver"]])
     both = opened.segment([prompts["liver"]], priors={"liver": [wrong]})
-    assert np.array_equal(both.mask("liver"), alone.mask("liver"))
+    assert kit.dice(both.mask("liver"), alone.mask("liver")) > 0.98
+    truth = patients[1].labels == 1
+    assert kit.dice(both.mask("liver"), truth) > kit.dice(alone.mask("liver"), truth) - 0.01
 
 
 def test_structures_of_one_teacher_share_a_registration(opened, taught, prompts, monkeypatch) -> None:
