@@ -164,6 +164,7 @@ def _contours(
     slices: Sequence[tuple[np.ndarray, Dataset]],
     should_stop: Callable[[], bool],
 ) -> Iterator[Dataset]:
+    from pydicom.charset import default_encoding
     from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset
     from pydicom.tag import Tag
@@ -181,7 +182,8 @@ def _contours(
             one = Dataset()
             one.ContourImageSequence = [reference]
             one.ContourGeometricType, one.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
-            # As it is written: a Python object for each of some million numbers would take a minute.
+            # As they are written: a Python object for each of some million numbers would take a minute.
+            one.set_original_encoding(True, True, default_encoding)
             data = numbers.encode() + b" " * (len(numbers) % 2)
             one[_CONTOUR_DATA] = RawDataElement(Tag(_CONTOUR_DATA), "DS", len(data), data, 0, True, True)
             yield one
