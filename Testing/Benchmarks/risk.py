@@ -119,7 +119,9 @@ def table(found: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict
     names = [name for name in next(iter(next(iter(found.values())).values()))[0] if name != "risk"]
     out: dict[str, dict[str, float]] = {}
     for name in (RANDOM, *names, TRUE):
-        areas, hits, inner = [], [], []
+        areas: list[float] = []
+        hits: list[float] = []
+        inner: list[float] = []
         for structures in found.values():
             together = [row for one in structures.values() for row in one]
             for rows in (together, *structures.values()):
