@@ -1,8 +1,8 @@
-"""How many volumes an hour a cohort does, what giving out a volume costs, and how ten thousand go on 64 workers.
+"""How many volumes an hour a cohort does, the scheduling overhead of each, and how ten thousand go on 64 workers.
 
     PYTHONPATH=PromptSeg python Testing/Benchmarks/cohort.py FOLDER --prompts abdomen-ct:liver,spleen
 
-Volumes an hour leave out the start of the processes, which a long run does once. What giving out a volume costs is
+Volumes an hour leave out the start of the processes, which a long run does once. The scheduling overhead is
 measured with tasks that have nothing to do: from one to the next, with its line in the manifest on the disk. The last
 is a simulation: the recorded times of volumes, drawn at random, on workers that each wait that long for the next one,
 behind one client that writes all lines of the manifest; with and without one that dies every five minutes.
@@ -62,8 +62,8 @@ def main() -> None:
     tell("seconds a volume", f"{sum(times) / len(times):.1f} (mean), {max(times):.1f} (most)")
     own, client = overhead(args, cluster=False)
     dask, dask_client = overhead(args, cluster=True)
-    tell("giving out a volume, processes of our own", f"{1000 * own:.1f} ms")
-    tell("giving out a volume, Dask", f"{1000 * dask:.1f} ms")
+    tell("scheduling overhead a volume, processes of our own", f"{1000 * own:.1f} ms")
+    tell("scheduling overhead a volume, Dask", f"{1000 * dask:.1f} ms")
     tell("of which the client's line in the manifest", f"{1000 * client:.1f} ms")
     for every, words in ((0.0, ""), (300.0, ", of which one dies every five minutes")):
         hours, busy = simulated(times, dask, dask_client, every)

@@ -25,7 +25,7 @@ from .results import LIMIT, Distribution, Row, distributions, rows_of, worst
 
 PICTURES = 24
 BINS = 24
-_MARK = "stands out"
+_MARK = "outlier"
 _WHY = {
     "large": f"{_MARK}: large for this cohort",
     "small": f"{_MARK}: small for this cohort",
@@ -66,7 +66,7 @@ def _content(folder: Folder, cohort: Cohort) -> dict[str, Any]:
     done = len(records) - len(failed)
     figures = [(f"{done:,}", "volumes done"), (f"{len(failed):,}", "failed")]
     figures += [(f"{cohort.waiting:,}", "still to do")] if cohort.waiting else []
-    figures += [(f"{sum(1 for row in rows if row.outlier):,}", "structures standing out")]
+    figures += [(f"{sum(1 for row in rows if row.outlier):,}", "outliers")]
     figures += [(f"{len(cohort.left_out):,}", "left out")]
     shown = worst(rows, PICTURES)
     return {
@@ -75,9 +75,9 @@ def _content(folder: Folder, cohort: Cohort) -> dict[str, Any]:
         "figures": figures,
         "mark": _MARK,
         "notes": {
-            "structures": "Against the cohort's own distribution: standing out is what lies further than a modified"
+            "structures": "Against the cohort's own distribution: an outlier lies further than a modified"
             f" z-score of {LIMIT:g} of the logarithm of the volume from the median, where eight or more are known.",
-            "worst": "What stands out, the farthest first; then the lowest Dice with a reference, expected Dice and"
+            "worst": "Outliers, the farthest first; then the lowest Dice with a reference, expected Dice and"
             " confidence. A picture is the slice with most of the structure.",
         },
         "structures": [

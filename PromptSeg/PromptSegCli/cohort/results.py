@@ -1,6 +1,6 @@
-"""What came out of a cohort: a table with a row for each structure of each volume, and which of them stand out.
+"""What came out of a cohort: a table with a row for each structure of each volume, and the outliers.
 
-A volume stands out against the cohort's own distribution of that structure: by the modified z-score of the logarithm of
+A volume is an outlier in the cohort's own distribution of that structure by the modified z-score of the logarithm of
 millilitres, from the median and the median absolute deviation, beyond 3.5 (Iglewicz and Hoaglin, How to Detect and
 Handle Outliers, 1993). Logarithms, because sizes of organs are spread evenly upwards and downwards only there.
 """
@@ -105,7 +105,7 @@ def rows_of(records: Sequence[Record], known: dict[str, Distribution]) -> list[R
 
 
 def worst(rows: Sequence[Row], most: int) -> list[Row]:
-    """What to look at first: outliers by how far they are out, what is missing, then the lowest agreement with a
+    """What needs review first: outliers by how far they are out, what is missing, then the lowest agreement with a
     reference, the lowest expected Dice and the lowest confidence."""
 
     def quality(row: Row) -> float:

@@ -25,8 +25,8 @@ Segment every CT that INPUT leads to: folders and all below them, files, globs,
 CSV files (a column image, and if wanted subject, prompts and reference), and
 DICOM trees of many patients, of which the CT series are taken.
 
-DIR gets a result for each, results.csv and report.html: volumes and what stands
-out, what to look at first, what failed and why. A volume that fails is told of,
+DIR gets a result for each, results.csv and report.html: volumes and outliers,
+what needs review first, what failed and why. A volume that fails is told of,
 and the others go on. The same command goes on where the last one ended: what is
 done is not done again, unless its image or a prompt has changed. Ctrl-C stops
 within a second and keeps what is done. docs/cohorts.md has more, on clusters
@@ -202,7 +202,7 @@ def _report(console: Console, folder: Folder, records: list[Record], inputs: Inp
     console.table("", ("structure", "found in", "median ml", "lower quartile", "upper quartile"), table)
     if out:
         names = [f"{row.structure.name} of {row.record.subject} ({row.outlier})" for row in out]
-        console.line(f"Standing out: {few(names, 5)}.")
+        console.line(f"Outliers: {few(names, 5)}.")
     if inputs.left_out:
         console.line(f"Left out: {few([f'{short(o.what)} ({o.reason})' for o in inputs.left_out], 3)}.")
     console.done(*console.written)

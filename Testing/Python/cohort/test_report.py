@@ -80,7 +80,7 @@ def test_names_from_files_cannot_leave_the_data(tmp_path) -> None:
     assert "innerHTML" not in page  # the script writes texts, never elements
 
 
-def test_what_stands_out_failed_and_was_left_out_is_told(tmp_path) -> None:
+def test_outliers_failures_and_what_was_left_out_are_told(tmp_path) -> None:
     folder = Folder(tmp_path)
     odd = cohort().records[30]
     write_details(folder.details("p30"), odd, {"liver": "UE5H"})

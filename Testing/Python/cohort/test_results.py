@@ -1,4 +1,4 @@
-"""Which volumes stand out, and the table that programs read."""
+"""Which volumes are outliers, and the table that programs read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outliers(volumes) -> dict[str, str]:
     return {row.record.subject: row.outlier for row in rows_of(made, distributions(made)) if row.outlier}
 
 
-def test_what_lies_far_from_the_cohort_stands_out_upwards_and_downwards_alike() -> None:
+def test_what_lies_far_from_the_cohort_is_an_outlier_upwards_and_downwards_alike() -> None:
     usual = np.exp(np.random.default_rng(0).normal(math.log(1500), 0.15, 60))
     assert outliers(usual) == {}
     assert outliers([*usual, 6000, 350, 0]) == {"p060": "large", "p061": "small", "p062": "missing"}
@@ -36,7 +36,7 @@ def test_few_or_equal_volumes_say_nothing() -> None:
     assert outliers([1000.0] * 20) == {}
 
 
-def test_one_odd_among_equal_ones_stands_out() -> None:
+def test_one_odd_among_equal_ones_is_an_outlier() -> None:
     assert outliers([1000.0] * 20 + [1500.0]) == {"p020": "large"}
 
 
