@@ -49,7 +49,8 @@ class Engine:
         self._session: Session | None = None
         self._session_of: tuple[str, str] = ("", "")
         self._prompts: list[Prompt] = []
-        self._prompts_of: tuple[Any, ...] = ()
+        self._priors: tuple[dict[str, list[Teacher]], list[str]] = ({}, [])
+        self._read: tuple[Any, ...] = ()
 
     def session(self, backbone: str, device: str, identity: str = "") -> Session:
         """The session for a backbone on a device. Raises :class:`BackboneError`, :class:`DeviceError` and
@@ -67,14 +68,19 @@ class Engine:
             )
         return self._session
 
-    def prompts(self, texts: tuple[str, ...]) -> list[Prompt]:
-        """The prompts that ``texts`` name; raises :class:`PromptSegError`."""
+    def prompts(self, texts: tuple[str, ...], memory: bool) -> tuple[list[Prompt], dict[str, list[Teacher]], list[str]]:
+        """The prompts that ``texts`` name; with ``memory``, the other patients that are remembered beside them, and a
+        sentence on each file of these that cannot be used. Raises :class:`PromptSegError`."""
+        from PromptSegLib.register.teachers import remembered_by
+
         from .prompts import asked_for, files_of
 
-        of = (texts, files_of(texts))
-        if of != self._prompts_of:
-            self._prompts, self._prompts_of = asked_for(texts), of
-        return self._prompts
+        read = (texts, memory, files_of(texts))
+        if read != self._read:
+            self._prompts = asked_for(texts)
+            self._priors = remembered_by(texts) if memory else ({}, [])
+            self._read = read
+        return self._prompts, *self._priors
 
 
 def perform(task: Task, engine: Engine, on_progress: OnProgress = ignore, should_stop: ShouldStop = never) -> Record:
@@ -98,6 +104,8 @@ def perform(task: Task, engine: Engine, on_progress: OnProgress = ignore, should
     record = replace(
         record,
         seconds={**record.seconds, "all": round(time.monotonic() - began, 3)},
+        stamp=task.stamp,
+        prompts=dict(task.prompt_ids),
         backbone=task.backbone_id,
         version=__version__,
         worker=f"{platform.node()}:{os.getpid()}",
@@ -152,7 +160,7 @@ def _segmented(
     if task.problem:
         return Record(task.subject, task.image, task.key, FAILED, problem=task.problem, kind="problem"), {}
     session = engine.session(task.backbone, task.device, task.backbone_id)
-    prompts = engine.prompts(task.prompts)
+    prompts, priors, problems = engine.prompts(task.prompts, task.memory)
     for prompt in prompts:
         prompt.check(session.backbone.shapes(), session.backbone.id, session.backbone.name)
     check(should_stop)
@@ -163,7 +171,6 @@ def _segmented(
     session.set_volume(volume)
     stage("read", start)
     start = time.monotonic()
-    priors = _priors(task)
     result = session.segment(prompts, priors=priors, on_progress=part(on_progress, 0.1, 0.9), should_stop=should_stop)
     stage("segment", start)
     start = time.monotonic()
@@ -175,7 +182,7 @@ def _segmented(
     seconds["write"] = round(time.monotonic() - start, 3)
     record = Record(
         task.subject, task.image, task.key, DONE, task.output, size, written, digest, structures,
-        warnings=(*session.warnings, *result.notes, *notes), seconds=seconds,
+        warnings=(*session.warnings, *problems, *result.notes, *notes), seconds=seconds,
     )  # fmt: skip
     return record, pictures
 
@@ -187,21 +194,6 @@ def read(task: Task) -> Volume:
     if task.files:
         return read_dicom([Path(one) for one in task.files], task.subject)
     return read_volume(task.image, task.orientation)
-
-
-def _priors(task: Task) -> dict[str, list[Teacher]]:
-    if not task.memory:
-        return {}
-    from PromptSegLib.register.teachers import Memory
-
-    from .prompts import memories_of
-
-    found: dict[str, list[Teacher]] = {}
-    for path in memories_of(task.prompts):
-        for teacher in Memory.read(path).teachers:
-            for structure in teacher.masks:
-                found.setdefault(structure, []).append(teacher)
-    return found
 
 
 def _scores(task: Task, result: Segmentation, should_stop: ShouldStop) -> tuple[dict[str, ScoreRow], tuple[str, ...]]:

@@ -41,7 +41,8 @@ class StructureResult:
 class Record:
     """What became of one volume. ``key`` stands for all that its result depends on; ``output`` is relative to the
     folder, with the size, time and SHA-256 that it was left with. ``problem`` is a sentence, of the ``kind`` "problem",
-    "defect", "process", "memory" or "output"."""
+    "defect", "process", "memory" or "output". ``stamp`` stands for sizes and times of the input's files, and
+    ``prompts`` has ids by structure."""
 
     subject: str
     image: str
@@ -57,6 +58,7 @@ class Record:
     peak_mib: float | None = None
     problem: str = ""
     kind: str = ""
+    stamp: str = ""
     prompts: Mapping[str, str] = field(default_factory=dict)
     backbone: str = ""
     version: str = ""

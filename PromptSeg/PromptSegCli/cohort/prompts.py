@@ -61,9 +61,9 @@ def file_of(text: str) -> Path | None:
 
 
 def files_of(texts: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
-    """Files of prompts with sizes and times: whether they must be read again."""
+    """Files of prompts, and beside them, with sizes and times: whether they must be read again."""
     found = []
-    for path in filter(None, map(file_of, texts)):
+    for path in [*filter(None, map(file_of, texts)), *memories_of(texts)]:
         facts = os.stat(path)  # noqa: PTH116
         found.append((str(path), facts.st_size, facts.st_mtime_ns))
     return tuple(found)
@@ -71,10 +71,9 @@ def files_of(texts: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
 
 def memories_of(texts: Sequence[str]) -> list[Path]:
     """The files beside prompts that remember other patients."""
-    from PromptSegLib.register.teachers import beside
+    from PromptSegLib.register.teachers import memory_of
 
-    found = (beside(path) for path in filter(None, map(file_of, texts)))
-    return [path for path in found if path.is_file()]
+    return [path for path in map(memory_of, texts) if path is not None]
 
 
 def backbone_id(name: str) -> str:

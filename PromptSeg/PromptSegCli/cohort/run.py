@@ -89,7 +89,7 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
             sets[one.prompts] = {prompt.structure.name: digest(prompt) for prompt in found}
             extra = stamp_of(memories_of(one.prompts)) if options.memory else ""
             marks[one.prompts] = digest_of([*map(str, sets[one.prompts].items()), extra])
-        task = _task(one, folder, options, backbone, identity, marks[one.prompts])
+        task = _task(one, folder, options, backbone, identity, sets[one.prompts], marks[one.prompts])
         if os.path.realpath(folder.root / task.output) in sources:
             raise OutputError(
                 f"The result of {one.subject} would take the place of {short(one.image)}",
@@ -108,13 +108,15 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
     return Plan(tuple(tasks), tuple(former), prompts, identity)
 
 
-def _task(one: Item, folder: Folder, options: Options, backbone: str, identity: str, prompts: str) -> Task:
+def _task(
+    one: Item, folder: Folder, options: Options, backbone: str, identity: str, ids: dict[str, str], prompts: str
+) -> Task:
     output = one.subject + ENDINGS[options.format]
     key = digest_of([one.stamp, one.image, prompts, identity, options.format, options.orientation, output])
     return Task(
         one.subject, one.image if one.files else os.path.abspath(one.image), one.files, one.problem,  # noqa: PTH100
         one.prompts, one.reference, options.orientation, options.memory, options.format, str(folder.root), output,
-        str(folder.details(one.subject)), str(folder.token), key, backbone, identity, options.device,
+        str(folder.details(one.subject)), str(folder.token), key, one.stamp, ids, backbone, identity, options.device,
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ class Task:
     details: str
     token: str
     key: str
+    stamp: str
+    prompt_ids: Mapping[str, str]
     backbone: str
     backbone_id: str
     device: str

@@ -35,6 +35,9 @@ def test_a_second_call_does_nothing_and_a_new_volume_alone(three: Site) -> None:
     assert three.run("scans") == []
     scan(Path("scans/p3.nii.gz"))
     assert three.run("scans") == ["p3"]
+    record = three.records["p1"]
+    assert list(record.prompts) == ["liver", "spleen"]
+    assert all((record.stamp, *record.prompts.values(), record.backbone, record.digest))
     labels = read_labels(three.root / "p1.seg.nrrd")
     assert [one.name for one in labels.names.values()] == ["liver", "spleen"]
 
@@ -74,6 +77,9 @@ def test_what_a_taught_prompt_remembers_belongs_to_it(three: Site) -> None:
     Path("abdomen.memory").write_bytes(b"changed")
     assert [one.subject for one in three.plan("scans", memory=True).tasks] == ["p0", "p1", "p2"]
     assert three.plan("scans", memory=False).tasks == ()
+    assert three.run("scans", memory=True) == ["p0", "p1", "p2"]
+    assert three.records["p0"].status == DONE  # a memory that cannot be used loses no result
+    assert any("abdomen.memory" in one for one in three.records["p0"].warnings)
 
 
 def test_another_format_or_orientation_is_done_anew(three: Site) -> None:
