@@ -73,6 +73,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Give 0 if all volumes are done, 2 if some failed. Raises :class:`PromptSegError` and ``Stopped``."""
     from PromptSegLib.prompts.library import remembers
 
+    from ..cohort.apart import check_apart
     from ..cohort.folder import Folder
     from ..cohort.inputs import collect
     from ..cohort.manifest import Manifest
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     with console.timed("find", "Looking for volumes"):
         inputs = collect(args.inputs, folder.root, on_progress=console.progress, should_stop=stop)
     stop.check()
+    check_apart(folder, inputs, [*args.inputs, *args.prompts, args.backbone], args.format)
     console.warn(*inputs.warnings[:_MOST_WARNINGS])
     if len(inputs.warnings) > _MOST_WARNINGS:
         console.warn(f"There are {len(inputs.warnings) - _MOST_WARNINGS} more like these; results.csv lists all.")
