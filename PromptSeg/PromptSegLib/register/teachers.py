@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,9 +218,11 @@ def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, 
 def memory_of(wanted: str | Mapping[str, Any]) -> Path | None:
     """The memory file beside what a user asks for, if there is one."""
     text = wanted if isinstance(wanted, str) else str(wanted["file"])
-    if isinstance(wanted, str) and not Path(text).is_file():
-        text = text.rpartition(":")[0]
-    path = memory_beside(text) if text.endswith(SUFFIX) else None
+    heads = [text]
+    if isinstance(wanted, str):  # the file, or the file and a name, which may hold colons and be long itself
+        heads += [text[:n] for n in range(len(text) - 1, 0, -1) if text[n] == ":"]
+    file = next((head for head in heads if head.endswith(SUFFIX) and os.path.isfile(head)), None)  # noqa: PTH113
+    path = None if file is None else memory_beside(file)
     return path if path is not None and path.is_file() else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from PromptSegLib.errors import InputError
 from PromptSegLib.model.files import write_tensors
 from PromptSegLib.register.picture import Picture
-from PromptSegLib.register.teachers import FORMAT, Mask, Memory, Teacher, beside, remembered
+from PromptSegLib.register.teachers import FORMAT, Mask, Memory, Teacher, beside, memory_of, remembered
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,15 @@ def test_digests_tell_pictures_apart() -> None:
     one, moved = Teacher(Picture(grey, (0.0, 0.0, 0.0)), mask), Teacher(Picture(grey, (0.0, 0.0, 3.0)), mask)
     other = Teacher(Picture(grey + np.uint8(1), (0.0, 0.0, 0.0)), mask)
     assert len({one.digest, moved.digest, other.digest}) == 3
+
+
+@pytest.mark.parametrize("name", ["liver", "C7: body", "a:b:c", "x:", "ä" * 200, "a/b"])
+def test_the_memory_is_found_whatever_the_structure_is_called(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("a.promptset", "a.memory", "b:c.promptset", "b:c.memory"):
+        (tmp_path / file).write_bytes(b"")
+    assert memory_of(f"a.promptset:{name}") == Path("a.memory")
+    assert memory_of(f"b:c.promptset:{name}") == Path("b:c.memory")
+    assert memory_of("a.promptset") == memory_of({"file": "a.promptset", "name": name}) == Path("a.memory")
+    assert memory_of(f"none.promptset:{name}") is None
+    assert memory_of(f"abdomen-ct:{name}") is None
