@@ -20,8 +20,9 @@ from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume
 from .log_odds import LIMIT
 
-REACH_MM = 25.0
-"""Over this distance from a drawn slice, what it corrects falls to 1 / e."""
+REACH_MM = 10.0
+"""Over this distance from a drawn slice, what it corrects falls to 1 / e: farther, and the end of a structure is
+carried beyond itself."""
 GAP_MM = 20.0
 """Between drawn slices that are no farther apart, contours decide."""
 SLOPE = 0.5

@@ -55,8 +55,8 @@ def test_neighbours_are_set_right_too(one, work) -> None:
     after = corrected(before, drawn, work)
     for k in (8, 16):
         assert dice({k: after[k]}, {k: masks[k]}) > 0.93
-    assert dice(after, masks, (8, 16)) > dice(before, masks, (8, 16)) + 0.05
-    assert dice({9: after[9]}, {9: masks[9]}) > dice({9: before[9]}, {9: masks[9]}) + 0.08
+    assert dice(after, masks, (8, 16)) > dice(before, masks, (8, 16)) + 0.04
+    assert dice({9: after[9]}, {9: masks[9]}) > dice({9: before[9]}, {9: masks[9]}) + 0.06
 
 
 def test_what_was_right_stays(one, work) -> None:
