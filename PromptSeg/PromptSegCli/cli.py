@@ -6,7 +6,9 @@ nobody reads the output any more. Until Ctrl-C is heeded nothing is imported tha
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,10 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     With these, the process is the command's: it may be ended from within, and Ctrl-C no longer counts once it is done.
     """
-    from .commands.stopping import StopOnSignal
-
     words = sys.argv[1:] if arguments is None else list(arguments)
     own = arguments is None
+    if own:
+        signal.signal(signal.SIGINT, _end_at_once)  # until what follows has been imported
+    from .commands.stopping import StopOnSignal
+
     with StopOnSignal(json_lines="--json" in words, own_process=own) as stop:
         from PromptSegLib.threads import wait_passively
 
@@ -36,6 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own and status == STOPPED:
         os._exit(status)  # Python's own way of ending takes long once torch is loaded
     return status
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    """Ctrl-C before anything was begun."""
+    sentence = "Stopped; nothing was written."
+    with contextlib.suppress(OSError):
+        os.write(2, f"{sentence}\n".encode())
+        if "--json" in sys.argv:
+            os.write(1, f'{{"event": "stopped", "message": "{sentence}"}}\n'.encode())
+    os._exit(STOPPED)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -218,3 +218,27 @@ with StopOnSignal(own_process=True):
     assert ended.returncode == 130
     assert ended.stderr == "Stopped; nothing was written.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_ctrl_c_while_the_first_modules_are_imported_is_one_line(more, tmp_path: Path) -> None:
+    code = """
+import importlib.abc, signal, sys
+from PromptSegCli.cli import main
+
+class Press(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "PromptSegCli.commands.stopping":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+sys.exit(main())
+"""
+    path = os.fspath(Path(PromptSegLib.__file__).parents[1])
+    command = [sys.executable, "-c", code, "info", *more]
+    ended = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr == "Stopped; nothing was written.\n"
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert events == ([{"event": "stopped", "message": "Stopped; nothing was written."}] if more else [])
