@@ -179,6 +179,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         made = _segment(args, session, result.prompt, *drawn[0], known, console, stop)
         stopped = made is None
         if made is not None:
+            console.warn(*made.notes)
             expected = session.estimate(made, annotations, result.prompt)
             if keeps:
                 memory = _remember(args, session, result.prompt, drawn, made, known, console, stop)

@@ -161,7 +161,11 @@ class Engine:
             segmentation, out["masks"] = self._apply(
                 call, session, result.prompt, annotations, memory, "artefact", listen
             )
-            outcome = replace(outcome, estimate=session.estimate(segmentation, annotations, result.prompt))
+            outcome = replace(
+                outcome,
+                notes=(*outcome.notes, *segmentation.notes),
+                estimate=session.estimate(segmentation, annotations, result.prompt),
+            )
             if fields.get("remember") and remembers():
                 try:
                     teacher = session.remember(segmentation, annotations, result.prompt, call.should_stop)

@@ -73,11 +73,20 @@ def test_a_pair_that_does_not_fit_and_a_damaged_memory_are_told(worker, kit, sma
     k, j, i = np.indices((30, 40, 40))
     far = np.sqrt((k - 15.0) ** 2 + (j - 20.0) ** 2 + (i - 20.0) ** 2) * 4
     hu = np.select([far < 50, far < 56], [35.0, 900.0], -1000.0) + np.random.default_rng(0).normal(0, 5, far.shape)
-    worker.set_volume(Volume.from_array(hu.astype(np.int16), np.diag([4.0, 4.0, 4.0, 1.0])))
+    other = Volume.from_array(hu.astype(np.int16), np.diag([4.0, 4.0, 4.0, 1.0]))
+    worker.set_volume(other)
     kept.rename(memory_beside(path))
     said = worker.call("segment", prompts=[str(path)], memory=True, volume=worker._volume)["notes"]
     assert len(said) == 1
     assert said[0].startswith("mine could not be carried over from the patient it was taught in: ")
+    balls = SliceAnnotations.from_labels((far < 20).astype(np.uint8), other.grid, 1, [14, 16])
+    given, structure = put_annotations(worker.jobs, "there", balls), put_structure(Structure("mine"))
+    told = worker.call(
+        "tune", "there", volume=worker._volume, annotations=given, structure=structure,
+        steps=0, segment=True, examples=str(path),
+    )  # fmt: skip
+    assert said[0] in told["notes"]
+    worker.jobs.remove("there")
     memory_beside(path).write_bytes(b"something else")
     said = worker.call("segment", prompts=[str(path)], memory=True, volume=worker._volume)["notes"]
     assert said == [
