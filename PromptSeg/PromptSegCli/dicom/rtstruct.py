@@ -61,12 +61,12 @@ def write_rtstruct(
                 _drawn(number, structure, _contours(segmentation, structure.name, slices, should_stop))
                 for number, structure in enumerate(segmentation.structures, 1)
             ]
+            if should_stop():
+                raise Stopped
+            with replacing(path) as handle:
+                made.save_as(handle, enforce_file_format=True)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise refused(error) from error
-        if should_stop():
-            raise Stopped
-        with replacing(path) as handle:
-            made.save_as(handle, enforce_file_format=True)
 
 
 def _set(image: Dataset, source: DicomSource, structures: Sequence[Structure], backbone_id: str) -> FileDataset:

@@ -89,15 +89,15 @@ def write_dicom_seg(
                 specific_character_set=UTF_8,
                 omit_empty_frames=bool(voxels.any()),
             )
+            measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+            # Of a single slice, highdicom would take the distance to be 1 mm.
+            measures.SpacingBetweenSlices = f"{segmentation.grid.spacing[2]:.10g}"
+            if should_stop():
+                raise Stopped
+            with replacing(path) as handle:
+                made.save_as(handle, enforce_file_format=True)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise refused(error) from error
-        measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-        # Of a single slice, highdicom would take the distance to be 1 mm.
-        measures.SpacingBetweenSlices = f"{segmentation.grid.spacing[2]:.10g}"
-        if should_stop():
-            raise Stopped
-        with replacing(path) as handle:
-            made.save_as(handle, enforce_file_format=True)
 
 
 def _voxels(segmentation: Segmentation, should_stop: Callable[[], bool]) -> tuple[int, int, np.ndarray]:

@@ -48,7 +48,7 @@ def check_can_write() -> None:
     except ImportError as error:
         raise PromptSegError(
             "Writing DICOM needs the Python package highdicom, which is not installed",
-            'run pip install "promptseg[dicom]"',
+            'run pip install "promptseg[dicom]", or pip install highdicom',
         ) from error
     del highdicom, pydicom
 
@@ -76,12 +76,22 @@ def check_source(source: DicomSource | None) -> DicomSource:
             "A DICOM result refers to the DICOM series of the image, and this image was read from another kind of file",
             f"name the folder of the DICOM series as the image, or {_OTHERWISE}",
         )
-    if not source.frame_of_reference:
-        raise InputError(
-            "The DICOM series does not say its frame of reference (FrameOfReferenceUID), which a DICOM result needs",
-            f"export the original series again, or {_OTHERWISE}",
-        )
+    said = {
+        "FrameOfReferenceUID": source.frame_of_reference,
+        "StudyInstanceUID": source.study,
+        "SeriesInstanceUID": source.series,
+    }
+    for name, uid in said.items():
+        if not uid:
+            raise _lacking(name)
     return source
+
+
+def _lacking(name: str) -> InputError:
+    return InputError(
+        f"The DICOM series does not say {_NEEDED[name]} ({name}), which a DICOM result needs",
+        f"export the original series again, or {_OTHERWISE}",
+    )
 
 
 def headers(source: DicomSource) -> list[Dataset]:
@@ -140,12 +150,9 @@ def _make_valid(one: Dataset) -> None:
 
 
 def _check_needed(one: Dataset) -> None:
-    for name, what in _NEEDED.items():
+    for name in _NEEDED:
         if not one.get(name):
-            raise InputError(
-                f"The DICOM series does not say {what} ({name}), which a DICOM result needs",
-                f"export the original series again, or {_OTHERWISE}",
-            )
+            raise _lacking(name)
 
 
 def _complete(one: Dataset) -> None:
