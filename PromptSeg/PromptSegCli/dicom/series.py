@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, PromptSegError
+from PromptSegLib.errors import InputError, PromptSegError, short
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -187,4 +187,4 @@ def new_series_number(one: Dataset) -> int:
 
 def refused(error: Exception) -> InputError:
     """What to tell where the writer of an object does not accept a series."""
-    return InputError(f"The DICOM series is not one that a DICOM result can refer to ({error})", _OTHERWISE)
+    return InputError(f"The DICOM series is not one that a DICOM result can refer to ({short(error)})", _OTHERWISE)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, quoted
+from ..errors import InputError, quoted, short
 from .dicom_file import (
     ALLOCATED,
     COLUMNS,
@@ -176,7 +176,9 @@ def _choose(folder: Path, series: str) -> list[DicomFile]:
             continue
         found.setdefault(of.text(SERIES), []).append(one)
     texts = {uid: files[0].elements.text(SERIES_TEXT) or "no description" for uid, files in found.items()}
-    listed = ", ".join(f"{uid} ({texts[uid]}, {len(files)} files)" for uid, files in sorted(found.items()))
+    listed = ", ".join(
+        f"{short(uid)} ({short(texts[uid])}, {len(files)} files)" for uid, files in sorted(found.items())
+    )
     if series:
         if series not in found:
             raise InputError(f"{folder} holds no DICOM series {series}", f"choose one of {listed or 'another folder'}")
@@ -309,7 +311,7 @@ def _voxels(slices: Sequence[_Slice]) -> np.ndarray:
         out = np.empty((len(slices), rows, columns), np.int16)
     except MemoryError as error:
         raise InputError("The series does not fit into this computer's memory", "close other programs") from error
-    whole = all(float(n).is_integer() for one in slices for n in one.rescale)
+    whole = all(float(n).is_integer() and abs(n) < 1 << 31 for one in slices for n in one.rescale)
     if not whole:
         out = out.astype(np.float32)
     last: tuple[DicomFile, np.ndarray] | None = None

@@ -89,3 +89,29 @@ def test_label_objects(tmp_path, kind) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydicom, of the values that are put in
         attack(st.one_of(other_elements(data), broken(data, len(data))), check, 150)
+
+
+def test_series_that_results_refer_to(tmp_path) -> None:
+    """What a series says of patient and study, and of itself, goes into results, or they are refused."""
+    volume = read_volume(write_ct(tmp_path / "ct", SHAPE))
+    path = volume.source.files[0]
+    data = path.read_bytes()
+
+    def check(changed: bytes) -> None:
+        path.write_bytes(changed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ct = survives(lambda: read_volume(tmp_path / "ct"))
+            if ct is None or ct.grid.shape != SHAPE:
+                return
+            result = result_of({"liver": organ(SHAPE)}, ct.grid)
+            for write in (write_dicom_seg, write_rtstruct):
+                (tmp_path / "x.dcm").unlink(missing_ok=True)
+                survives(lambda write=write: write(result, ct.source, tmp_path / "x.dcm"))
+                if (tmp_path / "x.dcm").exists():
+                    found = read_labels(tmp_path / "x.dcm", ct.grid, source=ct.source)
+                    assert (found.mask("liver") == organ(SHAPE)).all()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        attack(other_elements(data), check, 100)
