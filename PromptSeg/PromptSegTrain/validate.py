@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from PromptSegLib.atomic import replacing
-from PromptSegLib.datasets.groups import FAR_MM, NEAR_MM
-from PromptSegLib.datasets.loading import Sample
+from PromptSegLib.datasets.sample import Sample, stacked
 from PromptSegLib.errors import Stopped
 from PromptSegLib.progress import ShouldStop, check, never
 
@@ -111,11 +110,8 @@ def volume_dice(
 
 
 def inputs(trainee: PretrainingModel, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
-    """Slices between their neighbours about 3 and 12 mm away, as the network takes them: (N, H, W, 5)."""
-    near, far = (max(1, round(mm / sample.slice_mm)) for mm in (NEAR_MM, FAR_MM))
-    around = np.clip(slices[:, None] + np.array([-far, -near, 0, near, far]), 0, len(sample.grey) - 1)
-    grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1)
-    return grey.permute(0, 2, 3, 1).contiguous().to(device, next(trainee.parameters()).dtype)
+    """What the network sees of some slices, where it is."""
+    return torch.from_numpy(stacked(sample, slices)).to(device, next(trainee.parameters()).dtype)
 
 
 def mean_dice(scores: Mapping[str, Sequence[float]], column: int = 0) -> float:

@@ -16,15 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from .augment import holes, phase, window
-from .sample import Sample
+from .sample import FAR_MM, NEAR_MM, Sample
 
 GROUP = 3
 BENT, BEND, BEND_GRID = 0.75, 5.0, 28
 """How often slices are bent; how far control points move (standard deviation) and lie apart, in pixels."""
 PHASE, HOLES = 0.5, 0.15
 """How often structures are enhanced otherwise, and how often boxes are filled with noise."""
-NEAR_MM, FAR_MM = 3.0, 12.0
-"""How far the neighbours of a slice lie that come with it."""
 SMALLEST_ML, LARGEST_ML = 1.0, 300.0
 """Sizes of the regions that are asked for."""
 

@@ -16,6 +16,8 @@ UNIONS = {
     "right lung": ("upper lobe of right lung", "middle lobe of right lung", "lower lobe of right lung"),
 }
 """Structures that some data sets annotate as a whole and others in parts."""
+NEAR_MM, FAR_MM = 3.0, 12.0
+"""How far the neighbours of a slice lie that come with it."""
 RECIPE = {"version": 2, "spacing": 2.0}
 """How samples are made from volumes; a change makes a new cache, and packs have to be written again."""
 
@@ -98,3 +100,12 @@ def warnings_of_samples(samples: Iterable[Sample], most: int = 5) -> list[str]:
     said = [sentence if name in sentence else f"{name}: {sentence}" for name, sentence in odd[:most]]
     others = list(dict.fromkeys(name for name, _ in odd[most:]))
     return [*said, f"The like is to be said of {quoted(others)}."] if others else said
+
+
+def stacked(sample: Sample, slices: np.ndarray) -> np.ndarray:
+    """Slices between their neighbours about 3 and 12 mm away, as a network takes them: (n, H, W, 5) float32, -1..1. A
+    network of fewer channels takes those in the middle."""
+    near, far = (max(1, round(mm / sample.slice_mm)) for mm in (NEAR_MM, FAR_MM))
+    around = np.clip(slices[:, None] + np.array([-far, -near, 0, near, far]), 0, len(sample.grey) - 1)
+    grey = np.asarray(sample.grey[around]).transpose(0, 2, 3, 1).astype(np.float32)
+    return np.ascontiguousarray(grey / np.float32(127.5) - 1)

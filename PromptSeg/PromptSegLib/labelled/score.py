@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..datasets.sample import Sample
+from ..datasets.sample import Sample, stacked
 from ..model.backbone import Backbone
 from ..progress import ShouldStop, check, never
 
@@ -36,21 +36,13 @@ def volume_dice(
     for start in range(0, len(picked), CHUNK):
         check(should_stop)
         chosen = picked[start : start + CHUNK]
-        encoded = backbone.net.encode(inputs(sample, chosen).to(backbone.device, backbone.dtype))
+        encoded = backbone.net.encode(torch.from_numpy(stacked(sample, chosen)).to(backbone.device, backbone.dtype))
         check(should_stop)
         found = backbone.net.decode(encoded, prompt) > 0
         there = torch.from_numpy(np.asarray(sample.labels[chosen]) == value).to(found.device)
         overlap += float((found & there).sum())
         total += float(found.sum() + there.sum())
     return 2 * overlap / total if total else float("nan")
-
-
-def inputs(sample: Sample, slices: np.ndarray) -> Tensor:
-    """Slices between their neighbours about 3 mm away, as the network takes them: (N, H, W, 3) float32, -1..1."""
-    stride = max(1, round(3.0 / sample.slice_mm))
-    around = np.clip(slices[:, None] + np.array([-stride, 0, stride]), 0, len(sample.grey) - 1)
-    grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1)
-    return grey.permute(0, 2, 3, 1).contiguous()
 
 
 def components_of(samples: Sequence[Sample], structure: str) -> str:

@@ -76,6 +76,8 @@ class PUNet(nn.Module):
         Of images with more channels, those in the middle are used: the slice itself, without its neighbours.
         """
         first = (images.shape[-1] - self.config.in_channels) // 2
+        if first < 0:
+            raise ValueError(f"{images.shape[-1]} slices for a network that sees {self.config.in_channels}")
         images = images[..., first : first + self.config.in_channels]
         height, width = images.shape[1:3]
         pad_h, pad_w = -height % self.config.stride, -width % self.config.stride

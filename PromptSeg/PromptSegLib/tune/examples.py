@@ -146,9 +146,9 @@ def _encode(backbone: Backbone, x: Tensor) -> Encoded:
 def vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Small rotations, scalings and shifts, brightness, contrast and noise: one patient as several.
 
-    ``images`` (n, H, W, 3) -1..1, ``target`` and ``valid`` (n, H, W) 0..1; each slice is varied in its own way.
+    ``images`` (n, H, W, C) -1..1, ``target`` and ``valid`` (n, H, W) 0..1; each slice is varied in its own way.
     """
-    n, height, width, _ = images.shape
+    n, height, width, channels = images.shape
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
@@ -162,6 +162,6 @@ def vary(images: Tensor, target: Tensor, valid: Tensor, generator: torch.Generat
     maps = torch.cat([images.permute(0, 3, 1, 2), target[:, None], valid[:, None]], 1)
     grid = functional.affine_grid(theta, [n, 1, height, width], align_corners=False)
     moved = functional.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    x = moved[:, :3].permute(0, 2, 3, 1)
+    x = moved[:, :channels].permute(0, 2, 3, 1)
     x = x * torch.exp(0.08 * normal(n, 1, 1, 1)) + 0.04 * normal(n, 1, 1, 1) + 0.03 * normal(*x.shape)
-    return x.clamp(-1, 1).contiguous(), moved[:, 3].clamp(0, 1), (moved[:, 4] > 0.5).float()
+    return x.clamp(-1, 1).contiguous(), moved[:, channels].clamp(0, 1), (moved[:, channels + 1] > 0.5).float()
