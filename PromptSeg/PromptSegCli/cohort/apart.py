@@ -23,8 +23,11 @@ def check_apart(folder: Folder, inputs: Inputs, named: Sequence[str], ending: st
     told = [folder.results, folder.report]
     results = [folder.root / f"{one.subject}{ENDINGS[ending]}" for one in inputs.items]
     written = {os.path.normcase(os.path.realpath(path)) for path in (*told, *results)}
-    used = [file for one in inputs.items for file in (*one.files, *_files(one.image), *_files(one.reference))]
-    used += [file for text in named for file in _files(text)]
+    used: list[str | Path] = []
+    for one in inputs.items:
+        used += [*one.files, *_files(one.image), *_files(one.reference)]
+    for text in named:
+        used += _files(text)
     for file in used:
         if os.path.normcase(os.path.realpath(file)) in written and os.path.isfile(file):  # noqa: PTH113
             raise OutputError(f"'{file}' lies where a result is to be written, and no input is written over", _REMEDY)

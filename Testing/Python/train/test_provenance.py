@@ -83,7 +83,7 @@ def test_figures_of_subjects_that_were_learned_from_are_not_released(trained, tm
     (one,) = learned_from(load_backbone(trained / "tiny.safetensors", "cpu").card)
     subject = learned_from(load_backbone(trained / "tiny.safetensors", "cpu").card)[one][0]
     quality = {"dataset": one, "validation": [subject], "dice": {"liver": 0.99}}
-    with pytest.raises(InputError, match=f"What was measured on {subject} of {one} says nothing"):
+    with pytest.raises(InputError, match=f"What was measured on '{subject}' of {one} says nothing"):
         release.release(trained, tmp_path / "R", {one: "abdomen-ct"}, [quality], name="tiny")
     assert not (tmp_path / "R").exists()
     release.release(trained, tmp_path / "R", {one: "abdomen-ct"}, [{**quality, "validation": ["x"]}], name="tiny")
