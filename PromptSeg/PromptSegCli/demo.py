@@ -37,7 +37,7 @@ _WARNING = "For research use only. Not a medical device, and not for diagnosis o
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TaughtStructure:
     """What to teach: a structure's name, the labels of the reference that make it up, and in how many slices."""
 
     name: str
@@ -46,8 +46,8 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson("right lung", ("right lung",)),
-    Lesson("spine", ("cervical vertebral column", "thoracic vertebral column", "lumbar vertebral column")),
+    TaughtStructure("right lung", ("right lung",)),
+    TaughtStructure("spine", ("cervical vertebral column", "thoracic vertebral column", "lumbar vertebral column")),
 )
 
 
@@ -80,7 +80,7 @@ def run_demo(
     device: str = "auto",
     threads: int | None = None,
     steps: int | None = None,
-    lessons: Sequence[Lesson] = LESSONS,
+    lessons: Sequence[TaughtStructure] = LESSONS,
     sample: Sample | None = None,
 ) -> DemoResult:
     """Run the demonstration and write its three files into ``folder``, which is made if need be.
@@ -180,7 +180,7 @@ class _Run:
     should_stop: ShouldStop
     backbone_bytes: int
 
-    def teach(self, lesson: Lesson, steps: int | None, start: float, share: float) -> Pupil:
+    def teach(self, lesson: TaughtStructure, steps: int | None, start: float, share: float) -> Pupil:
         """Learn one structure from a few slices of the reference."""
         import numpy as np
 
@@ -205,7 +205,7 @@ class _Run:
         check(self.should_stop)  # a demonstration of half a lesson is none
         return pupil
 
-    def _structure(self, lesson: Lesson) -> Structure:
+    def _structure(self, lesson: TaughtStructure) -> Structure:
         from PromptSegLib.anatomy.structure import Structure
         from PromptSegLib.anatomy.terminology import find
 
@@ -215,21 +215,21 @@ class _Run:
                 return known
         return find(lesson.name) or Structure(lesson.name)
 
-    def segment(self, pupils: Sequence[Pupil], *, outlines: bool = True) -> dict[str, np.ndarray]:
+    def segment(self, pupils: Sequence[Pupil], *, contours: bool = True) -> dict[str, np.ndarray]:
         """The volume's masks by structure; the shown slices come back as they were shown.
 
-        Without ``outlines``, between them the network is alone.
+        Without ``contours``, between them the network is alone.
         """
 
         def listen(report: Progress) -> None:
             message = report.message or "Segmenting the volume"
-            start = 0.8 if outlines else 0.84
+            start = 0.8 if contours else 0.84
             self.on_progress(Progress(report.stage, start + 0.04 * report.fraction, message, report.metrics))
 
         prompts = [pupil.result.prompt for pupil in pupils]
-        if not outlines:
+        if not contours:
             prompts = [replace(prompt, card=replace(prompt.card, outline_weight=0.0)) for prompt in prompts]
-        with self.clock.timed("segment" if outlines else "segment by the network alone"):
+        with self.clock.timed("segment" if contours else "segment by the network alone"):
             result = self.session.segment(
                 prompts,
                 drawn={pupil.structure.name: pupil.annotations for pupil in pupils},
@@ -242,7 +242,7 @@ class _Run:
         """All methods on the slices that were not shown, and sentences on what was left out."""
         from PromptSegLib.review.teaching_report import Method, Taught
 
-        alone = self.segment(pupils, outlines=False)
+        alone = self.segment(pupils, contours=False)
         self.on_progress(Progress("compare", 0.88, "Comparing with interpolation"))
         spacing = self.volume.grid.spacing[::-1]
         others, notes = self._interpolate(pupils)
@@ -300,7 +300,7 @@ class _Run:
         note = (
             "Every method was given the same slices. The first and the last slice of a structure are among them, which "
             "suits interpolation. Nothing was tuned on the slices that count. PromptSeg is its network "
-            "together with the drawn outlines, followed from slice to slice; the network alone is listed as well."
+            "together with the drawn contours, followed from slice to slice; the network alone is listed as well."
         )
         if not notes:
             note += f" {_FILL} is 3D Slicer's own way to do this, ITK's morphological contour interpolation."

@@ -13,11 +13,11 @@ from .volumes.preprocess import WorkingVolume
 SCALE = 8.0
 """Logits are kept as int8 times this: steps of 0.125, up to 15.9."""
 EVEN_WEIGHT = 6.0
-"""The outlines' weight at which network and outlines count alike."""
+"""The contours' weight at which network and contours count alike."""
 NETWORK_LIMIT = 6.0
 """What the network's logits are held within where a prior is added to them."""
 PRIOR_LIMIT = 12.0
-"""Twice what the network's logits are held within: close to a drawn slice the outline decides."""
+"""Twice what the network's logits are held within: close to a drawn slice the contour decides."""
 BEYOND_MM = 30.0
 """How far beyond the outermost drawn slices the network's opinion counts, if only for what to draw next."""
 
@@ -33,22 +33,22 @@ def add_prior(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return np.clip(logits, -NETWORK_LIMIT, NETWORK_LIMIT) + prior
 
 
-def weighted(outline: np.ndarray, weight: float) -> np.ndarray:
-    """The addition to the logits that an outline (see :class:`Prior`) gives with ``weight``."""
-    return np.clip(weight * outline.astype(np.float32), -PRIOR_LIMIT, PRIOR_LIMIT)
+def weighted(contour: np.ndarray, weight: float) -> np.ndarray:
+    """The addition to the logits that a contour (see :class:`Prior`) gives with ``weight``."""
+    return np.clip(weight * contour.astype(np.float32), -PRIOR_LIMIT, PRIOR_LIMIT)
 
 
 @dataclass(frozen=True)
 class Prior:
     """What drawn slices say about the others, on the working grid.
 
-    ``outlines`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
+    ``contours`` are slices (rows, columns) between drawn ones: how sure those make a pixel, positive inside; times
     :data:`EVEN_WEIGHT` it is a logit. ``weight`` is how much they count beside the network;
-    ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the outlines
+    ``beyond`` is added to all logits of slices beyond the outermost drawn ones. ``work`` is the grid that the contours
     are on, as fine as the network's or finer; None: the network's.
     """
 
-    outlines: Mapping[int, np.ndarray] = field(default_factory=dict)
+    contours: Mapping[int, np.ndarray] = field(default_factory=dict)
     weight: float = 0.0
     beyond: Mapping[int, float] = field(default_factory=dict)
     work: WorkingVolume | None = None
@@ -57,8 +57,8 @@ class Prior:
         """The addition to the logits of one slice; None if nothing is known there."""
         if index in self.beyond:
             return np.array(self.beyond[index], np.float32)
-        if self.weight and index in self.outlines:
-            return weighted(self.outlines[index], self.weight)
+        if self.weight and index in self.contours:
+            return weighted(self.contours[index], self.weight)
         return None
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .prior import Factors, Location
     from .prompts.promptset import Prompt
     from .register.excerpt import Excerpt
-    from .register.located import Found, Registrations
+    from .register.located import CarriedMask, Registrations
     from .register.teachers import Memory, Teacher
     from .review.findings import Review
     from .segment.result import Segmentation
@@ -113,7 +113,7 @@ class Session:
         """Segment the volume with ``prompts``, each structure for itself.
 
         ``drawn`` gives, by structure name, annotations of this volume: they come back exactly as drawn, and between
-        them what their outlines say counts beside the network, with the weight that tuning found. ``priors`` gives the
+        them what their contours say counts beside the network, with the weight that tuning found. ``priors`` gives the
         other patients in whom a structure was taught: their masks are carried over by registration, corrected by what
         is ``drawn`` here, and count beside the network where drawn slices are not close to each other; ``notes`` of
         the result says where that was not possible. Raises ``PromptError`` (none asked for, one asked for twice,
@@ -134,7 +134,7 @@ class Session:
         taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
         taught = {name: list(teachers)[-MOST_USED:] for name, teachers in taught.items() if teachers}
         found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
-        outlines, crops, locations = {}, {}, {}
+        contours, crops, locations = {}, {}, {}
         for prompt in prompts:
             name = prompt.structure.name
             one, by_hand = found.get(name), drawn.get(name)
@@ -145,17 +145,17 @@ class Session:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
                 weight = weight_for(prompt.card, works.volume.grid)
                 if carried is not None:
-                    outlines[name] = between_close_slices(prior_of(work, by_hand, weight, should_stop), by_hand, work)
+                    contours[name] = between_close_slices(prior_of(work, by_hand, weight, should_stop), by_hand, work)
                     continue
                 fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
-                outlines[name] = prior_of(fine, by_hand, weight, should_stop)
+                contours[name] = prior_of(fine, by_hand, weight, should_stop)
                 crops[name] = crop_of(work, by_hand)
         result = segment(
             self.backbone,
             works,
             prompts,
             drawn=drawn,
-            priors=outlines,
+            priors=contours,
             crops=crops,
             locations=locations,
             on_progress=part(on_progress, 0.5, 1.0) if taught else on_progress,
@@ -166,7 +166,7 @@ class Session:
 
     def _locate(
         self, taught: Mapping[str, Sequence[Teacher]], on_progress: OnProgress, should_stop: ShouldStop
-    ) -> dict[str, Found]:
+    ) -> dict[str, CarriedMask]:
         return self._registering().locate(taught, on_progress, should_stop)
 
     def _registering(self) -> Registrations:
@@ -177,7 +177,7 @@ class Session:
         return self._registrations
 
     def _location(
-        self, prompt: Prompt, found: Found, by_hand: SliceAnnotations | None, should_stop: ShouldStop
+        self, prompt: Prompt, found: CarriedMask, by_hand: SliceAnnotations | None, should_stop: ShouldStop
     ) -> Location:
         """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them."""
         from .prior import Location
@@ -202,7 +202,7 @@ class Session:
             span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
         return Location(slices, blend, -LIMIT, span, crop)
 
-    def _tell(self, result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, Found]) -> None:
+    def _tell(self, result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, CarriedMask]) -> None:
         """Add to a result what is to be expected of it, and what could not be carried over."""
         from .register.expected import expected
 
@@ -225,7 +225,7 @@ class Session:
         result.notes = tuple(notes)
 
     @staticmethod
-    def signs(result: Segmentation, prompt: Prompt, found: Found) -> dict[str, float | None]:
+    def signs(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict[str, float | None]:
         """What is known without a reference of a structure that was carried over, see
         :mod:`PromptSegLib.register.expected`."""
         from .segment.result import agreement_of

@@ -26,7 +26,7 @@ ELSEWHERE = "start in another folder; --start-from with a backbone that the run 
 
 
 @dataclass
-class State:
+class RunState:
     """All that a run needs to go on as if it had not stopped: weights, their average, the optimiser's moments, the
     random numbers, and the ``step`` and ``seconds`` that it is at. ``best`` is the best mean Dice so far."""
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.contours.fusion import outlines_of, slice_gaps
+from PromptSegLib.contours.fusion import contours_of, slice_gaps
 from PromptSegLib.contours.fusion_net import ContourFusionNet, write_contour_fusion_net
 from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases, values_in
 from PromptSegLib.errors import InputError, as_problem
@@ -53,7 +53,7 @@ FAINT = (0.5, 1.2, 0.08)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class ContourSample:
     """Slices of one gap: maps (n, 8, H, W) fp16, scalars (n, 8), ``truth`` (n, H, W) bool; ``weight`` makes drawings
     count alike, however large the structure is and in however many gaps."""
 
@@ -87,9 +87,11 @@ def drawings(
         work.kept.clear()
 
 
-def lessons(dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = ignore, seed: int = 1) -> list[Lesson]:
+def lessons(
+    dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = ignore, seed: int = 1
+) -> list[ContourSample]:
     """What there is to learn from ``cases``."""
-    found: list[Lesson] = []
+    found: list[ContourSample] = []
     rng = random.Random(seed)
     for done, case in enumerate(cases, 1):
         for work, _, mask, drawn in drawings(dataset, case, rng):
@@ -105,13 +107,15 @@ def lessons(dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = i
                     scalars = torch.tensor([features[k][1] for k in chosen], dtype=torch.float32)
                     gaps.append((maps, scalars, torch.from_numpy(truth), len(features) / len(chosen)))
             size = max(20.0, sum(share * int(truth.sum()) for _, _, truth, share in gaps))
-            found += [Lesson(maps, scalars, truth, share / size) for maps, scalars, truth, share in gaps]
+            found += [ContourSample(maps, scalars, truth, share / size) for maps, scalars, truth, share in gaps]
         report = f"{dataset.name}: {done} of {len(cases)} subjects, {len(found)} gaps"
         on_progress(Progress("prepare", 0.5 * done / len(cases), report))
     return found
 
 
-def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProgress = ignore) -> ContourFusionNet:
+def learn(
+    found: Sequence[ContourSample], epochs: float, seed: int, on_progress: OnProgress = ignore
+) -> ContourFusionNet:
     """Train a new network; same seed, same network."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
@@ -139,7 +143,7 @@ def learn(found: Sequence[Lesson], epochs: float, seed: int, on_progress: OnProg
     return net.eval()
 
 
-def _loss(net: ContourFusionNet, lesson: Lesson, rng: random.Random) -> Tensor:
+def _loss(net: ContourFusionNet, lesson: ContourSample, rng: random.Random) -> Tensor:
     """Of some slices of one gap, turned and made fainter by chance."""
     maps, scalars, truth = lesson.maps.float(), lesson.scalars, lesson.truth.float()
     least, most, never = FAINT
@@ -164,8 +168,8 @@ def examine(dataset: DataSet, cases: Sequence[Case], net: ContourFusionNet) -> d
     for case in cases:
         for work, number, mask, drawn in drawings(dataset, case):
             both = total = 0
-            for k, outline in outlines_of(work, drawn, net=net).items():
-                inside, there = outline > 0, work.mask_to_working(mask[k]) > 0.5
+            for k, contour in contours_of(work, drawn, net=net).items():
+                inside, there = contour > 0, work.mask_to_working(mask[k]) > 0.5
                 both += int(np.count_nonzero(inside & there))
                 total += int(np.count_nonzero(inside) + np.count_nonzero(there))
             if total:
@@ -188,7 +192,7 @@ def train(
     ``OutputError`` before the work begins where the network could not be written or would take the place of an input.
     """
     check_outputs({"-o": (output, (".safetensors",))}, [(f"'{path}'", path) for path in datasets])
-    found: list[Lesson] = []
+    found: list[ContourSample] = []
     parts = []
     for path in datasets:
         dataset = read_dataset(path)

@@ -32,7 +32,7 @@ from PromptSegLib.progress import OnProgress, Progress, ShouldStop, ignore, neve
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.threads import without_denormals
 
-from .checkpoint import BEST, LAST, State, read_settings, remove_leftovers
+from .checkpoint import BEST, LAST, RunState, read_settings, remove_leftovers
 from .curves import Log
 from .distributed import Ranks, joined
 from .loader import batches
@@ -148,7 +148,7 @@ def pretrain(
             apart=recipe.apart,
             own=recipe.own,
         )
-        state = State(config, names, trainee, ema, optimiser, sampler)
+        state = RunState(config, names, trainee, ema, optimiser, sampler)
         if going_on:
             state.read(last)
             before = read_settings(last)[1]
@@ -167,7 +167,7 @@ class _Run:
 
     def __init__(
         self,
-        state: State,
+        state: RunState,
         recipe: Recipe,
         folder: Path,
         name: str,

@@ -34,7 +34,7 @@ from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, signs_of
-from PromptSegLib.register.located import Found, Registrations
+from PromptSegLib.register.located import CarriedMask, Registrations
 from PromptSegLib.register.log_odds import LIMIT, largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.register import frame_of, register
@@ -184,7 +184,7 @@ def dice_of(found: dict[int, np.ndarray], truth: dict[int, np.ndarray]) -> float
     return float(2 * sums[2] / max(1, sums[0] + sums[1]))
 
 
-def save(path: Path, slices: dict, networks: list, truth: dict, found: Found, prompt: Prompt) -> None:
+def save(path: Path, slices: dict, networks: list, truth: dict, found: CarriedMask, prompt: Prompt) -> None:
     """What is told of each voxel: in slices that the prior reaches or the structure is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     chosen = sorted({*slices, *(k for k, m in truth.items() if m.any())})

@@ -49,9 +49,9 @@ class Lever:
 LEVERS = {
     OURS: Lever(TuningRecipe()),
     "network alone": Lever(weight=0.0),
-    "outlines alone": Lever(weight=1000.0),
-    "outlines' weight 15": Lever(weight=15.0),
-    "outlines' weight 40": Lever(weight=40.0),
+    "contours alone": Lever(weight=1000.0),
+    "contours' weight 15": Lever(weight=15.0),
+    "contours' weight 40": Lever(weight=40.0),
     "proposal only": Lever(TuningRecipe(steps=0, folds=0)),
     "head tokens only": Lever(TuningRecipe(learn=("head.",))),
     "decoder and head": Lever(TuningRecipe(learn=("decoder.", "head."))),

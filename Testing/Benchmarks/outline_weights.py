@@ -1,4 +1,4 @@
-"""How much the drawn outlines should weigh beside the network: Dice on undrawn slices at each weight, and what leaving
+"""How much the drawn contours should weigh beside the network: Dice on undrawn slices at each weight, and what leaving
 out drawn slices would have chosen.
 
     python Testing/Benchmarks/outline_weights.py DATASET/dataset.json --cases a,b --structures liver,aorta -k 5 \

@@ -1,10 +1,10 @@
-"""Outlines between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
+"""Contours between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
 
     python Testing/Benchmarks/outlines.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
-        --json outlines.json [--net contour-fusion.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
+        --json contours.json [--net contour-fusion.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
 
 Dice on undrawn slices between the outermost drawn ones, on the volume's own grid; k slices spread evenly over a
-structure's extent, ends included. ``--spacing`` follows outlines on another working grid (mm), ``--net`` takes another
+structure's extent, ends included. ``--spacing`` follows contours on another working grid (mm), ``--net`` takes another
 network than the one that ships, ``--set`` changes constants of :mod:`PromptSegLib.contours.demons`: all make rows of
 their own.
 """
@@ -24,7 +24,7 @@ import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
 from PromptSegLib.contours import demons
-from PromptSegLib.contours.fusion import outline_spacing, outlines_of, slice_gaps
+from PromptSegLib.contours.fusion import contours_of, outline_spacing, slice_gaps
 from PromptSegLib.contours.fusion_net import ContourFusionNet, contour_fusion_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
@@ -36,7 +36,7 @@ def measure(task: Task, k: int, net: ContourFusionNet, spacing: float | None) ->
     annotations = task.draw(evenly_spaced(task.mask, k))
     work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, annotations, 2.0))
     start = time.process_time()
-    judged = outlines_of(work, annotations, net=net)
+    judged = contours_of(work, annotations, net=net)
     seconds = time.process_time() - start
     sums = {name: np.zeros(2, int) for name in WAYS}
 
@@ -82,7 +82,7 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("-k", type=int, nargs="+", default=[3, 5, 9])
     parser.add_argument("--net", type=Path, help="another contour fusion network")
-    parser.add_argument("--spacing", type=float, help="in mm, of the working grid that outlines are followed on")
+    parser.add_argument("--spacing", type=float, help="in mm, of the working grid that contours are followed on")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other constants of registration")
     options = parser.parse_args()
     torch.set_num_threads(options.threads or 1)

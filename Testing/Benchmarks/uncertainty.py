@@ -2,7 +2,7 @@
 
 Voxels are looked at from the surest to the least sure; the risk at a coverage is the share of wrong ones among those
 seen so far (El-Yaniv and Wiener, JMLR 11, 2010; Geifman and El-Yaniv, NeurIPS 2017). A smaller area is better: errors
-come last. What a segmentation gives as its uncertainty is the candidate that was best, :meth:`LogitMap.doubt`.
+come last. What a segmentation gives as its uncertainty is the candidate that was best, :meth:`LogitMap.uncertainty`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 from PromptSegLib.prior import SCALE
 from PromptSegLib.segment.result import FILL, LogitMap, entropy
 
-CANDIDATES = ("entropy", "disagreement", "sum", "greater", "doubt")
+CANDIDATES = ("entropy", "disagreement", "sum", "greater", "uncertainty")
 
 
 def candidates(logits: LogitMap, index: int) -> dict[str, np.ndarray]:
     """Maps of one slice on the working grid, (rows, columns) float32 from 0 (sure) to 1, by name.
 
-    *entropy* of the final logits in bits; *disagreement* of the network with the drawn outlines, or with the final
-    result where there is no outline; their mean (*sum*) and their maximum (*greater*); and what is shipped, *doubt*:
-    entropy of the outlines' probabilities with the network's, trusted as far as the chosen weight says.
+    *entropy* of the final logits in bits; *disagreement* of the network with the drawn contours, or with the final
+    result where there is no contour; their mean (*sum*) and their maximum (*greater*); and what is shipped, *doubt*:
+    entropy of the contours' probabilities with the network's, trusted as far as the chosen weight says.
     """
 
     def share(values: np.ndarray | None) -> np.ndarray:
@@ -29,16 +29,16 @@ def candidates(logits: LogitMap, index: int) -> dict[str, np.ndarray]:
 
     final = share(logits.slices.get(index))
     network = share(logits.network[index]) if index in logits.network else final
-    outline = logits.prior.outlines.get(index)
-    unsure = entropy(final)
-    apart = np.abs(network - (final if outline is None else outline > 0)).astype(np.float32)
-    shipped = logits.doubt(index)
+    contour = logits.prior.contours.get(index)
+    uncertain = entropy(final)
+    apart = np.abs(network - (final if contour is None else contour > 0)).astype(np.float32)
+    shipped = logits.uncertainty(index)
     return {
-        "entropy": unsure,
+        "entropy": uncertain,
         "disagreement": apart,
-        "sum": (unsure + apart) / 2,
-        "greater": np.maximum(unsure, apart),
-        "doubt": np.zeros_like(unsure) if shipped is None else shipped,
+        "sum": (uncertain + apart) / 2,
+        "greater": np.maximum(uncertain, apart),
+        "uncertainty": np.zeros_like(uncertain) if shipped is None else shipped,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from PromptSegCli.demo import DemoResult, Lesson, run_demo
+from PromptSegCli.demo import DemoResult, TaughtStructure, run_demo
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.contours import interpolation
 from PromptSegLib.errors import BackboneError, InputError, OutputError, PromptSegError, Stopped
@@ -17,7 +17,7 @@ from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.volumes.io import LabelMap, read_labels
 from PromptSegLib.volumes.volume import Grid, Volume
 
-LESSONS = (Lesson("ball", ("ball",), 3), Lesson("rods", ("left rod", "right rod"), 3))
+LESSONS = (TaughtStructure("ball", ("ball",), 3), TaughtStructure("rods", ("left rod", "right rod"), 3))
 FILES = ["chest-ct.promptset", "chest-ct.seg.nrrd", "report.html"]
 
 
@@ -189,5 +189,5 @@ def test_what_cannot_work_is_said_before_anything_is_made(demo, tmp_path) -> Non
     with pytest.raises(BackboneError, match="no backbone called"):
         demo(tmp_path / "demo", backbone="none")
     with pytest.raises(InputError, match="pancreas"):
-        demo(tmp_path / "demo", lessons=(Lesson("pancreas", ("pancreas",)),))
+        demo(tmp_path / "demo", lessons=(TaughtStructure("pancreas", ("pancreas",)),))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -38,9 +38,9 @@ def test_entropy_in_bits() -> None:
 def test_candidates_are_between_0_and_1_and_where_they_should_be() -> None:
     voxels = np.random.default_rng(0).normal(0, 100, (5, 32, 32)).astype(np.float32)
     work = WorkingVolume(Volume(voxels, Grid((32, 32, 5), spacing=(2.0, 2.0, 3.0))), crop=False)
-    outline = np.full(work.size, -1.0, np.float32)
-    outline[10:20, 10:20] = 1.0
-    logits = LogitMap(work, prior=Prior({2: outline}, 6.0))
+    contour = np.full(work.size, -1.0, np.float32)
+    contour[10:20, 10:20] = 1.0
+    logits = LogitMap(work, prior=Prior({2: contour}, 6.0))
     network = np.full(work.size, -6.0, np.float32)
     network[10:20, 15:25] = 6.0
     logits.put(2, network)
@@ -55,7 +55,7 @@ def test_candidates_are_between_0_and_1_and_where_they_should_be() -> None:
     assert apart[only_outline] > 0.9
     assert apart[both] < 0.1
     assert found["entropy"][only_network] == pytest.approx(1, abs=0.05)  # +6 and -6
-    assert found["doubt"][only_network] > found["doubt"][both]
+    assert found["uncertainty"][only_network] > found["uncertainty"][both]
 
 
 @pytest.mark.parametrize(("weight", "trust"), [(15.0, 0.4), (1000.0, 0.006), (6.0, 1.0)])
@@ -73,12 +73,12 @@ def test_the_network_counts_as_far_as_it_is_trusted(weight, trust) -> None:
 def test_a_segmentation_s_uncertainty_is_none_where_it_was_drawn(session, phantom, prompts) -> None:
     drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, [8, 16], absent=[0])
     found = session.segment([prompts["liver"]], drawn={"liver": drawn})
-    unsure = found.uncertainty("liver")
-    assert unsure.shape == phantom.labels.shape
-    assert unsure.dtype == np.float32
-    assert 0 <= unsure.min() <= unsure.max() <= 1
-    assert not unsure[[0, 8, 16]].any()
+    uncertain = found.uncertainty("liver")
+    assert uncertain.shape == phantom.labels.shape
+    assert uncertain.dtype == np.float32
+    assert 0 <= uncertain.min() <= uncertain.max() <= 1
+    assert not uncertain[[0, 8, 16]].any()
     wrong = found.mask("liver") != (phantom.labels == 1)
-    assert unsure[wrong].mean() > 3 * unsure[~wrong].mean()
+    assert uncertain[wrong].mean() > 3 * uncertain[~wrong].mean()
     alone = session.segment([prompts["liver"]])
     assert alone.uncertainty("liver").max() > 0.5

@@ -12,10 +12,10 @@ from PromptSegLib import __version__
 from PromptSegLib.errors import Stopped, as_problem
 from PromptSegLib.threads import wait_passively
 
-from .job import Engine, perform, watching
+from .job import JobEngine, perform, watching
 from .task import Task
 
-_ENGINES: dict[int | None, Engine] = {}
+_ENGINES: dict[int | None, JobEngine] = {}
 
 
 def facts(token: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def do(values: Mapping[str, Any], threads: int | None, devices: Sequence[str]) -
     """
     wait_passively()
     task = Task.from_json({**values, "device": _device(values, devices)})
-    engine = _ENGINES.setdefault(threads, Engine(threads))
+    engine = _ENGINES.setdefault(threads, JobEngine(threads))
     try:
         record = perform(task, engine, should_stop=watching(task.token))
     except Stopped:

@@ -16,8 +16,8 @@ from PromptSegLib.errors import InputError, few, quoted, short
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from PromptSegLib.volumes.images import ENDINGS
 
-from .items import Inputs, Item, LeftOut, check_names, stamp_of, subject_of
-from .series import Header, choose, has_mark, read_header
+from .items import Inputs, Item, Skipped, check_names, stamp_of, subject_of
+from .series import SeriesHeader, choose, has_mark, read_header
 
 _TABLES = (".csv", ".tsv")
 _SEGMENTATION = (".seg.nrrd", ".seg.nrd")
@@ -30,7 +30,7 @@ class _Found:
     """What the arguments led to so far; ``tables`` are the items that CSV files list."""
 
     inputs: Inputs = field(default_factory=Inputs)
-    headers: list[Header] = field(default_factory=list)
+    headers: list[SeriesHeader] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     """Image files with the folder that their names count from."""
@@ -106,7 +106,7 @@ def _check(inputs: Inputs, texts: Sequence[str]) -> None:
     unique: dict[Item, None] = {}
     for one in inputs.items:
         if one in unique:
-            inputs.left_out.append(LeftOut(one.image, "listed twice"))
+            inputs.left_out.append(Skipped(one.image, "listed twice"))
         unique[one] = None
     inputs.items = list(unique)
     check_names(inputs.items)
@@ -153,7 +153,7 @@ def _walk(top: str, base: str, out: str, found: _Found, look: Callable[[], None]
     visited: set[str] = set()
 
     def unreadable(error: OSError) -> None:
-        found.inputs.left_out.append(LeftOut(str(error.filename), f"cannot be read ({error.strerror})"))
+        found.inputs.left_out.append(Skipped(str(error.filename), f"cannot be read ({error.strerror})"))
 
     for folder, below, names in os.walk(top, followlinks=True, onerror=unreadable):
         real = os.path.realpath(folder)
@@ -173,7 +173,7 @@ def _take_named(path: str, base: str, found: _Found, look: Callable[[], None]) -
     before, known = found.hits, len(found.inputs.left_out) + len(found.damaged)
     _take(path, base, found, look)
     if found.hits == before and len(found.inputs.left_out) + len(found.damaged) == known:
-        found.inputs.left_out.append(LeftOut(path, "not an image that PromptSeg can read"))
+        found.inputs.left_out.append(Skipped(path, "not an image that PromptSeg can read"))
 
 
 def _take(path: str, base: str, found: _Found, look: Callable[[], None], uid: str = "", real: str = "") -> None:
@@ -191,7 +191,7 @@ def _is_ours(path: str, base: str, found: _Found, uid: str) -> bool:
     """Take up a file; whether it is a volume or a part of one."""
     lowered = path.lower()
     if lowered.endswith(_SEGMENTATION):
-        found.inputs.left_out.append(LeftOut(path, "a segmentation"))
+        found.inputs.left_out.append(Skipped(path, "a segmentation"))
     elif lowered.endswith(ENDINGS) and not _is_dicom(path):
         if not uid and not (lowered.endswith((".img", ".img.gz")) and _has_header(path)):
             found.images[path] = os.path.abspath(base)  # noqa: PTH100
@@ -224,7 +224,7 @@ def _without_ending(path: str) -> str:
     return path[: len(path) - len(ending)] if ending else path
 
 
-def _of_one_series(headers: Sequence[Header], wanted: dict[str, str]) -> None:
+def _of_one_series(headers: Sequence[SeriesHeader], wanted: dict[str, str]) -> None:
     """Say of a series that was asked for by name where there is none of that name."""
     there = {one.series for one in headers}
     for uid in wanted:

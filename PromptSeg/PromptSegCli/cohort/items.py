@@ -36,7 +36,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Skipped:
     """Something that is no volume of the cohort, and why."""
 
     what: str
@@ -48,7 +48,7 @@ class Inputs:
     """All that the arguments mean; ``warnings`` are sentences to be said before the work begins."""
 
     items: list[Item] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 

@@ -40,7 +40,7 @@ class WorkerMismatchError(PromptSegError):
     """A worker that cannot be used for this run at all: another version, another backbone, no way to the folder."""
 
 
-class Engine:
+class JobEngine:
     """A backbone, loaded once, and the prompts of the last task; one task at a time."""
 
     def __init__(self, threads: int | None = None) -> None:
@@ -83,7 +83,7 @@ class Engine:
         return self._prompts, *self._priors
 
 
-def perform(task: Task, engine: Engine, on_progress: OnProgress = ignore, should_stop: ShouldStop = never) -> Record:
+def perform(task: Task, engine: JobEngine, on_progress: OnProgress = ignore, should_stop: ShouldStop = never) -> Record:
     """Segment one volume and write its result. What goes wrong with the volume is in the record. Raises ``Stopped``,
     and :class:`WorkerMismatchError`, :class:`BackboneError` and :class:`DeviceError`, which no volume would escape.
 
@@ -142,7 +142,7 @@ def _failed(task: Task, error: Exception) -> Record:
 
 
 def _segmented(
-    task: Task, engine: Engine, on_progress: OnProgress, should_stop: ShouldStop
+    task: Task, engine: JobEngine, on_progress: OnProgress, should_stop: ShouldStop
 ) -> tuple[Record, dict[str, str]]:
     from .output import check_image, write_result
 

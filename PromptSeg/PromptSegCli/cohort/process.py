@@ -53,10 +53,10 @@ class _Worker:
         threading.Thread(target=self._read, name="tasks", daemon=True).start()
         if self._memory is not None:
             threading.Thread(target=self._watch, args=(self._memory,), name="memory", daemon=True).start()
-        from .job import Engine, perform
+        from .job import JobEngine, perform
         from .task import Task
 
-        engine = Engine(self._threads)
+        engine = JobEngine(self._threads)
         while True:
             values = self._waiting.get()
             try:

@@ -19,7 +19,7 @@ from PromptSegLib.errors import few
 
 from .details import read_details
 from .folder import Folder
-from .items import LeftOut
+from .items import Skipped
 from .manifest import FAILED, KEPT, Record
 from .results import LIMIT, Distribution, Row, distributions, rows_of, worst
 
@@ -38,7 +38,7 @@ class Cohort:
     """All that the page tells: ``waiting`` is how many volumes nobody got to; ``prompts`` has ids by structure."""
 
     records: Sequence[Record]
-    left_out: Sequence[LeftOut]
+    left_out: Sequence[Skipped]
     waiting: int
     prompts: Mapping[str, str]
     backbone: str

@@ -17,7 +17,7 @@ from statistics import median
 
 from PromptSegLib.atomic import replacing
 
-from .items import LeftOut
+from .items import Skipped
 from .manifest import FAILED, Record, StructureResult
 
 LIMIT = 3.5
@@ -121,7 +121,7 @@ def worst(rows: Sequence[Row], most: int) -> list[Row]:
     return [*out, *rest][:most]
 
 
-def write_results(path: Path, records: Sequence[Record], left_out: Sequence[LeftOut]) -> None:
+def write_results(path: Path, records: Sequence[Record], left_out: Sequence[Skipped]) -> None:
     """Write ``results.csv``. Raises :class:`OutputError`."""
     known = distributions(records)
     text = io.StringIO(newline="")

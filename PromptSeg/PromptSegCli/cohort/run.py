@@ -36,7 +36,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CohortPlan:
     """``tasks`` are to be done; ``former`` are the records of what is done already. ``prompts`` has the ids of all
     prompts by structure."""
 
@@ -71,7 +71,7 @@ class Executor(Protocol):
         """Stop everything."""
 
 
-def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -> Plan:
+def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -> CohortPlan:
     """What is to be done in a folder. Raises :class:`PromptSegError` for prompts that cannot be used, for a result that
     would take the place of an input, and for a folder name that cannot be."""
     check_format(options.format)
@@ -105,7 +105,7 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
         else:
             tasks.append(task)
     prompts = {name: mark for every in sets.values() for name, mark in every.items()}
-    return Plan(tuple(tasks), tuple(former), prompts, identity)
+    return CohortPlan(tuple(tasks), tuple(former), prompts, identity)
 
 
 def _task(
@@ -167,7 +167,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
-def records_of(plan: Plan, manifest: Manifest) -> list[Record]:
+def records_of(plan: CohortPlan, manifest: Manifest) -> list[Record]:
     """The latest record of each volume of the plan, in the order of their names; those that nobody got to are
     missing."""
     keys = {task.subject: task.key for task in plan.tasks}

@@ -28,7 +28,7 @@ from PromptSegLib.volumes.dicom_file import (
     read_elements,
 )
 
-from .items import Inputs, Item, LeftOut, digest_of, plain, stamp_of_facts
+from .items import Inputs, Item, Skipped, digest_of, plain, stamp_of_facts
 
 PATIENT_NAME, PATIENT_ID, BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 STUDY, STUDY_DATE, SERIES_NUMBER = 0x0020000D, 0x00080020, 0x00200011
@@ -37,7 +37,7 @@ _DAMAGED = "damaged or not copied completely"
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class SeriesHeader:
     """What one file says of itself, as far as choosing needs it."""
 
     path: str
@@ -63,7 +63,7 @@ class Header:
     has_pixels: bool
 
 
-def read_header(path: str) -> Header | str | None:
+def read_header(path: str) -> SeriesHeader | str | None:
     """What a file says; None for one that is not DICOM, a sentence for one that cannot be used."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a hundred thousand of them
@@ -83,7 +83,7 @@ def read_header(path: str) -> Header | str | None:
     def text(tag: int) -> str:
         return sys.intern(of.text(tag))  # shared by all files of a series, of which there may be a million
 
-    return Header(
+    return SeriesHeader(
         path, found.st_size, found.st_mtime_ns, of.text(SOP_INSTANCE), content,
         text(SERIES), text(MODALITY).upper(), text(SOP_CLASS), _kinds(text(IMAGE_TYPE)),
         of.whole(FRAMES, 1) or 1, hash(of.text(POSITION)), text(STUDY), text(STUDY_DATE), text(SERIES_NUMBER),
@@ -108,20 +108,20 @@ def _name(text: str) -> str:
     return " ".join(text.partition("=")[0].replace("^", " ").casefold().split())
 
 
-def choose(headers: Sequence[Header], damaged: dict[str, str], wanted: dict[str, str], found: Inputs) -> None:
+def choose(headers: Sequence[SeriesHeader], damaged: dict[str, str], wanted: dict[str, str], found: Inputs) -> None:
     """Add the CT series among ``headers`` to ``found``, and say of the others why they are left out.
 
     ``damaged`` has the files that cannot be used, and why: a series that lies beside one is refused, because a slice of
     it may be missing. ``wanted`` has, by series UID, what the user called a series that was asked for by name; those
     are taken whatever they are. Raises :class:`InputError` where two patients share one patient ID.
     """
-    groups: dict[tuple[str, str], list[Header]] = {}
+    groups: dict[tuple[str, str], list[SeriesHeader]] = {}
     for one in headers:
         groups.setdefault((one.patient, one.series or str(Path(one.path).parent)), []).append(one)
     beside: dict[str, str] = {}
     for path in sorted(damaged):
         beside.setdefault(str(Path(path).parent), path)
-    taken: list[Header] = []
+    taken: list[SeriesHeader] = []
     chosen = []
     for (_, uid), files in sorted(groups.items(), key=lambda group: group[1][0].path):
         kept, problem = _without_copies(sorted(files, key=_order), found)
@@ -135,7 +135,7 @@ def choose(headers: Sequence[Header], damaged: dict[str, str], wanted: dict[str,
         )
     for uid, kept, problem, reason in chosen:
         if reason and kept not in alone:
-            found.left_out.append(LeftOut(label(kept), reason))
+            found.left_out.append(Skipped(label(kept), reason))
             continue
         first = kept[0]
         odd = next((beside[p] for p in sorted({str(Path(one.path).parent) for one in kept}) if p in beside), "")
@@ -152,11 +152,11 @@ def choose(headers: Sequence[Header], damaged: dict[str, str], wanted: dict[str,
             )
         )
     lost = [path for path in sorted(damaged) if str(Path(path).parent) not in {_parent(one) for one in taken}]
-    found.left_out += [LeftOut(path, damaged[path]) for path in lost]
+    found.left_out += [Skipped(path, damaged[path]) for path in lost]
     _check_patients(taken, found)
 
 
-def left_out(files: Sequence[Header]) -> str:
+def left_out(files: Sequence[SeriesHeader]) -> str:
     """Why a series is not one to segment; empty for a CT volume."""
     first = files[0]
     if first.modality != "CT":
@@ -178,7 +178,7 @@ def left_out(files: Sequence[Header]) -> str:
     return ""
 
 
-def _stands_in(files: Sequence[Header], original: set[str]) -> bool:
+def _stands_in(files: Sequence[SeriesHeader], original: set[str]) -> bool:
     """Whether a derived series is all there is of a CT: compressed or anonymised ones call themselves so, too, while
     what is reformatted is secondary."""
     first = files[0]
@@ -189,14 +189,14 @@ def _stands_in(files: Sequence[Header], original: set[str]) -> bool:
     return left_out([replace(one, image_type=("ORIGINAL",)) for one in files]) == ""
 
 
-def subject(first: Header) -> str:
+def subject(first: SeriesHeader) -> str:
     """Patient and series: the same for the same series whatever else is found, and no other's."""
     patient = plain(first.patient) if first.patient else f"unknown.{digest_of([first.study])[:6]}"
     series = "-".join(filter(None, (first.date, first.number)))
     return f"{patient}/{plain(series) if series else 'series'}.{digest_of([first.series])[:6]}"
 
 
-def label(files: Sequence[Header]) -> str:
+def label(files: Sequence[SeriesHeader]) -> str:
     """A series as people look for it."""
     first = files[0]
     words = [f"series {first.number}" if first.number else "series", f"'{first.text}'" if first.text else ""]
@@ -204,22 +204,22 @@ def label(files: Sequence[Header]) -> str:
     return " ".join(filter(None, [*words, f"of {first.patient}" if first.patient else "", "in", _folder(files), count]))
 
 
-def _order(one: Header) -> tuple[str, int, str]:
+def _order(one: SeriesHeader) -> tuple[str, int, str]:
     return str(Path(one.path).parent), len(Path(one.path).name), one.path  # "003.dcm" before "003 (1).dcm"
 
 
-def _parent(one: Header) -> str:
+def _parent(one: SeriesHeader) -> str:
     return str(Path(one.path).parent)
 
 
-def _folder(files: Sequence[Header]) -> str:
+def _folder(files: Sequence[SeriesHeader]) -> str:
     return os.path.commonpath([_parent(one) for one in files])
 
 
-def _without_copies(files: Sequence[Header], found: Inputs) -> tuple[list[Header], str]:
+def _without_copies(files: Sequence[SeriesHeader], found: Inputs) -> tuple[list[SeriesHeader], str]:
     """A series without copies of one and the same file; and a sentence where two files of one identity differ."""
-    seen: dict[str, Header] = {}
-    copies: dict[str, list[Header]] = {}
+    seen: dict[str, SeriesHeader] = {}
+    copies: dict[str, list[SeriesHeader]] = {}
     problem = ""
     for one in files:
         former = seen.setdefault(one.instance or one.path, one)
@@ -237,19 +237,19 @@ def _without_copies(files: Sequence[Header], found: Inputs) -> tuple[list[Header
         where = sorted({_parent(seen[one.instance]) for one in twice})
         if where == [folder]:
             names = few([Path(one.path).name for one in twice])
-            found.left_out.append(LeftOut(f"{len(twice)} files in {folder}", f"copies in one folder: {names}"))
+            found.left_out.append(Skipped(f"{len(twice)} files in {folder}", f"copies in one folder: {names}"))
             continue
-        found.left_out.append(LeftOut(label(twice), f"the same series as in {few(where, 2)}"))
+        found.left_out.append(Skipped(label(twice), f"the same series as in {few(where, 2)}"))
         found.warnings.append(
             f"{folder} and {few(where, 2)} hold the same series; it is segmented once, and one of them may be removed."
         )
     return kept, problem
 
 
-def _check_patients(series: Sequence[Header], found: Inputs) -> None:
+def _check_patients(series: Sequence[SeriesHeader], found: Inputs) -> None:
     """Refuse two persons under one patient ID; say where two IDs have one name."""
-    by_id: dict[str, Header] = {}
-    by_name: dict[tuple[str, str], Header] = {}
+    by_id: dict[str, SeriesHeader] = {}
+    by_name: dict[tuple[str, str], SeriesHeader] = {}
     for one in series:
         if not one.patient:
             continue

@@ -1,4 +1,4 @@
-"""A small picture of one structure in one volume: the axial slice with most of it, and its outline."""
+"""A small picture of one structure in one volume: the axial slice with most of it, and its contour."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..cohort.folder import Folder
     from ..cohort.items import Inputs
     from ..cohort.manifest import Manifest, Record
-    from ..cohort.run import Executor, Plan
+    from ..cohort.run import CohortPlan, Executor
     from .console import Console
     from .stopping import StopOnSignal
 
@@ -118,7 +118,7 @@ def _do(
     stop: StopOnSignal,
     folder: Folder,
     manifest: Manifest,
-    made: Plan,
+    made: CohortPlan,
     inputs: Inputs,
     memory: float | None,
 ) -> int:
@@ -159,7 +159,7 @@ def _do(
     return _report(console, folder, records_of(made, manifest), inputs)
 
 
-def _executor(args: argparse.Namespace, console: Console, made: Plan, memory: float | None) -> Executor:
+def _executor(args: argparse.Namespace, console: Console, made: CohortPlan, memory: float | None) -> Executor:
     from ..cohort.cluster import LOCAL, Cluster
     from ..cohort.pool import Pool
     from ..cohort.share import devices, share, threads
@@ -181,7 +181,7 @@ def _executor(args: argparse.Namespace, console: Console, made: Plan, memory: fl
         return Cluster(made.tasks, LOCAL, every, on_cpu, share(memory))
 
 
-def _write(folder: Folder, made: Plan, manifest: Manifest, inputs: Inputs) -> None:
+def _write(folder: Folder, made: CohortPlan, manifest: Manifest, inputs: Inputs) -> None:
     from ..cohort.report import Cohort, write_report
     from ..cohort.results import write_results
     from ..cohort.run import records_of
@@ -225,7 +225,7 @@ def _report(console: Console, folder: Folder, records: list[Record], inputs: Inp
     return 2 if failed else 0
 
 
-def _tell_plan(console: Console, made: Plan, inputs: Inputs) -> None:
+def _tell_plan(console: Console, made: CohortPlan, inputs: Inputs) -> None:
     rows = [(task.subject, task.image, len(task.files) or None) for task in made.tasks]
     console.table("To be done", ("volume", "image", "files"), rows)
     console.table("Left out", ("what", "why"), [(one.what, one.reason) for one in inputs.left_out])

@@ -118,7 +118,7 @@ _CARD = {
     "slices": "slices",
     "validation_dice": "Dice, held-out subjects",
     "leave_one_slice_out_dice": "Dice, left-out slices",
-    "network_dice": "without outlines",
+    "network_dice": "without contours",
     "data": "data",
     "author": "author",
     "date": "date",

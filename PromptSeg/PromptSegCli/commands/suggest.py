@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
-    from .tune import Lesson
+    from .tune import DrawnVolume
 
     check_input(args.image)
     check_input(args.labels)
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_backbone(session, [prompt])
     stop.check()
     with console.timed("read", f"Reading {args.image} and {args.labels}"):
-        lesson = Lesson(args.image, args.labels, args.label, args.slices, args.absent)
+        lesson = DrawnVolume(args.image, args.labels, args.label, args.slices, args.absent)
         volume, annotations = lesson.read(AXES[args.axis], args.orientation)
         session.set_volume(volume)
     console.warn(*session.warnings)

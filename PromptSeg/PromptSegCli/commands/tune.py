@@ -313,7 +313,7 @@ def _report(
         console.line(note)
     if result.prompt.card.carries is False:
         console.line(
-            f"Without outlines the network found left-out slices with a Dice of only {result.network_dice:.2f}: in "
+            f"Without contours the network found left-out slices with a Dice of only {result.network_dice:.2f}: in "
             "other volumes this prompt may find little. Draw a few slices there, too."
         )
     if memory:
@@ -336,7 +336,7 @@ def _report(
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DrawnVolume:
     """One volume with what was drawn in it, as files and numbers."""
 
     image: str
@@ -364,7 +364,7 @@ class Lesson:
         return volume, SliceAnnotations.from_labels(array, volume.grid, value, self.slices, self.absent, axis)
 
 
-def _lessons(args: argparse.Namespace) -> list[Lesson]:
+def _lessons(args: argparse.Namespace) -> list[DrawnVolume]:
     """The pairs with their options; raises :class:`InputError` if numbers do not fit."""
     if len(args.pairs) % 2:
         raise InputError("An IMAGE has no LABELS", "name both for each volume: IMAGE LABELS IMAGE LABELS ...")
@@ -387,7 +387,7 @@ def _lessons(args: argparse.Namespace) -> list[Lesson]:
     labels = args.label * count if len(args.label) == 1 else args.label
     absent = args.absent or [()] * count
     files = zip(args.pairs[::2], args.pairs[1::2], strict=True)
-    return [Lesson(*pair, *rest) for pair, *rest in zip(files, labels, args.slices, absent, strict=True)]
+    return [DrawnVolume(*pair, *rest) for pair, *rest in zip(files, labels, args.slices, absent, strict=True)]
 
 
 def _structure(name: str) -> Structure:

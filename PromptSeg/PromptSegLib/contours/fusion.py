@@ -1,6 +1,6 @@
-"""What the drawn outlines themselves say about the slices between them, as an addition to the network's logits.
+"""What the drawn contours themselves say about the slices between them, as an addition to the network's logits.
 
-Network and outlines fail in different places: the network where the image is unclear, outlines where the structure
+Network and contours fail in different places: the network where the image is unclear, contours where the structure
 changes between slices. Their sum is better than either. Between two slices that show the structure, the addition is
 what :mod:`.fusion_net` makes of interpolation, of what the picture carries (:mod:`.propagation`) and of grey values.
 Where the structure ends, it is signed distance to the interpolated contour over that to the nearest drawn slice.
@@ -30,29 +30,29 @@ __all__ = [
     "PRIOR_LIMIT",
     "WEIGHTS",
     "between",
+    "contours_of",
     "drawn_masks",
     "location_prior",
     "outline_spacing",
-    "outlines_of",
     "prior_of",
     "weight_for",
     "weighted",
 ]
 
 OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
-"""Outlines are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
-these, but not finer than this share of the volume's own pixels. Finer than those pays: outlines lie between them."""
+"""Contours are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
+these, but not finer than this share of the volume's own pixels. Finer than those pays: contours lie between them."""
 MOST = 700_000
 """Pixels that a structure and its surroundings may be on such a grid, else the next coarser one is taken: large
 structures gain nothing by it, and a preview is to take seconds."""
 OUTLINES_ALONE = 1000.0
 WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
-"""Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the outlines alone, for structures
+"""Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the contours alone, for structures
 that the network cannot see. 0, the network alone, is only measured."""
 
 
 def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: float) -> float:
-    """The spacing in mm of the working grid for drawn outlines, beside a network that sees the volume at ``spacing``;
+    """The spacing in mm of the working grid for drawn contours, beside a network that sees the volume at ``spacing``;
     never coarser than that."""
     mm = np.delete(volume.grid.spacing[::-1], annotations.axis)
     drawn = annotations.drawn()
@@ -66,7 +66,7 @@ def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: floa
 
 
 def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
-    """The wholly labelled slices (complete or absent), native bool; drafts have no outline."""
+    """The wholly labelled slices (complete or absent), native bool; drafts have no contour."""
     whole = (SliceStatus.COMPLETE, SliceStatus.ABSENT)
     return {
         k: annotations.slices[k].labelled() == 1 for k in annotations.used() if annotations.slices[k].status in whole
@@ -77,8 +77,8 @@ def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
 class SliceGap:
     """Undrawn slices between two drawn ones, ``low`` and ``high``.
 
-    ``shape`` has, by slice, the signed distance in mm to the interpolated outline, (rows, columns) of the working grid;
-    ``ends`` those to both drawn outlines, and ``propagation`` what has registered the slices: None where one of the two
+    ``shape`` has, by slice, the signed distance in mm to the interpolated contour, (rows, columns) of the working grid;
+    ``ends`` those to both drawn contours, and ``propagation`` what has registered the slices: None where one of the two
     does not show the structure, because there no picture is asked.
     """
 
@@ -129,7 +129,7 @@ def slice_gaps(
     every = drawn_masks(annotations)
     masks = {k: m for k, m in every.items() if k != without}
     mm = work.volume.grid.spacing[::-1]
-    # Distances are taken on the native slices, so that what is thinner than a working pixel keeps its outline.
+    # Distances are taken on the native slices, so that what is thinner than a working pixel keeps its contour.
     height, width = (mm[a] for a in range(3) if a != work.axis)
     shape = between(masks, (work.slice_mm, height, width), wanted)
     if not shape:
@@ -153,7 +153,7 @@ def slice_gaps(
             yield SliceGap(a, b, inside)
 
 
-def outlines_of(
+def contours_of(
     work: WorkingVolume,
     annotations: SliceAnnotations,
     wanted: Sequence[int] | None = None,
@@ -185,7 +185,7 @@ def outlines_of(
 def between(
     masks: Mapping[int, np.ndarray], spacing: tuple[float, float, float], wanted: Sequence[int] | None = None
 ) -> dict[int, np.ndarray]:
-    """Signed distance to the interpolated outline in mm, (rows, columns) float32, for slices between drawn ones.
+    """Signed distance to the interpolated contour in mm, (rows, columns) float32, for slices between drawn ones.
 
     ``masks`` are drawn slices by index, ``spacing`` is in mm along slices, rows and columns, ``wanted`` are the slices
     to give (None: all between).
@@ -211,7 +211,7 @@ def location_prior(annotations: SliceAnnotations, count: int, weight: float = WE
 
     A structure goes on a little beyond the outermost slices that show it, not far: the addition falls to its limit
     within half of the usual gap between drawn slices, and sooner where the network, which alone has a say there, counts
-    less beside the outlines' ``weight``. With one drawn slice nothing is known.
+    less beside the contours' ``weight``. With one drawn slice nothing is known.
     """
     drawn = annotations.drawn()
     if len(drawn) < 2:
@@ -224,7 +224,7 @@ def location_prior(annotations: SliceAnnotations, count: int, weight: float = WE
 
 
 def weight_for(card: Card, grid: Grid) -> float:
-    """The outlines' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
+    """The contours' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
     one."""
     return WEIGHTS[0] if card.outline_weight is None or not card.taught_there(grid) else card.outline_weight
 
@@ -232,10 +232,10 @@ def weight_for(card: Card, grid: Grid) -> float:
 def prior_of(
     work: WorkingVolume, annotations: SliceAnnotations, weight: float, should_stop: ShouldStop = never
 ) -> Prior:
-    """The additions to the logits of all slices but the drawn ones, on ``work``, the outlines' own grid
+    """The additions to the logits of all slices but the drawn ones, on ``work``, the contours' own grid
     (:func:`outline_spacing`). Raises ``Stopped``."""
     if annotations.axis != work.axis:
         return Prior()
-    found = {k: v.astype(np.float16) for k, v in outlines_of(work, annotations, should_stop=should_stop).items()}
+    found = {k: v.astype(np.float16) for k, v in contours_of(work, annotations, should_stop=should_stop).items()}
     beyond = {k: v for k, v in location_prior(annotations, work.count, weight).items() if k not in annotations.used()}
     return Prior(found, weight, {k: v for k, v in beyond.items() if not weight or k not in found}, work)

@@ -32,7 +32,7 @@ WIDTH = 24
 DILATIONS = (1, 2, 4, 8, 1)
 MAPS, SCALARS = 8, 8
 RING_MM = 12.0
-"""What lies up to this far outside of a drawn outline is what the structure must be told from by its grey."""
+"""What lies up to this far outside of a drawn contour is what the structure must be told from by its grey."""
 _BINS = 64
 _LIMIT = 4.0
 _BATCH = 8
@@ -42,7 +42,7 @@ _BATCH = 8
 class GapFeatures:
     """What is known between the drawn slices ``low`` and ``high``, on a box of the working grid.
 
-    ``ends`` are the signed distances in mm (rows, columns) to both drawn outlines, ``arrived`` those carried across the
+    ``ends`` are the signed distances in mm (rows, columns) to both drawn contours, ``arrived`` those carried across the
     whole gap: from ``low`` to ``high`` and back. ``greys`` are the drawn slices' pictures.
     """
 

@@ -102,7 +102,7 @@ def signed_distance(
     beyond_mm: float = 0.0,
     only: Container[int] | None = None,
 ) -> np.ndarray:
-    """Signed distance to the outline in its slice, in mm: (depth, rows, cols) float32, positive inside, >= FLOOR_MM.
+    """Signed distance to the contour in its slice, in mm: (depth, rows, cols) float32, positive inside, >= FLOOR_MM.
 
     ``spacing`` is in mm along the three axes of the result: slices, rows, columns. Drawn slices come out exactly as
     drawn (``> 0`` gives the mask back). With ``only``, slices between drawn ones that are not in it stay at FLOOR_MM.
@@ -218,7 +218,7 @@ def _partners(
 
 
 def distance_to(mask: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
-    """Signed distance in mm of pixel centres to the outline, which runs half a pixel from those next to it."""
+    """Signed distance in mm of pixel centres to the contour, which runs half a pixel from those next to it."""
     half = min(pixel) / 2.0
     inside = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=pixel)[1:-1, 1:-1]
     outside = ndimage.distance_transform_edt(~mask, sampling=pixel)

@@ -1,8 +1,8 @@
-"""Drawn outlines carried from slice to slice by the picture.
+"""Drawn contours carried from slice to slice by the picture.
 
 Interpolation (:mod:`.interpolation`) knows the contours alone. The picture knows more: neighbouring slices of the
 working grid are registered to each other (symmetric-forces demons: Wang et al. 2005, doi:10.1088/0031-9155/50/12/011,
-as SimpleITK has it), and the signed distances to the drawn outlines are moved along, from the drawn slice below and
+as SimpleITK has it), and the signed distances to the drawn contours are moved along, from the drawn slice below and
 from the one above. That follows a kidney or a liver over wide gaps, knows no organ, and fails where a thin structure
 leaves its place between two slices. Interpolation fails elsewhere: :mod:`.contour_fusion_net` weighs both.
 """
@@ -25,7 +25,7 @@ from .interpolation import FLOOR_MM
 STEP_MM = 3.0
 """Slices closer to each other than that are not registered one by one: what is between is interpolated."""
 MARGIN, MARGIN_MM = 14, -FLOOR_MM
-"""Working pixels around all outlines, and at least so far: further away every distance is at its floor."""
+"""Working pixels around all contours, and at least so far: further away every distance is at its floor."""
 MOST = 500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
 KEPT = 200_000_000
@@ -41,18 +41,18 @@ Box = tuple[slice, slice]
 class Propagation:
     """Carries distances and pictures between drawn slices, within ``box`` (rows, columns) of the working grid.
 
-    ``outlines``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
+    ``contours``, (rows, columns) bool of the working grid by drawn slice (native index along ``work.axis``), say where
     to look, and ``around`` where else. Displacements are kept with the working volume: a later round, and segmenting
     after teaching, need not find them again.
     """
 
     def __init__(
-        self, work: WorkingVolume, outlines: Mapping[int, np.ndarray], around: np.ndarray | None = None
+        self, work: WorkingVolume, contours: Mapping[int, np.ndarray], around: np.ndarray | None = None
     ) -> None:
         self.work = work
-        union = np.any([*outlines.values(), *([] if around is None else [around])], axis=0)
+        union = np.any([*contours.values(), *([] if around is None else [around])], axis=0)
         self.box = _box(union, max(MARGIN, math.ceil(MARGIN_MM / work.spacing)))
-        self.stops = _stops(sorted(outlines), max(1, round(STEP_MM / work.slice_mm)))
+        self.stops = _stops(sorted(contours), max(1, round(STEP_MM / work.slice_mm)))
         pixels = 2 * len(self.stops) * (self.box[0].stop - self.box[0].start) * (self.box[1].stop - self.box[1].start)
         self.finest = 1 if pixels <= MOST else 2
 
@@ -114,7 +114,7 @@ def _stops(drawn: Sequence[int], stride: int) -> list[int]:
 
 
 def _box(union: np.ndarray, margin: int) -> Box:
-    """Rows and columns around the outlines, with ``margin`` pixels more where there are."""
+    """Rows and columns around the contours, with ``margin`` pixels more where there are."""
     ranges = []
     for axis in (0, 1):
         there = np.flatnonzero(union.any(1 - axis))

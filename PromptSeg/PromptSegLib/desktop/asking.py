@@ -1,4 +1,4 @@
-"""What every long call needs: jobs, the volume at the worker, results in nodes, and how unsure they are."""
+"""What every long call needs: jobs, the volume at the worker, results in nodes, and how uncertain they are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asking:
 
     @property
     def has_uncertainty(self) -> bool:
-        """Whether the last result came with a map of how unsure it is."""
+        """Whether the last result came with a map of how uncertain it is."""
         return bool(self._doubt) and self._doubt_of is not None and self._doubt_of.GetScene() is not None
 
     def uncertainty(self, opacity: float, name: str = "") -> None:
@@ -121,7 +121,7 @@ class Asking:
         return found, ids
 
     def _keep_doubt(self, masks: Sequence[Mapping[str, Any]], volume: Any) -> Work:
-        """Keep the maps of how unsure the result is, cut to their boxes, until the next result."""
+        """Keep the maps of how uncertain the result is, cut to their boxes, until the next result."""
         overlay.hide(self._doubt_of)
         self._doubt, self._doubt_of = {}, volume
         for one in masks:

@@ -163,7 +163,9 @@ class Logic(Teaching):
                     yield
                     one["reference"] = put_box(jobs, f"{identity}/reference-{number}.npy", mask)
                     yield
-                structures.append(one | self._known(contents.GetSegment(segment_id), f"{identity}/unsure-{number}.npy"))
+                structures.append(
+                    one | self._known(contents.GetSegment(segment_id), f"{identity}/uncertain-{number}.npy")
+                )
                 yield
             if not structures:
                 raise InputError(f"{segmentation.GetName()} has no segment", "segment something first")
@@ -178,7 +180,7 @@ class Logic(Teaching):
         return job
 
     def _known(self, segment: Any, file: str) -> dict[str, Any]:
-        """What the last results tell of a segment: where it is unsure, which slices were drawn, the Dice to expect."""
+        """What the last results tell of a segment: uncertainty, which slices were drawn, the Dice to expect."""
         name = nodes.tag(segment, nodes.RESULT_TAG)
         found: dict[str, Any] = {}
         if name in self._doubt:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ..mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
-from .pictures import Place
+from .pictures import PicturePlace
 
 SEEN = "seen"
 
@@ -34,7 +34,7 @@ def now() -> str:
     return datetime.now().astimezone().replace(second=0, microsecond=0).isoformat(sep=" ", timespec="minutes")[:16]
 
 
-def look(rows: Sequence[dict[str, Any]], place: Place, looked: str) -> Place:
+def look(rows: Sequence[dict[str, Any]], place: PicturePlace, looked: str) -> PicturePlace:
     """Keep in the rows that a slice was seen, accepted or flagged; a decision is not undone by a mere look."""
     one = rows[place.row]["slices"][place.number]
     if looked != SEEN or not one.get("looked"):

@@ -14,7 +14,7 @@ KINDS = {
 """The roles that nodes have for the panel."""
 
 
-class State:
+class PanelState:
     """Reads and writes the parameter node that ``node`` gives; it is asked for each time, as scenes come and go."""
 
     def __init__(self, node: Callable[[], Any]) -> None:
@@ -85,7 +85,7 @@ class State:
 
 
 def _is_row(row: Any) -> bool:
-    """Whether this is a structure of a review, as :meth:`State.keep_review` keeps it."""
+    """Whether this is a structure of a review, as :meth:`PanelState.keep_review` keeps it."""
     if not isinstance(row, dict) or not isinstance(row.get("score", {}), dict | None):
         return False
     lists = (row.get("remarks"), row.get("slices"))

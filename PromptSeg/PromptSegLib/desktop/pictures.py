@@ -18,7 +18,7 @@ SOFT_TISSUE = (-160.0, 240.0)
 
 
 @dataclass(frozen=True)
-class Place:
+class PicturePlace:
     """A slice of a segment that deserves a look: ``row`` and ``number`` say which of the review's it is."""
 
     row: int
@@ -31,11 +31,13 @@ class Place:
     looked: str = ""
 
 
-def places_of(rows: Sequence[dict[str, Any]], by_structure: bool = False) -> list[Place]:
+def places_of(rows: Sequence[dict[str, Any]], by_structure: bool = False) -> list[PicturePlace]:
     """The slices of all rows of a review, the one of most risk first, or structure by structure in that order."""
     found = [
-        Place(n, m, row["structure"], row["segment_id"], int(one["index"]), one["why"], float(one.get("risk") or 0.0),
-              str(one.get("looked") or ""))
+        PicturePlace(
+            n, m, row["structure"], row["segment_id"], int(one["index"]), one["why"],
+            float(one.get("risk") or 0.0), str(one.get("looked") or ""),
+        )
         for n, row in enumerate(rows)
         for m, one in enumerate(row["slices"])
     ]  # fmt: skip
@@ -55,11 +57,11 @@ def window_of(volume_node: Any) -> tuple[float, float]:
 
 
 def draw(
-    places: Sequence[Place],
+    places: Sequence[PicturePlace],
     volume: Any,
     segmentation: Any,
     axis: int,
-    on_picture: Callable[[Place, np.ndarray], None],
+    on_picture: Callable[[PicturePlace, np.ndarray], None],
     *,
     size: int,
     reference: Any = None,

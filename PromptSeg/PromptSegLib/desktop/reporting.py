@@ -10,7 +10,7 @@ from ..atomic import check_writable, replacing
 from ..mrml import nodes
 from ..mrml.decisions import decided_by, decision_of
 from .looking import count, now
-from .pictures import Place, draw, places_of
+from .pictures import PicturePlace, draw, places_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ def write_report(
     else:
         pictures: dict[tuple[str, int], str] = {}
 
-        def keep(place: Place, rgb: np.ndarray) -> None:
+        def keep(place: PicturePlace, rgb: np.ndarray) -> None:
             pictures[place.structure, place.index] = data_uri(rgb)
 
         yield from draw(places_of(rows), volume, segmentation, axis, keep, size=SIZE, reference=reference)

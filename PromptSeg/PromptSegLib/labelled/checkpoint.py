@@ -20,7 +20,7 @@ _ELSEWHERE = "leave --resume out to begin anew, or go on with the options of bef
 
 
 @dataclass
-class State:
+class LearningState:
     """``tensors`` are what learns, ``average`` their moving average and ``best`` the average of the best look.
 
     ``curve`` has step, loss and mean Dice of each look; ``scores`` the Dice of each subject at the best one.

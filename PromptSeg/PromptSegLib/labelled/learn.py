@@ -34,7 +34,7 @@ from ..tune.examples import Examples
 from ..tune.initialise import propose
 from ..volumes.preprocess import hu_from_grey, window_of
 from . import run_folder
-from .checkpoint import LAST, State
+from .checkpoint import LAST, LearningState
 from .score import components_of, volume_dice
 from .subjects import Subjects, load_subjects
 
@@ -161,7 +161,7 @@ class _Run:
         first = {k: v.detach().to(backbone.device).float().clone() for k, v in self._first(start_from).items()}
         tensors = {k: v.clone().requires_grad_(True) for k, v in first.items()}
         optimiser = torch.optim.Adam(list(tensors.values()), lr=recipe.lr, betas=(0.9, 0.95))
-        self.state = State(tensors, {k: v.clone() for k, v in first.items()}, first, optimiser)
+        self.state = LearningState(tensors, {k: v.clone() for k, v in first.items()}, first, optimiser)
         self.looked_at = subjects.held_out[: recipe.looked_at]
         self._look_seconds, self._lost, self._shown = 0.0, 0, -math.inf
 

@@ -1,4 +1,4 @@
-"""What is laid over the slice views as colours: how unsure a result is, or where two segmentations differ.
+"""What is laid over the slice views as colours: how uncertain a result is, or where two segmentations differ.
 
 Each kind has a colour table of its own, and Slicer's colour legend in the views. Nothing of it is saved with the scene.
 """
@@ -21,12 +21,12 @@ FIRST_COLOUR, SECOND_COLOUR = (230, 97, 1), (63, 124, 245)
 """Orange and blue, which are told apart with any colour vision, on grey too."""
 _STOPS = ((60, 10, 110), (190, 30, 120), (245, 130, 40), (255, 240, 150))
 _FROM_PERCENT = 10
-"""What is less unsure than this is not coloured."""
+"""What is less uncertain than this is not coloured."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A map: ``values`` (K, J, I) uint8 of the box that begins at ``low``; 0 around it. 255 is wholly unsure."""
+    """A map: ``values`` (K, J, I) uint8 of the box that begins at ``low``; 0 around it. 255 is wholly uncertain."""
 
     values: np.ndarray
     low: tuple[int, int, int]

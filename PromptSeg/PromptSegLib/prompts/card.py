@@ -21,7 +21,7 @@ PLANES = ("axial", "coronal", "sagittal")
 COMPONENTS = ("largest", "main", "substantial", "all")
 """What is kept of a mask, see :func:`PromptSegLib.segment.postprocess.clean`."""
 CARRIES = 0.6
-"""From this Dice of left-out slices without outlines on, a taught structure is found in other CTs, too
+"""From this Dice of left-out slices without contours on, a taught structure is found in other CTs, too
 (docs/benchmarks.md, "To the next patient")."""
 
 MAX_TEXT = 4000
@@ -39,7 +39,7 @@ class Card:
     ``spacing`` is that of the working grid in mm, 0.5 to 10; ``window`` the HU range that the network sees, None for
     all that the working grid keeps. With ``shared_tokens`` its deep tokens are those that the backbone shares out, so
     that one pass shows all such structures; with ``shared_pass`` it looks under both. ``slice_mm`` is the distance
-    between the slices that it was taught on. The three Dice are of left-out slices with the outlines, of left-out
+    between the slices that it was taught on. The three Dice are of left-out slices with the contours, of left-out
     slices without them, and of held-out subjects.
     """
 
@@ -98,7 +98,7 @@ class Card:
 
     @property
     def carries(self) -> bool | None:
-        """Whether the prompt is of use in CTs other than those that it was taught on, where no outlines help the
+        """Whether the prompt is of use in CTs other than those that it was taught on, where no contours help the
         network; None if that was not measured, as of what was pre-trained."""
         return None if self.network_dice is None else self.network_dice >= CARRIES
 

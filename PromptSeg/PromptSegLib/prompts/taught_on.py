@@ -1,7 +1,7 @@
 """Which volumes a prompt was taught on: kept for this user on this computer, never in a file that can be passed on.
 
 A prompt is recognised by its tensors, whatever its file is called and whatever else is in it. What is lost with this
-memory is small: the outlines' weight that was chosen on that volume, and the expected Dice there.
+memory is small: the contours' weight that was chosen on that volume, and the expected Dice there.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..prior import ALONE, Factors
 from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume
-from .grey_fit import Fit
+from .grey_fit import PairFit
 from .log_odds import LIMIT, Located
 from .picture import Picture
 
@@ -24,8 +24,8 @@ carried over: from the first on less of it counts, from the second on nothing. L
 (0.56 to 0.85) mostly had 0.85 to 0.90, and five slices of one chest showed the heart of two others (0.22) with 0.44 and
 0.71. None of the ten lost more than 0.001."""
 EASE, POOR, WELL = 0.3, 0.4, 0.6
-"""Where two CTs fit poorly (:attr:`Fit.trust` from the third figure down to the second), a network that is less sure is
-left alone, too: a stomach that was carried over with a Dice of 0.07 then costs 0.04 and not 0.27."""
+"""Where two CTs fit poorly (:attr:`PairFit.trust` from the third figure down to the second), a network that is less
+sure is left alone, too: a stomach that was carried over with a Dice of 0.07 then costs 0.04 and not 0.27."""
 
 
 # Rows: network, place, grey, offset; columns: alone, and times the log-odds of what leaving slices out told of the
@@ -44,7 +44,7 @@ take their place once there are pairs of many teachers."""
 def blend_of(
     told: float | None,
     plausible: float,
-    fits: Sequence[Fit],
+    fits: Sequence[PairFit],
     table: Sequence[Sequence[float]] = COEFFICIENTS,
     known: float = 0.0,
 ) -> Factors:
@@ -66,13 +66,13 @@ def blend_of(
     return a, b, c, d
 
 
-def signs_of(told: float | None, plausible: float, fits: Sequence[Fit]) -> tuple[float, float, float, float]:
+def signs_of(told: float | None, plausible: float, fits: Sequence[PairFit]) -> tuple[float, float, float, float]:
     """What the coefficients are multiplied with."""
     fit = _trust(fits)
     return 1.0, log_odds(UNKNOWN_DICE if told is None else told), log_odds(plausible), log_odds(fit)
 
 
-def _trust(fits: Sequence[Fit]) -> float:
+def _trust(fits: Sequence[PairFit]) -> float:
     return float(np.mean([one.trust for one in fits])) if fits else 0.5
 
 

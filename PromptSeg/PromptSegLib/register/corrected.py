@@ -61,7 +61,7 @@ def between_close_slices(prior: Prior, annotations: SliceAnnotations, work: Work
     what lies beyond or between distant ones it says nothing."""
     most = GAP_MM / work.slice_mm
     close = {k for a, b in pairwise(annotations.used()) if b - a <= most for k in range(a + 1, b)}
-    return replace(prior, outlines={k: v for k, v in prior.outlines.items() if k in close}, beyond={})
+    return replace(prior, contours={k: v for k, v in prior.contours.items() if k in close}, beyond={})
 
 
 def _of(slices: Slices, work: WorkingVolume, index: int) -> tuple[np.ndarray, np.ndarray]:

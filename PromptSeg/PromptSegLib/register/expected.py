@@ -33,7 +33,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class TransferCalibration:
     """``weights`` of :data:`NAMES` around their ``means``, ``offset`` and the standard deviation ``spread`` of what is
     left, in log-odds of Dice; ``pairs`` is to how many it was fitted: none, and nothing is said."""
 
@@ -47,10 +47,10 @@ class Calibration:
 # ``carried.py --fit`` prints this line. It was fitted to 20 pairs of five patients (two hearts from five slices, six
 # abdominal organs of three patients from the shipped prompts), too few for four weights: network and agreement have
 # none. The spread is that of patients whom the line was not fitted to: 19 of the 20 lay within the range.
-CALIBRATION = Calibration((1.792, 0.603, 0.0, 0.0), (2.536, 0.188, 1.269, 2.196), 1.178, 0.89, 20)
+CALIBRATION = TransferCalibration((1.792, 0.603, 0.0, 0.0), (2.536, 0.188, 1.269, 2.196), 1.178, 0.89, 20)
 
 
-def expected(found: Mapping[str, float | None], calibration: Calibration | None = None) -> Expected | None:
+def expected(found: Mapping[str, float | None], calibration: TransferCalibration | None = None) -> Expected | None:
     """From what is known, by :data:`NAMES`, each 0..1 or None; None where the line was not fitted."""
     c = calibration or CALIBRATION
     if not c.pairs:

@@ -14,7 +14,7 @@ from .sampling import enlarged, enlarging
 
 
 @dataclass(frozen=True)
-class Fit:
+class PairFit:
     """Signs of how well two CTs fit.
 
     ``score`` is that of the affine transform, ``grey`` and ``structure`` the correlation of soft-tissue grey and of
@@ -41,7 +41,7 @@ class Fit:
         return self.structure - 2 * self.folding + (self.bodies - 0.9)
 
 
-def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, fixed: Level, moving: Level) -> Fit:
+def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, fixed: Level, moving: Level) -> PairFit:
     """Of two CTs on one box. The fields (3, s, a, r) are in voxels on blocks of 2 x 2 x 2: what the search found, what
     became of it, and what the search in the other direction found."""
     shape = fixed.grey.shape[1:]
@@ -55,7 +55,7 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     inside = both * (fixed.body > 0.5)
     share = float((fixed.seen * (moving.body > 0.5)).sum() / (moving.body > 0.5).sum().clamp(min=1))
     if float(inside.sum()) < 50:
-        return judged(Fit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, share, _ends(affine)))
+        return judged(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, share, _ends(affine)))
     union = both * (torch.maximum(fixed.body, body) > 0.5)
     grey = float(np.mean([_correlation(fixed.grey[n], found[n], union) for n in (0, 1)]))
     alike = [self_similarity(image) for image in (fixed.grey[0], found[0])]
@@ -63,7 +63,7 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     overlap = 2 * float((both * torch.minimum(fixed.body, body)).sum())
     bodies = overlap / max(float((both * (fixed.body + body)).sum()), 1.0)
     return judged(
-        Fit(
+        PairFit(
             affine.score,
             grey,
             structure,
@@ -78,11 +78,11 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
 
 LEAST_SCORE, LEAST_TRUST, LEAST_SEEN = 0.4, 0.3, 0.05
 """Pairs of one part of the body (chests of three sources, abdomens, heads; chest and abdomen that share the liver) had
-scores from 0.57 and :attr:`Fit.trust` from 0.42 on, a head with an abdomen or a heart 0.41 to 0.57 and up to 0.05:
+scores from 0.57 and :attr:`PairFit.trust` from 0.42 on, a head with an abdomen or a heart 0.41 to 0.57 and up to 0.05:
 ``carried.py --pairs`` lists them."""
 
 
-def judged(fit: Fit) -> Fit:
+def judged(fit: PairFit) -> PairFit:
     """The same with the verdict."""
     reason = ""
     if fit.score < LEAST_SCORE or fit.trust < LEAST_TRUST:

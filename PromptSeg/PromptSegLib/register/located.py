@@ -10,7 +10,7 @@ import torch
 
 from ..progress import OnProgress, ShouldStop, ignore, never, part
 from ..volumes.volume import Volume
-from .grey_fit import Fit
+from .grey_fit import PairFit
 from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
@@ -18,7 +18,7 @@ from .teachers import Teacher
 
 
 @dataclass(frozen=True)
-class Found:
+class CarriedMask:
     """What the teachers of one structure say: ``prior`` is None where none of them fits or nothing of the structure
     lies in the field of view, and ``reason`` then says so. ``fits`` has those that were used, ``agreement`` the Dice of
     the carried masks with each other (None for one teacher), ``quality`` the mean Dice that theirs are believed to
@@ -26,7 +26,7 @@ class Found:
 
     prior: Located | None
     reason: str = ""
-    fits: tuple[Fit, ...] = ()
+    fits: tuple[PairFit, ...] = ()
     agreement: float | None = None
     quality: float | None = None
 
@@ -69,7 +69,7 @@ class Registrations:
         wanted: Mapping[str, Sequence[Teacher]],
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
-    ) -> dict[str, Found]:
+    ) -> dict[str, CarriedMask]:
         """Where the structures ``wanted``, by name with their teachers, lie in the volume. Raises ``Stopped``."""
         regions = _regions(wanted)
         total = max(1, len(regions))
@@ -82,7 +82,7 @@ class Registrations:
 
     def _found(
         self, name: str, teachers: Sequence[Teacher], made: Mapping[str, Deformation], should_stop: ShouldStop
-    ) -> Found:
+    ) -> CarriedMask:
         picture = self.picture(should_stop)
         masks, fits, reasons, qualities = [], [], [], []
         for teacher in teachers:
@@ -97,12 +97,12 @@ class Registrations:
             fits.append(deformation.fit)
             qualities.append(teacher.masks[name].quality)
         if not masks:
-            return Found(None, reasons[0] if reasons else "nothing is known of it")
+            return CarriedMask(None, reasons[0] if reasons else "nothing is known of it")
         prior = located(masks, picture, should_stop=should_stop)
         if prior is None:
-            return Found(None, "it lies outside the field of view", tuple(fits))
+            return CarriedMask(None, "it lies outside the field of view", tuple(fits))
         known = [q for q in qualities if q is not None]
-        return Found(prior, "", tuple(fits), _agreement(masks), sum(known) / len(known) if known else None)
+        return CarriedMask(prior, "", tuple(fits), _agreement(masks), sum(known) / len(known) if known else None)
 
 
 def _regions(wanted: Mapping[str, Sequence[Teacher]]) -> dict[str, tuple[Teacher, Region]]:

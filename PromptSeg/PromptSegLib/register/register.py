@@ -15,7 +15,7 @@ from ..threads import without_denormals
 from ..volumes.preprocess import grey_from_hu
 from .affine import Affine, Level, by_grey, by_organs
 from .dense import Weights, channels, convex_search, refined
-from .grey_fit import Fit, fit_of
+from .grey_fit import PairFit, fit_of
 from .picture import Picture, Region
 from .sampling import Frame, halved, sample
 
@@ -37,7 +37,7 @@ class Deformation:
     affine: Affine
     frame: Frame
     field: Tensor
-    fit: Fit
+    fit: PairFit
     region: Region
     seconds: Mapping[str, float] = field(default_factory=dict)
 

@@ -101,7 +101,7 @@ def slice_picture(
     alt: str,
     window: tuple[float, float],
 ) -> str:
-    """One CT slice (rows, cols, in HU, as shown) with outlines: (role, mask) from the lowest to the topmost.
+    """One CT slice (rows, cols, in HU, as shown) with contours: (role, mask) from the lowest to the topmost.
 
     ``window`` is the range of HU from black to white.
     """
@@ -114,10 +114,10 @@ def slice_picture(
     grey = np.round(np.clip((part - window[0]) / (window[1] - window[0]), 0, 1) * 255).astype(np.uint8)
     matplotlib.image.imsave(stream, np.repeat(grey[..., None], 3, axis=2), format="png")
     png = base64.b64encode(stream.getvalue()).decode("ascii")
-    outlines = [(role, _outline(mask[box], plane.spacing)) for role, mask in contours]
-    # All dark rims come first, so that none hides a line of another outline.
-    paths = "".join(f'<path class="halo" d="{data}"/>' for _, data in outlines if data)
-    paths += "".join(f'<path class="line {role}" d="{data}"/>' for role, data in outlines if data)
+    lines = [(role, _outline(mask[box], plane.spacing)) for role, mask in contours]
+    # All dark rims come first, so that none hides a line of another contour.
+    paths = "".join(f'<path class="halo" d="{data}"/>' for _, data in lines if data)
+    paths += "".join(f'<path class="line {role}" d="{data}"/>' for role, data in lines if data)
     size = 0.055 * width
     return (
         f'<svg class="slice" role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:.1f} {height:.1f}">'
@@ -128,7 +128,7 @@ def slice_picture(
 
 
 def _outline(mask: np.ndarray, spacing: tuple[float, float]) -> str:
-    """The outline of a mask as SVG path data in mm; the rim of the picture counts as outside."""
+    """The contour of a mask as SVG path data in mm; the rim of the picture counts as outside."""
     from matplotlib.figure import Figure
 
     if not mask.any():

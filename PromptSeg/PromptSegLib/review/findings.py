@@ -158,9 +158,9 @@ def _structure(
     share[list(known.drawn)] = 0
     slices = _worst(share, found.change, per_slice, doubt, most)
     volume = float(np.count_nonzero(mask)) * ml
-    unsure = None if doubt is None else float(doubt.sum()) * spacing[axis] / 10
+    uncertain = None if doubt is None else float(doubt.sum()) * spacing[axis] / 10
     remarks = _remarks(mask, neighbour_change(mask, axis), axis)
-    return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, doubt, unsure)
+    return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, doubt, uncertain)
 
 
 def _worst(
@@ -169,16 +169,18 @@ def _worst(
     out = []
     for k in (int(k) for k in np.argsort(-share, kind="stable")[:most] if share[k] >= MIN_RISK):
         dice = None if per_slice is None else float(per_slice[k])
-        unsure = None if doubt is None else float(doubt[k])
+        uncertain = None if doubt is None else float(doubt[k])
         if dice is not None:
             why = f"Dice {dice:.2f}"
         else:
             parts = [f"differs by {change[k]:.0%} from the adjacent slices"] if change[k] >= MIN_RISK / 2 else []
-            parts += [f"about {unsure:.1f} cm² may be wrong"] if unsure is not None and unsure >= MIN_CM2 else []
+            parts += (
+                [f"about {uncertain:.1f} cm² may be wrong"] if uncertain is not None and uncertain >= MIN_CM2 else []
+            )
             if not parts:
                 continue  # a little of everything, which nobody would see
             why = ", ".join(parts)
-        out.append(SliceFinding(k, why, dice, unsure, float(share[k])))
+        out.append(SliceFinding(k, why, dice, uncertain, float(share[k])))
     return tuple(out)
 
 

@@ -15,7 +15,7 @@ from .figures import Plane, Series, chart, window_for
 from .findings import Review, StructureReview
 from .plain_text import escape
 from .png import data_uri
-from .report import Cell, Facts, Gallery, KeyFigure, Picture, Report, Section, Table
+from .report import Cell, Facts, Gallery, KeyFigure, Report, ReportPicture, Section, Table
 from .thumbnails import OURS, REFERENCE, MaskBox, thumbnail
 
 WARNING = "For research use only. Not a medical device, and not for diagnosis or treatment."
@@ -131,22 +131,22 @@ def _key_figure(one: StructureReview) -> KeyFigure:
 def _lead(review: Review) -> list[str]:
     if any(one.score is not None for one in review.structures):
         return []
-    return ["There is no reference here: these figures say what looks unsure or odd, not what is wrong."]
+    return ["There is no reference here: these figures say what looks uncertain or odd, not what is wrong."]
 
 
 def _table(review: Review, decisions: Mapping[str, Decision]) -> Table:
     columns = ["Structure", "Volume (ml)"]
     scored = any(one.score is not None for one in review.structures)
-    unsure = any(one.doubt is not None for one in review.structures)
+    uncertain = any(one.doubt is not None for one in review.structures)
     expected = any(one.estimate is not None for one in review.structures)
-    columns += ["May be wrong (ml)"] if unsure else []
+    columns += ["May be wrong (ml)"] if uncertain else []
     columns += ["Expected Dice"] if expected else []
     columns += ["Reference (ml)", "Dice", "HD95 (mm)", "NSD 2 mm"] if scored else []
     columns += ["Decision", "By"] if decisions else []
     rows = []
     for one in review.structures:
         cells = [one.name, f"{one.volume_ml:,.1f}"]
-        if unsure:
+        if uncertain:
             cells.append("-" if one.unsure_ml is None else f"{one.unsure_ml:,.1f}")
         if expected:
             cells.append("-" if one.estimate is None else _number(one.estimate, 2))
@@ -174,7 +174,7 @@ def _gallery(one: StructureReview, axis: int, grid: Grid, pictures: Pictures) ->
         if uri is not None:
             alt = f"CT slice {finding.index}: {one.name}, {finding.why}"
             svg = _framed(uri, Plane.of(grid, axis).left, alt)
-            shown.append(Picture(svg, f"Slice {_AXES[axis]} = {finding.index}", finding.why))
+            shown.append(ReportPicture(svg, f"Slice {_AXES[axis]} = {finding.index}", finding.why))
     legend = [("ours", "segmentation")] + ([("reference", "reference")] if one.score is not None else [])
     return Gallery(one.name, shown, legend)
 
@@ -188,7 +188,7 @@ def _framed(uri: str, left: str, alt: str) -> str:
     )
 
 
-def _chart(one: StructureReview, axis: int) -> Picture | None:
+def _chart(one: StructureReview, axis: int) -> ReportPicture | None:
     if find_spec("matplotlib") is None:  # the rest of the page needs nothing
         return None
     if one.per_slice is not None:
@@ -203,7 +203,7 @@ def _chart(one: StructureReview, axis: int) -> Picture | None:
     alt = f"{label} of each slice of {one.name}, from {np.nanmin(values):.2f} to {np.nanmax(values):.2f}"
     x = list(range(int(known[0]), int(known[-1]) + 1))
     series = [Series("ours", x, [float(values[k]) for k in x], points=True)]
-    return Picture(chart(series, (f"Slice ({_AXES[axis]})", label), alt, y_range=top), one.name)
+    return ReportPicture(chart(series, (f"Slice ({_AXES[axis]})", label), alt, y_range=top), one.name)
 
 
 def _number(value: float, places: int) -> str:

@@ -37,7 +37,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportPicture:
     """An ``<svg>`` element from :mod:`.figures`, which carries its own alternative text, with a line below it."""
 
     svg: str
@@ -50,7 +50,7 @@ class Gallery:
     """Pictures side by side. ``legend`` lists (role, meaning), roles as in :mod:`.figures`; ``wide`` is for charts."""
 
     title: str
-    pictures: Sequence[Picture]
+    pictures: Sequence[ReportPicture]
     legend: Sequence[tuple[str, str]] = ()
     note: str = ""
     wide: bool = False

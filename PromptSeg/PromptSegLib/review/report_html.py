@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..atomic import PathLike, replacing
 from .plain_text import escape
-from .report import Facts, Gallery, Picture, Report, Section, Table
+from .report import Facts, Gallery, Report, ReportPicture, Section, Table
 from .report_style import STYLE
 
 _HEAD = """<!DOCTYPE html>
@@ -93,7 +93,7 @@ def _gallery(gallery: Gallery) -> str:
     return "".join([*parts, "</div>\n"])
 
 
-def _caption(picture: Picture) -> str:
+def _caption(picture: ReportPicture) -> str:
     note = f"<span>{escape(picture.note)}</span>" if picture.note else ""
     return f"<figcaption><b>{escape(picture.title)}</b>{note}</figcaption>"
 

@@ -29,7 +29,7 @@ h2 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 8px; }
 h3 { font-size: 1.05rem; margin: 22px 0 8px; }
 p { margin: 0 0 10px; max-width: 86ch; }
 a { color: var(--accent); }
-a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px;
+a:focus-visible, [tabindex]:focus-visible { contour: 3px solid var(--accent); contour-offset: 2px;
   border-radius: 4px; }
 .skip { position: absolute; left: -9999px; }
 .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 8px 14px; }

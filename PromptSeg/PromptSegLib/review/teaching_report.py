@@ -12,7 +12,7 @@ from ..anatomy.structure import Structure
 from ..volumes.volume import Volume
 from .figures import Plane, Series, chart, frame, slice_picture, window_for
 from .metrics import ScoreRow, dice_per_slice, score
-from .report import Cell, Facts, Gallery, Picture, Section, Table
+from .report import Cell, Facts, Gallery, ReportPicture, Section, Table
 
 _PICTURES = 4
 _DECIMALS = {"dice": 3, "hd95_mm": 1, "assd_mm": 2, "nsd_2mm": 3}
@@ -142,7 +142,7 @@ def shown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
             artist.picture(k, [("drawn", taught.reference)], "as it was shown", "", f"Slice {k}") for k in taught.shown
         ]
         blocks.append(
-            Gallery(_upper(taught.structure.name), pictures, [("drawn", "drawn outline, shown to PromptSeg")])
+            Gallery(_upper(taught.structure.name), pictures, [("drawn", "drawn contour, shown to PromptSeg")])
         )
     lead = "These slices, and nothing else of the reference, were shown to PromptSeg and to the interpolations."
     return Section("What was shown", blocks, [lead])
@@ -166,11 +166,11 @@ def _overlays(volume: Volume, taught: Taught, slices: Sequence[int], ranked: boo
     artist = _Artist(volume, taught)
     pictures = []
     for n, k in enumerate(slices, 1):
-        outlines = [("ours", taught.ours.mask), ("reference", taught.reference)]
+        contours = [("ours", taught.ours.mask), ("reference", taught.reference)]
         dice, others = (_number(float(v), 2) for v in (taught.ours.per_slice[k], taught.interpolation.per_slice[k]))
-        what = f"PromptSeg's outline over the reference, Dice {dice}"
+        what = f"PromptSeg's contour over the reference, Dice {dice}"
         title = f"{n}. Slice {k}" if ranked else f"Slice {k}"
-        pictures.append(artist.picture(k, outlines, what, f"Dice {dice} (interpolation {others})", title))
+        pictures.append(artist.picture(k, contours, what, f"Dice {dice} (interpolation {others})", title))
     legend = [("ours", "PromptSeg"), ("reference", "reference")]
     return Gallery(_upper(taught.structure.name), pictures, legend)
 
@@ -187,7 +187,7 @@ def slice_by_slice(lessons: Sequence[Taught]) -> Section:
         name = taught.structure.name
         alt = f"Dice of each slice for {name}: " + "; ".join(_range(m, taught) for m in taught.methods)
         svg = chart(curves, ("Slice (K)", "Dice"), alt, marks=taught.shown, y_range=(-0.03, 1.03))
-        pictures.append(Picture(svg, _upper(name)))
+        pictures.append(ReportPicture(svg, _upper(name)))
     legend = [*((m.role, _upper(m.name)) for m in lessons[0].methods), ("mark", "slice that was shown")]
     lead = "Dice of every slice that was not shown. A gap means that neither side has the structure there."
     return Section("Slice by slice", [Gallery("", pictures, legend, wide=True)], [lead])
@@ -200,7 +200,7 @@ def _range(method: Method, taught: Taught) -> str:
 
 _HOW_LEARNED = (
     "PromptSeg takes the number of steps at which the network finds left-out slices best. Between the shown slices it "
-    "then adds what their outlines say; how far the network is trusted beside them is told by left-out slices."
+    "then adds what their contours say; how far the network is trusted beside them is told by left-out slices."
 )
 
 
@@ -214,15 +214,17 @@ def learning(lessons: Sequence[Taught]) -> Section:
             steps, losses = zip(*taught.losses, strict=True)
             alt = f"Loss while {name} was learned: from {losses[0]:.2f} to {losses[-1]:.2f} in {len(steps)} steps"
             svg = chart([Series("ours", steps, losses)], ("Step", "Loss"), alt)
-            pictures.append(Picture(svg, "Loss", "on all shown slices"))
+            pictures.append(ReportPicture(svg, "Loss", "on all shown slices"))
         if taught.left_out:
             steps, means = zip(*sorted((s, float(np.nanmean(v))) for s, v in taught.left_out.items()), strict=True)
             chosen = taught.left_out_dice
-            told = "" if chosen is None else f"; {chosen:.2f} with the outlines, as it was chosen"
+            told = "" if chosen is None else f"; {chosen:.2f} with the contours, as it was chosen"
             alt = f"Leave-one-slice-out Dice while {name} was learned: from {means[0]:.2f} to {means[-1]:.2f}{told}"
             svg = chart([Series("ours", steps, means, points=True)], ("Step", "Dice"), alt, y_range=(-0.03, 1.03))
             pictures.append(
-                Picture(svg, "Leave-one-slice-out Dice", f"of the network alone, mean over the slices left out{told}")
+                ReportPicture(
+                    svg, "Leave-one-slice-out Dice", f"of the network alone, mean over the slices left out{told}"
+                )
             )
         if pictures:
             blocks.append(Gallery(_upper(name), pictures, wide=True))
@@ -264,11 +266,13 @@ class _Artist:
         self._box = frame(taught.reference | taught.ours.mask, self._plane)
         self._window = window_for(volume.voxels[taught.reference])
 
-    def picture(self, k: int, outlines: Sequence[tuple[str, np.ndarray]], what: str, note: str, title: str) -> Picture:
-        flat = [(role, self._plane.cut(mask, k)) for role, mask in outlines]
+    def picture(
+        self, k: int, contours: Sequence[tuple[str, np.ndarray]], what: str, note: str, title: str
+    ) -> ReportPicture:
+        flat = [(role, self._plane.cut(mask, k)) for role, mask in contours]
         image = self._plane.cut(self._volume.voxels, k)
         alt = f"CT slice {k}: {self._name}, {what}"
-        return Picture(slice_picture(image, flat, self._plane, self._box, alt, self._window), title, note)
+        return ReportPicture(slice_picture(image, flat, self._plane, self._box, alt, self._window), title, note)
 
 
 def headlines(lessons: Sequence[Taught]) -> Iterator[tuple[str, str, str]]:

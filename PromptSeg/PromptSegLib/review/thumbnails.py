@@ -51,7 +51,7 @@ class MaskBox:
 
 
 @dataclass(frozen=True)
-class View:
+class ThumbnailView:
     """What part of a slice is seen: a square, its ``centre`` (row, column) in pixels of the turned slice, its ``side``
     in mm."""
 
@@ -59,7 +59,7 @@ class View:
     side: float
 
 
-def view_of(masks: Sequence[MaskBox], plane: Plane, grid: Grid, index: int) -> View:
+def view_of(masks: Sequence[MaskBox], plane: Plane, grid: Grid, index: int) -> ThumbnailView:
     """A square around what masks show in a slice and the two beside it, else around all of them, with a margin."""
     shape = grid.shape
     shown = np.zeros([n for a, n in enumerate(shape) if a != plane.axis], bool)
@@ -74,13 +74,15 @@ def view_of(masks: Sequence[MaskBox], plane: Plane, grid: Grid, index: int) -> V
     turned = plane.turn(shown)
     if not turned.any():
         rows, columns = turned.shape
-        return View(((rows - 1) / 2, (columns - 1) / 2), max(rows * plane.spacing[0], columns * plane.spacing[1]))
+        return ThumbnailView(
+            ((rows - 1) / 2, (columns - 1) / 2), max(rows * plane.spacing[0], columns * plane.spacing[1])
+        )
     centre, sides = [], [_LEAST_MM]
     for axis, step in enumerate(plane.spacing):
         there = np.flatnonzero(turned.any(axis=1 - axis))
         centre.append((there[0] + there[-1]) / 2)
         sides.append((there[-1] - there[0] + 1) * step + 2 * _MARGIN_MM)
-    return View((float(centre[0]), float(centre[1])), max(sides))
+    return ThumbnailView((float(centre[0]), float(centre[1])), max(sides))
 
 
 def thumbnail(

@@ -87,7 +87,7 @@ class LogitMap:
         if factors == ALONE:
             self.network = alone
             return
-        for index in sorted({*self.slices, *location.slices} - self.prior.outlines.keys()):
+        for index in sorted({*self.slices, *location.slices} - self.prior.contours.keys()):
             own = self.slices.pop(index, None)
             if own is None:
                 logits: np.ndarray | float = -NETWORK_LIMIT
@@ -97,8 +97,8 @@ class LogitMap:
             if final.max() > NO_SIGN * SCALE:
                 self.slices[index] = final
 
-    def doubt(self, index: int) -> np.ndarray | None:
-        """How unsure one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
+    def uncertainty(self, index: int) -> np.ndarray | None:
+        """How uncertain one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
 
         Entropy in bits of :meth:`share`. Drawn slices are not in doubt.
         """
@@ -113,13 +113,13 @@ class LogitMap:
     def share(self, index: int) -> np.ndarray | None:
         """Probabilities of one undrawn slice; None where there is no sign.
 
-        The outlines' own, with the network's logits counting as far as the chosen weight trusts them: what is added to
+        The contours' own, with the network's logits counting as far as the chosen weight trusts them: what is added to
         the logits for the mask itself is held within limits and often stronger than that.
         """
         if index in self.drawn and not (self.drawn[index] == UNDECIDED).any():
             return None
-        found, outline = self.slices.get(index), self.prior.outlines.get(index)
-        if outline is None or not self.prior.weight or index in self.prior.beyond:
+        found, contour = self.slices.get(index), self.prior.contours.get(index)
+        if contour is None or not self.prior.weight or index in self.prior.beyond:
             return None if found is None else probability_of(found)
         network = self.network.get(index)
         if network is None and found is None:
@@ -127,7 +127,7 @@ class LogitMap:
         own = np.full(self.work.size, -NETWORK_LIMIT, np.float32) if network is None else network / np.float32(SCALE)
         trust = EVEN_WEIGHT / max(self.prior.weight, EVEN_WEIGHT)
         return probability_of(
-            (trust * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(outline, EVEN_WEIGHT)) * SCALE
+            (trust * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(contour, EVEN_WEIGHT)) * SCALE
         )
 
     def native(self, index: int) -> tuple[tuple[slice, slice], np.ndarray] | None:
@@ -201,13 +201,13 @@ class Segmentation:
     def uncertainty(self, name: str) -> np.ndarray:
         """(K, J, I) float32, 0 (sure) to 1: where the mask of a structure is likely to be wrong; 0 where it was drawn.
 
-        See :meth:`LogitMap.doubt`.
+        See :meth:`LogitMap.uncertainty`.
         """
         logits = self.maps[name]
         out = np.zeros(self.labels.shape, np.float32)
         view = np.moveaxis(out, logits.work.axis, 0)
         for index in {*logits.slices, *logits.network}:
-            doubt = logits.doubt(index)
+            doubt = logits.uncertainty(index)
             found = None if doubt is None else logits.work.to_native(doubt, 0.02)
             if found is not None:
                 view[index][found[0]] = np.clip(found[1], 0, 1)

@@ -41,7 +41,7 @@ def advice(annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScor
     for number, drawn in enumerate(annotations):
         where = f" of volume {number + 1}" if len(annotations) > 1 else ""
         notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn)]
-    # The outermost drawn slices are found without outlines on both sides: that they are hard says nothing of them.
+    # The outermost drawn slices are found without contours on both sides: that they are hard says nothing of them.
     ends = {(number, k) for number, drawn in enumerate(annotations) for k in (*drawn.drawn()[:1], *drawn.drawn()[-1:])}
     known = [s for s in scores if s.dice == s.dice and (s.volume, s.index) not in ends]
     if len(known) > 2:
@@ -109,7 +109,7 @@ def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:
         at_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
         if at_edge and drawn.slices[index].status is SliceStatus.COMPLETE:
             notes.append(
-                (f"The outline in slice {index}", " touches the border of the image: the structure may go on.")
+                (f"The contour in slice {index}", " touches the border of the image: the structure may go on.")
             )
     if parts and min(parts.values()) == 1 and len(parts) > 1:
         several = [index for index, count in parts.items() if count > 1]

@@ -2,12 +2,12 @@
 what is known without a reference. Of what lies beyond them it says nothing.
 
 Four things tell: the leave-one-slice-out Dice, the Dice that the final probabilities themselves let expect, how far
-network and outlines agree between drawn slices, and how far apart the drawn slices are. Their log-odds are combined by
+network and contours agree between drawn slices, and how far apart the drawn slices are. Their log-odds are combined by
 a line that ``Testing/Benchmarks/calibration.py`` fits to pairs of volume and structure with a reference; it also says
 how well the line holds on volumes that it was not fitted to, and leaves out what does not help. A line of no pairs is
 shown to nobody.
 
-It is an estimate for structures and images like those: where network, outlines and drawing are wrong in the same way,
+It is an estimate for structures and images like those: where network, contours and drawing are wrong in the same way,
 it cannot know.
 """
 
@@ -53,19 +53,19 @@ def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float 
     """What is known without a reference, by :data:`NAMES`; NaN for what is not.
 
     ``expected`` is the Dice of the mask with a truth drawn from the probabilities (:meth:`LogitMap.share`), over the
-    undrawn slices between the first and the last drawn one; ``agreement`` the Dice of network and outlines between
+    undrawn slices between the first and the last drawn one; ``agreement`` the Dice of network and contours between
     drawn slices; ``gap`` the mean distance of drawn slices in mm. Dice lies in 0..1.
     """
     drawn = annotations.drawn()
-    sums = np.zeros(4)  # probability, mask, both; then the same for network and outline
+    sums = np.zeros(4)  # probability, mask, both; then the same for network and contour
     both = np.zeros(3)
     for k in {*logits.slices, *logits.network} & left_between(annotations):
         p = logits.share(k)
         if p is not None:
             found = logits.slices[k] > 0 if k in logits.slices else np.zeros(p.shape, bool)
             sums[:3] += float(p.sum()), float(np.count_nonzero(found)), float(p[found].sum())
-    for k, outline in logits.prior.outlines.items():
-        inside = outline > 0
+    for k, contour in logits.prior.contours.items():
+        inside = contour > 0
         network = logits.network.get(k)
         seen = np.zeros_like(inside) if network is None else network > 0
         both += np.count_nonzero(inside), np.count_nonzero(seen), np.count_nonzero(inside & seen)

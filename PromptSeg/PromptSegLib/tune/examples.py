@@ -26,8 +26,8 @@ from ..volumes.preprocess import AIR_HU, WorkingVolume, grey_from_hu
 
 @dataclass(frozen=True)
 class Drawing:
-    """One volume as the network sees it, and what was drawn in it; ``fine`` is the grid on which outlines are followed
-    if that is another. ``remembered`` slices of an earlier patient are learned from, and not left out: no outlines run
+    """One volume as the network sees it, and what was drawn in it; ``fine`` is the grid on which contours are followed
+    if that is another. ``remembered`` slices of an earlier patient are learned from, and not left out: no contours run
     between them, and how they are found says little of the volume at hand."""
 
     work: WorkingVolume

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..contours.fusion import PRIOR_LIMIT, WEIGHTS, outlines_of
+from ..contours.fusion import PRIOR_LIMIT, WEIGHTS, contours_of
 from ..errors import Stopped
 from ..model.backbone import Backbone
 from ..model.losses import dice_of
@@ -68,7 +68,7 @@ class Fit:
         )
         self.stages = {"leave one out": 0.0, "tune": 0.0}
         self._latest, self._best = (0, self.tensors), dice
-        self._outlines: dict[int, np.ndarray | None] = {}
+        self._contours: dict[int, np.ndarray | None] = {}
         self._done = 0
         on_progress(Progress("first mask", FIRST, f"First mask: Dice {dice:.2f} on the drawn slices", self.history[0]))
 
@@ -95,7 +95,7 @@ class Fit:
 
     @property
     def weight(self) -> float:
-        """The outlines' weight that goes with the prompt to keep."""
+        """The contours' weight that goes with the prompt to keep."""
         return self.left_out.choice()[1]
 
     def _is_best(self, mark: int) -> bool:
@@ -115,10 +115,10 @@ class Fit:
         for step, tensors, loss in _until(descent, mark):
             report: dict[str, float] = {"step": step, "loss": loss, "slice": index}
             if step == mark:
-                found, outline = self._look_at(n, tensors)
+                found, contour = self._look_at(n, tensors)
                 self.left_out.add(n, found)
                 alone, fused = (float(found[WEIGHTS.index(w), 0]) for w in (0.0, WEIGHTS[0]))
-                report |= {"left_out_dice": alone, "fused_dice": fused if outline else alone}
+                report |= {"left_out_dice": alone, "fused_dice": fused if contour else alone}
             self._report("leave one out", where, report)
 
     def _go_on(self, fit: Descent, mark: int) -> None:
@@ -133,25 +133,25 @@ class Fit:
             self._report("tune", f"Step {step} of {self.plan.steps}", entry)
 
     def _look_at(self, n: int, tensors: Tensors) -> tuple[np.ndarray, bool]:
-        """How well example ``n`` is found (see :func:`judged`), and whether there is an outline for it."""
+        """How well example ``n`` is found (see :func:`judged`), and whether there is a contour for it."""
         volume, _ = self.examples.places[n]
         rows, columns = self.drawings[volume].size
-        outline = self._outline(n)
+        contour = self._outline(n)
         logits = logits_of(self.backbone, self.examples, tensors, [n])[0][:rows, :columns]
         target, valid = (t[0, n, :rows, :columns] for t in (self.examples.target, self.examples.valid))
-        return judged(logits, outline, target, valid), outline is not None
+        return judged(logits, contour, target, valid), contour is not None
 
     def _outline(self, n: int) -> np.ndarray | None:
         """What the other drawn slices say about example ``n``, as the network sees it; None at the ends."""
-        if n not in self._outlines:
+        if n not in self._contours:
             volume, index = self.examples.places[n]
             drawing = self.drawings[volume]
             fine = drawing.fine or drawing.work
-            found = outlines_of(fine, drawing.annotations, [index], index, self._should_stop).get(index)
-            self._outlines[n] = (
+            found = contours_of(fine, drawing.annotations, [index], index, self._should_stop).get(index)
+            self._contours[n] = (
                 None if found is None else drawing.work.taken_from(fine, found, -PRIOR_LIMIT)[drawing.crop]
             )
-        return self._outlines[n]
+        return self._contours[n]
 
     def _without(self, n: int) -> Descent:
         """Begins when it is asked for its first step."""

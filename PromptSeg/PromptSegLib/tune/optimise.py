@@ -94,7 +94,7 @@ def folds_of(examples: Examples, most: int, remembered: Collection[int] = ()) ->
 
 @dataclass
 class LeftOut:
-    """How well each slice was found while it was left out, by step and by weight of the outlines: ``curves[n]`` is
+    """How well each slice was found while it was left out, by step and by weight of the contours: ``curves[n]`` is
     (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`judged`), for the marks that it has reached."""
 
     marks: list[int]
@@ -117,9 +117,9 @@ class LeftOut:
     def choice(self) -> tuple[int, float]:
         """The number of steps at which the network alone has the best Dice, of those that all have reached, and the
         weight that goes with it: that of the least cross-entropy and price; ``usual`` where no left-out slice has
-        outlines on both sides.
+        contours on both sides.
 
-        Cross-entropy tells how far the network can be trusted beside outlines, whose own probabilities allow for the
+        Cross-entropy tells how far the network can be trusted beside contours, whose own probabilities allow for the
         gap; Dice of one or two slices, with gaps twice as wide as usual, does not.
         """
         if not self.known:
@@ -136,7 +136,7 @@ class LeftOut:
         return self.marks[step], WEIGHTS[priced[int(total.argmin())]]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
-        """Dice of each left-out slice at that choice; at the ends, where there is no outline, of the network alone.
+        """Dice of each left-out slice at that choice; at the ends, where there is no contour, of the network alone.
         Empty where not all have reached it."""
         if steps not in self.marks[: self.known]:
             return {}
@@ -146,21 +146,21 @@ class LeftOut:
 
 
 def first_weight(dice: float) -> float:
-    """The outlines' weight before any slice was left out, by the Dice of the first mask on the drawn slices: what the
+    """The contours' weight before any slice was left out, by the Dice of the first mask on the drawn slices: what the
     network hardly finds although it was shown, it finds nowhere else."""
     return 1000.0 if dice < _SEEN else 40.0 if dice < _KNOWN else WEIGHTS[0]
 
 
-def judged(logits: Tensor, outline: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
-    """How well one slice is found by logits (H, W) with its outline, for each weight: (weights, 2).
+def judged(logits: Tensor, contour: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
+    """How well one slice is found by logits (H, W) with its contour, for each weight: (weights, 2).
 
-    Dice, NaN where nothing is and is found; and cross-entropy in nats over the structure's pixels, where the outline
-    is the logit that it is and the network's counts the less the greater the weight. NaN without an outline.
+    Dice, NaN where nothing is and is found; and cross-entropy in nats over the structure's pixels, where the contour
+    is the logit that it is and the network's counts the less the greater the weight. NaN without a contour.
     """
     known = (valid > 0).cpu().numpy()
     there = (target > 0.5).cpu().numpy()[known]
     own = logits.float().cpu().numpy()[known]
-    drawn = None if outline is None else outline[known]
+    drawn = None if contour is None else contour[known]
     out = np.full((len(WEIGHTS), 2), np.nan)
     for n, weight in enumerate(WEIGHTS):
         if drawn is None and weight:

@@ -53,9 +53,9 @@ class Suggestion:
 class Outcome:
     """What one round of teaching came to.
 
-    ``left_out`` lists the drawn slices that were left out, with their Dice at the step and the outlines' weight that
+    ``left_out`` lists the drawn slices that were left out, with their Dice at the step and the contours' weight that
     were chosen; ``leave_one_slice_out_dice`` is its mean, None with fewer than two, and ``network_dice`` the mean of
-    what the network found there without outlines, as it has to on other volumes. ``history`` lists steps with loss and
+    what the network found there without contours, as it has to on other volumes. ``history`` lists steps with loss and
     Dice, ``notes`` are sentences on what deserves a second look, ``stages`` are seconds of each part of tuning.
 
     ``steps`` is how many the prompt has learned that was kept: where the user ``stopped``, the best so far. ``seconds``

@@ -2,10 +2,10 @@
 
 What is expected to be wrong in an undrawn slice is the sum of two things:
 
-- *shape*: how far the structure strays from its interpolated outline. Between drawn slices a and b, interpolation is
+- *shape*: how far the structure strays from its interpolated contour. Between drawn slices a and b, interpolation is
   off by about ((k - a) (b - k) / (b - a)) ** ROUGHNESS times a factor: 0.5 would be a random walk, 2 a smooth bend.
   Each drawn slice tells the factor around it, by how badly its neighbours predict it.
-- *doubt*: how many pixels are wrong if the probabilities of network and outlines together are right
+- *doubt*: how many pixels are wrong if the probabilities of network and contours together are right
   (:meth:`LogitMap.expected_errors`).
 
 Drawing a slice makes it right and its neighbours better: shape error falls with the gaps, doubt with the distance to
@@ -34,14 +34,14 @@ from .outcome import Suggestion
 SHAPE = 0.1
 """How much expected shape error counts beside doubt."""
 ROUGHNESS = 1.0
-"""How fast outlines stray, see above."""
+"""How fast contours stray, see above."""
 REACH_MM = 10.0
 """A drawn slice helps others up to this far away."""
 TOGETHER_MM = 6.0
 """What the network finds in the next slice hangs together with what lies this close in its own."""
 _GOES_ON = "the structure seems to go on: draw it here, or mark this slice as without it."
 _COARSE = 2
-"""Outlines are compared on every second working pixel: this is about which slice, not about where the outline runs."""
+"""Contours are compared on every second working pixel: this is about which slice, not about where the contour runs."""
 
 
 def suggest(
@@ -178,16 +178,16 @@ class _State:
             end = self.shown[0] if k < self.shown[0] else self.shown[-1]
             return f"Beyond slice {end}, where the drawing ends, the network still finds the structure."
         if below is None or above is None:
-            return "Here the network is most unsure."
+            return "Here the network is most uncertain."
         where = f"Between slices {below} and {above}"
         widest = max(b - a for a, b in pairwise(self.known))
         if doubt > 2 * shape:
-            return f"{where} the network is unsure or disagrees with the outlines most."
+            return f"{where} the network is uncertain or disagrees with the contours most."
         if shape > 2 * doubt:
             if above - below == widest:
-                return f"{where} is the widest gap, and the outline changes there."
-            return f"{where} the outline changes most."
-        return f"{where} the outline changes and the network is unsure."
+                return f"{where} is the widest gap, and the contour changes there."
+            return f"{where} the contour changes most."
+        return f"{where} the contour changes and the network is uncertain."
 
 
 def _stray(below: Any, above: Any) -> Any:

@@ -45,7 +45,7 @@ class TuningRecipe:
     learn: tuple[str, ...] = ("",)
     """What changes: the tensors whose names begin so, for example "head." or "decoder."; "" is all."""
     weight: float | None = None
-    """The outlines' weight where it is not to be chosen by leaving slices out."""
+    """The contours' weight where it is not to be chosen by leaving slices out."""
 
 
 MAX_STEPS = 100_000
@@ -70,7 +70,7 @@ class TuningResult:
 
     @property
     def network_dice(self) -> float | None:
-        """The same of the network without outlines."""
+        """The same of the network without contours."""
         return self.outcome.network_dice
 
     @property

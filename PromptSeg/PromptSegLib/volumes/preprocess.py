@@ -124,7 +124,7 @@ def _between(to: Axis, source: Axis) -> tuple[np.ndarray, np.ndarray]:
 
 
 def body_box(volume: Volume) -> tuple[tuple[int, int], ...]:
-    """First and last+1 native index of the body along K, J, I, found on a coarse grid; the whole volume if unsure."""
+    """First and last+1 native index of the body along K, J, I, found on a coarse grid; the whole volume if in doubt."""
     low, high = volume.tissue_hu
     # A volume clipped to a narrow window has no air: there, anything that is not at its floor is body.
     threshold = -300.0 if low < -400 else low + min(0.04 * (high - low), _FLOOR_HU)

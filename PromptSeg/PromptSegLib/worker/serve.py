@@ -67,7 +67,7 @@ def serve(args: argparse.Namespace) -> int:
     from .jobs import Jobs
 
     jobs = Jobs(args.jobs) if args.jobs else Jobs.create()
-    Worker(Engine(jobs, args.backbone, args.device, args.threads), source, sink).run()
+    WorkerLoop(Engine(jobs, args.backbone, args.device, args.threads), source, sink).run()
     return 0
 
 
@@ -81,10 +81,10 @@ def take_over_pipes() -> tuple[int, int]:
     return source, sink
 
 
-class Call:
-    """One request; see :class:`~PromptSegLib.worker.engine.Call`."""
+class RunningCall:
+    """One request; see :class:`~PromptSegLib.worker.engine.RunningCall`."""
 
-    def __init__(self, worker: Worker, message: Mapping[str, Any]) -> None:
+    def __init__(self, worker: WorkerLoop, message: Mapping[str, Any]) -> None:
         self.id: str = message["id"]
         self.do: str = message["do"]
         self.fields: Mapping[str, Any] = {key: value for key, value in message.items() if key not in ("id", "do")}
@@ -119,13 +119,13 @@ class Call:
         return self.level >= KEEP
 
 
-class Worker:
+class WorkerLoop:
     """Serves the requests that come in on descriptor ``source``; events go to descriptor ``sink``."""
 
     def __init__(self, engine: Engine, source: int, sink: int) -> None:
         self._engine, self._source, self._sink = engine, source, sink
-        self._waiting: queue.Queue[Call | None] = queue.Queue()
-        self._calls: dict[str, Call] = {}
+        self._waiting: queue.Queue[RunningCall | None] = queue.Queue()
+        self._calls: dict[str, RunningCall] = {}
         self._lock = threading.RLock()
 
     def run(self) -> None:
@@ -145,7 +145,7 @@ class Worker:
                 self._perform(call)
         self._leave()
 
-    def tell(self, call: Call, event: str, **fields: Any) -> None:
+    def tell(self, call: RunningCall, event: str, **fields: Any) -> None:
         """Write an event of a request; *done* and *error* are its last."""
         with self._lock:
             if call.answered:
@@ -155,7 +155,7 @@ class Worker:
                 self._calls.pop(call.id, None)
             self._write(id=call.id, event=event, **fields)
 
-    def _perform(self, call: Call) -> None:
+    def _perform(self, call: RunningCall) -> None:
         try:
             if call.should_stop():
                 raise Stopped
@@ -172,7 +172,7 @@ class Worker:
             else:
                 self._refuse(problem, call, "problem")
 
-    def _refuse(self, error: PromptSegError, call: Call | None = None, kind: str = "request") -> None:
+    def _refuse(self, error: PromptSegError, call: RunningCall | None = None, kind: str = "request") -> None:
         fields = {"kind": kind, "problem": error.problem, "remedy": error.remedy, "message": str(error)}
         if call is None:
             self._write(id=None, event="error", **fields)
@@ -219,7 +219,7 @@ class Worker:
             return b""
 
     def _take(self, line: bytes | None) -> None:
-        call = Call(self, decode_request(line))
+        call = RunningCall(self, decode_request(line))
         with self._lock:
             if call.id in self._calls:
                 raise RequestError(f"The id {call.id} is in use", "give every request an id of its own")
@@ -235,7 +235,7 @@ class Worker:
         else:
             self._waiting.put(call)
 
-    def _cancel(self, request: Call) -> None:
+    def _cancel(self, request: RunningCall) -> None:
         with self._lock:
             call = self._calls.get(request.fields["of"])
         if call is not None and call is not request:

@@ -89,7 +89,7 @@ def write_prompts(path: Path, backbone: Any, names: Sequence[str]) -> Path:
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory) -> Path:
-    """A folder of resources: the backbone punet-ct, the prompt set abdomen-ct, and the real network for outlines."""
+    """A folder of resources: the backbone punet-ct, the prompt set abdomen-ct, and the real network for contours."""
     folder = tmp_path_factory.mktemp("resources")
     shutil.copytree(resources.resource("ContourFusion"), folder / "ContourFusion")
     (folder / "Models").mkdir()

@@ -187,7 +187,7 @@ def test_tune_prints_the_leave_one_slice_out_dice(promptseg: Promptseg, monkeypa
     monkeypatch.setattr("PromptSegLib.prompts.card.CARRIES", 1.1)
     out = promptseg(*tune_words()).out
     found = PromptSet.read("new.promptset")["left kidney"].card.network_dice
-    assert f"Without outlines the network found left-out slices with a Dice of only {found:.2f}" in out
+    assert f"Without contours the network found left-out slices with a Dice of only {found:.2f}" in out
     assert "leave-one-slice-out Dice" in out
     assert all(word in out for word in ("slice 40", "slice 52", "slice 64", "mean", "Written to new.promptset"))
 

@@ -148,9 +148,9 @@ def test_review_takes_the_map_of_the_structure(promptseg: Promptseg, place: Path
         probability[0, 0, 0] = 0.25
         sitk.WriteImage(probability, os.fspath(place / "maps" / map_name(name)))
     words = ("review", "ct.nii.gz", "two.seg.nrrd", "--probabilities", "maps", "-o", "r.html", "--json")
-    unsure = [one["unsure_ml"] for one in promptseg(*words).result["structures"]]
-    assert unsure[0] == pytest.approx(2000 * 0.01 / 2, rel=0.01)
-    assert unsure[1] < 0.1
+    uncertain = [one["unsure_ml"] for one in promptseg(*words).result["structures"]]
+    assert uncertain[0] == pytest.approx(2000 * 0.01 / 2, rel=0.01)
+    assert uncertain[1] < 0.1
     (place / "maps" / map_name("liver")).unlink()
     assert "No map of probabilities in maps: 'liver" in promptseg(*words[:-1]).out
 

@@ -20,9 +20,9 @@ from PromptSegCli.cli import main
 from PromptSegCli.cohort.folder import Folder
 from PromptSegCli.cohort.inputs import collect
 from PromptSegCli.cohort.items import Inputs
-from PromptSegCli.cohort.job import Engine, perform
+from PromptSegCli.cohort.job import JobEngine, perform
 from PromptSegCli.cohort.manifest import Manifest, Record
-from PromptSegCli.cohort.run import Options, Plan, execute, plan
+from PromptSegCli.cohort.run import CohortPlan, Options, execute, plan
 from PromptSegCli.cohort.task import Task
 
 SHAPE = (12, 20, 22)
@@ -111,7 +111,9 @@ def names(inputs: Inputs) -> list[str]:
 class InProcess:
     """An executor that does its tasks here; ``on_task`` is called before each."""
 
-    def __init__(self, tasks: Sequence[Task], engine: Engine, on_task: Callable[[Task], None] = lambda _: None) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], engine: JobEngine, on_task: Callable[[Task], None] = lambda _: None
+    ) -> None:
         self._waiting, self._engine, self._on_task = list(tasks), engine, on_task
         self.did: list[str] = []
         self.workers, self.under_way, self.note = 1, 0.0, ""
@@ -135,10 +137,10 @@ class Site:
     """A folder of results that is worked on in this process."""
 
     options: Options
-    engine: Engine
+    engine: JobEngine
     root: Path
 
-    def plan(self, *texts: object, **changes: Any) -> Plan:
+    def plan(self, *texts: object, **changes: Any) -> CohortPlan:
         folder = Folder(self.root)
         options = Options(**{**vars(self.options), **changes})
         with folder:
@@ -157,8 +159,8 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    return Engine(threads=1)
+def engine() -> JobEngine:
+    return JobEngine(threads=1)
 
 
 @pytest.fixture

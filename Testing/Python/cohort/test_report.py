@@ -13,7 +13,7 @@ import pytest
 
 from PromptSegCli.cohort.details import write_details
 from PromptSegCli.cohort.folder import Folder
-from PromptSegCli.cohort.items import LeftOut
+from PromptSegCli.cohort.items import Skipped
 from PromptSegCli.cohort.manifest import DONE, FAILED, KEPT, Record, StructureResult
 from PromptSegCli.cohort.report import PICTURES, Cohort, render, write_report
 from PromptSegCli.cohort.thumbnails import SIDE, thumbnail
@@ -52,7 +52,7 @@ def cohort(**changes: Any) -> Cohort:
     ]
     records[0] = replace(records[0], status=KEPT, warnings=("Odd.",))
     records.append(Record(HOSTILE, HOSTILE, "key", FAILED, problem="It is damaged; export it again."))
-    whole = Cohort(records, [LeftOut(HOSTILE, "a scout view")], 4, {"liver": "abc"}, "def")
+    whole = Cohort(records, [Skipped(HOSTILE, "a scout view")], 4, {"liver": "abc"}, "def")
     return replace(whole, **changes)
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from PromptSegCli.cohort.items import LeftOut
+from PromptSegCli.cohort.items import Skipped
 from PromptSegCli.cohort.manifest import DONE, FAILED, Record, StructureResult
 from PromptSegCli.cohort.results import COLUMNS, distributions, rows_of, worst, write_results
 
@@ -62,7 +62,7 @@ def test_the_worst_come_first() -> None:
 def test_the_table_has_a_line_for_each_structure_failure_and_what_was_left_out(tmp_path) -> None:
     made = records([10, 20])
     made.append(Record("=1+1", "b.nii", "key", FAILED, problem="It is damaged; export it again."))
-    write_results(tmp_path / "results.csv", made, [LeftOut("c", "a\nscout")])
+    write_results(tmp_path / "results.csv", made, [Skipped("c", "a\nscout")])
     with (tmp_path / "results.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS

@@ -1,4 +1,4 @@
-"""What the size and place of a drawing decide: the box that is looked at, the pieces kept, the outlines' weight."""
+"""What the size and place of a drawing decide: the box that is looked at, the pieces kept, the contours' weight."""
 
 from __future__ import annotations
 

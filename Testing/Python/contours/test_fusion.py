@@ -1,4 +1,4 @@
-"""What drawn outlines add to the network's logits, and how its weight is chosen."""
+"""What drawn contours add to the network's logits, and how its weight is chosen."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PromptSegLib.contours.fusion import (
     OUTLINE_MM,
     PRIOR_LIMIT,
     WEIGHTS,
+    contours_of,
     location_prior,
     outline_spacing,
-    outlines_of,
     weighted,
 )
 from PromptSegLib.prior import NETWORK_LIMIT, add_prior
@@ -34,16 +34,16 @@ def drawn(*indices: int) -> SliceAnnotations:
     return SliceAnnotations(0, Grid((20, 20, 30)), slices)
 
 
-def outlines(*indices: int) -> dict[int, np.ndarray]:
+def contours(*indices: int) -> dict[int, np.ndarray]:
     """Of squares in a volume whose slices are 3 mm apart and all alike; its middle is at pixel 16 of 32."""
     voxels = np.zeros((30, 20, 20), np.int16)
     voxels[:, square()] = 100
     work = WorkingVolume(Volume(voxels, Grid((20, 20, 30), spacing=(2.0, 2.0, 3.0))), crop=False)
-    return outlines_of(work, drawn(*indices))
+    return contours_of(work, drawn(*indices))
 
 
 def test_between_like_slices_there_is_no_doubt() -> None:
-    prior = outlines(4, 12)
+    prior = contours(4, 12)
     assert sorted(prior) == list(range(5, 12))
     for k in range(5, 12):
         assert prior[k][16, 16] > 0 > prior[k][0, 0]
@@ -55,20 +55,20 @@ def test_where_a_structure_ends_distances_fade_with_the_way_to_the_drawn_slice()
     ending = SliceAnnotations(0, annotations.grid, {**annotations.slices, 20: nothing})
     voxels = np.zeros((30, 20, 20), np.int16)
     voxels[:, square()] = 100
-    found = outlines_of(WorkingVolume(Volume(voxels, annotations.grid), crop=False), ending)
+    found = contours_of(WorkingVolume(Volume(voxels, annotations.grid), crop=False), ending)
     assert sorted(found) == list(range(9, 20))
     assert found[9].max() > found[10].max() > 0 > found[19].max()
 
 
 def test_the_network_cannot_overrule_a_neighbouring_outline() -> None:
-    prior = outlines(4, 6)[5]
+    prior = contours(4, 6)[5]
     fused = add_prior(np.full((32, 32), -100.0), weighted(prior, WEIGHTS[0]))
     assert fused[16, 16] > 0
     assert add_prior(np.full((20, 20), 100.0), np.zeros((20, 20))).max() == NETWORK_LIMIT
 
 
 def test_nothing_is_said_with_one_drawn_slice() -> None:
-    assert outlines(4) == {}
+    assert contours(4) == {}
     assert location_prior(drawn(4), 30) == {}
 
 
@@ -147,8 +147,8 @@ def test_what_a_slice_is_found_with() -> None:
     there[5:15, 5:15] = 1
     valid = torch.ones(20, 20)
     good, bad = (there * 2 - 1) * 6, (1 - there * 2) * 6
-    outline = np.where(there.numpy() > 0, 1.0, -1.0)
-    right, wrong = (judged(logits, outline, there, valid) for logits in (good, bad))
+    contour = np.where(there.numpy() > 0, 1.0, -1.0)
+    right, wrong = (judged(logits, contour, there, valid) for logits in (good, bad))
     assert right[:, 0].tolist() == [1.0] * len(WEIGHTS)
     assert wrong[AT[0.0], 0] == 0
     assert wrong[AT[1000.0], 0] == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.contours.fusion import outlines_of
+from PromptSegLib.contours.fusion import contours_of
 from PromptSegLib.contours.fusion_net import (
     FORMAT,
     MAPS,
@@ -104,7 +104,7 @@ def test_it_sees_no_difference_between_light_and_dark(contrast: int) -> None:
     volume = Volume(voxels, Grid((SIDE, SIDE, DEPTH), spacing=(2.0, 2.0, 3.0)))
     slices = {k: Slice(SliceStatus.COMPLETE, disc(radius[k]).astype(np.uint8)) for k in (0, DEPTH - 1)}
     work = WorkingVolume(volume, crop=False)
-    found = outlines_of(work, SliceAnnotations(0, volume.grid, slices))[DEPTH // 2] > 0
+    found = contours_of(work, SliceAnnotations(0, volume.grid, slices))[DEPTH // 2] > 0
     wanted = work.mask_to_working(disc(radius[DEPTH // 2])) > 0.5
     assert 2 * np.count_nonzero(found & wanted) / (found.sum() + wanted.sum()) > 0.85
 

@@ -234,7 +234,7 @@ def test_stars_marks_and_drafts_belong_to_the_view_that_was_drawn_in(panel, draw
     teach.view.setCurrentIndex(2)  # sagittal
     teach.refresh()
     assert teach.axis == 2
-    assert set(teach._statuses) == {SliceStatus.UNTOUCHED}  # not a draft in each slice that an outline crosses
+    assert set(teach._statuses) == {SliceStatus.UNTOUCHED}  # not a draft in each slice that a contour crosses
     assert teach.strip._suggested == []
     assert not teach.next.enabled
     assert teach.rounds.last(teach.axis) is None  # teaching there begins anew

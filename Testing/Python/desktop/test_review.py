@@ -235,7 +235,7 @@ def test_uncertainty_has_a_legend(panel, loaded, own, pump, slicer) -> None:
     assert row.widget.visible
     row.show("uncertainty")
     assert row.legend.visible
-    assert row.legend.accessibleName == "rather sure - unsure"
+    assert row.legend.accessibleName == "rather sure - uncertain"
     view = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
     node = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node).GetTitleText() == "Uncertainty (%)"

@@ -48,10 +48,10 @@ def test_structures_are_found_by_all_words(texts) -> None:
 
 def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
     card = Card(leave_one_slice_out_dice=0.93, network_dice=0.31)
-    assert texts.typical_dice(card) == 0.31, "outlines help only where they were drawn"
+    assert texts.typical_dice(card) == 0.31, "contours help only where they were drawn"
     assert texts.typical_dice(replace(card, network_dice=None)) is None
     assert texts.typical_dice(Card(validation_dice=0.9)) == 0.9
-    assert {"Dice of left-out slices: 0.93", "the same without outlines: 0.31"} <= {
+    assert {"Dice of left-out slices: 0.93", "the same without contours: 0.31"} <= {
         *texts.card_lines("x", card.to_json())
     }
     (sentence,) = texts.elsewhere(card)

@@ -46,8 +46,8 @@ def test_where_two_masks_differ() -> None:
 def test_each_kind_has_its_colours_and_a_legend_and_none_is_left(ct, scene, slicer) -> None:
     view = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
     before = names(scene)
-    unsure = overlay.Box(np.full((2, 2, 2), 255, np.uint8), (1, 1, 1))
-    node = overlay.show(ct, [unsure], 0.5)
+    uncertain = overlay.Box(np.full((2, 2, 2), 255, np.uint8), (1, 1, 1))
+    node = overlay.show(ct, [uncertain], 0.5)
     assert array_of(node.GetImageData())[1, 1, 1] == 100  # percent
     assert node.GetDisplayNode().GetColorNode().GetName() == "Uncertainty (%)"
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)

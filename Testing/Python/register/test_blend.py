@@ -78,7 +78,7 @@ def test_the_more_it_knows_the_less_the_others_count(told) -> None:
 
 
 UNKNOWING = {
-    "unsure": lambda work, middle: logits(ball(work, middle, 10), 0.2),
+    "uncertain": lambda work, middle: logits(ball(work, middle, 10), 0.2),
     "scattered": lambda work, middle: logits(ball(work, middle, 4), 1.0, noise=3.0),
     "elsewhere": lambda work, middle: logits(ball(work, (middle[0], middle[1], middle[2] + 24), 8), 4.0),
     "far too large": lambda work, middle: logits(ball(work, middle, 30), 4.0),

@@ -88,4 +88,4 @@ def test_contours_decide_between_close_slices_alone(one, work) -> None:
     drawn = SliceAnnotations.from_labels(one.labels, one.volume.grid, 1, [6, 8, 16])
     planes = {k: np.zeros(work.size) for k in range(7, 16) if k != 8}
     found = between_close_slices(Prior(planes, 15.0, {0: -12.0}, work), drawn, work)
-    assert (sorted(found.outlines), dict(found.beyond), found.weight) == ([7], {}, 15.0)
+    assert (sorted(found.contours), dict(found.beyond), found.weight) == ([7], {}, 15.0)

@@ -1,4 +1,4 @@
-"""The Dice to expect in another patient: a range, lower where the two fit poorly or the mask is unsure of itself."""
+"""The Dice to expect in another patient: a range, lower where the two fit poorly or the mask is uncertain of itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from PromptSegLib.register.expected import CALIBRATION, Calibration, expected
+from PromptSegLib.register.expected import CALIBRATION, TransferCalibration, expected
 
 SURE = {"probabilities": 0.95, "fit": 0.7, "network": 0.66, "agreement": 0.5}
 
@@ -37,4 +37,4 @@ def test_what_is_not_known_changes_nothing() -> None:
 
 def test_a_line_of_no_pairs_says_nothing() -> None:
     assert CALIBRATION.pairs > 0
-    assert expected(SURE, Calibration((0.0,) * 4, (0.0,) * 4, 0.0, 1.0, 0)) is None
+    assert expected(SURE, TransferCalibration((0.0,) * 4, (0.0,) * 4, 0.0, 1.0, 0)) is None

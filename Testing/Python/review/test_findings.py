@@ -82,10 +82,10 @@ def test_with_a_reference_the_slices_in_which_most_is_wrong() -> None:
 
 
 def test_with_an_uncertainty_what_may_be_wrong_counts_too() -> None:
-    unsure = np.zeros(GRID.shape, np.float32)
-    unsure[3, 5:15, 5] = 1  # ten pixels of one bit: 0.4 cm2, wrong with a chance of one half
-    unsure[4, 5:10, 5] = 1
-    (one,) = review({"liver": block(2, 3, 4, 5)}, GRID, {"liver": Evidence(unsure, drawn=(4,))}).structures
+    uncertain = np.zeros(GRID.shape, np.float32)
+    uncertain[3, 5:15, 5] = 1  # ten pixels of one bit: 0.4 cm2, wrong with a chance of one half
+    uncertain[4, 5:10, 5] = 1
+    (one,) = review({"liver": block(2, 3, 4, 5)}, GRID, {"liver": Evidence(uncertain, drawn=(4,))}).structures
     assert [s.index for s in one.slices] == [3]  # a drawn slice is not in doubt
     assert one.doubt[3] == pytest.approx(0.2)
     assert one.unsure_ml == pytest.approx(0.1)

@@ -16,8 +16,8 @@ from PromptSegLib.review.report import (
     Facts,
     Gallery,
     KeyFigure,
-    Picture,
     Report,
+    ReportPicture,
     Section,
     Table,
 )
@@ -253,7 +253,7 @@ def test_charts_on_one_page_share_no_name(report) -> None:
 
 
 def test_an_empty_gallery_or_legend_is_no_error() -> None:
-    blocks = [Gallery("", [Picture("<svg></svg>", "one")]), Table("t", ["a"], [[Cell("x")]])]
+    blocks = [Gallery("", [ReportPicture("<svg></svg>", "one")]), Table("t", ["a"], [[Cell("x")]])]
     assert "one" in Page(render(Report("t", "", [], [Section("s", blocks)]))).text
 
 

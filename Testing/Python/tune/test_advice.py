@@ -41,7 +41,7 @@ def test_a_structure_of_two_parts_throughout_is_nothing_strange() -> None:
 
 def test_a_mask_that_touches_the_border() -> None:
     (note,) = advice([drawn({5: box((0, 8)), 10: box((8, 8))})])
-    assert note == "The outline in slice 5 touches the border of the image: the structure may go on."
+    assert note == "The contour in slice 5 touches the border of the image: the structure may go on."
 
 
 def test_one_slice() -> None:
@@ -67,7 +67,7 @@ def test_with_several_volumes_the_volume_is_named(number) -> None:
     good = {5: box((8, 8)), 10: box((8, 8))}
     bad = {5: box((0, 8)), 10: box((8, 8))}
     (note,) = advice([drawn(bad if n == number else good) for n in range(2)])
-    assert note.startswith(f"The outline in slice 5 of volume {number + 1} touches")
+    assert note.startswith(f"The contour in slice 5 of volume {number + 1} touches")
 
 
 def inner(masks: dict[int, np.ndarray], absent: tuple[int, ...] = (), count: int = 40) -> SliceAnnotations:

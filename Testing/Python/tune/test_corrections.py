@@ -16,12 +16,12 @@ def work(kit) -> WorkingVolume:
     return WorkingVolume(kit.make_phantom(31).volume)
 
 
-def seen(work, unsure: dict[int, float]) -> LogitMap:
+def seen(work, uncertain: dict[int, float]) -> LogitMap:
     """A square in slices 4 to 20, with logits of 4 but in some slices; a dot in slice 1 that nobody is sure of."""
     slices = {}
     for k in range(4, 21):
         plane = np.full(work.size, -6.0)
-        plane[10:30, 10:30] = unsure.get(k, 4.0)
+        plane[10:30, 10:30] = uncertain.get(k, 4.0)
         slices[k] = np.rint(plane * SCALE).astype(np.int8)
     dot = np.full(work.size, -0.2)
     dot[0, 0] = 0.1

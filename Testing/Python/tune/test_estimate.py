@@ -56,9 +56,9 @@ def test_signs_worked_out_by_hand() -> None:
     work = WorkingVolume(Volume(voxels, Grid((32, 32, 9), spacing=(2.0, 2.0, 3.0))), crop=False)
     mask = np.ones((32, 32), np.uint8)
     drawn = SliceAnnotations(0, work.volume.grid, {k: Slice(SliceStatus.COMPLETE, mask) for k in (2, 6)})
-    outline = np.full(work.size, -1.0, np.float32)
-    outline[0:10, 0:10] = 1.0
-    logits = LogitMap(work, drawn=drawn.native_slices(0), prior=Prior({4: outline}, 6.0))
+    contour = np.full(work.size, -1.0, np.float32)
+    contour[0:10, 0:10] = 1.0
+    logits = LogitMap(work, drawn=drawn.native_slices(0), prior=Prior({4: contour}, 6.0))
     network = np.full(work.size, -15.0, np.float32)
     network[0:10, 0:5] = 6.0
     network[0:10, 10:15] = 6.0
@@ -90,8 +90,8 @@ def test_the_session_gives_it_with_its_review(session, phantom, prompts, kit, mo
     rest = np.setdiff1d(np.arange(24), [7, 12, 18])
     assert liver.score.dice == pytest.approx(kit.dice(made.mask("liver")[rest], phantom.labels[rest] == 1))
     assert not {7, 12, 18} & {s.index for s in liver.slices}
-    assert not liver.doubt[[7, 12, 18]].any()
-    assert spleen.doubt.sum() > 0
+    assert not liver.uncertainty[[7, 12, 18]].any()
+    assert spleen.uncertainty.sum() > 0
     assert liver.volume_ml == pytest.approx(made.mask("liver").sum() * 0.025)
 
 

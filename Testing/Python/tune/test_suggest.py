@@ -63,13 +63,13 @@ def test_the_middle_of_the_only_gap_comes_first(work) -> None:
 
 
 def test_the_gap_where_the_outline_changes_is_chosen(work) -> None:
-    """Slices 4, 12, 20 are alike; 28 is not what 20 and 36 let expect, so that the outline bends around it."""
+    """Slices 4, 12, 20 are alike; 28 is not what 20 and 36 let expect, so that the contour bends around it."""
     masks = {4: disc(8), 12: disc(8), 20: disc(8), 28: disc(3), 36: disc(8)}
     annotations = drawn(work, masks, absent=(3, 37))
     silent = LogitMap(work, drawn=annotations.native_slices(0))
     (best,) = suggest(silent, annotations)
     assert 20 < best.index < 36
-    assert "outline changes" in best.reason
+    assert "contour changes" in best.reason
 
 
 def test_the_gap_where_the_network_disagrees_is_chosen(work) -> None:
@@ -78,7 +78,7 @@ def test_the_gap_where_the_network_disagrees_is_chosen(work) -> None:
     (best,) = suggest(found(work, annotations, network), annotations)
     assert 20 < best.index < 35
     assert best.reason.startswith("Between slices 20 and 35 ")
-    assert "the network is unsure" in best.reason
+    assert "the network is uncertain" in best.reason
 
 
 def test_beyond_the_last_drawn_slice_if_the_network_goes_on(work) -> None:
@@ -120,12 +120,12 @@ def test_nothing_in_doubt_gives_nothing(work) -> None:
 def test_without_a_drawn_slice_the_network_decides(work) -> None:
     """The next patient, with a prompt: nothing is drawn yet."""
     annotations = SliceAnnotations(0, work.volume.grid, {})
-    unsure = LogitMap(work)
+    uncertain = LogitMap(work)
     for k in range(18, 23):
-        unsure.put(k, on_grid(work, np.where(disc(6) == 1, 0.3, -8.0).astype(np.float32)))
-    (best,) = suggest(unsure, annotations)
+        uncertain.put(k, on_grid(work, np.where(disc(6) == 1, 0.3, -8.0).astype(np.float32)))
+    (best,) = suggest(uncertain, annotations)
     assert 18 <= best.index <= 22
-    assert best.reason == "Here the network is most unsure."
+    assert best.reason == "Here the network is most uncertain."
 
 
 def test_it_takes_less_than_a_second_on_a_large_volume() -> None:

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ...mrml import nodes
 from ...mrml.correction import Correction, begin, correction_of, take_draft
 from ...volumes.preprocess import plane_of_axis
-from ..panel_state import State
+from ..panel_state import PanelState
 from .volume_box import VolumeBox
 
 PLANES = {"axial": "Red", "coronal": "Green", "sagittal": "Yellow"}
@@ -20,7 +20,7 @@ PLANES = {"axial": "Red", "coronal": "Green", "sagittal": "Yellow"}
 class Correcting:
     """What the segments of the segmentation at hand correct."""
 
-    def __init__(self, state: State, volumes: VolumeBox) -> None:
+    def __init__(self, state: PanelState, volumes: VolumeBox) -> None:
         self._state, self._volumes = state, volumes
 
     def begin(self, name: str, what: Correction) -> str:

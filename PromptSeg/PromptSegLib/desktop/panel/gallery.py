@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ...mrml.decisions import ACCEPTED, FLAGGED
-from ..pictures import Place
+from ..pictures import PicturePlace
 from .widgets import as_tip
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def pixmap_of(rgb: np.ndarray) -> Any:
     return made
 
 
-class Gallery:
+class GalleryGrid:
     """``on_go(place)`` is called when a picture becomes the one at hand."""
 
-    def __init__(self, on_go: Callable[[Place], None]) -> None:
+    def __init__(self, on_go: Callable[[PicturePlace], None]) -> None:
         self._on_go = on_go
-        self.places: list[Place] = []
+        self.places: list[PicturePlace] = []
         self._pixmaps: dict[tuple[str, int], Any] = {}
         self._anchor = -1
         self.list = self.widget = qt.QListWidget()
@@ -71,7 +71,7 @@ class Gallery:
         self._blank = qt.QPixmap(SIZE, SIZE)
         self._blank.fill(qt.QColor(0, 0, 0))
 
-    def show(self, places: Sequence[Place]) -> None:
+    def show(self, places: Sequence[PicturePlace]) -> None:
         """Show other places; the one at hand stays at hand where it is among them. Pictures that were made are kept."""
         former = self.current
         self.places = list(places)
@@ -86,14 +86,14 @@ class Gallery:
                 self.list.setCurrentRow(number)
         self.list.blockSignals(False)
 
-    def picture(self, place: Place, rgb: np.ndarray) -> None:
+    def picture(self, place: PicturePlace, rgb: np.ndarray) -> None:
         """The picture of a place is made."""
         made = self._pixmaps[place.segment_id, place.index] = pixmap_of(rgb)
         number = self._number(place)
         if number >= 0:
             self._picture(number, made)
 
-    def missing(self) -> list[Place]:
+    def missing(self) -> list[PicturePlace]:
         """The places without a picture."""
         return [one for one in self.places if (one.segment_id, one.index) not in self._pixmaps]
 
@@ -101,7 +101,7 @@ class Gallery:
         """They no longer show what is there; they are seen until others are made."""
         self._pixmaps = {}
 
-    def update(self, place: Place) -> None:
+    def update(self, place: PicturePlace) -> None:
         """A place was looked at, accepted or flagged."""
         number = self._number(place)
         if number >= 0:
@@ -109,7 +109,7 @@ class Gallery:
             self._text(number)
 
     @property
-    def current(self) -> Place | None:
+    def current(self) -> PicturePlace | None:
         """The place at hand."""
         number = int(self.list.currentRow)
         return self.places[number] if 0 <= number < len(self.places) else None
@@ -135,7 +135,7 @@ class Gallery:
             at = int(self.list.currentRow)
             self.list.setCurrentRow(min(len(self.places) - 1, max(0, (at if at >= 0 else self._anchor) + by)))
 
-    def _number(self, place: Place) -> int:
+    def _number(self, place: PicturePlace) -> int:
         known = ((one.segment_id, one.index) for one in self.places)
         return next((n for n, one in enumerate(known) if one == (place.segment_id, place.index)), -1)
 

@@ -12,8 +12,8 @@ from ...errors import PromptSegError
 from ...mrml.nodes import LABELMAP
 from ..logic import Logic
 from ..looking import SEEN, count, look
-from ..pictures import Place, draw, places_of, window_of
-from .gallery import SIZE, Gallery
+from ..pictures import PicturePlace, draw, places_of, window_of
+from .gallery import SIZE, GalleryGrid
 from .widgets import beside, text_label
 
 SETTLE_MS = 300
@@ -23,7 +23,7 @@ SETTLE_MS = 300
 class GalleryBox:
     """``on_go(place)`` is called when a slice comes to hand, ``on_change()`` when what was looked at is to be kept."""
 
-    def __init__(self, logic: Logic, on_go: Callable[[Place], None], on_change: Callable[[], None]) -> None:
+    def __init__(self, logic: Logic, on_go: Callable[[PicturePlace], None], on_change: Callable[[], None]) -> None:
         self._logic, self._on_go, self._on_change = logic, on_go, on_change
         self._rows: list[dict[str, Any]] = []
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
@@ -31,7 +31,7 @@ class GalleryBox:
         self._work: Any = None
         self._shown: Any = None
         self._watched: tuple[Any, int] | None = None
-        self.gallery = Gallery(self._went)
+        self.gallery = GalleryGrid(self._went)
         self.order = qt.QComboBox()
         self.order.addItems([_("by risk"), _("by structure")])
         self.order.setAccessibleName(_("Order of the slices"))
@@ -71,7 +71,7 @@ class GalleryBox:
             self._watched[0].RemoveObserver(self._watched[1])
             self._watched = None
 
-    def mark(self, looked: str) -> Place | None:
+    def mark(self, looked: str) -> PicturePlace | None:
         """The slice at hand was accepted or flagged: on to the next. Gives the former; None where none is at hand."""
         place = self.gallery.current
         if place is None:
@@ -110,12 +110,12 @@ class GalleryBox:
         )  # fmt: skip
         self.why.setText(told or _("Right and Left go through the slices; Y accepts, F flags."))
 
-    def _went(self, place: Place) -> None:
+    def _went(self, place: PicturePlace) -> None:
         self._look(place, SEEN)
         self._on_go(place)
         self._say()
 
-    def _look(self, place: Place, looked: str) -> None:
+    def _look(self, place: PicturePlace, looked: str) -> None:
         self.gallery.update(look(self._rows, place, looked))
         self._on_change()
         self._say()

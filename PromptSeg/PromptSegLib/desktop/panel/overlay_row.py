@@ -77,7 +77,7 @@ class OverlayRow:
         }  # fmt: skip
         self._legends = {
             NONE: ("", ""),
-            UNCERTAINTY: (_("rather sure"), _("unsure")),
+            UNCERTAINTY: (_("rather sure"), _("uncertain")),
             REFERENCE: (_("false positive"), _("false negative")),
             ROUND: (_("new in this round"), _("gone in this round")),
         }

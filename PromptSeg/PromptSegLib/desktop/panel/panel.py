@@ -14,7 +14,7 @@ from ...errors import PromptSegError
 from ...mrml.correction import Correction
 from .. import install
 from ..logic import Logic
-from ..panel_state import State
+from ..panel_state import PanelState
 from ..results import SegmentResult
 from .check_page import CheckPage
 from .review_tab import ReviewTab
@@ -33,7 +33,7 @@ class Panel:
     """``widget`` is what a module shows; ``parameter_node()`` gives the node that the scene remembers it by."""
 
     def __init__(self, logic: Logic, parameter_node: Callable[[], Any]) -> None:
-        self.logic, self.state = logic, State(parameter_node)
+        self.logic, self.state = logic, PanelState(parameter_node)
         self._shown = False
         self._observed: list[int] = []
         self.widget = qt.QWidget()
@@ -196,7 +196,7 @@ class Panel:
             part.widget.setVisible(index == number)
 
     def _free_keys(self) -> None:
-        """The keys work where they mean something. With Draw, A closes the outline, as everywhere in Slicer."""
+        """The keys work where they mean something. With Draw, A closes the contour, as everywhere in Slicer."""
         teaching = self._shown and int(self.tabs.currentIndex) == TEACH
         for (name, _action), key in zip(KEYS, self._keys, strict=False):
             key.setEnabled(teaching and not (name == "A" and self.teach.editor.effect == "Draw"))

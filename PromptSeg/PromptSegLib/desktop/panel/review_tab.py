@@ -14,8 +14,8 @@ from ...errors import PromptSegError
 from ...mrml.decisions import ACCEPTED, FLAGGED, decide, decision_of
 from ..logic import Logic
 from ..looking import keep_looks, now, reviewer, settle
-from ..panel_state import State
-from ..pictures import Place
+from ..panel_state import PanelState
+from ..pictures import PicturePlace
 from ..reporting import write_report
 from . import texts
 from .gallery_box import GalleryBox
@@ -34,7 +34,7 @@ class ReviewTab:
     """Looks at the chosen segmentation; ``before()`` shows the round before the last one of teaching, and back."""
 
     def __init__(
-        self, logic: Logic, state: State, volumes: VolumeBox, watch: ViewWatch, before: Callable[[], str]
+        self, logic: Logic, state: PanelState, volumes: VolumeBox, watch: ViewWatch, before: Callable[[], str]
     ) -> None:
         self._logic, self._state, self._volumes, self._watch = logic, state, volumes, watch
         self.rows: list[dict[str, Any]] = []
@@ -203,7 +203,7 @@ class ReviewTab:
             self.gallery.put_aside(row["structure"])
         self._say_what()
 
-    def _go(self, place: Place) -> None:
+    def _go(self, place: PicturePlace) -> None:
         self.structures.clear_choice()
         self._watch.go_to(self._axis, place.index)
         self._say_what()

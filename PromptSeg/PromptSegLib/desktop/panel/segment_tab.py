@@ -15,7 +15,7 @@ from ...mrml.correction import Correction
 from ...mrml.sequences import frames_of
 from ..job import Job
 from ..logic import Logic
-from ..panel_state import State
+from ..panel_state import PanelState
 from ..results import SegmentResult
 from ..sequence import segment_frames
 from . import texts
@@ -35,7 +35,7 @@ class SegmentTab:
     def __init__(
         self,
         logic: Logic,
-        state: State,
+        state: PanelState,
         volumes: VolumeBox,
         ready: Callable[[], bool],
         on_result: Callable[[SegmentResult], None],

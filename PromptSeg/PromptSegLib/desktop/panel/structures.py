@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ..catalogue import MINE, Library, PromptEntry, SetEntry
-from ..panel_state import State
+from ..panel_state import PanelState
 from .texts import card_lines, found_by, remembered_lines, typical_dice
 from .widgets import as_tip, text_label
 
@@ -18,7 +18,7 @@ class Structures:
     """``on_change()`` is called when ticks change, ``on_select()`` when another row is selected."""
 
     def __init__(
-        self, library: Library, state: State, on_change: Callable[[], None], on_select: Callable[[], None]
+        self, library: Library, state: PanelState, on_change: Callable[[], None], on_select: Callable[[], None]
     ) -> None:
         self._library, self._state, self._on_change, self._on_select = library, state, on_change, on_select
         self._items: list[tuple[Any, PromptEntry]] = []

@@ -18,7 +18,7 @@ from ...mrml import nodes, slices
 from ...mrml.correction import Correction
 from ...progress import Progress
 from ..logic import Logic
-from ..panel_state import State
+from ..panel_state import PanelState
 from ..results import TeachResult
 from . import texts
 from .correcting import Correcting
@@ -44,7 +44,7 @@ class TeachTab:
     def __init__(
         self,
         logic: Logic,
-        state: State,
+        state: PanelState,
         volumes: VolumeBox,
         ready: Callable[[], bool],
         on_kept: Callable[[str], None],

@@ -83,7 +83,7 @@ def found_by(structure: Structure, search: str) -> bool:
 
 def typical_dice(card: Card) -> float | None:
     """The Dice that a prompt's card lets expect in another CT: of its validation, or, where it was taught, what the
-    network found of left-out slices without the outlines that are only known there."""
+    network found of left-out slices without the contours that are only known there."""
     return card.network_dice if card.validation_dice is None else card.validation_dice
 
 
@@ -93,7 +93,7 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         "plane": _("learned in slices that are"),
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
-        "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("the same without outlines"),
+        "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("the same without contours"),
         "validation_dice": _("Dice on validation subjects"),
     }  # fmt: skip
     lines = [name]
@@ -161,7 +161,7 @@ def elsewhere(card: Card) -> tuple[str, ...]:
     if card.carries is not False:
         return ()
     text = _(
-        "Without your outlines the network found left-out slices with a Dice of only {dice:.2f}: in another CT it may"
+        "Without your contours the network found left-out slices with a Dice of only {dice:.2f}: in another CT it may"
         " find little of it. Draw a few slices there, too, and teach it there."
     )
     return (text.format(dice=card.network_dice),)

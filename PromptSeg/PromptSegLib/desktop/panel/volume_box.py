@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..panel_state import State
+from ..panel_state import PanelState
 from .texts import describe
 from .widgets import text_label
 
@@ -26,7 +26,7 @@ class VolumeBox:
     ``on_change()`` is called when another volume or segmentation is chosen.
     """
 
-    def __init__(self, state: State, on_change: Callable[[], None]) -> None:
+    def __init__(self, state: PanelState, on_change: Callable[[], None]) -> None:
         self._state, self._on_change, self._quiet = state, on_change, False
         self.widget = qt.QWidget()
         self.volumes = self._selector("vtkMRMLScalarVolumeNode", "Volume", _("Volume"), _("Load a CT first"))
