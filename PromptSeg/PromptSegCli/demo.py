@@ -1,4 +1,4 @@
-"""The demonstration: teach two structures that the backbone never saw in a real chest CT, and say how good it is.
+"""The demonstration: teach two structures in a real chest CT from five slices each, and say how good it is.
 
 A reference says what the structures are. A few of its slices play the part of the user's drawing; on the others
 PromptSeg is compared with it, beside what interpolates between the same slices without looking at the image.

@@ -23,7 +23,7 @@ from PromptSegLib.review.metrics import score
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_labels, read_volume
 
-COLUMNS = ("structure", "subjects", "Dice", "least", "HD95 mm", "NSD 2 mm")
+COLUMNS = ("structure", "subjects", "Dice", "min", "HD95 mm", "NSD 2 mm")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ class PUNetConfig:
     The defaults are the ones that ship; :func:`paper` gives the published sizes. ``docs/model.md`` has the reasons.
     """
 
-    in_channels: int = 3
+    in_channels: int = 5
     """The slice between its neighbours: 3 with those about 3 mm away, 5 with those about 12 mm away, too."""
     widths: tuple[int, ...] = (32, 64, 128, 256, 384)
     heads: tuple[int, ...] = (1, 2, 4, 8, 12)
@@ -152,6 +152,7 @@ def paper() -> PUNetConfig:
 def tiny() -> PUNetConfig:
     """A few thousand parameters with every part of the shipped model, for tests."""
     return PUNetConfig(
+        in_channels=3,
         widths=(8, 16, 16),
         heads=(1, 2, 2),
         windows=(4, 4, 4),
