@@ -25,7 +25,7 @@ as "0.0 cm²" is not told."""
 
 @dataclass(frozen=True)
 class SliceFinding:
-    """One slice that deserves a look: ``why`` in words; ``dice`` where a reference is there, ``doubt`` (cm^2 that may
+    """One slice that deserves a look: ``why`` in words; ``dice`` where a reference is there, ``error_cm2`` (what may
     be wrong) where an uncertainty is there.
 
     ``risk`` is how much of it is wrong, or may be, as a share of the structure's mean area: slices of one structure,
@@ -35,7 +35,7 @@ class SliceFinding:
     index: int
     why: str
     dice: float | None = None
-    doubt: float | None = None
+    error_cm2: float | None = None
     risk: float = 0.0
 
 
@@ -45,7 +45,7 @@ class StructureReview:
 
     ``estimate`` is the Dice to be expected of the slices that were not drawn, where that is known; ``score`` and
     ``per_slice`` (n,) Dice with NaN where nothing is on either side compare with a reference, None without one;
-    ``doubt`` (n,) is what may be wrong in each slice, in cm^2.
+    ``error_cm2`` (n,) is what may be wrong in each slice, in cm^2.
     """
 
     name: str
@@ -55,7 +55,7 @@ class StructureReview:
     estimate: float | None = None
     score: ScoreRow | None = None
     per_slice: np.ndarray | None = None
-    doubt: np.ndarray | None = None
+    error_cm2: np.ndarray | None = None
     unsure_ml: float | None = None
     """All that may be wrong."""
 
@@ -65,7 +65,7 @@ class StructureReview:
         are not defined."""
         found = row.get("score")
         slices = tuple(
-            SliceFinding(int(s["index"]), str(s["why"]), s.get("dice"), s.get("doubt"), float(s.get("risk") or 0.0))
+            SliceFinding(int(s["index"]), str(s["why"]), s.get("dice"), s.get("error_cm2"), float(s.get("risk") or 0.0))
             for s in row["slices"]
         )
         return cls(
@@ -146,9 +146,9 @@ def _structure(
     ml = float(np.prod(spacing)) / 1000
     row = per_slice = None
     found = slice_risk(mask, spacing, known.uncertainty, axis, should_stop)
-    share, doubt = found.share, found.error_cm2
-    if doubt is not None:
-        doubt[list(known.drawn)] = 0
+    share, error_cm2 = found.share, found.error_cm2
+    if error_cm2 is not None:
+        error_cm2[list(known.drawn)] = 0
     if known.reference is not None:
         reference = known.reference.astype(bool, copy=False)
         row = score(mask, reference, spacing, known.drawn, axis)
@@ -156,20 +156,20 @@ def _structure(
         others = tuple(a for a in range(3) if a != axis)
         share = np.count_nonzero(mask ^ reference, axis=others) / max(1.0, mean_area(reference, axis))
     share[list(known.drawn)] = 0
-    slices = _worst(share, found.change, per_slice, doubt, most)
+    slices = _worst(share, found.change, per_slice, error_cm2, most)
     volume = float(np.count_nonzero(mask)) * ml
-    uncertain = None if doubt is None else float(doubt.sum()) * spacing[axis] / 10
+    uncertain = None if error_cm2 is None else float(error_cm2.sum()) * spacing[axis] / 10
     remarks = _remarks(mask, neighbour_change(mask, axis), axis)
-    return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, doubt, uncertain)
+    return StructureReview(name, volume, remarks, slices, known.estimate, row, per_slice, error_cm2, uncertain)
 
 
 def _worst(
-    share: np.ndarray, change: np.ndarray, per_slice: np.ndarray | None, doubt: np.ndarray | None, most: int
+    share: np.ndarray, change: np.ndarray, per_slice: np.ndarray | None, error_cm2: np.ndarray | None, most: int
 ) -> tuple[SliceFinding, ...]:
     out = []
     for k in (int(k) for k in np.argsort(-share, kind="stable")[:most] if share[k] >= MIN_RISK):
         dice = None if per_slice is None else float(per_slice[k])
-        uncertain = None if doubt is None else float(doubt[k])
+        uncertain = None if error_cm2 is None else float(error_cm2[k])
         if dice is not None:
             why = f"Dice {dice:.2f}"
         else:

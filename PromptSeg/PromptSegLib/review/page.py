@@ -137,7 +137,7 @@ def _lead(review: Review) -> list[str]:
 def _table(review: Review, decisions: Mapping[str, Decision]) -> Table:
     columns = ["Structure", "Volume (ml)"]
     scored = any(one.score is not None for one in review.structures)
-    uncertain = any(one.doubt is not None for one in review.structures)
+    uncertain = any(one.error_cm2 is not None for one in review.structures)
     expected = any(one.estimate is not None for one in review.structures)
     columns += ["May be wrong (ml)"] if uncertain else []
     columns += ["Expected Dice"] if expected else []
@@ -193,8 +193,8 @@ def _chart(one: StructureReview, axis: int) -> ReportPicture | None:
         return None
     if one.per_slice is not None:
         values, label, top = one.per_slice, "Dice", (-0.03, 1.03)
-    elif one.doubt is not None:
-        values, label, top = np.where(one.doubt > 0, one.doubt, np.nan), "may be wrong (cm²)", None
+    elif one.error_cm2 is not None:
+        values, label, top = np.where(one.error_cm2 > 0, one.error_cm2, np.nan), "may be wrong (cm²)", None
     else:
         return None
     known = np.flatnonzero(np.isfinite(values))

@@ -107,7 +107,7 @@ def test_review_with_a_reference(promptseg: Promptseg, place) -> None:
     by_name = {one["structure"]: one for one in result["structures"]}
     ball = by_name["label 3"]
     worst = ball["slices"][0]
-    assert (worst["index"], worst["why"], worst["dice"], worst["doubt"]) == (50, "Dice 0.00", 0.0, None)
+    assert (worst["index"], worst["why"], worst["dice"], worst["error_cm2"]) == (50, "Dice 0.00", 0.0, None)
     assert worst["risk"] > 1  # more than its mean area
     assert ball["volume_ml"] == pytest.approx((labels == 3).sum() * 0.01)
     assert "It is missing in 1 slice between others that show it." in ball["remarks"]

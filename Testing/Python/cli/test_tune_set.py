@@ -141,8 +141,8 @@ def test_values_that_are_no_hu_are_told_at_once_and_with_the_result(promptseg, p
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
 def test_ctrl_c_while_volumes_are_read_ends_at_once_and_keeps_what_is_whole(place, shipped, labelled) -> None:
-    save(np.random.default_rng(0).normal(0, 300, (4000, 60, 60)).astype(np.int16), place / "set" / "case_2.nii.gz")
-    save(np.ones((4000, 60, 60), np.uint8), place / "set" / "case_2_labels.nii.gz")
+    save(np.random.default_rng(0).normal(0, 300, (1500, 100, 100)).astype(np.int16), place / "set" / "case_2.nii.gz")
+    save(np.ones((1500, 100, 100), np.uint8), place / "set" / "case_2_labels.nii.gz")
     options = ("--backbone", shipped / "Models" / "punet-ct.safetensors", "--steps", "100000")
     process = start(place, *words(*(str(one) for one in options)))
     assert process.stdout
@@ -151,7 +151,7 @@ def test_ctrl_c_while_volumes_are_read_ends_at_once_and_keeps_what_is_whole(plac
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err == "Stopped before there was a prompt; --resume goes on, and new.run keeps the volumes.\n"
     assert json.loads(out.splitlines()[-1]) == {"event": "stopped", "message": err.strip()}
     assert not list((place / "new.run").rglob(".*"))  # nothing half-written

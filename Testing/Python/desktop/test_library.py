@@ -20,7 +20,7 @@ from PromptSegLib.worker.process import PACKAGE
 
 def test_shipped_sets_and_ones_own(tmp_path, engine_files) -> None:
     library = Library(tmp_path / "mine")
-    assert {one.name for one in library.sets()} == {"abdomen-ct", "head-neck-ct"}
+    assert {one.name for one in library.sets()} == {"abdomen-ct", "head-neck-ct", "thorax-ct"}
     assert library.import_file(engine_files[1]) == ["liver", "spleen"]
     own = library.sets()[-1]
     assert (own.name, own.shipped) == (MINE, False)
@@ -52,7 +52,7 @@ def test_export_and_delete(tmp_path, engine_files) -> None:
     kept, before = PromptSet.read(library.sets()[-1].prompts[0].path), PromptSet.read(engine_files[1])
     assert all((kept["spleen"].tensors[k] == v).all() for k, v in before["spleen"].tensors.items())
     library.delete(spleen)
-    assert {one.name for one in library.sets()} == {"abdomen-ct", "head-neck-ct"}
+    assert {one.name for one in library.sets()} == {"abdomen-ct", "head-neck-ct", "thorax-ct"}
     assert not list((tmp_path / "mine").iterdir())
 
 
@@ -143,4 +143,4 @@ def test_listing_needs_neither_torch_nor_safetensors(tmp_path) -> None:
         f"print(sum(len(one.prompts) for one in Library({str(tmp_path)!r}).sets()))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert answer.stdout.strip() == "20", answer.stderr
+    assert answer.stdout.strip() == "26", answer.stderr

@@ -87,7 +87,7 @@ def test_with_an_uncertainty_what_may_be_wrong_counts_too() -> None:
     uncertain[4, 5:10, 5] = 1
     (one,) = review({"liver": block(2, 3, 4, 5)}, GRID, {"liver": Evidence(uncertain, drawn=(4,))}).structures
     assert [s.index for s in one.slices] == [3]  # a drawn slice is not in doubt
-    assert one.doubt[3] == pytest.approx(0.2)
+    assert one.error_cm2[3] == pytest.approx(0.2)
     assert one.unsure_ml == pytest.approx(0.1)
     assert one.slices[0].why == "about 0.2 cm² may be wrong"
     assert one.slices[0].risk == pytest.approx(0.05)

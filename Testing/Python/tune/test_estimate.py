@@ -90,8 +90,8 @@ def test_the_session_gives_it_with_its_review(session, phantom, prompts, kit, mo
     rest = np.setdiff1d(np.arange(24), [7, 12, 18])
     assert liver.score.dice == pytest.approx(kit.dice(made.mask("liver")[rest], phantom.labels[rest] == 1))
     assert not {7, 12, 18} & {s.index for s in liver.slices}
-    assert not liver.uncertainty[[7, 12, 18]].any()
-    assert spleen.uncertainty.sum() > 0
+    assert not liver.error_cm2[[7, 12, 18]].any()
+    assert spleen.error_cm2.sum() > 0
     assert liver.volume_ml == pytest.approx(made.mask("liver").sum() * 0.025)
 
 
