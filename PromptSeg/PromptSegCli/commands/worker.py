@@ -17,7 +17,7 @@ Stay and serve requests that come as JSON lines on standard input; events go to
 standard output as JSON lines, arrays pass through the job folder. The backbone
 and the volume stay warm from one request to the next. It ends when standard
 input closes. docs/architecture.md and PromptSegLib/worker/protocol.py say what
-may be asked for; PromptSegLib/worker/blocking.py asks from Python."""
+may be asked for."""
 EXAMPLES = ("""(echo '{"id": "1", "do": "info"}'; sleep 30) | promptseg worker""",)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import waiting_worker
+from waiting_worker import Worker
 
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.worker.blocking import Worker
 from PromptSegLib.worker.process import PACKAGE
 
 
@@ -62,8 +64,9 @@ def own_worker(engine_files):
 
 @pytest.fixture
 def python_path(monkeypatch) -> None:
-    """Child processes find PromptSegLib."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")]))
+    """Child processes find PromptSegLib and the tests' own worker."""
+    places = [str(PACKAGE), str(Path(waiting_worker.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
 
 
 @pytest.fixture

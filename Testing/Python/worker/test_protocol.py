@@ -189,7 +189,7 @@ def test_whatever_comes_is_refused_in_a_sentence_that_can_be_written(line) -> No
 def test_the_face_needs_nothing_heavy() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE)!r})\n"
-        "import PromptSegLib.worker.blocking, PromptSegLib.worker.client\n"
+        "import PromptSegLib.worker.client, PromptSegLib.worker.process, PromptSegLib.worker.service\n"
         "heavy = {'torch', 'SimpleITK', 'scipy', 'safetensors', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting_worker import Worker, WorkerError
 
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
@@ -20,7 +21,6 @@ from PromptSegLib.errors import Stopped
 from PromptSegLib.prompts.library import pick, resolve
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.worker import client
-from PromptSegLib.worker.blocking import Worker, WorkerError
 from PromptSegLib.worker.jobs import is_alive
 from PromptSegLib.worker.payload import put_annotations
 from PromptSegLib.worker.process import PACKAGE, kill_tree
@@ -357,7 +357,7 @@ def test_it_ends_when_its_input_closes_even_when_busy(own_worker, busy) -> None:
 @posix
 def test_no_orphan_when_the_parent_is_killed(engine_files, python_path, tmp_path) -> None:
     code = (
-        "import sys, time\nfrom PromptSegLib.worker.blocking import Worker\n"
+        "import sys, time\nfrom waiting_worker import Worker\n"
         f"worker = Worker({str(engine_files[0])!r}, 'cpu', 1)\n"
         "worker.call('prompts')\nprint(worker.process.pid, worker.jobs.root, flush=True)\ntime.sleep(60)\n"
     )

@@ -1,4 +1,4 @@
-"""A worker for scripts: each call waits for its answer.
+"""A worker for tests: each call waits for its answer.
 
 >>> with Worker() as worker:  # doctest: +SKIP
 ...     worker.set_volume(read_volume("ct.nii.gz"))
@@ -14,17 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Stopped
-from ..progress import ShouldStop, never
-from .client import Action, Conversation, WorkerError
-from .jobs import Jobs
-from .payload import Found, get_mask, put_annotations, put_structure, put_volume
-from .process import Process, command, environment
+from PromptSegLib.errors import Stopped
+from PromptSegLib.progress import ShouldStop, never
+from PromptSegLib.worker.client import Action, Conversation, WorkerError
+from PromptSegLib.worker.jobs import Jobs
+from PromptSegLib.worker.payload import Found, get_mask, put_annotations, put_structure, put_volume
+from PromptSegLib.worker.process import Process, command, environment
 
 if TYPE_CHECKING:
-    from ..anatomy.structure import Structure
-    from ..annotations import SliceAnnotations
-    from ..volumes.volume import Volume
+    from PromptSegLib.anatomy.structure import Structure
+    from PromptSegLib.annotations import SliceAnnotations
+    from PromptSegLib.volumes.volume import Volume
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 _TURN = 0.05
@@ -100,7 +100,7 @@ class Worker:
     def tune(self, annotations: SliceAnnotations, structure: Structure, output: Path | str, **options: Any) -> dict:
         """Learn a structure into the file ``output``; gives the result, with ``masks`` as :class:`Found` if
         ``segment=True`` was given. ``options`` are the request's fields, ``on_event`` and ``should_stop``."""
-        from ..atomic import replacing
+        from PromptSegLib.atomic import replacing
 
         identity = self.jobs.new_id()
         try:
