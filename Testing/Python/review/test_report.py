@@ -264,3 +264,10 @@ def test_what_steers_a_page_or_turns_writing_is_a_question_mark() -> None:
     page = render(Report("\u202eliver", "\x1b", (), ()))
     assert "?liver" in page
     assert all(c.isprintable() or c == "\n" for c in page)
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u202f"])
+def test_a_space_between_thousands_stays_a_space(space) -> None:
+    from PromptSegLib.review.plain_text import escape
+
+    assert escape(f"3{space}268 ml") == f"3{space}268 ml"
