@@ -18,19 +18,10 @@ if TYPE_CHECKING:
 
 
 def asked_for(texts: Sequence[str]) -> list[Prompt]:
-    """The prompts that ``texts`` name, in that order; raises :class:`PromptError`, and :class:`InputError` for a
-    structure asked for twice."""
-    from PromptSegLib.prompts.library import resolve
+    """The prompts that ``texts`` name, in that order, each structure once; raises :class:`PromptError`."""
+    from PromptSegLib.prompts.library import once, resolve
 
-    found: dict[str, Prompt] = {}
-    for text in texts:
-        for name, prompt in resolve(text).prompts.items():
-            if name in found:
-                raise InputError(
-                    f"The structure '{name}' is asked for twice, by {' and '.join(texts)}", "ask for it once"
-                )
-            found[name] = prompt
-    return list(found.values())
+    return once((text, prompt) for text in texts for prompt in resolve(text).prompts.values())
 
 
 def absolute(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PromptSegLib.errors import InputError, quoted
+from PromptSegLib.errors import quoted
 from PromptSegLib.inputs_stay import check_outputs
 
 from ..dicom.result import ENDING, FORMATS, format_of, write_result
@@ -136,19 +136,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
 
 def asked_for(texts: Sequence[str]) -> list[Prompt]:
-    """The prompts that ``--prompts`` names, in that order; raises :class:`InputError` for a structure asked for
-    twice.
-    """
-    from PromptSegLib.prompts.library import resolve
+    """The prompts that ``--prompts`` names, in that order, each structure once; raises :class:`PromptError`."""
+    from PromptSegLib.prompts.library import once, resolve
 
-    found: dict[str, tuple[Prompt, str]] = {}
-    for text in texts:
-        for name, prompt in resolve(text).prompts.items():
-            if name in found:
-                where = f"by {found[name][1]} and {text}" if found[name][1] != text else f"by {text}, given twice"
-                raise InputError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
-            found[name] = (prompt, text)
-    return [prompt for prompt, _ in found.values()]
+    return once((text, prompt) for text in texts for prompt in resolve(text).prompts.values())
 
 
 def write_segmentation(

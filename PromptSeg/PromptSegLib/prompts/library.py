@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,26 @@ def asked(wanted: str | Mapping[str, Any]) -> PromptSet:
         return resolve(wanted)
     name = wanted.get("name")
     return _find(str(wanted["file"])) if name is None else pick(str(wanted["file"]), str(name))
+
+
+def once(asked_by: Iterable[tuple[str, Prompt]]) -> list[Prompt]:
+    """Each structure once, from prompts and who asked for them. Where several sets hold a structure with the same
+    numbers, as the sets of one backbone may, the first is taken. Raises :class:`PromptError` for two prompts of one
+    structure, and for one that is asked for twice in the same words."""
+    found: dict[str, tuple[Prompt, str]] = {}
+    for text, prompt in asked_by:
+        name = prompt.structure.name
+        first, words = found.setdefault(name, (prompt, text))
+        if first is not prompt and (words == text or not _same_numbers(first, prompt)):
+            where = f"by {words} and {text}" if words != text else f"by {text}, given twice"
+            raise PromptError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
+    return [prompt for prompt, _ in found.values()]
+
+
+def _same_numbers(one: Prompt, other: Prompt) -> bool:
+    if one.backbone_id != other.backbone_id or one.tensors.keys() != other.tensors.keys():
+        return False
+    return all(bool((t == other.tensors[k]).all()) for k, t in one.tensors.items() if t.shape == other.tensors[k].shape)
 
 
 def pick(file: Path | str, name: str) -> PromptSet:

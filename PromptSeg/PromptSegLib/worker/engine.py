@@ -85,9 +85,10 @@ class Engine:
         return {}
 
     def _segment(self, call: Call) -> dict[str, Any]:
-        from ..prompts.library import asked
+        from ..prompts.library import asked, once
 
-        prompts = [prompt for wanted in call.fields["prompts"] for prompt in asked(wanted).values()]
+        wanted = call.fields["prompts"]
+        prompts = once((str(one), prompt) for one in wanted for prompt in asked(one).values())
         drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
         priors, problems = _priors(call.fields["prompts"]) if call.fields.get("memory") else ({}, [])
         session = self._ready(call)

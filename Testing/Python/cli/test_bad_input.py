@@ -104,7 +104,7 @@ CASES: dict[str, Callable[[Path], list[str]]] = {
     "no such prompt file": lambda _: segment_words(prompts="none.promptset"),
     "no such structure": lambda _: segment_words(prompts="abdomen-ct:liver,lever"),
     "a structure twice": lambda _: segment_words(
-        "ct.nii.gz", "abdomen-ct", "out.nii.gz", "--prompts", "abdomen-ct:liver"
+        "ct.nii.gz", "abdomen-ct:liver", "out.nii.gz", "--prompts", "abdomen-ct:liver"
     ),
     "prompts for another backbone": lambda _: segment_words(prompts="foreign.promptset"),
     "a former round on another backbone": lambda _: tune_words(start_from="foreign.promptset"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.errors import PromptError
 from PromptSegLib.prompts.card import Card
-from PromptSegLib.prompts.library import asked, pick, resolve, shipped
+from PromptSegLib.prompts.library import asked, once, pick, resolve, shipped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 
 
@@ -148,3 +149,15 @@ def test_what_ships_can_be_read(monkeypatch) -> None:
     monkeypatch.undo()
     for path in shipped():
         assert len(resolve(path.stem)) > 0
+
+
+def test_a_structure_that_two_sets_hold_alike_is_taken_once() -> None:
+    """The shipped sets share the esophagus; two different prompts of one structure are a question, not an answer."""
+    liver, spleen = resolve("abdomen-ct:liver,spleen").values()
+    copy = replace(liver, card=replace(liver.card, note="of another set"))
+    assert once([("a", liver), ("a", spleen), ("b", copy)]) == [liver, spleen]
+    other = replace(liver, tensors={k: t + 1 for k, t in liver.tensors.items()})
+    with pytest.raises(PromptError, match="'liver' is asked for twice, by a and b; ask for it once"):
+        once([("a", liver), ("b", other)])
+    with pytest.raises(PromptError, match="by a, given twice"):
+        once([("a", liver), ("a", replace(liver))])
