@@ -12,6 +12,7 @@ Labels stand for structures, by name: "Kidney_L" of one set and "left kidney" of
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy.terminology import find, key
-from ..errors import InputError
+from ..errors import InputError, short
 from ..volumes.images import ENDINGS
 
 MOST_LABELS = 255
@@ -65,7 +66,7 @@ def read_dataset(path: Path) -> DataSet:
     cannot use: other modalities than CT, several channels, regions, an "ignore" label.
     """
     path = Path(path)
-    path = path / "dataset.json" if path.is_dir() else path
+    path = path / "dataset.json" if _is_dir(path) else path
     values = _read_json(path)
     nnunet = bool({"file_ending", "channel_names"} & set(values)) or ("training" not in values and "labels" in values)
     try:
@@ -86,13 +87,13 @@ def read_dataset(path: Path) -> DataSet:
         raise InputError(f"{path} lists no training volume or no label", "a data set needs at least one of both")
     for case in cases:
         for file in (case.image, case.label):
-            if not file.is_file() and not (file is case.image and file.is_dir()):
+            if not _is_file(file) and not (file is case.image and _is_dir(file)):
                 raise InputError(
-                    f"{path} names {file.name}, which is not there", "complete the data set or remove the entry"
+                    f"{path} names {short(file.name)}, which is not there", "complete the data set or remove the entry"
                 )
     twice, count = Counter(c.name for c in cases).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{path} has more than one volume called {twice!r}", "give each a name of its own")
+        raise InputError(f"{path} has more than one volume called {short(twice)!r}", "give each a name of its own")
     return DataSet(name, labels, tuple(cases), licence, absent)
 
 
@@ -111,7 +112,7 @@ def check_labels(path: Path, pairs: Iterable[tuple[int, str]]) -> dict[int, str]
             raise InputError(f"{path} has a label without a readable name", "name each label in plain text")
         if value in labels or not 0 < value <= 65535:
             problem = "more than one label" if value in labels else "a label"
-            raise InputError(f"{path} has {problem} of the value {value}", "number the labels from 1 to 65535")
+            raise InputError(f"{path} has {problem} of the value {short(value)}", "number the labels from 1 to 65535")
         structure = find(name)
         same = key(structure.name if structure else name)
         if same in given:
@@ -136,7 +137,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, count = Counter(k for k, _ in pairs).most_common(1)[0] if pairs else ("", 0)
         if count > 1:
-            raise ValueError(f"it has {twice!r} twice")
+            raise ValueError(f"it has {short(twice)!r} twice")
         return dict(pairs)
 
     try:
@@ -173,9 +174,18 @@ def _decathlon(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]
         image, label = (path.parent / str(f) for f in files)
         # A DICOM series is a folder, often of the same name for each patient.
         inner = "-".join(image.parts[len(path.parent.parts) :]).lstrip(".-") or "case"
-        name = inner if image.is_dir() else _stem(image.name)
+        name = inner if _is_dir(image) else _stem(image.name)
         cases.append(Case(name, image, label))
     return pairs, cases
+
+
+def _is_dir(path: Path) -> bool:
+    """Also for a name that no folder could have: a text of a file decides what is asked for."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _nnunet(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]], list[Case]]:
@@ -184,7 +194,7 @@ def _nnunet(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]], 
     for name, value in values["labels"].items():
         if isinstance(value, list):
             raise InputError(
-                f"{path} has regions, labels that consist of others, such as {name!r}",
+                f"{path} has regions, labels that consist of others, such as {short(name)!r}",
                 "give each structure one value of its own",
             )
         if isinstance(value, bool) or not isinstance(value, int):
@@ -204,7 +214,8 @@ def _nnunet(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]], 
             raise InputError(f"{file} has no channel in its name", f"call it CASE_0000{ending}")
         if int(match[2]):
             raise InputError(
-                f"{path} has more than one channel, such as {file.name}", "pre-training takes CT volumes of one channel"
+                f"{path} has more than one channel, such as {short(file.name)}",
+                "pre-training takes CT volumes of one channel",
             )
         found[match[1]] = file
     labels = {file.name[: -len(ending)]: file for file in _files(path.parent / "labelsTr", ending)}
@@ -213,7 +224,7 @@ def _nnunet(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]], 
         raise ValueError("numTraining is not a number")
     if count != len(found):
         raise InputError(
-            f"{path} says that there are {count} training volumes, but imagesTr has {len(found)}",
+            f"{path} says that there are {short(count)} training volumes, but imagesTr has {len(found)}",
             "complete the data set or correct numTraining",
         )
     folders = path.parent / "imagesTr", path.parent / "labelsTr"
@@ -242,12 +253,13 @@ def _check_modality(path: Path, values: dict[str, Any]) -> None:
             raise ValueError(f'{what} is not a table such as {{"0": "CT"}}')
         if len(names) > 1:
             raise InputError(
-                f"{path} has more than one channel: {', '.join(names)}", "pre-training takes CT volumes of one channel"
+                f"{path} has more than one channel: {short(', '.join(names))}",
+                "pre-training takes CT volumes of one channel",
             )
         for name in names:
             words = set(re.findall(r"[a-z]+", name.casefold()))
             if not (words & _CT or {"computed", "tomography"} <= words) or "pet" in words:
-                raise InputError(f"{path} is of the modality {name}, not CT", "choose a data set of CT volumes")
+                raise InputError(f"{path} is of the modality {short(name)}, not CT", "choose a data set of CT volumes")
 
 
 def _text(values: dict[str, Any], what: str) -> str:

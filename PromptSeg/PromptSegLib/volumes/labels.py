@@ -11,7 +11,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
-from ..errors import GridError, InputError, PromptSegError
+from ..errors import GridError, InputError, PromptSegError, short
 from .dicom_labels import read_label_object
 from .geometry import differences
 from .images import Image, read_image
@@ -176,7 +176,8 @@ def _label_map(layers: list[np.ndarray], grid: Grid, segments: list[Segment], na
     for number, one in enumerate(segments, 1):
         if not 0 <= one.layer < len(layers):
             raise InputError(
-                f"{name} is damaged: the segment {one.structure.name} is in no layer", "save it again in 3D Slicer"
+                f"{name} is damaged: the segment {short(one.structure.name)} is in no layer",
+                "save it again in 3D Slicer",
             )
         value = one.value if unique else number
         names[value], places[value] = one.structure, (one.layer, one.value)

@@ -196,3 +196,11 @@ def test_two_datasets_of_one_name_are_refused(small) -> None:
 
 def test_a_name_that_is_no_file_name(small) -> None:
     assert read_dataset(change(small, name="../A b/c")).file_name == "A-b-c"
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".nii.gz", "./" + "b" * 5000])
+def test_a_name_that_no_file_could_have_is_not_there(small, name) -> None:
+    change(small, training=[{"image": name, "label": "case_1_labels.nii.gz"}])
+    with pytest.raises(InputError, match="which is not there") as refused:
+        read_dataset(small)
+    assert len(str(refused.value)) < 1000
