@@ -71,13 +71,14 @@ class JobEngine:
     def prompts(self, texts: tuple[str, ...], memory: bool) -> tuple[list[Prompt], dict[str, list[Teacher]], list[str]]:
         """The prompts that ``texts`` name; with ``memory``, the other patients that are remembered beside them, and a
         sentence on each file of these that cannot be used. Raises :class:`PromptSegError`."""
+        from PromptSegLib.prompts.library import resolve_all
         from PromptSegLib.register.teachers import remembered_by
 
-        from .prompts import asked_for, files_of
+        from .prompts import files_of
 
         read = (texts, memory, files_of(texts))
         if read != self._read:
-            self._prompts = asked_for(texts)
+            self._prompts = resolve_all(texts)
             self._priors = remembered_by(texts) if memory else ({}, [])
             self._read = read
         return self._prompts, *self._priors

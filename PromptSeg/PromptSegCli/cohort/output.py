@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, OutputError
 from PromptSegLib.progress import ShouldStop
@@ -12,12 +11,10 @@ from PromptSegLib.progress import ShouldStop
 from ..dicom.result import FORMATS, RTSTRUCT_ENDING
 from ..dicom.result import write_result as write_dicom
 from ..dicom.series import check_can_write, check_source
+from ..masks import Masks
 from .manifest import digest_of_file
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from PromptSegLib.anatomy.structure import Structure
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.volumes.volume import Volume
 
@@ -64,19 +61,3 @@ def write_result(
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
     found = path.stat()
     return found.st_size, found.st_mtime_ns, digest_of_file(path)
-
-
-class Masks(Mapping):  # type: ignore[type-arg]
-    """The masks of a result by structure, each made when it is asked for: together they may not fit into memory."""
-
-    def __init__(self, result: Segmentation) -> None:
-        self._result = result
-
-    def __getitem__(self, structure: Structure) -> np.ndarray:
-        return self._result.mask(structure.name)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._result.structures)
-
-    def __len__(self) -> int:
-        return len(self._result.structures)

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from PromptSegLib.prompts.promptset import Prompt
 
 
-def asked_for(texts: Sequence[str]) -> list[Prompt]:
-    """The prompts that ``texts`` name, in that order, each structure once; raises :class:`PromptError`."""
-    from PromptSegLib.prompts.library import once, resolve
-
-    return once((text, prompt) for text in texts for prompt in resolve(text).prompts.values())
-
-
 def absolute(text: str) -> str:
     """The same with a path that holds wherever the process works: workers have folders of their own."""
     file, ending, rest = text.partition(".promptset")

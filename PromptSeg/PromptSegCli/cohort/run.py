@@ -17,7 +17,7 @@ from .inputs import with_prompts
 from .items import Inputs, Item, digest_of, stamp_of
 from .manifest import DONE, FAILED, KEPT, Manifest, Record
 from .output import ENDINGS, check_format
-from .prompts import absolute, asked_for, backbone_id, check_backbone, digest, memories_of
+from .prompts import absolute, backbone_id, check_backbone, digest, memories_of
 from .task import Task
 
 OnRecord = Callable[[Record], None]
@@ -74,6 +74,8 @@ class Executor(Protocol):
 def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -> CohortPlan:
     """What is to be done in a folder. Raises :class:`PromptSegError` for prompts that cannot be used, for a result that
     would take the place of an input, and for a folder name that cannot be."""
+    from PromptSegLib.prompts.library import resolve_all
+
     check_format(options.format)
     identity = backbone_id(options.backbone)
     backbone = options.backbone if not Path(options.backbone).is_file() else str(Path(options.backbone).absolute())
@@ -84,7 +86,7 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
     sources = {os.path.realpath(path) for one in items for path in (one.image, *one.files[:1], one.reference) if path}
     for one in items:
         if one.prompts not in sets:
-            found = asked_for(one.prompts)
+            found = resolve_all(one.prompts)
             check_backbone(found, identity, options.backbone)
             sets[one.prompts] = {prompt.structure.name: digest(prompt) for prompt in found}
             extra = stamp_of(memories_of(one.prompts)) if options.memory else ""

@@ -71,19 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Give 0 if all volumes are done, 2 if some failed. Raises :class:`PromptSegError` and ``Stopped``."""
-    from PromptSegLib.prompts.library import remembers
+    from PromptSegLib.prompts.library import remembers, resolve_all
 
     from ..cohort.apart import check_apart
     from ..cohort.folder import Folder
     from ..cohort.inputs import collect
     from ..cohort.manifest import Manifest
-    from ..cohort.prompts import asked_for
     from ..cohort.run import Options, plan
 
     memory = _memory(args)
     folder = Folder(args.output)
     check_folder(folder.root)
-    asked_for(args.prompts)
+    resolve_all(args.prompts)
     with console.timed("find", "Looking for volumes"):
         inputs = collect(args.inputs, folder.root, on_progress=console.progress, should_stop=stop)
     stop.check()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import quoted
 from PromptSegLib.inputs_stay import check_outputs
 
 from ..dicom.result import ENDING, FORMATS, format_of, write_result
+from ..masks import Masks
 from .arguments import (
     add_engine,
     add_orientation,
@@ -26,10 +27,6 @@ from .arguments import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from PromptSegLib.anatomy.structure import Structure
-    from PromptSegLib.prompts.promptset import Prompt
     from PromptSegLib.segment.result import Segmentation
     from PromptSegLib.volumes.volume import DicomSource
 
@@ -72,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
-    from PromptSegLib.prompts.library import remembers
+    from PromptSegLib.prompts.library import remembers, resolve_all
     from PromptSegLib.register.teachers import remembered_by
     from PromptSegLib.volumes.io import LABEL_ENDINGS, read_volume
 
@@ -84,7 +81,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_outputs(result_file, inputs)
     check_folder(args.probabilities)
     check_input(args.image)
-    prompts = asked_for(args.prompts)
+    prompts = resolve_all(args.prompts)
     maps = _map_paths(args.probabilities, [prompt.structure.name for prompt in prompts])
     if args.probabilities is not None and args.probabilities.is_dir():
         check_outputs(result_file | {f"--probabilities, '{name}'": (maps[name], ()) for name in maps}, inputs)
@@ -135,13 +132,6 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     return 0
 
 
-def asked_for(texts: Sequence[str]) -> list[Prompt]:
-    """The prompts that ``--prompts`` names, in that order, each structure once; raises :class:`PromptError`."""
-    from PromptSegLib.prompts.library import once, resolve
-
-    return once((text, prompt) for text in texts for prompt in resolve(text).prompts.values())
-
-
 def write_segmentation(
     path: Path,
     result: Segmentation,
@@ -158,7 +148,7 @@ def write_segmentation(
     if dicom:
         write_result(path, dicom, result, source, backbone_id, stop)
     elif path.name.lower().endswith(".seg.nrrd"):
-        write_segments(path, _Masks(result), result.grid)
+        write_segments(path, Masks(result), result.grid)
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
 
@@ -186,19 +176,3 @@ def _write_maps(paths: Mapping[str, Path], result: Segmentation, stop: StopOnSig
         stop.check()
         make_folder(path.parent)
         write_map(path, result.probability(name), result.grid)
-
-
-class _Masks(Mapping):  # type: ignore[type-arg]
-    """The masks of a result by structure, each made when it is asked for: together they may not fit into memory."""
-
-    def __init__(self, result: Segmentation) -> None:
-        self._result = result
-
-    def __getitem__(self, structure: Structure) -> np.ndarray:
-        return self._result.mask(structure.name)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._result.structures)
-
-    def __len__(self) -> int:
-        return len(self._result.structures)

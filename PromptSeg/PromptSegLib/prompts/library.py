@@ -56,10 +56,15 @@ def once(asked_by: Iterable[tuple[str, Prompt]]) -> list[Prompt]:
     return [prompt for prompt, _ in found.values()]
 
 
+def resolve_all(texts: Iterable[str]) -> list[Prompt]:
+    """The prompts that all texts ask for, in that order, each structure once (:func:`once`)."""
+    return once((text, prompt) for text in texts for prompt in resolve(text).values())
+
+
 def _same_numbers(one: Prompt, other: Prompt) -> bool:
-    if one.backbone_id != other.backbone_id or one.tensors.keys() != other.tensors.keys():
-        return False
-    return all(bool((t == other.tensors[k]).all()) for k, t in one.tensors.items() if t.shape == other.tensors[k].shape)
+    pairs = [(t, other.tensors.get(k)) for k, t in one.tensors.items()]
+    alike = one.backbone_id == other.backbone_id and one.tensors.keys() == other.tensors.keys()
+    return alike and all(o is not None and t.shape == o.shape and bool((t == o).all()) for t, o in pairs)
 
 
 def pick(file: Path | str, name: str) -> PromptSet:

@@ -159,5 +159,8 @@ def test_a_structure_that_two_sets_hold_alike_is_taken_once() -> None:
     other = replace(liver, tensors={k: t + 1 for k, t in liver.tensors.items()})
     with pytest.raises(PromptError, match="'liver' is asked for twice, by a and b; ask for it once"):
         once([("a", liver), ("b", other)])
+    short = replace(liver, tensors={k: t[:1] for k, t in liver.tensors.items()})
+    with pytest.raises(PromptError, match="by a and b; ask for it once"):
+        once([("a", liver), ("b", short)])
     with pytest.raises(PromptError, match="by a, given twice"):
         once([("a", liver), ("a", replace(liver))])
