@@ -13,7 +13,6 @@ from .dicom_file import (
     ALLOCATED,
     BIG,
     COLUMNS,
-    DEFLATED,
     DEFLATED_FRAMES,
     FRAMES,
     PLAIN,
@@ -22,7 +21,7 @@ from .dicom_file import (
     DicomFile,
     NotWhole,
     fragments,
-    inflated_body,
+    pixel_bytes,
 )
 
 
@@ -38,24 +37,15 @@ class PackedFrames:
         self.shape, self.count = (rows, columns), count
         self._pieces: list[bytes] = []
         self._bits = np.zeros(0, np.uint8)
-        _, place, length = one.pixels
-        with one.path.open("rb") as file:
-            if one.syntax == DEFLATED_FRAMES:
+        if one.syntax == DEFLATED_FRAMES:
+            with one.path.open("rb") as file:
                 self._pieces = list(fragments(one, file))[1:]
-                if len(self._pieces) != count:
-                    raise NotWhole
-                return
-            if one.syntax not in PLAIN or one.syntax == BIG or length == UNDEFINED:
+            if len(self._pieces) != count:
                 raise NotWhole
-            size = -(-count * rows * columns // 8)
-            if one.syntax == DEFLATED:
-                data = inflated_body(file)[place : place + size]
-            else:
-                file.seek(place)
-                data = file.read(size)
-        if len(data) < size:
+            return
+        if one.syntax not in PLAIN or one.syntax == BIG or one.pixels[2] == UNDEFINED:
             raise NotWhole
-        self._bits = np.frombuffer(data, np.uint8)
+        self._bits = np.frombuffer(pixel_bytes(one, -(-count * rows * columns // 8)), np.uint8)
 
     def __len__(self) -> int:
         return self.count

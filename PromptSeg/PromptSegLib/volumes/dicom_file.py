@@ -238,7 +238,7 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
     rows, columns, frames = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
     if not rows or not columns or not frames or frames < 1 or one.pixels is None:
         raise NotWhole
-    tag, place, length = one.pixels
+    tag, _, length = one.pixels
     bits, signed = of.whole(ALLOCATED) or 0, bool(of.whole(SIGNED, 0))
     shape = (frames, rows, columns)
     if one.syntax not in PLAIN or length == UNDEFINED:
@@ -249,19 +249,28 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
             raise NotWhole
         dtype = np.dtype((">" if one.syntax == BIG else "<") + kind)
         size = frames * rows * columns * dtype.itemsize
-        with one.path.open("rb") as file:
-            if one.syntax == DEFLATED:
-                data = inflated_body(file)[place : place + size]
-            else:
-                file.seek(place)
-                data = file.read(size)
-        if len(data) < size:
-            raise NotWhole
-        found = np.frombuffer(data, dtype).reshape(shape)
+        found = np.frombuffer(pixel_bytes(one, size), dtype).reshape(shape)
         found = found.astype(dtype.newbyteorder("="))
         if dtype.kind == "u":
             found = _without_overlay(found, of, bits, signed)
     return found
+
+
+def pixel_bytes(one: DicomFile, size: int) -> bytes:
+    """The first ``size`` bytes of pixels that are not compressed frame by frame. Raises :class:`NotWhole` where there
+    are fewer."""
+    if one.pixels is None:
+        raise NotWhole
+    place = one.pixels[1]
+    with one.path.open("rb") as file:
+        if one.syntax == DEFLATED:
+            data = inflated_body(file)[place : place + size]
+        else:
+            file.seek(place)
+            data = file.read(size)
+    if len(data) < size:
+        raise NotWhole
+    return data
 
 
 def inflated_body(file: BinaryIO) -> bytes:
