@@ -177,7 +177,7 @@ def _segmented(
     start = time.monotonic()
     on_progress(Progress("write", 0.9, f"Writing {task.subject}"))
     output = Path(task.root, task.output)
-    scores, notes = _scores(task, result, should_stop) if task.reference else ({}, ())
+    scores, notes = _scores(task, result, volume, should_stop) if task.reference else ({}, ())
     structures, pictures = _described(result, volume, scores, should_stop)
     size, written, digest = write_result(output, task, result, volume, should_stop)
     seconds["write"] = round(time.monotonic() - start, 3)
@@ -197,7 +197,9 @@ def read(task: Task) -> Volume:
     return read_volume(task.image, task.orientation)
 
 
-def _scores(task: Task, result: Segmentation, should_stop: ShouldStop) -> tuple[dict[str, ScoreRow], tuple[str, ...]]:
+def _scores(
+    task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop
+) -> tuple[dict[str, ScoreRow], tuple[str, ...]]:
     """What a comparison with the reference says, by structure; or a sentence why there is none: a result is not lost
     for its reference."""
     from PromptSegLib.review.evaluate import evaluate
@@ -205,12 +207,12 @@ def _scores(task: Task, result: Segmentation, should_stop: ShouldStop) -> tuple[
     from PromptSegLib.volumes.labels import LabelMap
 
     try:
-        reference = read_labels(task.reference, result.grid, task.orientation)
+        reference = read_labels(task.reference, result.grid, task.orientation, volume.source)
         ours = LabelMap(result.labels, result.grid, dict(enumerate(result.structures, 1)))
         found = evaluate(ours, reference, should_stop=should_stop)
     except PromptSegError as error:
         return {}, (f"Not compared with the reference: {error}",)
-    return {row.name: row.score for row in found.rows}, ()
+    return {row.name: row.score for row in found.rows}, reference.notes
 
 
 def _described(

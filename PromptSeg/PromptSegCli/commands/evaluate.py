@@ -60,6 +60,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     with console.timed("read", f"Reading {args.segmentation} and {args.reference}"):
         segmentation, reference = _on_one_grid(args)
     console.warn(*dict.fromkeys((*segmentation.notes, *reference.notes)))
+    if args.skip_slices and (segmentation.turned or reference.turned):
+        turned = segmentation if segmentation.turned else reference
+        console.warn(f"{turned.name} has its axes in another order or direction: slices do not count along those.")
     stop.check()
     with console.timed("evaluate", "Comparing"):
         found = evaluate(

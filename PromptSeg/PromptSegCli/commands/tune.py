@@ -354,10 +354,14 @@ class DrawnVolume:
 
         volume = read_volume(self.image, orientation)
         labels = read_labels(self.labels, volume.grid, orientation, volume.source)
-        if labels.notes:
-            volume = replace(volume, notes=tuple(dict.fromkeys((*volume.notes, *labels.notes))))
+        notes = [*volume.notes, *labels.notes]
+        if labels.turned:
+            notes.append(
+                f"The axes of {labels.name} run otherwise than those of {volume.name}: slices are counted in"
+                f" {volume.name}."
+            )
         value = labels.value_of(self.label)
-        volume = replace(volume, notes=tuple(dict.fromkeys((*volume.notes, *labels.notes))))
+        volume = replace(volume, notes=tuple(dict.fromkeys(notes)))
         array = labels.array
         if labels.overlapping:
             array = np.where(labels.mask(value), array.dtype.type(value), array.dtype.type(0))

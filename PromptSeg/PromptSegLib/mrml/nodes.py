@@ -16,6 +16,7 @@ import numpy as np
 from ..anatomy.structure import Structure
 from ..anatomy.terminology import entry_string
 from ..errors import GridError, InputError
+from ..volumes.reorient import turned_box
 from ..volumes.volume import Grid, Volume
 from .vtk_images import array_of, image_of, image_to_world, matrix_of, oriented_image, vtk_matrix
 
@@ -288,10 +289,15 @@ def _box(node: Any, segment_id: str, volume_node: Any) -> tuple[np.ndarray, tupl
     array = np.zeros((0, 0, 0), np.uint8) if image is None else array_of(image)
     if image is None or not array.size:
         return np.zeros((0, 0, 0), bool), (0, 0, 0)
-    offset = _offset(_between(node, volume_node) @ image_to_world(image), grid)
+    first = np.array(image.GetExtent()[::2][::-1])
+    matrix = _between(node, volume_node) @ image_to_world(image)
+    offset = _offset(matrix, grid)
     if offset is None:
-        return None
-    first = image.GetExtent()[::2][::-1]
+        turned = turned_box(array, matrix, first, grid)
+        offset = None if turned is None else _offset(turned[1].ijk_to_ras, grid)
+        if turned is None or offset is None:
+            return None
+        array, first = turned[0], np.zeros(3, int)
     low = np.array([a + b for a, b in zip(first, offset, strict=True)])
     shape, target = np.array(array.shape), np.array(grid.shape)
     start, stop = np.clip(-low, 0, shape), np.clip(target - low, 0, shape)

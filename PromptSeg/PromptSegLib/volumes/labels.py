@@ -14,8 +14,9 @@ from ..atomic import PathLike
 from ..errors import GridError, InputError, PromptSegError, short
 from .dicom_labels import read_label_object
 from .geometry import differences
-from .images import Image, read_image
+from .images import read_image
 from .preprocess import nearest_axes
+from .reorient import turn_onto
 from .segnrrd import Segment, is_fractional, is_segmentation, segments_in
 from .volume import DicomSource, Grid
 
@@ -42,6 +43,9 @@ class LabelMap:
     """What reading it had to decide, as :attr:`Volume.notes <PromptSegLib.volumes.volume.Volume.notes>`."""
     refused: Mapping[int, tuple[str, PromptSegError]] = field(default_factory=dict)
     """The names of structures that the file holds and that cannot be used, by value, and why: told to who asks."""
+    turned: bool = False
+    """Whether the file's axes run otherwise than the image's, to which they were brought: its slices have other
+    numbers in it."""
 
     @cached_property
     def values(self) -> tuple[int, ...]:
@@ -112,8 +116,9 @@ def read_labels(
 ) -> LabelMap:
     """Read a label map, a 3D Slicer segmentation (``.seg.nrrd``), a DICOM Segmentation or an RT Structure Set.
 
-    With ``like``, the result lies on that grid: a segmentation that Slicer cropped is put where it belongs, anything
-    else that does not match within 0.01 mm is a :class:`GridError` that says how it differs. ``orientation`` is that of
+    With ``like``, the result lies on that grid: the same voxels with their axes in another order or direction are
+    turned, a segmentation that Slicer cropped is put where it belongs, anything else that does not match within 0.01 mm
+    is a :class:`GridError` that says how it differs. ``orientation`` is that of
     :func:`~PromptSegLib.volumes.io.read_volume`. With ``source``, the image's series, DICOM labels of another frame of
     reference are refused. Values within 0.01 of a whole number are that: other tools write 0.99997. Raises
     :class:`InputError` for values that are not whole numbers from 0 to 65535.
@@ -137,15 +142,22 @@ def read_labels(
     segments = segments_in(image.fields, len(layers)) if is_segmentation(image.fields) else []
     _check_segments(segments, file.name)
     grid = image.grid
+    turn = turn_onto(grid, like) if like is not None and image.oriented else None
+    if like is not None and turn is not None:
+        layers = [np.ascontiguousarray(turn.apply(layer)) for layer in layers]
+        grid = turn.grid
     if like is not None:
         if grid.matches(like) or (not image.oriented and _same_but_for_the_place(grid, like)):
             grid = like
         elif segments or is_segmentation(image.fields):
-            layers = _placed(layers, image, like, file.name)
+            layers = _placed(layers, grid, image.grid, like, file.name)
             grid = like
         else:
-            raise GridError(f"{file.name} is on another grid than the image: {differences(grid, like)}", _RESAMPLE)
-    return replace(_label_map(layers, grid, segments, file.name), notes=image.notes)
+            raise GridError(
+                f"{file.name} is on another grid than the image: {differences(image.grid, like)}", _RESAMPLE
+            )
+    made = _label_map(layers, grid, segments, file.name)
+    return replace(made, notes=image.notes, turned=turn is not None)
 
 
 def _same_but_for_the_place(grid: Grid, like: Grid) -> bool:
@@ -186,18 +198,19 @@ def _label_map(layers: list[np.ndarray], grid: Grid, segments: list[Segment], na
     return LabelMap(flat, grid, names, name, tuple(layers), places)
 
 
-def _placed(layers: list[np.ndarray], image: Image, like: Grid, name: str) -> list[np.ndarray]:
-    """The layers of a segmentation that covers only a part of ``like``, or sticks out of it, on ``like``."""
-    if image.grid.size == (1, 1, 1) and not any(layer.any() for layer in layers):
+def _placed(layers: list[np.ndarray], grid: Grid, told: Grid, like: Grid, name: str) -> list[np.ndarray]:
+    """The layers on ``grid`` of a segmentation that covers only a part of ``like``, or sticks out of it, on ``like``;
+    ``told`` is the file's own grid."""
+    if grid.size == (1, 1, 1) and not any(layer.any() for layer in layers):
         return [np.zeros(like.shape, layer.dtype) for layer in layers]  # Slicer's way to write an empty segmentation
-    change = np.linalg.inv(like.ijk_to_ras) @ image.grid.ijk_to_ras
-    corners = np.array([[0.0, 0, 0, 1], [*image.grid.size, 1]]).T
+    change = np.linalg.inv(like.ijk_to_ras) @ grid.ijk_to_ras
+    corners = np.array([[0.0, 0, 0, 1], [*grid.size, 1]]).T
     shift = (change @ corners - corners)[:3]
     offset = np.round(shift[:, :1])
     if np.abs(change[:3, :3] - np.eye(3)).max() > 1e-2 or np.abs(shift - offset).max() > 0.05:
-        raise GridError(f"{name} is on another grid than the image: {differences(image.grid, like)}", _RESAMPLE)
+        raise GridError(f"{name} is on another grid than the image: {differences(told, like)}", _RESAMPLE)
     low = offset[::-1, 0].astype(int)  # (K, J, I)
-    shape, target = np.array(image.grid.shape), np.array(like.shape)
+    shape, target = np.array(grid.shape), np.array(like.shape)
     start, stop = np.clip(-low, 0, shape), np.clip(target - low, 0, shape)
     inside = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     there = tuple(slice(int(a), int(b)) for a, b in zip(start + low, stop + low, strict=True))

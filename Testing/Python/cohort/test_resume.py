@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk  # noqa: N813
 import torch
 
 from PromptSegCli.cohort.details import read_details
@@ -175,6 +176,12 @@ def test_prompts_and_references_of_a_table_count(site: Site) -> None:
     scan(Path("a.nii.gz"))
     site.run("a.nii.gz")
     (site.root / "a.seg.nrrd").rename("reference.seg.nrrd")
+    written = sitk.ReadImage("reference.seg.nrrd")
+    turned = sitk.Flip(sitk.PermuteAxes(written, (2, 1, 0)), (True, False, False))  # by another tool
+    for key in written.GetMetaDataKeys():
+        if key.startswith("Segment"):
+            turned.SetMetaData(key, written.GetMetaData(key))
+    sitk.WriteImage(turned, "reference.seg.nrrd")
     Path("cases.csv").write_text(
         "image,subject,prompts,reference\n"
         "a.nii.gz,one,abdomen.promptset:liver,reference.seg.nrrd\n"
@@ -185,6 +192,20 @@ def test_prompts_and_references_of_a_table_count(site: Site) -> None:
     assert (liver.name, liver.dice) == ("liver", 1.0)
     assert site.records["two"].status == DONE  # a reference that cannot be read loses no result
     assert "Not compared with the reference" in site.records["two"].warnings[-1]
+
+
+def test_a_reference_of_another_patient_is_not_compared_with(site: Site) -> None:
+    import pydicom
+
+    series(Path("tree"))
+    site.run("tree", format="dicom-seg")
+    (record,) = site.records.values()
+    foreign = pydicom.dcmread(site.root / record.output)
+    foreign.FrameOfReferenceUID, foreign.ReferencedSeriesSequence = "1.2.9", []
+    foreign.save_as("foreign.dcm")
+    Path("cases.csv").write_text("image,subject,reference\ntree,x,foreign.dcm\n")
+    site.run("cases.csv")
+    assert "another frame of reference" in site.records["x"].warnings[-1]
 
 
 @pytest.mark.parametrize(

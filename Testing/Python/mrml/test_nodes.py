@@ -225,6 +225,19 @@ def test_segments_that_slicer_cropped_or_moved_are_read_where_they_are(
     assert np.array_equal(segment_mask(node, "s", volume_node), expected)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_voxels_whose_axes_run_otherwise_are_the_volumes(add_volume, make_grid, blob, draw, order) -> None:
+    """A label map that another tool saved in another orientation shows the same voxels."""
+    volume_node = add_volume()
+    node = new_segmentation(volume_node)
+    backwards = np.diag([-1.0, 1.0, -1.0, 1.0])
+    backwards[0, 3], backwards[2, 3] = blob.shape[2] - 1, blob.shape[0] - 1
+    matrix = (make_grid().ijk_to_ras @ backwards)[:, [*(2 - axis for axis in order[::-1]), 3]]
+    turned = blob[::-1, :, ::-1].transpose(order)
+    segment_id = draw(node, turned, Grid.from_ijk_to_ras(matrix, turned.shape))
+    assert np.array_equal(segment_mask(node, segment_id, volume_node), blob)
+
+
 def test_voxels_of_another_grid_are_refused_or_resampled(add_volume, make_grid, blob, draw) -> None:
     volume_node = add_volume()
     node = new_segmentation(volume_node)

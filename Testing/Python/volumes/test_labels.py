@@ -54,7 +54,11 @@ def test_takes_over_the_images_grid(tmp_path, make_image, labels, image):
             "origin (0, 17.1, 1203.7) instead of (-181.33, 17.1, 1203.7) mm",
         ),
         (lambda one: one.SetDirection(np.eye(3).ravel().tolist()), "direction (1, 0, 0"),
-        (lambda one: sitk.Flip(one, (True, False, False)), "direction"),
+        (lambda one: sitk.Flip(one, (True, False, False))[1:], "size 6 x 6 x 5 instead of 7 x 6 x 5 voxels"),
+        (
+            lambda one: one.SetDirection((np.asarray(one.GetDirection()).reshape(3, 3) * (-1, 1, 1)).ravel().tolist()),
+            "direction",
+        ),
     ],
 )
 def test_says_how_grids_differ(tmp_path, make_image, labels, image, change, said):
