@@ -28,6 +28,9 @@ TAUGHT = ", taught"
 """Follows the structure's name in the segment that shows what was learned, beside the segment that was drawn."""
 STATUS_TAG = "Segmentation.Status"
 """3D Slicer's own: whether work on a segment is done, or it is flagged."""
+ALGORITHM_TAG, ALGORITHM = "DICOM.SegmentAlgorithmName", "PromptSeg"
+HOW_TAG = "DICOM.SegmentAlgorithmType"
+"""What 3D Slicer's DICOM export writes of a segment; of one without these tags it says that it was drawn by hand."""
 LABELMAP, SURFACE = "Binary labelmap", "Closed surface"
 
 
@@ -119,10 +122,15 @@ def new_segmentation(volume_node: Any, name: str = "") -> Any:
 
 def attach(node: Any, volume_node: Any) -> None:
     """Make ``volume_node`` what a segmentation is of."""
+    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    _refer(node, volume_node)
+
+
+def _refer(node: Any, volume_node: Any) -> None:
+    """Make ``volume_node`` the source of a segmentation's DICOM export, and place it beside it: under its study."""
     import slicer
 
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
     if hierarchy is not None:
         own, its = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volume_node)
@@ -157,6 +165,8 @@ def show(
     segmentation = node.GetSegmentation()
     if segmentation.GetNumberOfSegments():
         _check_belongs(node, volume_node)
+        if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is None:
+            _refer(node, volume_node)
     else:
         attach(node, volume_node)
     if images is None:  # before anything changes
@@ -197,6 +207,8 @@ def show(
                 segment.AddRepresentation(LABELMAP, image)
                 segment_id = segmentation.GenerateUniqueSegmentID("PromptSeg")
                 segmentation.AddSegment(segment, segment_id)
+            segment.SetTag(ALGORITHM_TAG, ALGORITHM)
+            segment.SetTag(HOW_TAG, "SEMIAUTOMATIC" if taught else "AUTOMATIC")
             if before is not None:
                 before.keep(segment_id, image, one, replaced, value, status)
             ids.append(segment_id)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+SCALARS = "ImageScalars"
+"""What VTK itself calls them. Slicer's DICOM export asks for them by this name, and takes others for empty."""
+
 
 def matrix_of(source: Any) -> np.ndarray:
     """(4, 4) float64 of a ``vtkMatrix4x4``."""
@@ -40,7 +43,9 @@ def image_of(voxels: np.ndarray) -> Any:
 
     image = vtk.vtkImageData()
     image.SetDimensions(voxels.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(voxels).ravel(), deep=True))
+    scalars = numpy_to_vtk(np.ascontiguousarray(voxels).ravel(), deep=True)
+    scalars.SetName(SCALARS)
+    image.GetPointData().SetScalars(scalars)
     return image
 
 
@@ -68,5 +73,7 @@ def oriented_image(mask: np.ndarray, low: tuple[int, int, int], ijk_to_ras: np.n
     bounds = [(a, a + n - 1) for a, n in zip(reversed(low), reversed(mask.shape), strict=True)]
     image.SetExtent([int(n) for pair in bounds for n in pair])
     flat = np.ascontiguousarray(mask, dtype=np.uint8).ravel()
-    image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
+    scalars = numpy_to_vtk(flat, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    scalars.SetName(SCALARS)
+    image.GetPointData().SetScalars(scalars)
     return image
