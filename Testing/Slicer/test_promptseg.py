@@ -246,7 +246,7 @@ class PromptSegInSlicer(unittest.TestCase):
     def test_segment_teach_accept_and_review(self):
         result = self.widget.logic.segment(self.volume, ["liver", "spleen"])
         self.assertEqual(len(result.segment_ids), 2)
-        self.assertTrue(self.panel.logic.device)
+        self.assertTrue(self.panel.logic.context.device)
         self.panel.volumes.choose_segmentation(result.node)
         self.draw("test organ", [4, 9, 15, 20])
         self.panel.teach.teach.click()

@@ -27,7 +27,7 @@ class Core:
         )
         self.clockwork = Clockwork(self.service)
         self.logic = Logic(self.service, Library(library_folder()), pump=slicer.app.processEvents)
-        self.logic.remembers = remembers_patients()
+        self.logic.context.remembers = remembers_patients()
         slicer.app.connect("aboutToQuit()", self.close)
 
     def close(self) -> None:

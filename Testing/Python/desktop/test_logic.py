@@ -62,7 +62,7 @@ def test_a_second_result_replaces_the_first_and_nothing_that_was_drawn(desk, ct,
     node, drawn_id = taught
     before = nodes.segment_mask(node, drawn_id, ct)
     saved: list = []
-    desk.logic.save_state = lambda: saved.append(names(node))
+    desk.logic.context.save_state = lambda: saved.append(names(node))
     for _ in range(2):
         desk.logic.segment(ct, [str(engine_files[1])], node).wait(60)
     assert names(node) == ["my liver", "liver", "spleen"]
@@ -197,7 +197,7 @@ def test_the_self_check_says_what_computes(desk) -> None:
     info = desk.logic.self_check().wait(60)
     assert info["backbone"]["name"] == "tiny"
     assert info["device"] == "cpu"
-    assert desk.logic.device == info["computer"]
+    assert desk.logic.context.device == info["computer"]
 
 
 def test_an_end_that_goes_wrong_is_told_all_the_same(desk) -> None:
@@ -215,7 +215,7 @@ def test_an_end_that_goes_wrong_is_told_all_the_same(desk) -> None:
 def test_an_answer_that_cannot_be_used_ends_its_job_alone(desk, ct, engine_files, monkeypatch) -> None:
     """As where the folder of arrays is gone: the job says so, and the next one works."""
     said: list = []
-    monkeypatch.setattr(desk.logic, "_note_device", lambda event: 1 / 0)
+    monkeypatch.setattr(desk.logic.context, "note_device", lambda event: 1 / 0)
     job = desk.logic.segment(ct, [str(engine_files[1])], on_error=said.append)
     with pytest.raises(PromptSegError, match="PromptSeg made a mistake"):
         job.wait(60)
@@ -236,7 +236,7 @@ def test_results_are_shown_one_by_one_and_all_or_none(desk, ct, engine_files, mo
     monkeypatch.setattr(nodes, "show", one_by_one)
     node = nodes.new_segmentation(ct)
     saved: list[int] = []
-    desk.logic.save_state = lambda: saved.append(node.GetSegmentation().GetNumberOfSegments())
+    desk.logic.context.save_state = lambda: saved.append(node.GetSegmentation().GetNumberOfSegments())
     assert names(desk.logic.segment(ct, [str(engine_files[1])], node).wait(60).node) == ["liver", "spleen"]
     assert shown == [1, 1]
     assert saved == [0]

@@ -179,7 +179,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     pump(lambda: not drawing.running.running)
     assert "at least three slices" in drawing.rounds.quality.text
     assert drawing.rounds.accept.visible
-    assert panel.logic.device  # known without the self-check
+    assert panel.logic.context.device  # known without the self-check
     assert drawing.curve._over
     starts, parts = zip(*drawing.curve._told, strict=True)
     assert parts == (5, 7, -1)  # each slice that is left out, then none

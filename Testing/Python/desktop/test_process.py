@@ -33,7 +33,7 @@ def test_a_request_is_answered_and_the_window_never_waits(core, pump) -> None:
     assert time.perf_counter() - began < 0.5  # a start of torch takes longer
     pump(lambda: answers)
     assert answers[0]["backbone"]["name"] == "tiny"
-    assert core.logic.device
+    assert core.logic.context.device
 
 
 def test_a_killed_worker_is_one_message_and_the_next_request_works(core, pump) -> None:

@@ -46,7 +46,7 @@ def test_accepting_keeps_the_patient_and_the_next_one_is_registered(desk, kept, 
 
 
 def test_switched_off_nothing_is_kept_and_nothing_used(desk, ct, taught, other, kept) -> None:
-    desk.logic.remembers = False
+    desk.logic.context.remembers = False
     heard: list = []
     desk.logic.segment(other, [kept], on_progress=heard.append).wait(120)
     assert not any(one.message == REGISTERING for one in heard)
@@ -58,7 +58,7 @@ def test_switched_off_nothing_is_kept_and_nothing_used(desk, ct, taught, other, 
 
 def test_what_was_taught_before_it_was_switched_off_is_not_kept_after(desk, ct, taught) -> None:
     result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait(120)
-    desk.logic.remembers = False
+    desk.logic.context.remembers = False
     desk.logic.accept(result)
     assert own_entry(desk.logic.library).memory is None
 
@@ -138,6 +138,6 @@ def test_the_panel_lists_forgets_and_switches_off(panel, loaded, own, pump, monk
     assert panel.check.remember.checked
     panel.check.remember.setChecked(False)
     assert not remembers_patients()
-    assert not panel.logic.remembers
+    assert not panel.logic.context.remembers
     panel.check.remember.setChecked(True)
     assert remembers_patients()

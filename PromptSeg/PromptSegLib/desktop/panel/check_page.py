@@ -41,7 +41,7 @@ class CheckPage:
                 )
             )
         )
-        self.remember.setChecked(logic.remembers)
+        self.remember.setChecked(logic.context.remembers)
         self.remember.connect("toggled(bool)", self._remember)
         row = qt.QHBoxLayout()
         for one in (self.install, self.copy, self.folder):
@@ -96,7 +96,7 @@ class CheckPage:
 
     def _remember(self, on: bool) -> None:
         choose_to_remember(bool(on))
-        self._logic.remembers = bool(on)
+        self._logic.context.remembers = bool(on)
         self._on_change()
 
     def _copy(self) -> None:

@@ -103,7 +103,7 @@ class Panel:
         for tag in self._observed:
             slicer.mrmlScene.RemoveObserver(tag)
         self._observed = []
-        self.logic.save_state = None
+        self.logic.context.save_state = None
         keys, self._keys = self._keys, []  # they belong to the main window
         for part in (
             self.volumes.cleanup,
@@ -223,8 +223,8 @@ class Panel:
         where = _("Everything is computed on this computer; nothing is sent anywhere.")
         if wanted:
             where += " " + _("To be installed when first needed: {names}.").format(names=_(" and ").join(wanted))
-        elif self.logic.device:
-            where += f" {self.logic.device}."
+        elif self.logic.context.device:
+            where += f" {self.logic.context.device}."
         self.foot.setText(where)
 
     def _checked(self) -> None:

@@ -47,7 +47,7 @@ class SegmentTab:
         self._corrections: dict[str, Correction] = {}
         self.widget = qt.QWidget()
         self.message = Message()
-        self.running = Running(self.message, lambda: logic.device, lambda running: self.refresh())
+        self.running = Running(self.message, lambda: logic.context.device, lambda running: self.refresh())
         self.button = button("", _("Segment the ticked structures; the same button stops it"), self._pressed)
         self.structures = Structures(logic.library, state, self.refresh, self._files_refresh)
         self.show_3d = slicer.qMRMLSegmentationShow3DButton()

@@ -59,7 +59,7 @@ class TeachTab:
         self.watch = ViewWatch(self._moved)
         self.correcting = Correcting(state, volumes)
         self.message = Message()
-        self.running = Running(self.message, lambda: logic.device, self._changed)
+        self.running = Running(self.message, lambda: logic.context.device, self._changed)
         self._later = qt.QTimer()
         self._later.setSingleShot(True)
         self._later.setInterval(LATER_MS)
@@ -305,7 +305,7 @@ class TeachTab:
             self.editor.exit()  # nothing is drawn where it cannot be seen
             return
         self.editor.enter(node, volume, self._chosen_id)
-        self._logic.save_state = self.editor.save_state
+        self._logic.context.save_state = self.editor.save_state
 
     # Slices
 
