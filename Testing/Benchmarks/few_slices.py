@@ -12,12 +12,15 @@ backbone was not trained on: they get a mean of their own. ``suggestions.py`` an
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
 
 import numpy as np
 from uncertainty import CANDIDATES, area, candidates, risk_coverage
@@ -26,10 +29,14 @@ from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.interpolation import morphological, signed_distance
 from PromptSegLib.datasets.loading import Case, read_dataset, split_cases
+from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.review.metrics import score
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.session import Session
+from PromptSegLib.tune import fit
 from PromptSegLib.tune.estimate import signs
+from PromptSegLib.tune.examples import Examples
+from PromptSegLib.tune.optimise import Tensors, optimise
 from PromptSegLib.tune.tuner import TuningRecipe
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -40,10 +47,12 @@ OURS = "PromptSeg"
 
 @dataclass(frozen=True)
 class Lever:
-    """One choice set back: ``recipe`` learns anew, ``weight`` only fuses the learned prompt in another way."""
+    """One choice set back: ``recipe`` learns anew, and of the tensors only those whose names begin as ``learn`` says;
+    ``weight`` only fuses the learned prompt in another way."""
 
     recipe: TuningRecipe | None = None
     weight: float | None = None
+    learn: tuple[str, ...] = ("",)
 
 
 LEVERS = {
@@ -53,8 +62,8 @@ LEVERS = {
     "contours' weight 15": Lever(weight=15.0),
     "contours' weight 40": Lever(weight=40.0),
     "proposal only": Lever(TuningRecipe(steps=0, folds=0)),
-    "head tokens only": Lever(TuningRecipe(learn=("head.",))),
-    "decoder and head": Lever(TuningRecipe(learn=("decoder.", "head."))),
+    "head tokens only": Lever(TuningRecipe(), learn=("head.",)),
+    "decoder and head": Lever(TuningRecipe(), learn=("decoder.", "head.")),
     "no variants": Lever(TuningRecipe(variants=0)),
     "no leaving out: 30 steps": Lever(TuningRecipe(folds=0)),
     "60 steps at most": Lever(TuningRecipe(steps=60)),
@@ -163,6 +172,20 @@ def interpolations(task: Task, k: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@contextlib.contextmanager
+def learning_only(beginnings: tuple[str, ...]) -> Iterator[None]:
+    """Meanwhile, teaching changes only the tensors whose names begin so: the network is given the others as they were,
+    so that they have no gradient."""
+
+    def some(backbone: Backbone, examples: Examples, start: Tensors, *more: Any) -> Iterator[Any]:
+        held = {k: v.to(backbone.dtype) for k, v in start.items() if not k.startswith(beginnings)}
+        net = SimpleNamespace(decode=lambda encoded, tensors: backbone.net.decode(encoded, tensors | held))
+        return optimise(cast(Backbone, SimpleNamespace(net=net, dtype=backbone.dtype)), examples, start, *more)
+
+    with mock.patch.object(fit, "optimise", some):
+        yield
+
+
 def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each of the levers ``names``: Dice, what is known without the reference, and seconds."""
     slices = evenly_spaced(task.mask, k)
@@ -173,7 +196,8 @@ def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterato
         lever = LEVERS[name]
         start = time.perf_counter()
         if lever.recipe is not None or ours is None:
-            learned = session.tune(annotations, structure, recipe=lever.recipe or TuningRecipe())
+            with learning_only(lever.learn):
+                learned = session.tune(annotations, structure, recipe=lever.recipe or TuningRecipe())
             ours = learned if name == OURS or ours is None else ours
         else:
             learned = ours

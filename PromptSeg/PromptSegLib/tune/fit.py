@@ -32,13 +32,12 @@ Descent = Iterator[tuple[int, dict[str, Tensor], float]]
 @dataclass(frozen=True)
 class Plan:
     """``steps`` gradient steps at most at the rate ``lr``, with a look at what was left out every ``check_every``;
-    ``folds`` are the examples that are left out, one at a time; ``learn`` are the beginnings of what changes."""
+    ``folds`` are the examples that are left out, one at a time."""
 
     steps: int
     lr: float
     check_every: int
     folds: tuple[int, ...]
-    learn: tuple[str, ...]
     seed: int
 
 
@@ -160,9 +159,7 @@ class Fit:
 
     def _descend(self, start: Tensors, chosen: Sequence[int]) -> Descent:
         plan = self.plan
-        return optimise(
-            self.backbone, self.examples, start, chosen, plan.steps, plan.lr, plan.seed, self._should_stop, plan.learn
-        )
+        return optimise(self.backbone, self.examples, start, chosen, plan.steps, plan.lr, plan.seed, self._should_stop)
 
     def _start(self, chosen: Sequence[int]) -> dict[str, Tensor]:
         if self._start_from is None:

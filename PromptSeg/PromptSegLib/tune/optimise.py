@@ -38,22 +38,19 @@ def optimise(
     lr: float,
     seed: int,
     should_stop: ShouldStop,
-    learn: Sequence[str] = ("",),
 ) -> Iterator[tuple[int, dict[str, Tensor], float]]:
     """Yield (step, tensors, loss) from ``start`` (step 0) on, learning from the slices ``chosen`` of ``examples``.
 
-    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns. ``learn`` are the
-    beginnings of the names of the tensors that change.
+    Adam with a cosine to a tenth of the rate; the slices as they are and one varied copy take turns.
     """
-    tensors = {k: v.detach().clone().requires_grad_(k.startswith(tuple(learn))) for k, v in start.items()}
+    tensors = {k: v.detach().clone().requires_grad_() for k, v in start.items()}
     yield 0, {k: v.detach().clone() for k, v in tensors.items()}, float("nan")
     if not steps:
         return  # a first mask does not wait the second that torch takes to load its optimisers
     index = torch.tensor(list(chosen))
     picked = [e.select(index) for e in examples.encoded]
     generator = torch.Generator().manual_seed(seed)
-    learned = [k for k in tensors if k.startswith(tuple(learn))]
-    optimiser = torch.optim.Adam([tensors[k] for k in learned], lr=lr, betas=(0.9, 0.95))
+    optimiser = torch.optim.Adam(tensors.values(), lr=lr, betas=(0.9, 0.95))
     for step in range(1, steps + 1):
         check(should_stop)
         for group in optimiser.param_groups:

@@ -42,10 +42,6 @@ class TuningRecipe:
     folds: int = 5
     """Most leave-one-slice-out runs."""
     check_every: int = 5
-    learn: tuple[str, ...] = ("",)
-    """What changes: the tensors whose names begin so, for example "head." or "decoder."; "" is all."""
-    weight: float | None = None
-    """The contours' weight where it is not to be chosen by leaving slices out."""
 
 
 MAX_STEPS = 100_000
@@ -146,12 +142,12 @@ def tune(
     )
     remembered = {n for n, one in enumerate(drawings) if one.remembered}
     folds = tuple(folds_of(examples, recipe.folds, remembered)) if most else ()
-    plan = Plan(most, recipe.lr, recipe.check_every, folds, recipe.learn, seed)
+    plan = Plan(most, recipe.lr, recipe.check_every, folds, seed)
     former = None if start_from is None else start_from.tensors
     fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
     stages = {"first mask": time.perf_counter() - began}
     fit.run()
-    result = _result(structure, fit, window, start_from, recipe.weight)
+    result = _result(structure, fit, window, start_from)
     on_progress(Progress("tune", 1.0, f"Stopped; step {fit.steps} of {most} is kept" if fit.stopped else "Done"))
     stages |= fit.stages
     whole = time.perf_counter() - began
@@ -159,9 +155,7 @@ def tune(
     return replace(result, outcome=replace(result.outcome, stages=stages, seconds=whole))
 
 
-def _result(
-    structure: Structure, fit: Fit, window: tuple[float, float], start_from: Prompt | None, fixed_weight: float | None
-) -> TuningResult:
+def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_from: Prompt | None) -> TuningResult:
     """What a run came to: the prompt to keep with its card, and what is known of it."""
     drawings, examples = fit.drawings, fit.examples
     own = [d for d in drawings if not d.remembered]
@@ -169,7 +163,6 @@ def _result(
     if not fit.plan.steps:
         former = None if start_from is None else start_from.card.outline_weight
         weight = (left_out.usual if start_from is None else WEIGHTS[0]) if former is None else former
-    weight = weight if fixed_weight is None else fixed_weight
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(LeftOutSlice(*examples.places[n], v) for n, v in left_out.scores(fit.steps, at).items())
     mean_dice = _mean_of(s.dice for s in scores)
