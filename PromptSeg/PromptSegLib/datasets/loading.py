@@ -19,17 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from ..anatomy.terminology import key
-from ..atomic import replacing
 from ..errors import InputError, OutputError, PromptSegError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..volumes.dicom_labels import is_label_object
 from ..volumes.io import LabelMap, read_labels, read_volume
-from ..volumes.plausible import warnings_of
-from ..volumes.preprocess import WorkingVolume
 from .description import Case, DataSet, read_dataset, share_names
 from .pack import load_packed, read_packed_sets
 from .regions import Regions, grow
-from .sample import RECIPE, UNIONS, Part, Sample, by_name, shown_in, with_unions
+from .sample import RECIPE, UNIONS, Part, Sample
+from .sample_cache import REGIONS, open_sample, remove_sample, save_array, write_sample
 
 __all__ = [
     "RECIPE",
@@ -49,7 +47,6 @@ __all__ = [
     "structures_of",
     "values_in",
 ]
-_REGIONS = ("base", "first", "last", "parent", "ml", "contrast")
 
 
 def read_datasets(paths: Iterable[Path]) -> list[DataSet]:
@@ -130,17 +127,9 @@ def remove_cache(cache: Path) -> None:
         for made in cache.iterdir():
             if re.fullmatch(r".+-[0-9a-f]{12}", made.name) and made.is_dir():
                 for folder in made.iterdir():
-                    _remove_case(folder)
+                    remove_sample(folder)
                 _remove_empty(made)
         _remove_empty(cache)
-
-
-def _remove_case(folder: Path) -> None:
-    """The arrays of one case; what else lies in their folder stays."""
-    for name in ("case.json", *(f"{what}.npy" for what in ("grey", "labels", *(f"regions-{r}" for r in _REGIONS)))):
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
-    _remove_empty(folder)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -151,7 +140,7 @@ def _remove_empty(folder: Path) -> None:
 def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) -> Regions:
     """The regions of a sample, memory-mapped from its folder in the cache, where they are made first if they are not
     there. Raises ``Stopped``, :class:`OutputError`."""
-    paths = [folder / f"regions-{name}.npy" for name in _REGIONS]
+    paths = [folder / f"regions-{name}.npy" for name in REGIONS]
     for _ in range(2):
         try:
             found = [np.load(path, mmap_mode="r" if path is paths[0] else None) for path in paths]
@@ -161,8 +150,8 @@ def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) 
             return Regions(*found)
         made = grow(sample.grey, sample.slice_mm, RECIPE["spacing"], should_stop)
         try:
-            for path, name in reversed(list(zip(paths, _REGIONS, strict=True))):
-                _save(path, np.ascontiguousarray(getattr(made, name)))
+            for path, name in reversed(list(zip(paths, REGIONS, strict=True))):
+                save_array(path, np.ascontiguousarray(getattr(made, name)))
         except OSError as error:
             raise OutputError(f"{folder} cannot be written", "free some space or choose another folder") from error
     return made
@@ -253,21 +242,13 @@ def load_samples(
 
 def _open(dataset: DataSet, case: Case, folder: Path) -> Sample | None:
     """The arrays in ``folder``, if they are whole and made from the files as they are."""
-    structures = tuple(dataset.labels.values())
     try:
-        info = json.loads((folder / "case.json").read_text(encoding="utf-8"))  # written last
-        grey, labels = (np.load(folder / f"{what}.npy", mmap_mode="r") for what in ("grey", "labels"))
-        if info["files"] != _files(case) or grey.shape != labels.shape or grey.ndim != 3:
-            return None
-        # Caches of former versions do not say which slices show what.
-        slices = [np.array(s, int) for s in info["where"]] if "where" in info else shown_in(labels, len(structures))
-        where = with_unions(by_name(structures, slices), structures)
-        sample = Sample(case.name, grey, labels, structures, float(info["slice_mm"]), where)
-        sample.notes = tuple(str(note) for note in info.get("notes", ()))
-    except (OSError, ValueError, KeyError, TypeError):
+        files = _files(case)
+    except OSError:
         return None
-    if dataset.absent_is_negative:
-        sample.absent = tuple(n for n in structures if n not in where)
+    sample = open_sample(folder, case.name, tuple(dataset.labels.values()), files)
+    if sample is not None and dataset.absent_is_negative:
+        sample.absent = tuple(n for n in sample.structures if n not in sample.where)
     return sample
 
 
@@ -282,38 +263,15 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
     except OSError as error:
         raise InputError(f"{dataset.name}, {case.name}: a file is gone", "complete the data set") from error
     values = values_in(dataset, case, labels)
-    work = WorkingVolume(volume, spacing=RECIPE["spacing"])
-    order = list(range(work.count))[:: work._slice_sign]
-    grey = np.empty((work.count, *work.size), np.uint8)
-    target = np.zeros_like(grey)
-    for row, k in enumerate(order):
-        check(should_stop)
-        grey[row] = work.grey(k)
-        for n, value in enumerate(dataset.labels):
-            plane = labels.plane(values[value], k, work.axis) if value in values else None
-            if plane is not None and plane.any():
-                target[row][work.mask_to_working(plane) > 0.5] = n + 1
-    info = {
-        "structures": list(dataset.labels.values()),
-        "slice_mm": work.slice_mm,
-        "files": files,
-        "notes": list(dict.fromkeys((*warnings_of(volume), *labels.notes))),
-        "where": [s.tolist() for s in shown_in(target, len(dataset.labels))],
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "case.json").unlink(missing_ok=True)  # it must not vouch for arrays that it does not belong to
-        _save(folder / "grey.npy", grey)
-        _save(folder / "labels.npy", target)
-        with replacing(folder / "case.json") as file:
-            file.write(json.dumps(info).encode())
-    except BaseException as error:
-        _remove_case(folder)  # half a case is of no use, and the space may be needed
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"{folder} cannot be made: {error.strerror}", "free some space or choose another folder"
-            ) from error
-        raise
+    of_file = [values.get(value) for value in dataset.labels]
+
+    def plane(n: int, k: int, axis: int) -> np.ndarray | None:
+        value = of_file[n]
+        return None if value is None else labels.plane(value, k, axis)
+
+    write_sample(
+        folder, volume, tuple(dataset.labels.values()), plane, files=files, notes=labels.notes, should_stop=should_stop
+    )
 
 
 def values_in(dataset: DataSet, case: Case, labels: LabelMap) -> dict[int, int]:
@@ -335,13 +293,6 @@ def values_in(dataset: DataSet, case: Case, labels: LabelMap) -> dict[int, int]:
             "name them there as this file does",
         )
     return found
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """As numpy's ``save``, which does not say why it fails when the disk is full."""
-    with replacing(path) as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(array.data)
 
 
 def _files(case: Case) -> list[list[int]]:

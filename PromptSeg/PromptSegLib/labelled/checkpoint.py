@@ -16,7 +16,7 @@ from ..model.files import read_tensors, write_tensors
 
 FORMAT = "promptseg-labelled-1"
 LAST = "last.safetensors"
-_ELSEWHERE = "leave --resume out to begin anew, or go on with the options of before"
+_ELSEWHERE = "begin anew, or go on with the volumes and options of before"
 
 
 @dataclass

@@ -36,7 +36,7 @@ from ..volumes.preprocess import hu_from_grey, window_of
 from . import run_folder
 from .checkpoint import LAST, LearningState
 from .score import components_of, volume_dice
-from .subjects import Subjects, load_subjects
+from .subjects import Subjects, gathered_subjects, load_subjects
 
 BALANCE = 0.5
 """As in pre-training: small structures would hardly be heard in a plain cross-entropy."""
@@ -107,7 +107,8 @@ def learn(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> SetResult:
-    """Learn ``structure`` from all volumes of ``datasets`` that show it.
+    """Learn ``structure`` from all volumes of ``datasets`` that show it; without any, from those that were gathered in
+    ``folder`` (:func:`PromptSegLib.labelled.gathered.gather`).
 
     ``on_loaded`` is told once when the volumes were read, with a sentence on each that is odd.
     ``folder`` keeps the prepared volumes and a checkpoint, from which ``resume`` goes on as if nothing had been.
@@ -121,11 +122,15 @@ def learn(
     run_folder.take(folder)
     if (folder / LAST).is_file() and not resume:
         raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or remove the folder")
-    subjects = load_subjects(
-        datasets, structure, folder / run_folder.CACHE, validation=recipe.validation, seed=recipe.seed,
-        learned=learned_from(backbone.card),
-        on_progress=lambda p: on_progress(replace(p, fraction=LOADED * p.fraction)), should_stop=should_stop,
-    )  # fmt: skip
+    cache = folder / run_folder.CACHE
+    if datasets:
+        subjects = load_subjects(
+            datasets, structure, cache, validation=recipe.validation, seed=recipe.seed,
+            learned=learned_from(backbone.card),
+            on_progress=lambda p: on_progress(replace(p, fraction=LOADED * p.fraction)), should_stop=should_stop,
+        )  # fmt: skip
+    else:
+        subjects = gathered_subjects(cache, structure, validation=recipe.validation, seed=recipe.seed)
     known = find(subjects.structure) or Structure(subjects.structure)
     check_structure(known)
     if on_loaded is not None:
@@ -245,7 +250,7 @@ class _Run:
         sound = math.isfinite(value) and all(bool(g.isfinite().all()) for g in gradients)
         self._lost = 0 if sound else self._lost + 1
         if self._lost >= MOST_LOST:
-            raise PromptSegError("The loss is not a number any more", "begin anew with a lower --lr")
+            raise PromptSegError("The loss is not a number any more", "begin anew with another seed")
         if sound:
             state.optimiser.step()
         state.step += 1
@@ -379,13 +384,14 @@ class _Run:
             seed=self.recipe.seed,
             validation_dice=None if mean is None else round(mean, 4),
             data=subjects.data,
-            licence=f"see the licences of the data: {'; '.join(subjects.licences)}"[:1000],
+            licence=f"see the licences of the data: {'; '.join(subjects.licences)}"[:1000] if subjects.licences else "",
             date=date.today().isoformat(),
             extra={
-                "subjects": subjects.split,
-                "dice_by_subject": {k: round(v, 4) for k, v in result.dice.items() if v == v},
+                # Counts and figures alone: files are passed on, and volumes may be called after patients.
+                "subjects": {part: len(names) for part, names in subjects.split.items()},
+                "dice_by_subject": [round(v, 4) for _, v in sorted(result.dice.items()) if v == v],
                 "curve": [dict(one) for one in result.curve],
-                "pretrained_on": list(subjects.seen),
+                "pretrained_on": len(subjects.seen),
             },
         )
 

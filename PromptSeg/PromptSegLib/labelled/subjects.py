@@ -13,6 +13,7 @@ from ..datasets.pack import load_packed
 from ..datasets.sample import Sample, warnings_of_samples
 from ..errors import InputError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
+from . import gathered
 
 LEAST = 3
 """Fewer volumes are better taught by drawing in them."""
@@ -76,21 +77,44 @@ def load_subjects(
         else:
             made = load_samples(dataset, dataset.cases, cache, on_progress=listen, should_stop=should_stop)
             free += [(dataset.name, s) for s in _showing(made, name)]
+    known = {(data, subject) for data, subjects in (learned or {}).items() for subject in subjects}
+    sources = tuple(d.name for d in chosen), tuple(dict.fromkeys(d.licence for d in chosen))
+    return _split(name, free, training, held_out, known, *sources, validation=validation, seed=seed)
+
+
+def gathered_subjects(cache: Path, structure: str, *, validation: float, seed: int) -> Subjects:
+    """The same of volumes that were handed over one by one (:mod:`.gathered`)."""
+    free = [("", s) for s in gathered.samples(cache, structure)]
+    return _split(structure, free, [], [], set(), (), (), validation=validation, seed=seed)
+
+
+def _split(
+    name: str,
+    free: Sequence[tuple[str, Sample]],
+    training: list[Sample],
+    held_out: list[tuple[str, Sample]],
+    known: set[tuple[str, str]],
+    data: tuple[str, ...],
+    licences: tuple[str, ...],
+    *,
+    validation: float,
+    seed: int,
+) -> Subjects:
+    """Hold out a share of the ``free`` volumes (data set, volume), those that are not ``known`` before others."""
     count = len(free) + len(training) + len(held_out)
     if count < LEAST:
         raise InputError(
             f"{name} is in {count} of the volumes, and a labelled set needs {LEAST}",
-            "draw it in a few slices instead: promptseg tune IMAGE LABELS",
+            "add volumes, or draw it in a few slices of one instead",
         )
-    known = {(data, subject) for data, subjects in (learned or {}).items() for subject in subjects}
     order = sorted(free, key=lambda one: (one[0], one[1].name))
     random.Random(seed).shuffle(order)
     order.sort(key=lambda one: (one[0], one[1].name) in known)
     kept_back = min(len(order), max(1, round(len(order) * validation))) if validation and order else 0
     if not training and kept_back == len(order):
         kept_back -= 1
-    held_out += order[:kept_back]
-    training += [s for _, s in order[kept_back:]]
+    held_out = [*held_out, *order[:kept_back]]
+    training = [*training, *(s for _, s in order[kept_back:])]
     if not training:
         raise InputError(f"No volume is left to learn {name} from", "lower --validation, or add volumes")
     twice = [s.name for s in training if s.name in {other.name for _, other in held_out}]
@@ -103,8 +127,8 @@ def load_subjects(
         name,
         tuple(sorted(training, key=lambda s: s.name)),
         tuple(sorted((s for _, s in held_out), key=lambda s: s.name)),
-        tuple(d.name for d in chosen),
-        tuple(dict.fromkeys(d.licence for d in chosen)),
+        data,
+        licences,
         tuple(sorted(s.name for data, s in held_out if (data, s.name) in known)),
     )
 

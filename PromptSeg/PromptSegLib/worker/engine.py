@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import InputError, PromptError, PromptSegError, Stopped, quoted
 from ..progress import OnProgress, Progress, check
+from . import labelled_requests
+from .call import Call
 from .jobs import Jobs
 from .payload import (
     get_annotations,
@@ -36,26 +38,6 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
 
 
-class Call(Protocol):
-    """One request being worked on, as the engine sees it."""
-
-    id: str
-    do: str
-    fields: Mapping[str, Any]
-
-    def emit(self, event: str, **fields: Any) -> None:
-        """Say something to the face."""
-
-    def on_progress(self, progress: Progress) -> None:
-        """Say where the work is."""
-
-    def should_stop(self) -> bool:
-        """Whether the request was cancelled."""
-
-    def should_finish(self) -> bool:
-        """Whether it was cancelled, or the best so far is asked for."""
-
-
 class Engine:
     """Keeps the backbone and the volume warm from one request to the next."""
 
@@ -77,6 +59,9 @@ class Engine:
             "review": self._look,
             "prompts": self._prompts,
             "info": self._info,
+            "describe": labelled_requests.describe,
+            "gather": lambda one: labelled_requests.gather(one, self.jobs),
+            "learn": lambda one: labelled_requests.learn(one, self.jobs, self._loaded(one).backbone),
         }
         return actions[call.do](call)
 

@@ -208,6 +208,7 @@ file = _a("a file in a job folder", lambda value: isinstance(value, str) and boo
 identity = _a("an id", is_id)
 count = _a("a whole number from 1 on", lambda value: _is_whole(value) and value > 0)
 positive = _a("a number above 0", lambda value: _is_number(value) and value > 0)
+share = _a("a share from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1)
 steps = _a(f"a whole number of steps up to {MOST_STEPS}", lambda value: _is_whole(value) and value <= MOST_STEPS)
 grid = _both(
     _object({"size": _list(count, 3), "origin": _list(number, 3), "spacing": _list(positive, 3),
@@ -285,6 +286,19 @@ REQUESTS: dict[str, dict[str, Check]] = {
     "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "most?": whole},
     "prompts": {"folders?": _list(text)},
     "info": {},
+    "describe": {"dataset": text},
+    "gather": {"folder": text, "number": count, "volume": volume, "structure": text, "mask": box},
+    "learn": {
+        "folder": text,
+        "structure": structure,
+        "called?": text,
+        "datasets?": _list(text),
+        "validation?": share,
+        "time_budget?": positive,
+        "steps?": steps,
+        "seed?": whole,
+        "resume?": flag,
+    },
     "cancel": {"of": identity, "keep?": flag},
     "leave": {},
 }
@@ -307,9 +321,17 @@ REQUESTS: dict[str, dict[str, Check]] = {
   box begins. Needs no backbone.
 - *prompts*: the shipped prompt sets and those in ``folders``.
 - *info*: versions, device, backbone.
+- *describe*: the ``name`` of a data set (a ``dataset.json``, its folder, or a ``.pack``), its ``structures``, and how
+  many ``volumes`` it has. Needs no backbone.
+- *gather*: keep a volume with the mask of one structure in the ``folder`` of a run, on the working grid, as the one of
+  this ``number``. Needs no backbone.
+- *learn*: learn a structure from whole labelled volumes: of ``datasets``, where it is ``called`` so, or those that were
+  gathered in ``folder``; ``time_budget`` is in seconds. ``resume`` goes on from the checkpoint of the folder. The
+  result names the ``prompt`` file, and has ``card``, ``dice`` of each held-out subject, ``subjects``, ``curve`` and
+  ``notes``.
 - *leave*: end now, if nothing else is waiting, and let the job folder be: a face that has nothing to do gives the
   memory back so, and starts another worker later.
-- *cancel*: stop the request ``of``; with ``keep``, tuning ends with the best prompt so far.
+- *cancel*: stop the request ``of``; with ``keep``, tuning and learning end with the best prompt so far.
 """
 
 

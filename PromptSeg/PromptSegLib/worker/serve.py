@@ -82,7 +82,7 @@ def take_over_pipes() -> tuple[int, int]:
 
 
 class RunningCall:
-    """One request; see :class:`~PromptSegLib.worker.engine.RunningCall`."""
+    """One request; see :class:`~PromptSegLib.worker.call.Call`."""
 
     def __init__(self, worker: WorkerLoop, message: Mapping[str, Any]) -> None:
         self.id: str = message["id"]

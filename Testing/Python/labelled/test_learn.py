@@ -88,15 +88,18 @@ def test_the_prompt_finds_the_structure_in_another_patient(taught, trained, kit)
     assert kit.dice(found, other.labels == kit.new) > 0.6
 
 
-def test_the_card_tells_subjects_split_and_dice(result, tmp_path) -> None:
+def test_the_card_tells_how_many_subjects_split_and_dice_and_nobody_s_name(result, tmp_path) -> None:
     PromptSet.of("x", [result.prompt]).write(tmp_path / "x.promptset")
     (read,) = PromptSet.read(tmp_path / "x.promptset").values()
     card = read.card
-    split = card.extra["subjects"]
+    split = result.subjects.split
     assert sorted(split["training"] + split["held_out"]) == [f"p{n}" for n in range(31, 36)], "p36 does not show it"
-    assert len(split["held_out"]) == 2
-    assert set(card.extra["dice_by_subject"]) == set(split["held_out"])
-    assert card.validation_dice == pytest.approx(np.mean(list(card.extra["dice_by_subject"].values())), abs=1e-3)
+    assert card.extra["subjects"] == {"training": 3, "held_out": 2}
+    assert card.extra["dice_by_subject"] == [round(v, 4) for v in result.dice.values()]
+    assert set(result.dice) == set(split["held_out"])
+    assert card.validation_dice == pytest.approx(np.mean(card.extra["dice_by_subject"]), abs=1e-3)
+    names = [name.encode() for part in split.values() for name in part]
+    assert not any(name in (tmp_path / "x.promptset").read_bytes() for name in names)
     assert (card.volumes, card.steps, card.data, card.plane) == (3, result.steps, ("cysts",), "axial")
     assert [one["step"] for one in card.extra["curve"]] == [0, 2, 4]
     assert "made for tests" in card.licence

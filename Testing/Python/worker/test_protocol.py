@@ -16,6 +16,7 @@ GRID = {"size": [3, 4, 5], "origin": [0, 0, 0.5], "spacing": [1, 1, 2], "directi
 VOLUME = {"file": "1/volume.npy", "grid": GRID, "name": "CT", "modality": "CT"}
 ANNOTATIONS = {"axis": 0, "grid": GRID, "file": "1/drawn.npy", "slices": [{"index": 2, "status": "complete"}]}
 STRUCTURE = {"name": "left kidney", "colour": [0.1, 0.2, 0.3], "code": None}
+BOX = {"file": "1/m.npy", "low": [0, 1, 2]}
 GOOD = [
     {"do": "set_volume", "volume": VOLUME},
     {"do": "segment", "prompts": ["abdomen-ct:liver"], "drawn": {"liver": ANNOTATIONS}, "maps": ["uncertainty"]},
@@ -23,8 +24,11 @@ GOOD = [
     {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "most": 2},
     {"do": "prompts", "folders": ["/somewhere"]},
     {"do": "info"},
+    {"do": "describe", "dataset": "/data/dataset.json"},
+    {"do": "gather", "folder": "/r", "number": 1, "volume": VOLUME, "structure": "liver", "mask": BOX},
+    {"do": "learn", "folder": "/r", "structure": STRUCTURE, "validation": 0.25, "time_budget": 60, "resume": True},
     {"do": "leave"},
-    {"do": "review", "grid": GRID, "structures": [{"name": "liver", "mask": {"file": "1/m.npy", "low": [0, 1, 2]}}]},
+    {"do": "review", "grid": GRID, "structures": [{"name": "liver", "mask": BOX}]},
     {"do": "cancel", "of": "7", "keep": True},
 ]
 
@@ -57,6 +61,8 @@ def test_every_request_is_understood() -> None:
         (line(do="set_volume", volume={**VOLUME, "file": "1/.."}), "volume.file is not a file in a job"),
         (line(do="set_volume", volume={**VOLUME, "grid": {**GRID, "spacing": [1, 1, float("nan")]}}), "not a number"),
         (line(do="tune", annotations={**ANNOTATIONS, "axis": 3}, structure=STRUCTURE), "axis is not 0, 1 or 2"),
+        (line(do="learn", folder="/r", structure=STRUCTURE, validation=1), "validation is not a share"),
+        (line(do="learn", folder="/r", structure=STRUCTURE, datasets="a"), "datasets is not a list"),
         (line(do="tune", annotations=ANNOTATIONS, structure=STRUCTURE, steps=True), "steps is not a whole number"),
         (line(do="tune", annotations=ANNOTATIONS, structure=STRUCTURE, steps=-1), "steps is not a whole number"),
     ],

@@ -1,0 +1,71 @@
+"""Volumes that a front end hands over one by one teach as a data set of the same volumes does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from PromptSegLib.errors import InputError, Stopped
+from PromptSegLib.labelled import run_folder
+from PromptSegLib.labelled.gathered import gather, samples
+from PromptSegLib.labelled.learn import SetRecipe, learn
+from PromptSegLib.volumes.volume import Volume
+
+QUICK = SetRecipe(steps=4, groups=1, look_every=2, validation=0.4, looked_at=1, look_stride=1)
+
+
+def hand_over(kit, folder, structure: str, seeds=range(31, 36)) -> None:
+    """Patients with a cyst, called after themselves."""
+    run_folder.take(folder)
+    for number, seed in enumerate(seeds, 1):
+        one = kit.make_phantom(seed, values=(1, 2, kit.new))
+        volume = Volume(one.volume.voxels, one.volume.grid, f"DOE^JOHN {seed}")
+        gather(folder / run_folder.CACHE, number, volume, one.labels == kit.new, structure)
+
+
+def test_it_learns_what_a_data_set_of_these_volumes_would_teach(backbone, kit, labelled, tmp_path) -> None:
+    """The voxels are the same; only the split goes by other names, so all of them teach."""
+    recipe = replace(QUICK, validation=0.0)
+    hand_over(kit, tmp_path / "a", "Renal_Cyst")
+    found = learn(backbone, [], "Renal_Cyst", tmp_path / "a", recipe=recipe)
+    other = learn(backbone, [labelled], "renal cyst", tmp_path / "b", recipe=recipe)
+    assert all(torch.equal(found.prompt.tensors[k], v) for k, v in other.prompt.tensors.items())
+    assert found.prompt.structure == other.prompt.structure
+    assert (found.prompt.card.data, found.prompt.card.licence) == ((), "")
+
+
+def test_subjects_are_numbers_and_no_name_is_kept(backbone, kit, tmp_path) -> None:
+    hand_over(kit, tmp_path / "run", "renal cyst")
+    found = learn(backbone, [], "renal cyst", tmp_path / "run", recipe=QUICK)
+    split = found.subjects.split
+    assert sorted(split["training"] + split["held_out"]) == [f"volume {n}" for n in range(1, 6)]
+    assert set(found.dice) == set(split["held_out"])
+    assert found.prompt.card.extra["subjects"] == {"training": 3, "held_out": 2}
+    written = b"".join(one.read_bytes() for one in (tmp_path / "run").rglob("*") if one.is_file())
+    assert b"DOE" not in written
+    run_folder.remove(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_volumes_and_empty_masks_are_told(backbone, kit, tmp_path) -> None:
+    hand_over(kit, tmp_path / "run", "renal cyst", range(31, 33))
+    with pytest.raises(InputError, match="renal cyst is in 2 of the volumes, and a labelled set needs 3; add volumes"):
+        learn(backbone, [], "renal cyst", tmp_path / "run", recipe=QUICK)
+    one = kit.make_phantom(33)
+    speck = np.zeros_like(one.labels, bool)
+    for mask in (speck.copy(), speck):
+        with pytest.raises(InputError, match=r"renal cyst is nowhere in .*; leave that volume out"):
+            gather(tmp_path / "run" / run_folder.CACHE, 3, one.volume, mask, "renal cyst")
+        speck[5, 5, 5] = True  # less than a slice can show
+    assert len(samples(tmp_path / "run" / run_folder.CACHE, "renal cyst")) == 2
+
+
+def test_handing_over_can_be_stopped_and_leaves_nothing_of_that_volume(kit, tmp_path) -> None:
+    one = kit.make_phantom(33)
+    with pytest.raises(Stopped):
+        gather(tmp_path, 1, one.volume, one.labels == 1, "liver", lambda: True)
+    assert samples(tmp_path, "liver") == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
