@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ..errors import InputError
-from .stream import damaged, empty_array, fill, native
+from .stream import damaged, empty_array, fill, leave_out_lines, native
 
-_MOST_FILES = 100_000
+_MOST_FILES, _LONGEST_NAME = 100_000, 10_000
 
 
 def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[str]:
@@ -24,6 +25,17 @@ def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[
         return [pattern % number for number in range(low, low + count * by, by)]
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise damaged(name) from error
+
+
+def listed(name: str, file: IO[bytes]) -> list[str]:
+    """The file names in the rest of a header, one a line; raises :class:`InputError` for more than a list can be."""
+    found: list[str] = []
+    while line := file.readline(_LONGEST_NAME):
+        if line.strip():
+            found.append(os.fsdecode(line.strip()))
+        if len(found) > _MOST_FILES or len(line) == _LONGEST_NAME:
+            raise damaged(name)
+    return found
 
 
 def read_parts(
@@ -54,8 +66,7 @@ def read_parts(
     each = shape[0] // len(files)
     for n, file in enumerate(files):
         with file.open("rb") as stream:
-            for _ in range(lines):
-                stream.readline()
+            leave_out_lines(stream, lines)
             part = array[n * each : (n + 1) * each]
             here = skip
             if skip == -1:

@@ -45,6 +45,7 @@ from .dicom_file import (
 from .dicom_frames import numbers_of, unit_axes
 from .geometry import Place, grid_at
 from .images import Image, check_readable
+from .room import check_room
 from .stream import damaged
 from .volume import DicomSource
 
@@ -307,6 +308,7 @@ def _pixels(file: DicomFile) -> np.ndarray:
 def _voxels(slices: Sequence[_Slice]) -> np.ndarray:
     """Rescaled voxels (K, J, I): int16 where all are whole numbers that fit, else float32."""
     (columns, rows), limits = slices[0].size, np.iinfo(np.int16)
+    check_room("The series", len(slices) * rows * columns * 2)
     try:
         out = np.empty((len(slices), rows, columns), np.int16)
     except MemoryError as error:

@@ -7,7 +7,6 @@ PS3.5.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import tempfile
@@ -20,12 +19,15 @@ from typing import BinaryIO
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
+from .dicom_codestream import is_whole, unsupported
+from .dicom_deflated import MOST as DEFLATED_MOST
+from .dicom_deflated import DeflatedBody, body_of
 from .images import quiet
+from .room import check_room
 
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _IMPLICIT, BIG, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _EXPLICIT, DEFLATED_FRAMES = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.8.1"
-_JPEG2000 = "1.2.840.10008.1.2.4.9"  # and one digit
 PLAIN = {_IMPLICIT, _EXPLICIT, BIG, DEFLATED}
 _PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
 # Sequences that must be known as such where a file does not give the type of its elements.
@@ -40,6 +42,9 @@ _FIRST_TYPES = (b"UL", b"CS", b"DA", b"UI", b"OB", b"SH")
 _LONGEST = 1 << 16
 """Bytes of a value that is kept; of a contour's points, all are."""
 _DEEPEST, _MOST = 12, 2_000_000
+_INFLATE = 1032  # the most bytes that one deflated byte stands for
+_KEPT = 1 << 28
+"""Bytes of all values that are kept of a deflated file, whose own size says little."""
 
 SOP_CLASS, SOP_INSTANCE, MODALITY, IMAGE_TYPE = 0x00080016, 0x00080018, 0x00080060, 0x00080008
 SERIES, SERIES_TEXT, FRAMES = 0x0020000E, 0x0008103E, 0x00280008
@@ -111,46 +116,53 @@ def read_elements(path: Path, last: int | None = None) -> DicomFile:
     """The elements of a file, without its pixels; up to the tag ``last`` if given. Raises :class:`NotWhole`, or
     ``OSError``."""
     with path.open("rb") as file:
-        return _Parser(path, file).read(last)
+        return _Parser(path, file).read(file, last)
 
 
 class _Parser:
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path, self.file = path, file
+        self.path = path
+        self.file: BinaryIO | DeflatedBody = file
         self.end = path.stat().st_size
-        self.count = 0
+        self.count, self.kept = 0, 0
         self.pixels: tuple[int, int, int] | None = None
         self.explicit, self.big = True, False
 
-    def read(self, last: int | None = None) -> DicomFile:
-        start = self.file.read(132)
-        self.file.seek(132 if start[128:] == b"DICM" else 0)
+    def read(self, file: BinaryIO, last: int | None = None) -> DicomFile:
+        start = file.read(132)
+        file.seek(132 if start[128:] == b"DICM" else 0)
         meta = Elements()
-        place = self.file.tell()
-        while self.file.tell() < self.end:
-            place = self.file.tell()
-            head = self.file.read(2)
-            self.file.seek(place)
+        place = file.tell()
+        while file.tell() < self.end:
+            place = file.tell()
+            head = file.read(2)
+            file.seek(place)
             if head != b"\x02\0":
                 break
             self._element(meta, 0)
-        syntax = meta.text(0x00020010) or self._guess(place)
+        syntax = meta.text(0x00020010) or self._guess(file, place)
         self.explicit, self.big = syntax != _IMPLICIT, syntax == BIG
         if syntax == DEFLATED:
-            self.file = _inflated(self.file)
-            self.end = len(self.file.getbuffer())
+            self.file, self.end = DeflatedBody(file), DEFLATED_MOST
         elements = Elements(big=self.big)
-        while self.pixels is None and self.file.tell() < self.end:
-            if self._element(elements, 0) == last:
-                break
+        try:
+            while self.pixels is None and self._more():
+                if self._element(elements, 0) == last:
+                    break
+        except zlib.error as error:
+            raise NotWhole from error
         if not elements.values:
             raise NotWhole
         return DicomFile(self.path, syntax, elements, self.pixels)
 
-    def _guess(self, place: int) -> str:
-        self.file.seek(place)
-        head = self.file.read(6)
-        self.file.seek(place)
+    def _more(self) -> bool:
+        return self.file.more() if isinstance(self.file, DeflatedBody) else self.file.tell() < self.end
+
+    @staticmethod
+    def _guess(file: BinaryIO, place: int) -> str:
+        file.seek(place)
+        head = file.read(6)
+        file.seek(place)
         return _EXPLICIT if head[4:6].isalpha() and head[4:6].isupper() else _IMPLICIT
 
     def _take(self, count: int) -> bytes:
@@ -197,10 +209,20 @@ class _Parser:
         if self.file.tell() + length > self.end:
             raise NotWhole
         if length > _LONGEST and tag != CONTOUR_DATA:
-            self.file.seek(length, os.SEEK_CUR)
-        else:
-            into.values[tag] = self._take(length)
+            self._skip(length)
+            return tag
+        if isinstance(self.file, DeflatedBody):
+            self.kept += length
+            if self.kept > _KEPT:
+                raise NotWhole
+        into.values[tag] = self._take(length)
         return tag
+
+    def _skip(self, length: int) -> None:
+        if not isinstance(self.file, DeflatedBody):
+            self.file.seek(length, os.SEEK_CUR)
+        elif self.file.skip(length) < length:
+            raise NotWhole
 
     def _sequence(self, length: int, depth: int) -> list[Elements]:
         if depth > _DEEPEST:
@@ -222,17 +244,11 @@ class _Parser:
         return found
 
 
-def _inflated(file: BinaryIO) -> io.BytesIO:
-    try:
-        return io.BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), 1 << 32))
-    except zlib.error as error:
-        raise NotWhole from error
-
-
 def stored_pixels(one: DicomFile) -> np.ndarray:
     """The pixels of all frames (frames, rows, columns) as they are stored, whatever the file says of how to show them.
 
-    Raises :class:`NotWhole` where bytes are missing or nobody can decode them.
+    Raises :class:`NotWhole` where bytes are missing, and :class:`InputError` where nobody can decode them or they do
+    not fit into memory.
     """
     of = one.elements
     rows, columns, frames = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
@@ -241,6 +257,7 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
     tag, _, length = one.pixels
     bits, signed = of.whole(ALLOCATED) or 0, bool(of.whole(SIGNED, 0))
     shape = (frames, rows, columns)
+    check_room(one.path.name, frames * rows * columns * max(bits // 8, 1))
     if one.syntax not in PLAIN or length == UNDEFINED:
         found = _decoded(one, shape, bits, signed)
     else:
@@ -261,32 +278,27 @@ def pixel_bytes(one: DicomFile, size: int) -> bytes:
     are fewer."""
     if one.pixels is None:
         raise NotWhole
-    place = one.pixels[1]
+    place, available = one.pixels[1], one.path.stat().st_size
+    if one.syntax == DEFLATED:
+        available *= _INFLATE
+        place = 0
+    if size > available - place:
+        raise NotWhole
+    check_room(one.path.name, size)
     with one.path.open("rb") as file:
         if one.syntax == DEFLATED:
-            data = inflated_body(file)[place : place + size]
+            try:
+                body = body_of(file, _LONG)
+                body.skip(one.pixels[1])
+                data = body.read(size)
+            except (zlib.error, struct.error) as error:
+                raise NotWhole from error
         else:
             file.seek(place)
             data = file.read(size)
     if len(data) < size:
         raise NotWhole
     return data
-
-
-def inflated_body(file: BinaryIO) -> bytes:
-    """What follows the meta elements of a deflated file."""
-    file.seek(132)
-    while True:
-        place = file.tell()
-        head = file.read(8)
-        if head[:2] != b"\x02\0":
-            break
-        if head[4:6] in _LONG:
-            file.seek(struct.unpack("<I", file.read(4))[0], os.SEEK_CUR)
-        else:
-            file.seek(struct.unpack("<H", head[6:8])[0], os.SEEK_CUR)
-    file.seek(place)
-    return _inflated(file).getvalue()
 
 
 def _without_overlay(pixels: np.ndarray, of: Elements, bits: int, signed: bool) -> np.ndarray:
@@ -323,52 +335,20 @@ def fragments(one: DicomFile, file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _check_jpeg2000(data: bytes, rows: int, columns: int) -> None:
-    """Raise :class:`NotWhole` for a codestream that ends early or has another size: its decoder would take gigabytes
-    before it notices."""
-    start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0 or len(data) < start + 24:
-        raise NotWhole
-    wide, tall, left, top = struct.unpack_from(">IIII", data, start + 8)
-    if (wide - left, tall - top) != (columns, rows):
-        raise NotWhole
-    place = start + 2
-    while place + 4 <= len(data):
-        marker, length = struct.unpack_from(">HH", data, place)
-        if marker == 0xFFD9:
-            return
-        if marker == 0xFF90:  # a part of a tile, which says how long it is; 0 is up to the end
-            if place + 12 > len(data):
-                raise NotWhole
-            (whole,) = struct.unpack_from(">I", data, place + 6)
-            if whole == 0:
-                if b"\xff\xd9" in data[-3:]:
-                    return
-                raise NotWhole
-            if whole < 14:
-                raise NotWhole
-            place += whole
-        elif marker >= 0xFF4F and length >= 2:
-            place += 2 + length
-        else:
-            raise NotWhole
-    if data[place : place + 2] != b"\xff\xd9":
-        raise NotWhole
-
-
 def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: bool) -> np.ndarray:
     """What GDCM makes of compressed pixels, handed to it in a file of our own that says nothing else."""
     frames, rows, columns = shape
+    if one.syntax not in PLAIN:
+        problem = unsupported(one.path.name, one.syntax)
+        if problem is not None:
+            raise problem
     with one.path.open("rb") as file:
         pieces = list(fragments(one, file))
     if len(pieces) < 2:
         raise NotWhole
-    if one.syntax.startswith(_JPEG2000):
-        if len(pieces) - 1 == frames:
-            for piece in pieces[1:]:
-                _check_jpeg2000(piece, rows, columns)
-        elif frames == 1:
-            _check_jpeg2000(b"".join(pieces[1:]), rows, columns)
+    streams = pieces[1:] if len(pieces) - 1 == frames else [b"".join(pieces[1:])] if frames == 1 else []
+    if not all(is_whole(stream, one.syntax, rows, columns) for stream in streams):
+        raise NotWhole
     with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, quiet():
         path = Path(folder) / "a.dcm"
         path.write_bytes(_file_of(one, pieces, shape, bits, signed))

@@ -4,6 +4,7 @@ and which structures exclude each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..errors import InputError, PromptSegError, few, quoted
 from .dicom_contours import StructureSetFile
 from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, NotWhole, is_dicom, read_elements
 from .dicom_seg import Patch, SegmentationFile
+from .room import check_room
 from .segnrrd import Segment
 from .volume import DicomSource, Grid
 
@@ -165,6 +167,7 @@ def layered(
     ``patches`` gives the parts of a structure by number, 1 to 65535, and is asked twice of each.
     """
     kind = np.uint8 if max(structures) <= 255 else np.uint16
+    check_room("The grid of the labels", math.prod(grid.shape) * np.dtype(kind).itemsize)
     layers = [np.zeros(grid.shape, kind)]
     segments = []
     for number, structure in sorted(structures.items()):

@@ -17,6 +17,7 @@ from .dicom import is_multiframe, read_series, read_slices
 from .geometry import parse_orientation
 from .images import ENDINGS, Image, check_readable, read_image
 from .labels import LabelMap, read_labels
+from .room import check_room
 from .volume import Volume
 from .write import LABEL_ENDINGS, MAP_ENDINGS, write_labels, write_map, write_segments
 
@@ -61,7 +62,7 @@ def read_dicom(files: Sequence[Path], name: str) -> Volume:
 
 
 def _volume(image: Image, name: str) -> Volume:
-    volume = Volume(_compact(image.array), image.grid, name, image.modality, image.notes, image.source)
+    volume = Volume(_compact(name, image.array), image.grid, name, image.modality, image.notes, image.source)
     _ = volume.range_hu  # raises for a constant image and for values that are no numbers
     return volume
 
@@ -87,13 +88,17 @@ def _name(path: Path) -> str:
     return name
 
 
-def _compact(array: np.ndarray) -> np.ndarray:
+def _compact(name: str, array: np.ndarray) -> np.ndarray:
     """int16 for whole-number types whose values fit, else float32; a view where nothing changes."""
     if np.issubdtype(array.dtype, np.complexfloating):
         raise InputError("The volume holds complex numbers", "choose a CT volume")
     if np.issubdtype(array.dtype, np.integer):
         limits = np.iinfo(np.int16)
         if np.can_cast(array.dtype, np.int16) or (array.min() >= limits.min and array.max() <= limits.max):
+            if array.dtype != np.int16:
+                check_room(name, array.size * 2)
             return array.astype(np.int16, copy=False)
+    if array.dtype != np.float32:
+        check_room(name, array.size * 4)
     with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused afterwards
         return array.astype(np.float32, copy=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, short
-from .data_files import numbered, read_parts
+from .data_files import listed, numbered, read_parts
 from .geometry import Place, unplaced
 from .stream import damaged, empty_array, fill, native
 
@@ -90,7 +90,7 @@ def _files(path: Path, text: str, file) -> list[str]:  # type: ignore[no-untyped
     if text.upper() == "LOCAL":
         return []
     if parts and parts[0].upper() == "LIST":
-        return [os.fsdecode(line.strip()) for line in file.readlines() if line.strip()]
+        return listed(path.name, file)
     if "%" in text and len(parts) >= 4:
         return numbered(path.name, parts[0], *parts[1:4])
     return [text]

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from .geometry import PLAUSIBLE_MM, Place, unplaced
+from .room import check_room
 from .stream import damaged, empty_array, fill, native
 
 _TYPES = {
@@ -81,7 +82,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place]:
         raise InputError(f"{name} holds {kind}, which PromptSeg does not support", "choose a CT volume")
     place = _place(name, header)
     voxels = _voxels(path, header, size)
-    return _scaled(voxels, header), size[3:], _with_slope_note(name, header, place)
+    return _scaled(name, voxels, header), size[3:], _with_slope_note(name, header, place)
 
 
 def _header(path: Path) -> _Header | None:
@@ -198,7 +199,7 @@ def _voxels(path: Path, header: _Header, size: tuple[int, ...]) -> np.ndarray:
     return native(voxels)
 
 
-def _scaled(voxels: np.ndarray, header: _Header) -> np.ndarray:
+def _scaled(name: str, voxels: np.ndarray, header: _Header) -> np.ndarray:
     slope, inter = header.slope, header.inter if np.isfinite(header.inter) else 0.0
     if slope == 0 or not np.isfinite(slope) or (slope == 1 and inter == 0):
         return voxels
@@ -209,6 +210,7 @@ def _scaled(voxels: np.ndarray, header: _Header) -> np.ndarray:
             for plane, given in zip(out, voxels, strict=True):
                 plane[:] = given.astype(np.int64) + int(inter)
             return out
+    check_room(name, voxels.size * 4)
     scaled = np.empty(voxels.shape, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes infinite, which is refused afterwards
         for plane, given in zip(scaled, voxels, strict=True):

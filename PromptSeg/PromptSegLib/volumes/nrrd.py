@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, short
-from .data_files import numbered, read_parts
+from .data_files import listed, numbered, read_parts
 from .geometry import PLAUSIBLE_MM, Place, unplaced
-from .stream import damaged, empty_array, fill, native
+from .stream import damaged, empty_array, fill, leave_out_lines, native
 
 _TYPES = {
     "signed char": "i1", "int8": "i1", "int8_t": "i1",
@@ -138,7 +138,7 @@ def _read_header(path: Path) -> _Header:
 def _files(path: Path, text: str, file) -> list[str]:  # type: ignore[no-untyped-def]
     parts = text.split()
     if parts and parts[0].upper() == "LIST":
-        return [os.fsdecode(line.strip()) for line in file.readlines() if line.strip()]
+        return listed(path.name, file)
     if "%" in text and len(parts) >= 4:
         return numbered(path.name, parts[0], *parts[1:4])
     return [text]
@@ -165,8 +165,7 @@ def _voxels(header: _Header, shape: list[int], kind: np.dtype, packing: str) -> 
     array = empty_array(header.path.name, shape, kind, size - header.end, packing)
     with header.path.open("rb") as file:
         file.seek(size - array.nbytes if skip == -1 else header.end)
-        for _ in range(lines):
-            file.readline()
+        leave_out_lines(file, lines)
         fill(header.path.name, array, file, packing, max(0, skip))
     return native(array)
 

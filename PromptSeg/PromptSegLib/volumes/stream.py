@@ -15,9 +15,14 @@ from typing import IO, Protocol
 import numpy as np
 
 from ..errors import InputError
+from .room import check_room
 
 _CHUNK = 1 << 22
 _DEFLATE, _BZIP2 = 1032, 50_000  # the most that these can pack into one byte, and more
+_LONGEST_NUMBER = 1000
+_MOST_SKIPPED = 1 << 32
+_BEYOND = 1 << 26
+"""Bytes after the voxels that are read for the sake of the checksum: a few may be there, gigabytes are no image's."""
 
 
 class _Readable(Protocol):
@@ -50,6 +55,14 @@ def damaged(name: str) -> InputError:
     return InputError(f"{name} is damaged or was not copied completely", "copy or export it again")
 
 
+def too_long(name: str) -> InputError:
+    """The error for a compressed file that goes on long after what its header tells of."""
+    return InputError(
+        f"{name} goes on for more than {_BEYOND >> 20} MB after the voxels that its header tells of",
+        "save it again with the program that made it, whose header and voxels then fit",
+    )
+
+
 def empty_array(name: str, shape: Sequence[int], dtype: np.dtype, available: int, packing: str) -> np.ndarray:
     """An array for what a file with ``available`` bytes of voxels promises. Raises :class:`InputError` if it cannot
     hold that much, or memory cannot."""
@@ -57,6 +70,7 @@ def empty_array(name: str, shape: Sequence[int], dtype: np.dtype, available: int
     per = 1 if packing == "text" else dtype.itemsize
     if math.prod(shape) * per > available * most:
         raise damaged(name)
+    check_room(name, math.prod(shape) * dtype.itemsize)
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError, OverflowError) as error:
@@ -72,7 +86,7 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
     cut short or does not fit its checksum; what follows a complete stream does no harm.
     """
     if packing in ("text", "hex"):
-        _fill_from_text(name, array, file.read(), packing)
+        (_fill_from_text if packing == "text" else _fill_from_hex)(name, array, file)
         return
     stream: _Readable
     if packing == "gzip":
@@ -85,6 +99,8 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
         stream = file
     view = array.reshape(-1).view(np.uint8)
     done = 0
+    if skip > _MOST_SKIPPED:
+        raise damaged(name)
     try:
         while skip > 0:
             found = len(stream.read(min(_CHUNK, skip)))
@@ -98,23 +114,54 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
             view[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
             done += len(chunk)
         if packing:
-            while stream.read(_CHUNK):  # to the checksum
-                pass
+            beyond = 0
+            while found := len(stream.read(_CHUNK)):  # to the checksum
+                beyond += found
+                if beyond > _BEYOND:
+                    raise too_long(name)
     except (OSError, EOFError, zlib.error) as error:
         # Bytes after a complete stream are harmless; a checksum that is missing or does not fit is not.
         if done < len(view) or "CRC" in str(error) or "length" in str(error) or not isinstance(error, OSError):
             raise damaged(name) from error
 
 
-def _fill_from_text(name: str, array: np.ndarray, data: bytes, packing: str) -> None:
+def _fill_from_text(name: str, array: np.ndarray, file: IO[bytes]) -> None:
+    """Numbers between spaces or commas; a piece at a time, as a list of numbers takes many times their text."""
+    flat, done, rest = array.reshape(-1), 0, b""
     try:
-        if packing == "hex":
-            found = np.frombuffer(bytes.fromhex(data.decode("ascii")), array.dtype)
-        else:
-            found = np.array(data.replace(b",", b" ").split()).astype(array.dtype)
-        array.reshape(-1)[:] = found[: array.size]
+        while done < len(flat):
+            piece = file.read(_CHUNK)
+            text = rest + piece.replace(b",", b" ")
+            whole = max(map(text.rfind, (b" ", b"\n", b"\r", b"\t"))) + 1 if piece else len(text)
+            rest = text[whole:]
+            if len(rest) > _LONGEST_NUMBER:
+                raise damaged(name)
+            found = np.array(text[:whole].split()).astype(array.dtype)[: len(flat) - done]
+            flat[done : done + len(found)] = found
+            done += len(found)
+            if not piece:
+                break
     except (ValueError, UnicodeDecodeError, OverflowError) as error:
         raise damaged(name) from error
+    if done < len(flat):
+        raise damaged(name)
+
+
+def _fill_from_hex(name: str, array: np.ndarray, file: IO[bytes]) -> None:
+    try:
+        found = np.frombuffer(bytes.fromhex(file.read(4 * array.nbytes + _CHUNK).decode("ascii")), array.dtype)
+        array.reshape(-1)[:] = found[: array.size]
+    except (ValueError, UnicodeDecodeError) as error:
+        raise damaged(name) from error
+
+
+def leave_out_lines(file: IO[bytes], count: int) -> None:
+    """Go on after ``count`` lines, or to the end of a file that has fewer."""
+    while count > 0:
+        part = file.readline(_CHUNK)
+        if not part:
+            return
+        count -= part.endswith(b"\n")
 
 
 def native(array: np.ndarray) -> np.ndarray:
