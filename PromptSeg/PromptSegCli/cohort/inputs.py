@@ -45,13 +45,15 @@ def collect(
     texts: Sequence[str],
     output: Path,
     *,
+    series: Sequence[str] = (),
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Inputs:
     """The volumes that ``texts`` name, in a fixed order, and what was left out.
 
-    What lies in ``output`` is never taken. Raises :class:`InputError` for an argument that is not there or holds no CT,
-    for a CSV file that cannot be used and for two volumes of one name, and ``Stopped``.
+    What lies in ``output`` is never taken. ``series`` are the rules of :func:`~.series_rules.unfit`. Raises
+    :class:`InputError` for an argument that is not there or holds no CT, for a CSV file that cannot be used and for two
+    volumes of one name, and ``Stopped``.
     """
     found = _Found()
     out = os.path.realpath(output)
@@ -88,7 +90,7 @@ def collect(
         name = os.path.relpath(_without_ending(path), base)
         inputs.items.append(Item(subject_of(name), path, stamp=stamp_of([path])))
     _of_one_series(found.headers, wanted)
-    choose(found.headers, found.damaged, wanted, inputs)
+    choose(found.headers, found.damaged, wanted, inputs, series)
     inputs.items += tables
     inputs.items.sort(key=lambda one: one.subject)
     _check(inputs, texts)

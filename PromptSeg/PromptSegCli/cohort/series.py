@@ -27,8 +27,11 @@ from PromptSegLib.volumes.dicom_file import (
     is_dicom,
     read_elements,
 )
+from PromptSegLib.volumes.dicom_text import codec_of
+from PromptSegLib.volumes.dicom_text import text as text_of
 
 from .items import Inputs, Item, Skipped, digest_of, plain, stamp_of_facts
+from .series_rules import StudySeries, unfit
 
 PATIENT_NAME, PATIENT_ID, BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 STUDY, STUDY_DATE, SERIES_NUMBER = 0x0020000D, 0x00080020, 0x00200011
@@ -87,8 +90,8 @@ def read_header(path: str) -> SeriesHeader | str | None:
         path, found.st_size, found.st_mtime_ns, of.text(SOP_INSTANCE), content,
         text(SERIES), text(MODALITY).upper(), text(SOP_CLASS), _kinds(text(IMAGE_TYPE)),
         of.whole(FRAMES, 1) or 1, hash(of.text(POSITION)), text(STUDY), text(STUDY_DATE), text(SERIES_NUMBER),
-        text(SERIES_TEXT), text(PATIENT_ID), sys.intern(_name(text(PATIENT_NAME))), text(BIRTH_DATE),
-        one.pixels is not None,
+        sys.intern(text_of(of, SERIES_TEXT, codec_of(of))), text(PATIENT_ID), sys.intern(_name(text(PATIENT_NAME))),
+        text(BIRTH_DATE), one.pixels is not None,
     )  # fmt: skip
 
 
@@ -108,12 +111,19 @@ def _name(text: str) -> str:
     return " ".join(text.partition("=")[0].replace("^", " ").casefold().split())
 
 
-def choose(headers: Sequence[SeriesHeader], damaged: dict[str, str], wanted: dict[str, str], found: Inputs) -> None:
+def choose(
+    headers: Sequence[SeriesHeader],
+    damaged: dict[str, str],
+    wanted: dict[str, str],
+    found: Inputs,
+    rules: Sequence[str] = (),
+) -> None:
     """Add the CT series among ``headers`` to ``found``, and say of the others why they are left out.
 
     ``damaged`` has the files that cannot be used, and why: a series that lies beside one is refused, because a slice of
     it may be missing. ``wanted`` has, by series UID, what the user called a series that was asked for by name; those
-    are taken whatever they are. Raises :class:`InputError` where two patients share one patient ID.
+    are taken whatever they are. ``rules`` choose among a study's CT series: see :func:`~.series_rules.unfit`. Raises
+    :class:`InputError` where two patients share one patient ID.
     """
     groups: dict[tuple[str, str], list[SeriesHeader]] = {}
     for one in headers:
@@ -133,8 +143,15 @@ def choose(headers: Sequence[SeriesHeader], damaged: dict[str, str], wanted: dic
             f"{len(alone)} series are taken although they are derived, as their studies have no original CT:"
             f" {few([label(kept) for kept in alone], 2)}."
         )
-    for uid, kept, problem, reason in chosen:
-        if reason and kept not in alone:
+    ours = {
+        uid: StudySeries(uid, kept[0].study or uid, kept[0].text, kept[0].number, sum(one.frames for one in kept))
+        for uid, kept, _, reason in chosen
+        if uid not in wanted and (not reason or kept in alone)
+    }
+    other = unfit(tuple(ours.values()), rules)
+    for uid, kept, problem, why in chosen:
+        reason = other.get(uid, "" if kept in alone else why)
+        if reason:
             found.left_out.append(Skipped(label(kept), reason))
             continue
         first = kept[0]

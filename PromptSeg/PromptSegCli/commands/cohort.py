@@ -34,6 +34,7 @@ too."""
 EXAMPLES = (
     "promptseg cohort scans --prompts abdomen-ct -o results",
     "promptseg cohort 'study/*/ct.nii.gz' --prompts kidney.promptset -o results --jobs 2 --memory 12G",
+    "promptseg cohort archive --series '*venous*' --series one --prompts abdomen-ct -o results --dry-run",
     "promptseg cohort patients.csv --prompts abdomen-ct:liver -o results --scheduler tcp://head:8786",
 )
 FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "dicom-seg", "rtstruct")
@@ -56,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " the DICOM series that they are of"
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=kind)
+    rule = (
+        "of DICOM trees, only CT series whose description fits TEXT, in which * stands for anything ('*venous*'); one"
+        " takes the series with most slices of each study; repeatable, as in --series '*venous*' --series one"
+    )
+    parser.add_argument("--series", metavar="TEXT", type=pattern, action="append", default=[], help=rule)
     many = "how many volumes are done at once (default: as many as cores and memory allow; a GPU does one)"
     parser.add_argument("--jobs", metavar="N", type=whole(1), help=many)
     most = "what all of them may take together, for example 16G or 50%% (default: 80%% of the computer's)"
@@ -67,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-memory", action="store_true", help=without)
     add_orientation(parser)
     add_engine(parser)
+
+
+def pattern(text: str) -> str:
+    """A rule for series; an empty one would fit nothing."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
@@ -84,7 +97,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_folder(folder.root)
     resolve_all(args.prompts)
     with console.timed("find", "Looking for volumes"):
-        inputs = collect(args.inputs, folder.root, on_progress=console.progress, should_stop=stop)
+        inputs = collect(args.inputs, folder.root, series=args.series, on_progress=console.progress, should_stop=stop)
     stop.check()
     check_apart(folder, inputs, [*args.inputs, *args.prompts, args.backbone], args.format)
     console.warn(*inputs.warnings[:_MOST_WARNINGS])
@@ -142,11 +155,12 @@ def _do(
                     executor.close()
         except Stopped:
             done = len(records_of(made, manifest)) - len(failures(records_of(made, manifest)))
+            said = f"Stopped; {done} of {len(inputs.items)} volumes are done and kept, and the same command goes on"
             if sum(len(one.structures) for one in records_of(made, manifest)) <= _MOST_AT_STOP:
                 _write(folder, made, manifest, inputs)
-            raise Stopped(
-                f"Stopped; {done} of {len(inputs.items)} volumes are done and kept, and the same command goes on."
-            ) from None
+            else:
+                said += "; it brings results.csv and report.html up to date when it ends"
+            raise Stopped(f"{said}.") from None
         except PromptSegError as error:
             with contextlib.suppress(OutputError):  # the first error says why
                 _write(folder, made, manifest, inputs)

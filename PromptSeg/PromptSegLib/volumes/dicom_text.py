@@ -26,8 +26,9 @@ _XYZ_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [
 def codec_of(file: Elements) -> str:
     """The codec of a file's texts: the last of its character sets, which extends the others; UTF-8 if there is none,
     in which plain ASCII is written the same."""
-    sets = [part.strip().replace("ISO 2022 IR 100", "ISO_IR 100") for part in file.text(_CHARACTER_SET).split("\\")]
-    return next((_CODECS[one] for one in reversed(sets) if one in _CODECS), "utf-8")
+    sets = [part.strip() for part in file.text(_CHARACTER_SET).split("\\")]
+    names = [one if one in _CODECS else one.replace("ISO 2022 IR ", "ISO_IR ") for one in sets]
+    return next((_CODECS[one] for one in reversed(names) if one in _CODECS), "utf-8")
 
 
 def text(of: Elements, tag: int, codec: str) -> str:

@@ -56,6 +56,11 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(cohort, tmp_path) 
     assert "not CT (MR)" in outcome.out
     assert "1 volumes to do" in outcome.out
     assert not (tmp_path / "out").exists()
+    series(tmp_path / "tree/lung", SeriesDescription="Lung", SeriesNumber=5)
+    outcome = cohort("tree", "--dry-run", "--series", "lun?")
+    assert "does not fit 'lun?'" in outcome.out
+    assert "1 volumes to do" in outcome.out
+    assert "must not be empty" in one_sentence(cohort("tree", "--dry-run", "--series", "").err)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from PromptSegCli.cohort.inputs import collect
 from PromptSegCli.cohort.items import Inputs
 from PromptSegLib.errors import InputError
 from PromptSegLib.volumes.io import read_dicom
@@ -167,6 +168,51 @@ def test_two_patients_of_one_name_are_kept_apart_and_told() -> None:
     inputs = found("tree")
     assert [name[:2] for name in names(inputs)] == ["P1", "P2"]
     assert "The patients P1 and P2 have the same name" in inputs.warnings[0]
+
+
+def _study_with_three() -> None:
+    for number, (text, count) in enumerate((("Nativ Lunge", 5), ("Abd venös 1.0", 8), ("ABD VENÖS 3.0", 6))):
+        series(
+            Path(f"tree/{number}"), count, SeriesNumber=number + 2, SeriesDescription=text,
+            SpecificCharacterSet="ISO_IR 192",
+        )  # fmt: skip
+    series(Path("tree/other"), 4, PatientID="P2", PatientName="Roe^Al", StudyInstanceUID="1.2.9", SeriesDescription="x")
+
+
+@pytest.mark.parametrize(
+    ("rules", "taken", "why"),
+    [
+        ((), ["0", "1", "2", "other"], ""),
+        (("*venös*",), ["1", "2"], "its description does not fit '*venös*'"),
+        (("abd venös ?.0", "X"), ["1", "2", "other"], "does not fit 'abd venös ?.0', 'X'"),
+        (("one",), ["1", "other"], "series 3 'Abd venös 1.0' of the same study has more slices"),
+        (("*venös 3*", "one"), ["2"], "does not fit"),
+        (("nativ*", "ONE"), ["0"], "does not fit"),
+    ],
+)
+def test_series_are_chosen_by_description_and_one_of_each_study(rules, taken, why) -> None:
+    _study_with_three()
+    inputs = collect(["tree"], Path("out"), series=rules)
+    assert sorted(Path(one.image.rpartition("#")[0]).name for one in inputs.items) == taken
+    assert why in reasons(inputs)
+    assert len(inputs.left_out) == 4 - len(taken)
+
+
+def test_of_equal_series_the_first_by_number_is_the_one() -> None:
+    for number in (10, 9):
+        series(Path(f"tree/{number}"), SeriesNumber=number)
+    inputs = collect(["tree"], Path("out"), series=("one",))
+    assert inputs.items[0].image.rpartition("#")[0].endswith("9")
+    assert "series 9 '' of the same study has as many slices" in reasons(inputs)
+
+
+def test_what_was_asked_for_by_number_needs_no_description() -> None:
+    _study_with_three()
+    uid = found("tree/0").items[0].image.rpartition("#")[2]
+    inputs = collect([f"tree/0#{uid}"], Path("out"), series=("[x]",))
+    assert len(inputs.items) == 1
+    with pytest.raises(InputError, match=r"no CT in tree/1 .*does not fit '\[x\]'"):
+        collect(["tree/1"], Path("out"), series=("[x]",))
 
 
 def test_patients_without_an_id_are_kept_apart_by_study() -> None:
