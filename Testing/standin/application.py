@@ -11,6 +11,7 @@ from typing import Any
 from . import pythonqt
 from .binding import QtCore, QtGui, QtWidgets
 from .facts import facts
+from .sample_data import SampleDataLogic
 from .widgets import CTK, SLICER
 
 VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
@@ -206,6 +207,8 @@ def start(folder: Path) -> Application:
         ScriptedLoadableModuleLogic,
         ScriptedLoadableModuleTest,
     )
+    sys.modules["SampleData"] = types.ModuleType("SampleData")
+    sys.modules["SampleData"].SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
     _module("slicer.ScriptedLoadableModule", **{one.__name__: one for one in bases})
     return application
 
@@ -233,7 +236,10 @@ def new_scene(application: Application) -> Any:
     logic.SetMRMLScene(scene)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
     scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as Slicer's module Colors does
-    scene.stand_in = logic  # kept alive with the scene
+    cache = slicer.vtkCacheManager()
+    cache.SetRemoteCacheDirectory(application.temporaryPath)
+    scene.SetCacheManager(cache)
+    scene.stand_in, scene.stand_in_cache = logic, cache  # kept alive with the scene
     slicer.mrmlScene = scene
     application._manager = LayoutManager(scene)
     return scene

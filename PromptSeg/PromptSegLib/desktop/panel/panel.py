@@ -19,6 +19,7 @@ from ..results import SegmentResult
 from .check_page import CheckPage
 from .review_tab import ReviewTab
 from .segment_tab import SegmentTab
+from .start_page import StartPage
 from .teach_tab import TeachTab
 from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
@@ -27,6 +28,8 @@ from .widgets import text_label
 MARGIN = 5
 KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))
 TEACH = 1
+SHOWN = "abdomen-ct:liver"
+"""What is segmented in the sample."""
 
 
 class Panel:
@@ -38,6 +41,7 @@ class Panel:
         self._observed: list[int] = []
         self.widget = qt.QWidget()
         self.volumes = VolumeBox(self.state, self._volume_chosen)
+        self.start = StartPage(logic, self._sample_loaded)
         self.segment = SegmentTab(
             logic, self.state, self.volumes, self.ready, self._result, lambda: self.review.forget(), self._correct
         )
@@ -68,6 +72,7 @@ class Panel:
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)  # Slicer's module panel has none of its own
         layout.setSpacing(MARGIN)
         layout.addWidget(self.volumes.widget)
+        layout.addWidget(self.start.widget, 1)
         layout.addWidget(self.tabs, 1)
         layout.addLayout(foot)
         layout.addWidget(self.check.widget)
@@ -118,6 +123,7 @@ class Panel:
     def refresh(self) -> None:
         """Show what the scene remembers."""
         self.volumes.refresh(choose=self._shown)
+        self._show_what_there_is()
         self.segment.structures.refresh()
         tab = min(TEACH + 1, max(0, self.state.number("Tab")))
         self.tabs.blockSignals(True)
@@ -161,16 +167,35 @@ class Panel:
         return done
 
     def _page_message(self) -> Any:
+        if self.volumes.volume is None:
+            return self.start.message
         return self._parts[int(self.tabs.currentIndex)].message
 
     # What is chosen
 
     def _volume_chosen(self) -> None:
+        self._show_what_there_is()
         self.review.restore()
         if self._shown:
             show_volume(self.volumes.volume, self.volumes.segmentation)
             self._tab(int(self.tabs.currentIndex))
         self.segment.refresh()
+
+    def _show_what_there_is(self) -> None:
+        """Without a volume there is nothing to segment, to teach and to review: how to get one is all that is seen."""
+        there = self.volumes.volume is not None
+        self.start.show(not there)
+        self.tabs.setVisible(there)
+        self.volumes.offer_segmentations(there)
+
+    def _sample_loaded(self, node: Any) -> None:
+        """Show on the sample what is done in every CT: tick, and press the button."""
+        if self.volumes.volume not in (None, node):
+            return
+        self.volumes.choose_volume(node)
+        self.segment.structures.tick(SHOWN)
+        self.tabs.setCurrentIndex(0)
+        self.segment.begin(_("Teach it a structure of your own: tab Teach."))
 
     def _tab(self, number: int) -> None:
         self.state.set_text("Tab", str(number))

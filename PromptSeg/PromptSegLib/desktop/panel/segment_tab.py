@@ -45,6 +45,7 @@ class SegmentTab:
         self._logic, self._volumes, self._ready = logic, volumes, ready
         self._on_result, self._on_undone, self._on_correct, self._every = on_result, on_undone, on_correct, False
         self._corrections: dict[str, Correction] = {}
+        self._then = ""
         self.widget = qt.QWidget()
         self.message = Message()
         self.running = Running(self.message, lambda: logic.context.device, lambda running: self.refresh())
@@ -150,8 +151,13 @@ class SegmentTab:
     def _pressed(self) -> None:
         if self.running.running:
             self.running.cancel()
-            return
-        if not self._ready():
+        else:
+            self.begin()
+
+    def begin(self, then: str = "") -> None:
+        """Segment what is ticked; ``then`` is said after the result: what one might do next."""
+        self._then = then
+        if self.running.running or not self._ready():
             return
         volume, node, wanted = self._volumes.volume, self._volumes.segmentation, self.structures.ticked
         every = self._every = self.frames.checked and frames_of(volume) is not None
@@ -176,7 +182,7 @@ class SegmentTab:
             text += " " + _("Not found: {names}.").format(names=", ".join(empty))
         if result.taught:
             text += " " + _("As taught in this CT: {names}.").format(names=", ".join(result.taught))
-        text = " ".join((text, *texts.carried(result.notes, result.expected)))
+        text = " ".join((text, *texts.carried(result.notes, result.expected), *([self._then] if self._then else ())))
         if self._every:
             self.message.tell(text)
         else:

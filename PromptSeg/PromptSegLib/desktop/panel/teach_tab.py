@@ -24,6 +24,7 @@ from . import texts
 from .correcting import Correcting
 from .curve import Curve
 from .editor_box import EditorBox
+from .example import Example
 from .message import Message
 from .naming import Naming
 from .rounds import Rounds
@@ -95,14 +96,14 @@ class TeachTab:
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
         self._where = beside(self.view, self.counts)
-        self.hint = text_label()
+        self.hint, self.example = text_label(), Example()
         # What one looks at first, then what one presses, what comes of it, and below it the tools to draw with.
         self._of_segment = (self._where, self.strip, self._marks, self._actions)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         result = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
-        for one in (self.naming.widget, self.hint, *self._of_segment, *result, self.editor.widget):
+        for one in (self.naming.widget, self.hint, self.example, *self._of_segment, *result, self.editor.widget):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)
@@ -182,6 +183,7 @@ class TeachTab:
             )
         )
         self.hint.setVisible(not identity)
+        self.example.setVisible(chosen is None)
         self.naming.refresh(self._drawn_name, enabled=volume is not None and not self.running.running)
         self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:

@@ -170,14 +170,10 @@ def elsewhere(card: Card) -> tuple[str, ...]:
 def how_to_teach() -> tuple[str, ...]:
     """What to do, before anything is drawn."""
     return (
-        _("Teach PromptSeg a structure that it does not know:"),
-        "",
-        _("1. Type its name and press Draw."),
-        _("2. Draw it in three to five slices, the first and the last that show it among them."),
-        _("    Press Complete in each of them."),
-        _("3. Press Absent in a slice without it."),
-        _("4. Press Teach and look at the result. Draw where it is wrong, and teach again."),
-        _("5. Press Accept to keep it for other patients."),
+        _("1. Type the name of a structure, and press Draw."),
+        _("2. Draw it in three to five slices, the first and the last among them. In each, press Complete."),
+        _("3. Press Absent in a slice without it, then Teach."),
+        _("4. Correct a slice where the result is wrong, and teach again. Accept keeps it for other patients."),
     )
 
 

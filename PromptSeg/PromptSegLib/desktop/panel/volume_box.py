@@ -48,7 +48,8 @@ class VolumeBox:
         form.setVerticalSpacing(4)
         form.addRow(_("Volume:"), self.volumes)
         form.addRow(self._line)
-        form.addRow(_("Segmentation:"), self.segmentations)
+        self._segmentation_label = qt.QLabel(_("Segmentation:"))
+        form.addRow(self._segmentation_label, self.segmentations)
 
     @staticmethod
     def _timer(interval: int, action: Callable[[], None]) -> Any:
@@ -86,6 +87,11 @@ class VolumeBox:
     def choose_segmentation(self, node: Any) -> None:
         """After one was made."""
         self._choose("Segmentation", node)
+
+    def offer_segmentations(self, on: bool) -> None:
+        """Show the row of segmentations: without a volume it means nothing."""
+        self._segmentation_label.setVisible(on)
+        self.segmentations.setVisible(on)
 
     def refresh(self, choose: bool = True) -> None:
         """Show what the scene remembers; with no volume remembered, the first that there is, unless ``choose`` is
@@ -160,10 +166,9 @@ class VolumeBox:
         self._on_change()
 
     def _describe(self) -> None:
+        self._line.setVisible(self.volume is not None)
         if self.volume is None:
-            self._line.setText(
-                _("Load a CT, or take Abdomen CT or Chest CT from the module Sample Data, category PromptSeg.")
-            )
+            self._line.setText("")
             return
         line, warnings = describe(self.volume)
         self._line.setText("\n".join([*([line] if line else []), *(f"\u26a0 {one}" for one in warnings)]))
