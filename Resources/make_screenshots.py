@@ -124,6 +124,7 @@ def review(camera: Camera, ct: Any, volume: Any, labels: Any) -> None:
 def main() -> None:
     """Go through the user guide."""
     camera = Camera()
+    camera.shoot("start")
     from PromptSegLib.mrml.nodes import add_volume
     from PromptSegLib.volumes.sample_ct import chest_ct
 

@@ -95,6 +95,11 @@ class Library:
             raise PromptError("No structure was asked for", "tick at least one")
         return [one for n, one in enumerate(out) if one not in out[:n]]
 
+    def own(self) -> list[dict[str, str]]:
+        """What to ask the worker for to have each of the user's own prompts."""
+        prompts = (prompt for one in self.sets() if not one.shipped for prompt in one.prompts)
+        return [{"file": str(one.path), "name": one.structure.name} for one in prompts]
+
     def check_writable(self) -> None:
         """Raise :class:`OutputError` now if nothing could be kept in the folder."""
         self._make()

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..anatomy.structure import Structure
 from ..errors import PromptSegError
-from ..mrml import nodes, taught
+from ..mrml import nodes, sequences, taught
 from ..prompts.library import memory_beside
 from ..prompts.promptfile import read_header
 from ..worker.payload import Found, bounding_box
@@ -57,11 +57,13 @@ class RoundHistory:
         self._current = (volume, segmentation, segment_id)
         return self.at_hand
 
-    def taught_in(self, volume: Any) -> dict[str, TeachResult]:
-        """By name in lower case, the last round of each structure that was taught in a volume."""
+    def taught_in(self, volume: Any, frame: int | None = None) -> dict[str, TeachResult]:
+        """By name in lower case, the last round of each structure that was taught in a volume; of a sequence, in that
+        frame, which is the one in view where none is named."""
         known = [where for where in self._segments if where[0] is volume]
         known += [(volume, *one) for one in taught.segments_of(volume) if (volume, *one) not in self._segments]
-        rounds = [self._of(where).rounds for where in known if are_there(*where[:2])]
+        there = [where for where in known if are_there(*where[:2])]
+        rounds = [self._of(w).rounds for w in there if sequences.is_of_frame(w[1], w[2], volume, frame)]
         return {one[-1].structure.name.casefold(): one[-1] for one in rounds if one}
 
     def next_number(self, where: Where) -> int:

@@ -116,8 +116,7 @@ class Segmenting:
         """What to ask the worker for, and which of the user's own prompts were taught in this very volume: without what
         was drawn here, the network would find less than what is there already."""
         taught = self._rounds.taught_in(volume)
-        own = [prompt for one in self._context.library.sets() if not one.shipped for prompt in one.prompts]
-        mine = [{"file": str(one.path), "name": one.structure.name} for one in own]
+        mine = self._context.library.own()
         here = [one for one in asked if one in mine and one["name"].casefold() in taught]
         return [one for one in asked if one not in here], [taught[one["name"].casefold()] for one in here]
 

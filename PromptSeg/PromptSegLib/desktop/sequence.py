@@ -57,6 +57,7 @@ class _Run:
         if scene is None or self.frames.count != self.count:
             self.job.fail(InputError("The sequence was changed or removed meanwhile", "choose it and try again"))
             return
+        self._as_taught(result)
         self.made.append(result.node)
         result.node.SetDisplayVisibility(False)  # of another frame than the one in view, perhaps
         self._drop_hand()
@@ -72,6 +73,14 @@ class _Run:
             SegmentResult(node, tuple(node.GetSegmentation().GetSegmentIDs()), result.structures,
                           time.monotonic() - self.began)
         )  # fmt: skip
+
+    def _as_taught(self, result: SegmentResult) -> None:
+        """In the frame that a structure of the user's own was taught in, it is as it was taught: drawn slices too."""
+        taught = self.logic.history.taught_in(self.frames.proxy, self.number)
+        own = {one["name"].casefold() for one in self.logic.library.own()}
+        found = [taught[name].found for name in (one.name.casefold() for one in result.structures)
+                 if name in taught and name in own]  # fmt: skip
+        nodes.show([one for one in found if one is not None], result.node, self.hand)
 
     def _drop_hand(self) -> None:
         nodes.remove(self.hand)

@@ -10,7 +10,7 @@ from typing import Any
 from ..anatomy.structure import Structure
 from ..anatomy.terminology import find
 from ..errors import AnnotationError
-from ..mrml import nodes, slices
+from ..mrml import nodes, sequences, slices
 from ..prompts.card import Card
 from ..tune.outcome import Outcome
 from ..worker.payload import get_mask, put_annotations, put_structure
@@ -110,6 +110,8 @@ class Teaching:
 
         def prepare() -> Work:
             nodes.check_belongs(segmentation, volume)
+            sequences.check_frame(segmentation, segment_id, volume)
+            sequences.keep_frame(segmentation, segment_id, volume)
             drawn = slices.annotations_of(segmentation, segment_id, volume, axis, background_id)
             if not drawn.drawn():
                 raise AnnotationError("No slice shows the structure yet", "draw it in at least one slice")

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import AnnotationError
 from . import nodes
+
+TAG = "PromptSeg.Frame"
+"""The segment tag that says in which frame of a sequence was drawn: its value of the sequence's index."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,14 @@ class Frames:
     def current(self) -> int:
         """The frame that the proxy shows."""
         return int(self.browser.GetSelectedItemNumber())
+
+    def value(self, number: int) -> str:
+        """The index value of a frame, by which it is known whatever is inserted before it."""
+        return str(self.sequence.GetNthIndexValue(number)) if 0 <= number < self.count else ""
+
+    def number(self, value: str) -> int:
+        """The frame of an index value; -1 for one that is not there."""
+        return next((number for number in range(self.count) if self.value(number) == value), -1)
 
     def volume(self, number: int) -> Any:
         """Frame ``number`` as a hidden volume node in the proxy's scene, under its transform; to be removed after use.
@@ -59,6 +71,44 @@ def frames_of(volume_node: Any) -> Frames | None:
     return None
 
 
+def keep_frame(node: Any, segment_id: str, volume_node: Any) -> None:
+    """Keep with a segment that the frame in view is the one that it is drawn in, unless that is known."""
+    frames = frames_of(volume_node)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if frames is not None and segment is not None and not nodes.tag(segment, TAG):
+        segment.SetTag(TAG, frames.value(frames.current))
+
+
+def is_of_frame(node: Any, segment_id: str, volume_node: Any, number: int | None = None) -> bool:
+    """Whether what is drawn in a segment belongs to a frame (the one in view), or to a volume on its own."""
+    frames = frames_of(volume_node)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if frames is None or segment is None:
+        return True
+    return nodes.tag(segment, TAG) in ("", frames.value(frames.current if number is None else number))
+
+
+def check_frame(node: Any, segment_id: str, volume_node: Any) -> None:
+    """Raise :class:`~PromptSegLib.errors.AnnotationError` where a segment was drawn in another frame than is in
+    view."""
+    if not is_of_frame(node, segment_id, volume_node):
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        raise AnnotationError(
+            f"{segment.GetName()} was drawn in another frame of the sequence than the one in view",
+            "go to that frame, or draw the structure in a new segment",
+        )
+
+
+def go_to_frame_of(node: Any, segment_id: str, volume_node: Any) -> None:
+    """Show the frame that a segment was drawn in, if it is there."""
+    frames = frames_of(volume_node)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if frames is not None and segment is not None:
+        number = frames.number(nodes.tag(segment, TAG))
+        if number >= 0:
+            frames.browser.SetSelectedItemNumber(number)
+
+
 def new_sequence(frames: Frames) -> Any:
     """An empty sequence for segmentations, indexed as the volumes are."""
     scene = frames.proxy.GetScene()
@@ -80,4 +130,5 @@ def show(sequence: Any, frames: Frames) -> Any:
     one = sequence.GetNthDataNode(max(0, frames.current))
     node.GetSegmentation().DeepCopy(one.GetSegmentation())
     frames.browser.AddSynchronizedSequenceNode(sequence)
+    frames.browser.SetSaveChanges(sequence, True)  # or what is corrected in a frame is gone when another is looked at
     return frames.browser.AddProxyNode(node, sequence, False)

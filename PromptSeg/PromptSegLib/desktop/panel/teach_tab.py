@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from ...anatomy.structure import Structure
 from ...anatomy.terminology import find
 from ...annotations import SliceStatus
 from ...errors import PromptSegError
-from ...mrml import nodes, slices
+from ...mrml import nodes, sequences, slices
 from ...mrml.correction import Correction
 from ...progress import Progress
 from ..logic import Logic
@@ -25,12 +24,13 @@ from .correcting import Correcting
 from .curve import Curve
 from .editor_box import EditorBox
 from .example import Example
+from .frame_watch import FrameWatch, observe_drawing
 from .message import Message
 from .naming import Naming
 from .rounds import Rounds
 from .running import Running
 from .strip import SliceStrip
-from .view_watch import ViewWatch, centre_on, show_volume
+from .view_watch import ViewWatch, bring_into_view, show_volume
 from .volume_box import VolumeBox
 from .widgets import beside, button, text_label
 
@@ -93,6 +93,7 @@ class TeachTab:
         self.rounds = Rounds(self._logic, self.message, self._round_changed, self._on_kept)
         self.editor = EditorBox()
         self.editor.on_segment = self._another_segment
+        self.frame = FrameWatch(self.message, self.editor)
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
         self._where = beside(self.view, self.counts)
@@ -188,6 +189,7 @@ class TeachTab:
         self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:
             return
+        self.frame.look(node, identity, volume, self.running.running)
         try:
             self._drawn_elsewhere(node, identity, volume)
             self._statuses = slices.statuses_of(node, identity, volume, self.axis)
@@ -218,14 +220,15 @@ class TeachTab:
 
     def _buttons(self) -> None:
         busy = self.running.running
-        drawn = any(one in (SliceStatus.COMPLETE, SliceStatus.DRAFT) for one in self._statuses)
+        known = () if self.frame.elsewhere else self._statuses
+        drawn = any(one in (SliceStatus.COMPLETE, SliceStatus.DRAFT) for one in known)
         kind = self.running.job.kind if self.running.job is not None else ""
         self.preview.setVisible(not busy)
         self.preview.setEnabled(drawn)
         self.teach.setText(_("Cancel") if busy else _("Teach again") if self.rounds.result is not None else _("Teach"))
         self.teach.setEnabled(busy or drawn)
         self.keep.setVisible(kind == "teach")
-        self._marks.setEnabled(not busy)
+        self._marks.setEnabled(not busy and not self.frame.elsewhere)
         self.next.setEnabled(bool(self._suggestions()) and not busy)
         self.rounds.refresh(busy)
 
@@ -239,7 +242,8 @@ class TeachTab:
                 and self._statuses[one["index"]] is SliceStatus.UNTOUCHED]  # fmt: skip
 
     def _changed(self, running: bool) -> None:
-        self.editor.lock(running)
+        if not self.frame.elsewhere:
+            self.editor.lock(running)
         self._buttons()
 
     # Drawing
@@ -262,6 +266,7 @@ class TeachTab:
             return
         self.editor.save_state()
         identity = slices.add_segment(node, name)
+        sequences.keep_frame(node, identity, volume)
         self._state.set_text("Segment", identity)
         self._anew()
         show_volume(volume, node)
@@ -274,6 +279,7 @@ class TeachTab:
         self.message.clear()
         self.editor.save_state()
         identity = self.correcting.begin(name, what)
+        sequences.keep_frame(self._volumes.segmentation, identity, self._volumes.volume)
         self._anew()
         self.enter()
         self.editor.draw_in(identity)
@@ -325,7 +331,7 @@ class TeachTab:
 
     def _mark(self, status: SliceStatus) -> None:
         axis, index = self.watch.place
-        if not self.segment_id or self.running.running:
+        if not self.segment_id or self.running.running or self.frame.elsewhere:
             return
         if axis < 0:
             bent = self.watch.bent
@@ -338,6 +344,7 @@ class TeachTab:
         self.editor.save_state()
         try:
             slices.mark(self._volumes.segmentation, self.segment_id, self._volumes.volume, axis, index, status)
+            sequences.keep_frame(self._volumes.segmentation, self.segment_id, self._volumes.volume)
             self.message.clear()
         except PromptSegError as problem:
             self.message.warn(problem)
@@ -414,21 +421,10 @@ class TeachTab:
         self.curve.end()
         self.curve.setVisible(False)  # what came out of it is what is looked at now
         self.rounds.add(result)
-        self._bring_into_view(result.result_segment_id)
+        bring_into_view(self._volumes.volume, self._volumes.segmentation, result.result_segment_id, self.watch.place)
         stopped = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
         self.message.tell(" ".join((*([stopped] if result.stopped else []), *result.notes)))
         self._round_changed()
-
-    def _bring_into_view(self, segment_id: str) -> None:
-        """The result is seen where one is, or the views go to it."""
-        node, volume = self._volumes.segmentation, self._volumes.volume
-        show_volume(volume, node)
-        display = node.GetDisplayNode()
-        if display is not None:
-            display.SetSegmentVisibility(segment_id, True)
-        axis, index = self.watch.place
-        if axis >= 0 and index not in nodes.painted(node, segment_id, volume, axis):
-            centre_on(node, [segment_id])
 
     def _round_changed(self) -> None:
         self._state.keep_review([], 0)  # it was of the round before
@@ -439,12 +435,8 @@ class TeachTab:
 
     def _observe(self) -> None:
         self._unobserve()
-        node = self._volumes.segmentation
-        if node is not None:
-            contents = node.GetSegmentation()
-            for event in (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentAdded,
-                          slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentModified):  # fmt: skip
-                self._observed.append((contents, contents.AddObserver(event, lambda *_: self._later.start())))
+        if self._volumes.segmentation is not None:
+            self._observed = observe_drawing(self._volumes.segmentation, self._volumes.volume, self._later.start)
 
     def _unobserve(self) -> None:
         for what, tag in self._observed:

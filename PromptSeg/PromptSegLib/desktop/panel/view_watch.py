@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from ...errors import GridError, PromptSegError
+from ...mrml import nodes
 from ...mrml import slice_views as views
 
 LAYOUT_MS = 50
@@ -187,6 +188,17 @@ def centre_on(segmentation: Any, segment_ids: Iterable[str]) -> None:
             node = slicer.vtkMRMLSliceNode
             node.JumpAllSlices(segmentation.GetScene(), *centre, node.OffsetJumpSlice)
             return
+
+
+def bring_into_view(volume: Any, segmentation: Any, segment_id: str, place: tuple[int, int]) -> None:
+    """A segment is seen where one is, ``place`` being (axis, index) of the slice in view, or the views go to it."""
+    show_volume(volume, segmentation)
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        display.SetSegmentVisibility(segment_id, True)
+    axis, index = place
+    if axis >= 0 and index not in nodes.painted(segmentation, segment_id, volume, axis):
+        centre_on(segmentation, [segment_id])
 
 
 def centre_3d() -> None:
