@@ -121,6 +121,32 @@ def review(camera: Camera, ct: Any, volume: Any, labels: Any) -> None:
     camera.shoot("review-compared")
 
 
+def segmented_volumes(camera: Camera, volume: Any, labels: Any) -> None:
+    """The page that teaches from segmented volumes; the same CT stands for those of five patients."""
+    import slicer
+
+    from PromptSegLib.mrml.nodes import add_volume, new_segmentation
+    from PromptSegLib.mrml.vtk_images import oriented_image
+
+    camera.scene.Clear(0)
+    value = next(v for v, one in labels.names.items() if "right lung" in one.name)
+    for number in range(1, 6):
+        ct = add_volume(camera.scene, volume)
+        ct.SetName(f"Chest {number}")
+        segment = slicer.vtkSegment()
+        segment.SetName("right lung")
+        image = oriented_image(labels.array == value, (0, 0, 0), volume.grid.ijk_to_ras)
+        segment.AddRepresentation("Binary labelmap", image)
+        new_segmentation(ct).GetSegmentation().AddSegment(segment)
+    panel = camera.panel
+    panel.refresh()
+    panel.tabs.setCurrentIndex(1)
+    panel.sets.opener.setChecked(True)
+    for item, _pair in panel.sets._pairs[3:4]:
+        item.setCheckState(0, item.checkState(0).__class__(0))
+    camera.shoot("teach-volumes")
+
+
 def main() -> None:
     """Go through the user guide."""
     camera = Camera()
@@ -162,6 +188,7 @@ def main() -> None:
     camera.shoot("teach-result")
     panel.teach.rounds.accept.click()
     review(camera, ct, volume, labels)
+    segmented_volumes(camera, volume, labels)
     camera.module.cleanup()
     for path in sorted(FOLDER.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size // 1024} kB")

@@ -13,6 +13,7 @@ from ..worker.service import Service
 from .catalogue import Library
 from .context import Context
 from .job import Job
+from .labelled_teaching import LabelledTeaching
 from .results import TeachResult
 from .reviewing import Reviewing
 from .round_history import RoundHistory
@@ -24,9 +25,10 @@ from .uncertainty_maps import UncertaintyMaps
 class Logic:
     """The one face of the parts, for the whole application.
 
-    ``context`` has what they share (see :class:`Context`); ``maps`` are the uncertainty maps of the last result, and
-    ``history`` the rounds of every taught segment. The other public names are calls of these and of
-    :class:`Segmenting`, :class:`Teaching` and :class:`Reviewing`, where they are described.
+    ``context`` has what they share (see :class:`Context`); ``maps`` are the uncertainty maps of the last result,
+    ``history`` the rounds of every taught segment, and ``labelled`` teaches from whole segmented volumes. The other
+    public names are calls of these and of :class:`Segmenting`, :class:`Teaching` and :class:`Reviewing`, where they are
+    described.
     """
 
     def __init__(self, service: Service, library: Library, pump: Callable[[], None] | None = None) -> None:
@@ -38,6 +40,7 @@ class Logic:
         self.segment, self.undo_segmenting = self._segmenting.segment, self._segmenting.undo
         self.preview, self.teach, self.suggest = teaching.preview, teaching.teach, teaching.suggest
         self.review = Reviewing(*parts).review
+        self.labelled = LabelledTeaching(self.context)
         self.accept, self.undo_round = self.history.accept, self.history.undo
         self.rounds_of, self.toggle_before_after = self.history.take, self.history.toggle
         self.new_job, self.drop_orphans = self.context.new_job, self.context.drop_orphans

@@ -23,6 +23,7 @@ from .start_page import StartPage
 from .teach_tab import TeachTab
 from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
+from .volumes_page import VolumesPage
 from .widgets import text_label
 
 MARGIN = 5
@@ -46,6 +47,7 @@ class Panel:
             logic, self.state, self.volumes, self.ready, self._result, lambda: self.review.forget(), self._correct
         )
         self.teach = TeachTab(logic, self.state, self.volumes, self.ready, self._kept)
+        self.sets = VolumesPage(logic, self.ready, self._kept, lambda: self._tab(int(self.tabs.currentIndex)))
         self.review = ReviewTab(logic, self.state, self.volumes, self.teach.watch, self.teach.rounds.toggle)
         self.tabs = qt.QTabWidget()
         self._parts: tuple[Any, ...] = (self.segment, self.teach, self.review)
@@ -54,6 +56,9 @@ class Panel:
             inner = qt.QVBoxLayout(page)
             inner.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
             inner.addWidget(self._parts[number].widget, 1)
+            if number == TEACH:  # two ways to teach: by drawing, and from volumes that are segmented already
+                inner.addWidget(self.sets.widget, 1)
+                inner.addWidget(self.sets.opener)
             self.tabs.addTab(page, title)
         self.tabs.connect("currentChanged(int)", self._tab)
         self.foot = text_label()
@@ -99,6 +104,7 @@ class Panel:
         """Another module is shown: keys and views are given back; what runs goes on."""
         self._shown = False
         self.teach.exit()
+        self.sets.exit()
         self.review.exit()
         for key in self._keys:
             key.setEnabled(False)
@@ -167,9 +173,10 @@ class Panel:
         return done
 
     def _page_message(self) -> Any:
-        if self.volumes.volume is None:
-            return self.start.message
-        return self._parts[int(self.tabs.currentIndex)].message
+        number = int(self.tabs.currentIndex)
+        if number == TEACH and self.sets.shown:
+            return self.sets.message
+        return self.start.message if self.volumes.volume is None else self._parts[number].message
 
     # What is chosen
 
@@ -183,7 +190,7 @@ class Panel:
 
     def _show_what_there_is(self) -> None:
         """Without a volume there is nothing to segment, to teach and to review: how to get one is all that is seen."""
-        there = self.volumes.volume is not None
+        there = self.volumes.volume is not None or self.sets.running.running
         self.start.show(not there)
         self.tabs.setVisible(there)
         self.volumes.offer_segmentations(there)
@@ -203,7 +210,11 @@ class Panel:
         if not self._shown:
             self.segment.refresh()
             return
-        if number == TEACH:
+        if number == TEACH and self.sets.shown:
+            self.sets.enter()
+        else:
+            self.sets.exit()
+        if number == TEACH and not self.sets.shown:
             self.teach.enter()
         else:
             self.teach.exit()
@@ -218,11 +229,12 @@ class Panel:
     def _fit(self, number: int) -> None:
         """The tab that is shown alone says how high the panel is: a hidden one would push its buttons out of sight."""
         for index, part in enumerate(self._parts):
-            part.widget.setVisible(index == number)
+            part.widget.setVisible(index == number and not (index == TEACH and self.sets.shown))
+        self.sets.widget.setVisible(number == TEACH and self.sets.shown)
 
     def _free_keys(self) -> None:
         """The keys work where they mean something. With Draw, A closes the contour, as everywhere in Slicer."""
-        teaching = self._shown and int(self.tabs.currentIndex) == TEACH
+        teaching = self._shown and int(self.tabs.currentIndex) == TEACH and not self.sets.shown
         for (name, _action), key in zip(KEYS, self._keys, strict=False):
             key.setEnabled(teaching and not (name == "A" and self.teach.editor.effect == "Draw"))
 
@@ -236,6 +248,7 @@ class Panel:
         self.review.forget()
 
     def _correct(self, name: str, what: Correction) -> None:
+        self.sets.opener.setChecked(False)
         self.tabs.setCurrentIndex(TEACH)
         self.teach.correct(name, what)
 
@@ -287,7 +300,7 @@ class Panel:
         self.review.exit()
         self.teach.editor.close_scene()
         self.logic.close_scene()
-        for part in self._parts:
+        for part in (*self._parts, self.sets):
             part.scene_closed()
 
     def _closed(self, *_arguments: Any) -> None:

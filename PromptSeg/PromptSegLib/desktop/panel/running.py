@@ -51,8 +51,10 @@ class Running:
         on_done: Callable[[Any], None],
         on_progress: Callable[[Progress], None] | None = None,
         stopped: str = "",
+        on_error: Callable[[PromptSegError], bool] | None = None,
     ) -> None:
-        """Start a job with listeners; ``stopped`` is what is said when it was cancelled."""
+        """Start a job with listeners; ``stopped`` is what is said when it was cancelled. ``on_error`` may say a problem
+        itself, and then gives True."""
         self._message.clear()
         self._began = time.monotonic()
         self._bar.setValue(0)
@@ -69,7 +71,8 @@ class Running:
 
         def failed(problem: PromptSegError) -> None:
             self._end()
-            self._message.warn(problem)
+            if on_error is None or not on_error(problem):
+                self._message.warn(problem)
 
         def was_stopped() -> None:
             self._end()

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ..catalogue import MINE, Library, PromptEntry, SetEntry
 from ..panel_state import PanelState
-from .texts import card_lines, found_by, remembered_lines, typical_dice
+from .texts import card_lines, found_by, remembered_lines, subject_lines, typical_dice
 from .widgets import as_tip, text_label
 
 
@@ -148,7 +148,8 @@ class Structures:
 
     @staticmethod
     def _lines(entry: PromptEntry) -> list[str]:
-        return [*card_lines(entry.structure.name, entry.card.to_json()), *remembered_lines(entry.memory)]
+        lines = card_lines(entry.structure.name, entry.card.to_json())
+        return [*lines, *subject_lines(entry.card), *remembered_lines(entry.memory)]
 
     def _selected(self) -> None:
         entry = self.selected

@@ -16,6 +16,8 @@ from ...mrml import nodes
 from ...mrml import slice_views as views
 from ...prompts.card import Card
 from ...volumes.plausible import warnings_of
+from ..labelled_teaching import SetTaught
+from ..runs import Run
 
 LEAST_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
@@ -106,6 +108,42 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         if value not in (None, ""):
             lines.append(f"{title}: {value:.2f}" if isinstance(value, float) else f"{title}: {value}")
     return lines
+
+
+def subject_lines(card: Card) -> list[str]:
+    """What a prompt that was learned from whole volumes says of them; a stranger's card may say anything."""
+    count, dice = card.extra.get("subjects"), card.extra.get("dice_by_subject")
+    if not isinstance(count, Mapping) or not all(isinstance(count.get(one), int) for one in ("training", "held_out")):
+        return []
+    lines = [_("whole volumes: {training} learned from, {held_out} held out").format(**count)]
+    values = [float(one) for one in dice if isinstance(one, int | float)] if isinstance(dice, list) else []
+    if values:
+        lines.append(_("Dice of each held out: {dice}").format(dice=", ".join(f"{one:.2f}" for one in values[:20])))
+    return lines
+
+
+def unfinished(run: Run) -> str:
+    """A run on labelled volumes that can be gone on with."""
+    if run.dice is None:
+        return _("{name}: stopped before its end.").format(name=run.structure.name)
+    text = _("{name}: stopped at step {n}, Dice {dice:.2f}.")
+    return text.format(name=run.structure.name, n=run.steps, dice=run.dice)
+
+
+def learned_from_volumes(result: SetTaught) -> str:
+    """What came of a run on labelled volumes."""
+    values = list(result.dice.values())
+    name = result.structure.name
+    if values:
+        text = _("{name} is learned: Dice {dice:.2f} in the volumes that were held out ({each}).")
+        each = ", ".join(f"{one} {value:.2f}" for one, value in result.dice.items())
+        said = text.format(name=name, dice=sum(values) / len(values), each=each)
+    else:
+        said = _("{name} is learned.").format(name=name)
+    said += " " + _("It lies in My structures, ticked in the tab Segment.")
+    if not result.complete:
+        said += " " + _("That is the best so far: Go on learns further.")
+    return " ".join((said, *result.notes))
 
 
 def remembered_lines(memory: Path | None) -> list[str]:
