@@ -45,7 +45,7 @@ class TaughtStructure:
     slices: int = 5
 
 
-LESSONS = (
+TASKS = (
     TaughtStructure("right lung", ("right lung",)),
     TaughtStructure("spine", ("cervical vertebral column", "thoracic vertebral column", "lumbar vertebral column")),
 )
@@ -80,7 +80,7 @@ def run_demo(
     device: str = "auto",
     threads: int | None = None,
     steps: int | None = None,
-    lessons: Sequence[TaughtStructure] = LESSONS,
+    tasks: Sequence[TaughtStructure] = TASKS,
     sample: Sample | None = None,
 ) -> DemoResult:
     """Run the demonstration and write its three files into ``folder``, which is made if need be.
@@ -107,7 +107,7 @@ def run_demo(
             session.set_volume(volume)
         size = find_backbone(backbone).stat().st_size
         run = _Run(session, volume, reference, clock, on_progress, should_stop, size)
-        pupils = [run.teach(lesson, steps, n / len(lessons), 1 / len(lessons)) for n, lesson in enumerate(lessons)]
+        pupils = [run.teach(task, steps, n / len(tasks), 1 / len(tasks)) for n, task in enumerate(tasks)]
         masks = run.segment(pupils)
         taught, notes = run.compare(pupils, masks)
 
@@ -148,7 +148,7 @@ class Clock:
 
 @dataclass
 class Pupil:
-    """A lesson on its way: what is shown, what was learned, and the curves of tuning."""
+    """A structure that is being taught: what is shown, what was learned, and the curves of tuning."""
 
     structure: Structure
     reference: np.ndarray
@@ -180,40 +180,40 @@ class _Run:
     should_stop: ShouldStop
     backbone_bytes: int
 
-    def teach(self, lesson: TaughtStructure, steps: int | None, start: float, share: float) -> Pupil:
+    def teach(self, task: TaughtStructure, steps: int | None, start: float, share: float) -> Pupil:
         """Learn one structure from a few slices of the reference."""
         import numpy as np
 
         from PromptSegLib.annotations import SliceAnnotations
         from PromptSegTrain.simulate import evenly_spaced
 
-        reference = np.any([self.labels.mask(self.labels.value_of(label)) for label in lesson.labels], axis=0)
-        slices = evenly_spaced(reference, lesson.slices)
+        reference = np.any([self.labels.mask(self.labels.value_of(label)) for label in task.labels], axis=0)
+        slices = evenly_spaced(reference, task.slices)
         annotations = SliceAnnotations.from_labels(reference.astype(np.uint8), self.volume.grid, 1, slices)
-        pupil = Pupil(self._structure(lesson), reference, annotations)
+        pupil = Pupil(self._structure(task), reference, annotations)
 
         def listen(report: Progress) -> None:
             pupil.note(report)
-            message = f"Learning {lesson.name}: {report.message}"
+            message = f"Learning {task.name}: {report.message}"
             fraction = 0.04 + 0.76 * (start + share * report.fraction)
             self.on_progress(Progress(report.stage, fraction, message, report.metrics))
 
-        with self.clock.timed(f"teach {lesson.name}"):
+        with self.clock.timed(f"teach {task.name}"):
             pupil.result = self.session.tune(
                 annotations, pupil.structure, steps=steps, on_progress=listen, should_stop=self.should_stop
             )
-        check(self.should_stop)  # a demonstration of half a lesson is none
+        check(self.should_stop)  # a demonstration of half a structure is none
         return pupil
 
-    def _structure(self, lesson: TaughtStructure) -> Structure:
+    def _structure(self, task: TaughtStructure) -> Structure:
         from PromptSegLib.anatomy.structure import Structure
         from PromptSegLib.anatomy.terminology import find
 
-        if len(lesson.labels) == 1:
-            known = self.labels.names.get(self.labels.value_of(lesson.labels[0]))
+        if len(task.labels) == 1:
+            known = self.labels.names.get(self.labels.value_of(task.labels[0]))
             if isinstance(known, Structure):
                 return known
-        return find(lesson.name) or Structure(lesson.name)
+        return find(task.name) or Structure(task.name)
 
     def segment(self, pupils: Sequence[Pupil], *, contours: bool = True) -> dict[str, np.ndarray]:
         """The volume's masks by structure; the shown slices come back as they were shown.
@@ -228,7 +228,7 @@ class _Run:
 
         prompts = [pupil.result.prompt for pupil in pupils]
         if not contours:
-            prompts = [replace(prompt, card=replace(prompt.card, outline_weight=0.0)) for prompt in prompts]
+            prompts = [replace(prompt, card=replace(prompt.card, contour_weight=0.0)) for prompt in prompts]
         with self.clock.timed("segment" if contours else "segment by the network alone"):
             result = self.session.segment(
                 prompts,
@@ -291,7 +291,7 @@ class _Run:
         from PromptSegLib import __version__
         from PromptSegLib.review import machine
         from PromptSegLib.review import teaching_report as teaching
-        from PromptSegLib.review.report import Facts, KeyFigure, Report, Section
+        from PromptSegLib.review.report import KeyFigure, Report, Section, Terms
 
         device = self.session.backbone.device
         all_in = sum(self.clock.seconds[f"teach {p.structure.name}"] for p in pupils) + self.clock.seconds["segment"]
@@ -305,9 +305,9 @@ class _Run:
         if not notes:
             note += f" {_FILL} is 3D Slicer's own way to do this, ITK's morphological contour interpolation."
         figures = [
-            Facts("Times", [(name, f"{value:.1f} s") for name, value in self._times(pupils)]),
-            Facts("Sizes", self._sizes(pupils, prompt_bytes)),
-            Facts("Machine", machine.facts(self.session.backbone.name, self.session.backbone.id, device)),
+            Terms("Times", [(name, f"{value:.1f} s") for name, value in self._times(pupils)]),
+            Terms("Sizes", self._sizes(pupils, prompt_bytes)),
+            Terms("Machine", machine.details(self.session.backbone.name, self.session.backbone.id, device)),
         ]
         sections = [
             teaching.comparison(taught, " ".join([note, *notes])),
@@ -346,13 +346,13 @@ class _Run:
 
     def _sizes(self, pupils: Sequence[Pupil], prompt_bytes: int) -> list[tuple[str, str]]:
         backbone, grid = self.session.backbone, self.volume.grid
-        whole = sum(p.numel() for p in backbone.net.parameters())
+        total = sum(p.numel() for p in backbone.net.parameters())
         own = sum(t.numel() for t in pupils[0].result.prompt.tensors.values())
         extent, spacing = " x ".join(map(str, grid.size)), " x ".join(f"{mm:.2f}" for mm in grid.spacing)
         return [
             ("CT", f"{extent} voxels of {spacing} mm"),
             ("Prompt file", f"{prompt_bytes / 1024:.0f} KiB for {_structures(pupils)}"),
-            ("One prompt", f"{own:,} numbers, {own / whole:.2%} of the backbone's {whole:,}"),
+            ("One prompt", f"{own:,} numbers, {own / total:.2%} of the backbone's {total:,}"),
             ("Backbone file", f"{self.backbone_bytes / 2**20:.1f} MiB"),
         ]
 

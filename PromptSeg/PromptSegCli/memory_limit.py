@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PromptSegLib.errors import PromptSegError
 
-LEAST_MEMORY = 1_500_000_000
+MIN_MEMORY = 1_500_000_000
 """Bytes of address space that loading torch, SimpleITK and the network takes, and a small image."""
 
 
@@ -23,8 +23,8 @@ def peak_memory_mib() -> float | None:
                 return round(int(line.split()[1]) / 1024, 1)
     import resource
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def check_limit() -> None:
@@ -35,10 +35,10 @@ def check_limit() -> None:
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and 0 <= limit < LEAST_MEMORY:
+    if limit != resource.RLIM_INFINITY and 0 <= limit < MIN_MEMORY:
         raise PromptSegError(
             f"Only {limit / 1e9:.1f} GB of memory may be used (ulimit -v)",
-            f"allow at least {LEAST_MEMORY / 1e9:.1f} GB, and more for large images",
+            f"allow at least {MIN_MEMORY / 1e9:.1f} GB, and more for large images",
         )
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Files that appear complete or not at all.
 
 A result is written to a hidden temporary file beside its target, flushed to disk, and renamed over the target in one
 step; whatever goes wrong, or if the user stops, the temporary file is removed and an older file stays as it was.

@@ -10,16 +10,16 @@ import errno
 from collections.abc import Iterable, Sequence
 
 
-def few(names: Sequence[object], most: int = 3) -> str:
+def few(names: Sequence[object], limit: int = 3) -> str:
     """The first names, and how many more there are: what fits into a sentence."""
-    more = len(names) - most
-    return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - limit
+    return ", ".join(map(str, names[:limit])) + (f" and {more} more" if more > 0 else "")
 
 
-def quoted(names: Iterable[object], most: int = 12) -> str:
+def quoted(names: Iterable[object], limit: int = 12) -> str:
     """Names in quotation marks, for a sentence: they may hold commas, colons and full stops themselves."""
     marked = [f'"{name}"' if "'" in str(name) else f"'{name}'" for name in names]
-    return few(marked, most)
+    return few(marked, limit)
 
 
 def _printable(text: str) -> str:
@@ -27,10 +27,10 @@ def _printable(text: str) -> str:
     return " ".join(text.split()).rstrip(".").encode("utf-8", "replace").decode("utf-8")
 
 
-def short(text: object, most: int = 200) -> str:
+def short(text: object, limit: int = 200) -> str:
     """A name or path as it fits into a sentence: the middle of a long one is left out."""
-    whole = str(text)
-    return whole if len(whole) <= most else f"{whole[: most // 2]} ... {whole[-most // 3 :]}"
+    plain = str(text)
+    return plain if len(plain) <= limit else f"{plain[: limit // 2]} ... {plain[-limit // 3 :]}"
 
 
 class PromptSegError(Exception):

@@ -44,8 +44,8 @@ def check_outputs(
 def files_of(text: str | os.PathLike[str]) -> list[Path]:
     """The files that an argument may mean: the path itself, what stands before a colon or ``#`` in it, what is shipped
     under that name, of a header whose voxels lie in files of their own, these, and of a data set its description."""
-    whole = os.fspath(text)
-    heads = [whole, *(whole[: mark.start()] for mark in re.finditer("[:#]", whole))]
+    given = os.fspath(text)
+    heads = [given, *(given[: mark.start()] for mark in re.finditer("[:#]", given))]
     found = [Path(head).expanduser() for head in heads if head]
     found = [path for n, path in enumerate(found) if n == 0 or os.path.exists(path)]
     for folder, ending in (("PromptSets", ".promptset"), ("Models", ".safetensors")):

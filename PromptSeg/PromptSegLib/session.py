@@ -120,9 +120,9 @@ class Session:
         another backbone's), ``GridError`` and ``Stopped``.
         """
         from .contours.crop import crop_of
-        from .contours.fusion import outline_spacing, prior_of, weight_for
+        from .contours.fusion import contour_spacing, prior_of, weight_for
         from .register.corrected import between_close_slices
-        from .register.teachers import MOST_USED
+        from .register.teachers import MAX_USED
         from .segment.segmenter import segment
 
         works, prompts = self._ready(), list(prompts)
@@ -132,7 +132,7 @@ class Session:
         for slices in drawn.values():
             self._same_grid(slices)
         taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
-        taught = {name: list(teachers)[-MOST_USED:] for name, teachers in taught.items() if teachers}
+        taught = {name: list(teachers)[-MAX_USED:] for name, teachers in taught.items() if teachers}
         found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
         contours, crops, locations = {}, {}, {}
         for prompt in prompts:
@@ -147,7 +147,7 @@ class Session:
                 if carried is not None:
                     contours[name] = between_close_slices(prior_of(work, by_hand, weight, should_stop), by_hand, work)
                     continue
-                fine = works.get(work.axis, outline_spacing(works.volume, by_hand, work.spacing))
+                fine = works.get(work.axis, contour_spacing(works.volume, by_hand, work.spacing))
                 contours[name] = prior_of(fine, by_hand, weight, should_stop)
                 crops[name] = crop_of(work, by_hand)
         result = segment(
@@ -184,7 +184,7 @@ class Session:
         from .register.blend import blend_of, box_of, on_slices
         from .register.corrected import corrected
         from .register.log_odds import LIMIT
-        from .volumes.straight import is_oblique
+        from .volumes.canonical import is_oblique
 
         assert self._registrations is not None
         assert found.prior is not None
@@ -192,10 +192,10 @@ class Session:
         slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
         if by_hand is not None:
             slices = corrected(slices, by_hand, work, should_stop)
-        told = _network_dice(prompt)
+        left_out_dice = _network_dice(prompt)
 
         def blend(plausible: float, known: float) -> Factors:
-            return blend_of(told, plausible, found.fits, known=known)
+            return blend_of(left_out_dice, plausible, found.fits, known=known)
 
         span, crop = None, None
         if slices and not is_oblique(work.volume.grid, work.axis):
@@ -217,7 +217,7 @@ class Session:
                 continue
             if result.maps[name].drawn:
                 continue  # what was drawn here tells more
-            expects = expected(self.signs(result, prompt, one))
+            expects = expected(self.predictors(result, prompt, one))
             if expects is not None:
                 result.expected[name] = expects.dice, expects.low, expects.high
                 if expects.first_guess:
@@ -225,7 +225,7 @@ class Session:
         result.notes = tuple(notes)
 
     @staticmethod
-    def signs(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict[str, float | None]:
+    def predictors(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict[str, float | None]:
         """What is known without a reference of a structure that was carried over, see
         :mod:`PromptSegLib.register.expected`."""
         from .segment.result import agreement_of
@@ -264,7 +264,7 @@ class Session:
         ``PromptError``.
         """
         from .annotations import SliceAnnotations
-        from .contours.fusion import outline_spacing
+        from .contours.fusion import contour_spacing
         from .segment.segmenter import WorkingVolumes
         from .tune.examples import Drawing
         from .tune.remembered import drawings_of
@@ -277,7 +277,7 @@ class Session:
             if not drawn.grid.matches(volume.grid):
                 raise _elsewhere(drawn.grid, volume, "draw on the volume that they go with")
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
-            fine = works.get(drawn.axis, outline_spacing(volume, drawn, spacing))
+            fine = works.get(drawn.axis, contour_spacing(volume, drawn, spacing))
             drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
         drawings += drawings_of(remembered, drawings)
         return tune(
@@ -325,7 +325,7 @@ class Session:
         prompt: Prompt,
         *,
         segmentation: Segmentation | None = None,
-        most: int = 1,
+        limit: int = 1,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> list[Suggestion]:
@@ -342,18 +342,18 @@ class Session:
             segmentation = self.segment(
                 [prompt], drawn={name: annotations}, on_progress=on_progress, should_stop=should_stop
             )
-        return suggest(segmentation.maps[name], annotations, most, should_stop)
+        return suggest(segmentation.maps[name], annotations, limit, should_stop)
 
     @staticmethod
     def corrections(
-        segmentation: Segmentation, prompt: Prompt, most: int = 2, should_stop: ShouldStop = never
+        segmentation: Segmentation, prompt: Prompt, limit: int = 2, should_stop: ShouldStop = never
     ) -> tuple[int, list[Suggestion]]:
         """The slices of a result that are least certain, to be corrected first, the best first; and the array axis that
         they count along. Raises ``Stopped``."""
         from .tune.corrections import corrections
 
         logits = segmentation.maps[prompt.structure.name]
-        return logits.work.axis, corrections(logits, most, should_stop)
+        return logits.work.axis, corrections(logits, limit, should_stop)
 
     @staticmethod
     def notes(prompts: Iterable[Prompt], drawn: Mapping[str, SliceAnnotations]) -> list[str]:
@@ -372,14 +372,14 @@ class Session:
         to volumes with a reference, see :mod:`PromptSegLib.tune.estimate`: a guess is not shown as a figure.
         """
         from .tune import estimate as estimates
-        from .tune.estimate import estimate, left_between, signs
+        from .tune.estimate import estimate, left_between, predictors
 
         seen = segmentation.maps[prompt.structure.name]
         if not (estimates.CALIBRATION.pairs and left_between(annotations) and seen.work.axis == annotations.axis):
             return None
         taught_here = prompt.card.taught_there(segmentation.grid)
         left_out = prompt.card.leave_one_slice_out_dice if taught_here else None
-        return estimate(signs(seen, annotations, left_out))
+        return estimate(predictors(seen, annotations, left_out))
 
     def review(
         self,
@@ -389,7 +389,7 @@ class Session:
         drawn: Mapping[str, SliceAnnotations] | None = None,
         prompts: Iterable[Prompt] = (),
         axis: int = 0,
-        most: int = 4,
+        limit: int = 4,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> Review:
@@ -399,16 +399,16 @@ class Session:
         from it: together they give an estimated Dice of the undrawn slices between. ``axis`` is what slices count
         along. Raises ``GridError`` and ``Stopped``.
         """
-        from .review.findings import Evidence, review
+        from .review.findings import Auxiliary, review
 
         drawn, learned = drawn or {}, {p.structure.name: p for p in prompts}
 
-        def evidence(name: str) -> Evidence:
+        def auxiliary(name: str) -> Auxiliary:
             by_hand, expected = drawn.get(name), None
             if by_hand is not None and name in learned:
                 expected = self.estimate(segmentation, by_hand, learned[name])
             known = by_hand.used() if by_hand is not None and by_hand.axis == axis else ()
-            return Evidence(
+            return Auxiliary(
                 segmentation.uncertainty(name),
                 None if reference is None else reference.get(name),
                 known,
@@ -417,8 +417,8 @@ class Session:
 
         names = [s.name for s in segmentation.structures]
         return review(
-            OnDemand(names, segmentation.mask), segmentation.grid, OnDemand(names, evidence),
-            axis=axis, most=most, on_progress=on_progress, should_stop=should_stop,
+            OnDemand(names, segmentation.mask), segmentation.grid, OnDemand(names, auxiliary),
+            axis=axis, limit=limit, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
 
     def _ready(self) -> WorkingVolumes:

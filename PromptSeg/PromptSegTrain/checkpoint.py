@@ -1,11 +1,11 @@
-"""What a training run keeps on disk to go on from: a checkpoint, whole or not at all."""
+"""What a training run keeps on disk to go on from: a checkpoint, complete or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class RunState:
 
     config: PUNetConfig
     names: Sequence[str]
-    trainee: PretrainingModel
+    model: PretrainingModel
     ema: PretrainingModel
     optimiser: torch.optim.Optimizer
     sampler: TaskSampler
@@ -43,7 +43,7 @@ class RunState:
     def write(self, path: Path, recipe: Recipe) -> None:
         """Write a checkpoint; the former one is replaced only by a whole new one. Raises :class:`OutputError`."""
         try:
-            tensors = {f"model.{k}": v for k, v in self.trainee.state_dict().items()}
+            tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
             tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
             for n, p in enumerate(self._parameters()):
                 tensors |= {f"adam.{n}.{k}": v for k, v in self.optimiser.state.get(p, {}).items()}
@@ -78,8 +78,8 @@ class RunState:
                     f"{path} is a checkpoint of other structures",
                     "name the same data sets in the same order, or start in another folder",
                 )
-            self.trainee.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-            self.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+            self.model.load_state_dict(weights_in(tensors, "model."))
+            self.ema.load_state_dict(weights_in(tensors, "ema."))
             self.step, self.seconds = int(meta["step"]), float(meta.get("seconds", 0))
             self.best = float(meta.get("best", -1))
             self.sampler.random.bit_generator.state = json.loads(meta["sampler"])
@@ -107,6 +107,12 @@ class RunState:
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [p for group in self.optimiser.param_groups for p in group["params"]]
+
+
+def weights_in(tensors: Mapping[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor]:
+    """The weights of a :class:`PretrainingModel` in a checkpoint: "model." the last, "ema." their average."""
+    found = {k.removeprefix(kind): v for k, v in tensors.items() if k.startswith(kind)}
+    return {f"deep.{k[4:]}" if k.startswith("aid.") else k: v for k, v in found.items()}  # "aid." of earlier versions
 
 
 def read_settings(path: Path) -> tuple[PUNetConfig, Recipe]:

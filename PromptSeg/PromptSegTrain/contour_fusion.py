@@ -39,7 +39,7 @@ from .simulate import evenly_spaced
 
 DRAWN = (3, 5, 9)
 """Numbers of evenly spaced slices that structures are drawn in."""
-ANYHOW, MOST_ANYHOW = 4, 8
+ANYHOW, MAX_ANYHOW = 4, 8
 """To learn from, they are also drawn so often in slices taken by chance, at most so many between the outermost ones."""
 GAPS = 3
 """In each step."""
@@ -79,7 +79,7 @@ def drawings(
         chosen = [evenly_spaced(mask, number) for number in DRAWN if len(there) > number]
         if rng is not None and len(there) > 2:
             for _ in range(ANYHOW):
-                number = rng.randint(0, min(MOST_ANYHOW, len(there) - 3))
+                number = rng.randint(0, min(MAX_ANYHOW, len(there) - 3))
                 chosen.append(sorted([there[0], there[-1], *rng.sample(there[1:-1], number)]))
         for slices in chosen:
             drawn = SliceAnnotations.from_labels(mask.astype(np.uint8), volume.grid, 1, slices)
@@ -87,7 +87,7 @@ def drawings(
         work.kept.clear()
 
 
-def lessons(
+def samples_of(
     dataset: DataSet, cases: Sequence[Case], on_progress: OnProgress = ignore, seed: int = 1
 ) -> list[ContourSample]:
     """What there is to learn from ``cases``."""
@@ -143,12 +143,12 @@ def learn(
     return net.eval()
 
 
-def _loss(net: ContourFusionNet, lesson: ContourSample, rng: random.Random) -> Tensor:
+def _loss(net: ContourFusionNet, sample: ContourSample, rng: random.Random) -> Tensor:
     """Of some slices of one gap, turned and made fainter by chance."""
-    maps, scalars, truth = lesson.maps.float(), lesson.scalars, lesson.truth.float()
-    least, most, never = FAINT
+    maps, scalars, truth = sample.maps.float(), sample.scalars, sample.truth.float()
+    low, high, never = FAINT
     for some in ((3, 4), (5, 6, 7)):
-        maps[:, some] *= 0.0 if rng.random() < never else rng.uniform(least, most)
+        maps[:, some] *= 0.0 if rng.random() < never else rng.uniform(low, high)
     if rng.random() < 0.5:  # light and dark are the same to it
         maps[:, 5] = -maps[:, 5]
     turns = rng.randrange(4)
@@ -159,7 +159,7 @@ def _loss(net: ContourFusionNet, lesson: ContourSample, rng: random.Random) -> T
     p, size = logits.sigmoid(), truth.sum() + 1
     overlap = (2 * (p * truth).sum() + 1) / (p.sum() + size)
     cross = functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
-    return lesson.weight * (cross + DICE * size * (1 - overlap))
+    return sample.weight * (cross + DICE * size * (1 - overlap))
 
 
 def examine(dataset: DataSet, cases: Sequence[Case], net: ContourFusionNet) -> dict[int, float]:
@@ -183,12 +183,12 @@ def train(
     epochs: float = 4.0,
     validation: float = 0.25,
     seed: int = 1,
-    most: int | None = None,
+    limit: int | None = None,
     on_progress: OnProgress = ignore,
 ) -> dict[str, object]:
     """Learn from the data sets' training subjects and write the network; gives its card.
 
-    ``most`` is the most subjects of a data set to learn from, and to hold out. Raises ``InputError``, and
+    ``limit`` is the most subjects of a data set to learn from, and to hold out. Raises ``InputError``, and
     ``OutputError`` before the work begins where the network could not be written or would take the place of an input.
     """
     check_outputs({"-o": (output, (".safetensors",))}, [(f"'{path}'", path) for path in datasets])
@@ -196,9 +196,9 @@ def train(
     parts = []
     for path in datasets:
         dataset = read_dataset(path)
-        training, held_out = (part[:most] for part in split_cases(dataset.cases, validation, seed))
+        training, held_out = (part[:limit] for part in split_cases(dataset.cases, validation, seed))
         parts.append((dataset, training, held_out))
-        found += lessons(dataset, training, on_progress, seed)
+        found += samples_of(dataset, training, on_progress, seed)
     if not found:
         raise InputError("No structure shows in enough slices to learn from", "name data sets with larger structures")
     net = learn(found, epochs, seed, on_progress)
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.safetensors")
     parser.add_argument("--epochs", type=float, default=4.0)
     parser.add_argument("--validation", type=float, default=0.25, help="the share of the subjects that is held out")
-    parser.add_argument("--most", type=int, metavar="N", help="at most N subjects of a data set, and N held out")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N subjects of a data set, and N held out")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
 
@@ -233,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         card = train(
-            options.datasets, options.output, options.epochs, options.validation, options.seed, options.most, say
+            options.datasets, options.output, options.epochs, options.validation, options.seed, options.limit, say
         )
     except Exception as error:
         problem = as_problem(error)

@@ -88,7 +88,7 @@ def cpa_loss(views: Views, teacher: Tensor, students: Sequence[Tensor], stride: 
         places = apply(to_slice, pixels((side, side), teacher.device, (start, start), step))
         seeds = _seeds(len(range(start, side, step)), teacher.device)
         centres = prototypes(sampled, places, seeds, inside(places, views.sizes).float())
-        whole = teacher[:, :side, :side].flatten(1, 2)
+        full = teacher[:, :side, :side].flatten(1, 2)
     total = centres.new_zeros(())
     for view, maps in zip(views.students, students, strict=True):
         own_side, own_to_slice = _map_grid(view, stride)
@@ -96,7 +96,7 @@ def cpa_loss(views: Views, teacher: Tensor, students: Sequence[Tensor], stride: 
         own = _unit(maps[:, row:own_side:step, column:own_side:step])
         places = apply(own_to_slice, pixels((own_side, own_side), maps.device, (row, column), step))
         same, there = match(places, to_slice, (side, side), TOLERANCE)
-        given = _unit(whole.gather(1, same[..., None].expand(-1, -1, whole.shape[-1])))
+        given = _unit(full.gather(1, same[..., None].expand(-1, -1, full.shape[-1])))
         total = total + assignment_loss(given, own, centres, there & inside(places, views.sizes))
     return total
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-COLUMNS = ("step", "seconds", "lr", "loss", "learned", "shown", "dense", "aid", "cpa", "dice", "shown_dice")
+COLUMNS = ("step", "seconds", "lr", "loss", "prompted", "episodic", "dense", "deep", "cpa", "dice", "few_shot_dice")
+
+_FORMER = {"learned": "prompted", "shown": "episodic", "aid": "deep", "shown_dice": "few_shot_dice"}
+"""What columns were called by earlier versions."""
 
 
 def tensorboard_is_there() -> bool:
@@ -30,7 +33,8 @@ class Log:
         kept = []
         if step and self.path.is_file():
             with self.path.open(encoding="utf-8", newline="") as file:
-                kept = [r for r in csv.DictReader(file) if (r.get("step") or "").isdigit() and int(r["step"]) <= step]
+                lines = [{_FORMER.get(k, k): v for k, v in r.items()} for r in csv.DictReader(file)]
+            kept = [r for r in lines if (r.get("step") or "").isdigit() and int(r["step"]) <= step]
         with self.path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             writer.writeheader()

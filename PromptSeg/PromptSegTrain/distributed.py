@@ -148,19 +148,19 @@ def _groups(batch: Batch, rank: int, count: int) -> Batch:
     """Part ``rank`` of ``count`` equal parts of a batch, cut between groups."""
     slices = len(batch.images) // count // GROUP * GROUP
     start, stop = rank * slices, (rank + 1) * slices
-    learned = [i for i, (n, _) in enumerate(batch.learned) if start <= n < stop]
-    shown = [i for i, n in enumerate(batch.shown) if start <= n < stop]
+    prompted = [i for i, (n, _) in enumerate(batch.prompted) if start <= n < stop]
+    episodic = [i for i, n in enumerate(batch.episodic) if start <= n < stop]
     return Batch(
         images=batch.images[start:stop],
         labels=batch.labels[start:stop],
         annotated=batch.annotated[start:stop],
-        learned=[(batch.learned[i][0] - start, batch.learned[i][1]) for i in learned],
-        learned_masks=batch.learned_masks[learned],
-        shown=[batch.shown[i] - start for i in shown],
-        shown_masks=batch.shown_masks[shown],
-        support=batch.support[shown] - start,
-        support_inside=batch.support_inside[shown],
-        support_outside=batch.support_outside[shown],
+        prompted=[(batch.prompted[i][0] - start, batch.prompted[i][1]) for i in prompted],
+        prompted_masks=batch.prompted_masks[prompted],
+        episodic=[batch.episodic[i] - start for i in episodic],
+        episodic_masks=batch.episodic_masks[episodic],
+        support=batch.support[episodic] - start,
+        support_inside=batch.support_inside[episodic],
+        support_outside=batch.support_outside[episodic],
         heads=batch.heads[start // GROUP : stop // GROUP],
         views=None if batch.views is None else _some_views(batch.views, rank, count),
     )

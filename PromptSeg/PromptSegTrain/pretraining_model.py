@@ -99,7 +99,7 @@ class DeepSupervision(nn.Module):
 
 
 class PretrainingModel(nn.Module):
-    """Network, prompt bank and dense aid, with the loss of one batch."""
+    """Network, prompt bank and deep supervision, with the loss of one batch."""
 
     member: Tensor
 
@@ -107,7 +107,7 @@ class PretrainingModel(nn.Module):
         super().__init__()
         self.net = PUNet(config)
         self.bank = PromptBank(self.net.prompt_shapes(), names)
-        self.aid = DeepSupervision(config.widths[1 : self.net.first_prompted], len(names))
+        self.deep = DeepSupervision(config.widths[1 : self.net.first_prompted], len(names))
         self.register_buffer("member", membership(names), persistent=False)
 
     def forward(
@@ -115,9 +115,9 @@ class PretrainingModel(nn.Module):
     ) -> dict[str, Tensor]:
         """The parts of the loss of ``batch``, each a scalar.
 
-        "learned": tasks under a structure's own prompt; "shown": under a proposed one; "dense": all structures' heads
-        at once under the shared tokens; "aid": the encoder's classifiers. Where the batch has views and there is a
-        ``teacher``, which may be of another precision, "cpa": contrastive prototype assignment, under the prompt of
+        "prompted": tasks under a structure's own prompt; "episodic": under a proposed one; "dense": all structures'
+        heads at once under the shared tokens; "deep": the encoder's classifiers. Where the batch has views and there is
+        a ``teacher``, which may be of another precision, "cpa": contrastive prototype assignment, under the prompt of
         one structure of each slice. Without ``supervised`` that part alone, under the shared tokens.
         """
         result = self._supervised(batch, dtype) if supervised else {}
@@ -141,32 +141,32 @@ class PretrainingModel(nn.Module):
     def _supervised(self, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
         encoded = self.net.encode(batch.images.to(dtype))
         device, slices = batch.images.device, len(batch.images)
-        own = self.bank(torch.tensor([s for _, s in batch.learned], dtype=torch.long, device=device))
+        own = self.bank(torch.tensor([s for _, s in batch.prompted], dtype=torch.long, device=device))
         everything = self.bank.everything(slices)
         parts = [own]
-        index = [*range(slices), *(n for n, _ in batch.learned)]
-        targets = [batch.learned_masks]
+        index = [*range(slices), *(n for n, _ in batch.prompted)]
+        targets = [batch.prompted_masks]
         if self.net.proposer is not None:
             memory = self.net.proposer.memory(encoded)
             inside, outside = batch.support_inside.to(dtype), batch.support_outside.to(dtype)
             parts.append(self.net.proposer(memory[batch.support], inside, outside))
-            index += batch.shown
-            targets.append(batch.shown_masks)
+            index += batch.episodic
+            targets.append(batch.episodic_masks)
         prompts = {k: torch.cat([p[k].to(own[k].dtype) for p in parts]) for k in own}
         deep = {k: torch.cat([everything[k], prompts[k]]) for k in everything}
         features = self.net.pixel_features(encoded.select(index), deep)
         height, width = encoded.size
         logits = self.net.head.logits(features[slices:], prompts)[:, :height, :width]
         losses = mask_loss(logits, torch.cat(targets), balance=BALANCE)
-        count = len(batch.learned)
+        count = len(batch.prompted)
         result = {
             "dense": self._dense(features[:slices, :height, :width], batch),
-            "aid": self.aid(encoded.features[1:], batch.labels, batch.annotated),
+            "deep": self.deep(encoded.features[1:], batch.labels, batch.annotated),
         }
         if count:
-            result["learned"] = losses[:count].mean()
+            result["prompted"] = losses[:count].mean()
         if self.net.proposer is not None:
-            result["shown"] = losses[count:].mean()
+            result["episodic"] = losses[count:].mean()
         return result
 
     def _dense(self, features: Tensor, batch: Batch) -> Tensor:
@@ -228,16 +228,16 @@ class PretrainingModel(nn.Module):
 
 @torch.inference_mode()
 def quick_dice(
-    trainee: PretrainingModel, grey: Tensor, labels: Tensor, structure: int, support: Sequence[int] | None = None
+    model: PretrainingModel, grey: Tensor, labels: Tensor, structure: int, support: Sequence[int] | None = None
 ) -> float:
-    """Dice of one structure on whole slices (N, H, W, 3) in -1..1, by its own prompt or, with ``support`` slices, as
-    shown.
+    """Dice of one structure on whole slices (N, H, W, 3) in -1..1, by its own prompt or, with ``support`` slices,
+    few-shot.
 
     ``labels`` (N, H, W) are that structure's masks; support slices are left out of the count.
     """
-    net, dtype = trainee.net, next(trainee.parameters()).dtype
+    net, dtype = model.net, next(model.parameters()).dtype
     if support is None:
-        prompts = trainee.bank(torch.tensor([structure], device=grey.device))
+        prompts = model.bank(torch.tensor([structure], device=grey.device))
     else:
         chosen = list(support)
         if net.proposer is None:

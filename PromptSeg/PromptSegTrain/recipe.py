@@ -14,6 +14,8 @@ SCHEDULES = ("linear", "cosine")
 
 
 _LATER = ("pseudo", "elsewhere", "apart")
+_FORMER = {"learned_per_slice": "prompt_tasks", "shown": "episodic", "aid": "deep"}
+"""What fields were called in the checkpoints of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Recipe:
     steps: int = 6000
     groups: int = 3
     """Groups of three slices in a step, for each process."""
-    learned_per_slice: int = 1
+    prompt_tasks: int = 1
     """Tasks under a structure's own deep tokens; without any, all structures share them, and one pass shows a set."""
     own: tuple[str, ...] = ()
     """The structures that have deep tokens of their own, where there are such tasks; empty: all."""
@@ -49,9 +51,9 @@ class Recipe:
     """Weight of contrastive prototype assignment in mode "joint"; in mode "self" it is the only loss and weighs 1."""
     ema: float = 0.998
     ema_start: float = 0.99
-    aid: float = 0.5
+    deep: float = 0.5
     dense: float = 1.0
-    shown: float = 1.0
+    episodic: float = 1.0
     validation: float = 0.25
     weights: tuple[float, ...] = ()
     """How often each data set is drawn; empty: evenly."""
@@ -90,11 +92,11 @@ class Recipe:
         Where the average teaches (mode "self" and "joint"), it also rises from ``ema_start`` to ``ema`` along a cosine
         over the first half of the run, so that the early teacher is not an old one.
         """
-        most = self.ema
+        decay = self.ema
         if self.mode != "supervised":
             share = min(1.0, step / max(1.0, self.steps / 2))
-            most = self.ema_start + (self.ema - self.ema_start) * (0.5 - 0.5 * math.cos(math.pi * share))
-        return min(most, (1 + step) / (10 + step))
+            decay = self.ema_start + (self.ema - self.ema_start) * (0.5 - 0.5 * math.cos(math.pi * share))
+        return min(decay, (1 + step) / (10 + step))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -102,5 +104,6 @@ class Recipe:
 
         A run that began before there were such tasks goes on without them.
         """
+        values = {_FORMER.get(name, name): value for name, value in values.items()}
         known = {f.name: values.get(f.name, 0.0) for f in fields(cls) if f.name in (*values, *_LATER)}
         return cls(**known | {name: tuple(known.get(name, ())) for name in ("weights", "leave_out", "own")})

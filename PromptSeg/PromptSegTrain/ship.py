@@ -22,6 +22,7 @@ from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.volumes.preprocess import hu_from_grey, window_of
 
+from .checkpoint import weights_in
 from .pretraining_model import PretrainingModel
 from .validate import read_validation
 
@@ -99,21 +100,21 @@ def _window(part: Part) -> list[float]:
     return list(window_of(low_hu, high_hu))
 
 
-def load_trainee(checkpoint: Path) -> tuple[PretrainingModel, list[str], dict[str, Any]]:
+def load_model(checkpoint: Path) -> tuple[PretrainingModel, list[str], dict[str, Any]]:
     """The averaged (EMA) weights of a checkpoint, its structures and its recipe with the step it is at."""
     tensors, meta = read_tensors(checkpoint)
     tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}  # an average alone
     try:
         names = list(json.loads(meta["names"]))
         with torch.random.fork_rng(devices=[]):  # first weights are drawn: a run that goes on must not notice
-            trainee = PretrainingModel(PUNetConfig.from_dict(json.loads(meta["config"])), names)
-        trainee.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+            model = PretrainingModel(PUNetConfig.from_dict(json.loads(meta["config"])), names)
+        model.load_state_dict(weights_in(tensors, "ema."))
         recipe = {**json.loads(meta["recipe"]), "step": int(meta["step"])}
     except (KeyError, ValueError, RuntimeError, BackboneError) as error:
         raise InputError(
             f"{checkpoint} is not a checkpoint of promptseg pretrain", "choose its last.safetensors"
         ) from error
-    return trainee.eval(), names, recipe
+    return model.eval(), names, recipe
 
 
 def export(
@@ -127,17 +128,17 @@ def export(
 
     ``card`` goes into the backbone's card, ``about`` into those of the sets. Gives the backbone's id.
     """
-    trainee, names, recipe = load_trainee(checkpoint)
-    identity = write_backbone(backbone, trainee.net, {**card, "recipe": recipe}, trainee.bank.common())
-    shapes = trainee.net.prompt_shapes()
+    model, names, recipe = load_model(checkpoint)
+    identity = write_backbone(backbone, model.net, {**card, "recipe": recipe}, model.bank.common())
+    shapes = model.net.prompt_shapes()
     for path, cards in sets.items():
         prompts, taken = [], set()
         for name, own_card in cards.items():
             if name not in names:
                 raise InputError(f"The checkpoint has no prompt for '{name}'", f"it has {quoted(names, 120)}")
-            own = trainee.bank(torch.tensor([names.index(name)]))
+            own = model.bank(torch.tensor([names.index(name)]))
             tensors = {k: own[k][0].detach() if k in own else torch.zeros(s) for k, s in shapes.items()}
-            shared = all(torch.equal(tensors[k], v) for k, v in trainee.bank.common().items())
+            shared = all(torch.equal(tensors[k], v) for k, v in model.bank.common().items())
             structure = find(name)
             if structure is None or structure.name in taken:
                 structure = Structure(name)

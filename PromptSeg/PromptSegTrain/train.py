@@ -42,7 +42,7 @@ from .ship import ship
 from .validate import mean_dice, read_validation, validate, write_validation
 from .warm import warm_start
 
-MOST_LOST = 20
+MAX_LOST = 20
 """Steps in a row without a usable gradient that end a run."""
 
 
@@ -128,14 +128,14 @@ def pretrain(
         if unknown:
             raise InputError(f"No data set annotates {quoted(unknown)}", f"choose of {quoted(names, 120)}")
         torch.manual_seed(recipe.seed)
-        trainee = PretrainingModel(config, names)
+        model = PretrainingModel(config, names)
         if source:
-            warm_start(trainee, source, prompts)
-        if recipe.own or not recipe.learned_per_slice:
-            trainee.bank.share(recipe.own)
-        trainee.to(place)
-        ema = copy.deepcopy(trainee).requires_grad_(False)
-        groups = trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
+            warm_start(model, source, prompts)
+        if recipe.own or not recipe.prompt_tasks:
+            model.bank.share(recipe.own)
+        model.to(place)
+        ema = copy.deepcopy(model).requires_grad_(False)
+        groups = model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=place.type == "cuda" or None)
         sampler = TaskSampler(
             [p.training for p in parts],
@@ -148,7 +148,7 @@ def pretrain(
             apart=recipe.apart,
             own=recipe.own,
         )
-        state = RunState(config, names, trainee, ema, optimiser, sampler)
+        state = RunState(config, names, model, ema, optimiser, sampler)
         if going_on:
             state.read(last)
             before = read_settings(last)[1]
@@ -188,15 +188,15 @@ class _Run:
         """From the state's step to the recipe's last; ``budget`` in seconds since ``began``."""
         state, recipe, ranks = self.state, self.recipe, self.ranks
         exact = self.dtype == torch.float32
-        fast = state.trainee if exact else copy.deepcopy(state.trainee).to(self.dtype)
+        fast = state.model if exact else copy.deepcopy(state.model).to(self.dtype)
         teacher = None
         if recipe.mode != "supervised":
             teacher = (state.ema if exact else copy.deepcopy(state.ema).to(self.dtype)).eval()
         self.log = Log(self.folder, state.step) if ranks.rank == 0 else None
         self.began = began - state.seconds
-        first, shown, lost = state.step, -math.inf, 0
+        first, reported, lost = state.step, -math.inf, 0
         since = time.monotonic()
-        state.trainee.train()
+        state.model.train()
         fast.train()
 
         def stopping() -> bool:
@@ -218,20 +218,20 @@ class _Run:
                 batch = ranks.share(next(source))
                 if teacher is not None and teacher is not state.ema:
                     _copy(teacher, state.ema)
-                arguments = (state.trainee, fast, state.optimiser, batch.to(self.place), self.dtype, recipe)
+                arguments = (state.model, fast, state.optimiser, batch.to(self.place), self.dtype, recipe)
                 losses = train_step(*arguments, teacher, ranks)
                 lost = 0 if math.isfinite(losses["loss"]) else lost + 1
-                if lost >= MOST_LOST:
+                if lost >= MAX_LOST:
                     raise PromptSegError("The loss is not a number any more", "go on with --resume and a lower --lr")
-                average(state.ema, state.trainee, recipe.ema_decay(state.step))
+                average(state.ema, state.model, recipe.ema_decay(state.step))
                 state.step += 1
                 if self.log and not lost:
                     self.log.add(losses)
                 now = time.monotonic()
                 if state.step % recipe.log_every == 0:
                     losses = self._write_line(rate) or losses
-                if now - shown >= 1 or state.step % recipe.log_every == 0:
-                    shown = now
+                if now - reported >= 1 or state.step % recipe.log_every == 0:
+                    reported = now
                     left = (now - since) / (state.step - first) * (recipe.steps - state.step)
                     if budget:
                         left = min(left, max(0.0, budget - (now - began)))
@@ -268,7 +268,7 @@ class _Run:
             if self.ranks.any(self.should_stop())[0]:
                 raise
             return
-        means = {"dice": mean_dice(scores), "shown_dice": mean_dice(scores, 1)}
+        means = {"dice": mean_dice(scores), "few_shot_dice": mean_dice(scores, 1)}
         better = means["dice"] > state.best
         if better:
             state.best = means["dice"]
@@ -309,7 +309,7 @@ class _Run:
         draw = partial(
             TaskSampler.draw,
             groups=recipe.groups * ranks,
-            learned_per_slice=recipe.learned_per_slice,
+            prompt_tasks=recipe.prompt_tasks,
             views=recipe.mode != "supervised",
             tasks=self.supervised,
             ranks=ranks,
@@ -330,7 +330,7 @@ class _Run:
 
 
 def train_step(
-    trainee: PretrainingModel,
+    model: PretrainingModel,
     fast: nn.Module,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
@@ -339,37 +339,37 @@ def train_step(
     teacher: nn.Module | None = None,
     ranks: Ranks | None = None,
 ) -> dict[str, float]:
-    """One optimiser step; ``fast`` is ``trainee`` itself or its bf16 copy. Gives the parts of the loss.
+    """One optimiser step; ``fast`` is ``model`` itself or its bf16 copy. Gives the parts of the loss.
 
     ``teacher`` is needed in the modes "self" and "joint". A step whose gradient is not finite changes nothing.
     """
     ranks = ranks or Ranks()
-    if fast is not trainee:
-        _copy(fast, trainee)
+    if fast is not model:
+        _copy(fast, model)
     if recipe.mode == "supervised":
         parts = fast(batch, dtype)
     else:
         parts = fast(batch, dtype, teacher=teacher, supervised=recipe.mode != "self")
     if "dense" in parts and ranks.count > 1:
         # The one part whose mean is not over equally many things in every process.
-        parts["dense"] = parts["dense"] * ranks.weight(float(trainee.dense_weights(batch).sum()))
+        parts["dense"] = parts["dense"] * ranks.weight(float(model.dense_weights(batch).sum()))
     if recipe.mode == "self":
         loss = parts["cpa"]
     else:
-        loss = recipe.dense * parts["dense"] + recipe.aid * parts["aid"]
-        loss = loss + sum(w * parts[k] for k, w in (("learned", 1.0), ("shown", recipe.shown)) if k in parts)
+        loss = recipe.dense * parts["dense"] + recipe.deep * parts["deep"]
+        loss = loss + sum(w * parts[k] for k, w in (("prompted", 1.0), ("episodic", recipe.episodic)) if k in parts)
         if "cpa" in parts:
             loss = loss + recipe.cpa * parts["cpa"]
     fast.zero_grad(set_to_none=True)
     loss.backward()
-    if fast is not trainee:
-        for p, f in zip(trainee.parameters(), fast.parameters(), strict=True):
+    if fast is not model:
+        for p, f in zip(model.parameters(), fast.parameters(), strict=True):
             p.grad = None if f.grad is None else f.grad.float()
         with torch.no_grad():
-            for b, f in zip(trainee.buffers(), fast.buffers(), strict=True):
+            for b, f in zip(model.buffers(), fast.buffers(), strict=True):
                 b.copy_(f)
-    ranks.average(trainee)
-    norm = nn.utils.clip_grad_norm_(trainee.parameters(), recipe.clip)
+    ranks.average(model)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
     values = ranks.mean({"loss": float(loss.detach()), **{k: float(v.detach()) for k, v in parts.items()}})
     if bool(torch.isfinite(norm)):
         optimiser.step()
@@ -379,10 +379,10 @@ def train_step(
 
 
 @torch.no_grad()
-def average(ema: nn.Module, trainee: nn.Module, decay: float) -> None:
+def average(ema: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the moving average of the weights on by one step; statistics of a normalisation are taken as they are."""
-    torch._foreach_lerp_(list(ema.parameters()), list(trainee.parameters()), 1 - decay)
-    for mean, now in zip(ema.buffers(), trainee.buffers(), strict=True):
+    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+    for mean, now in zip(ema.buffers(), model.buffers(), strict=True):
         mean.copy_(now)
 
 

@@ -22,14 +22,14 @@ from .pretraining_model import PretrainingModel
 
 CHUNK = 8
 """Slices that are encoded together."""
-SHOWN_AT = (0.15, 0.5, 0.85)
+SUPPORT_AT = (0.15, 0.5, 0.85)
 """Which of a structure's slices are shown to the proposer."""
 Scores = dict[str, list[float]]
 
 
 @torch.no_grad()
 def validate(
-    trainee: PretrainingModel,
+    model: PretrainingModel,
     samples: Sequence[Sample],
     names: Sequence[str],
     device: torch.device,
@@ -44,21 +44,21 @@ def validate(
     out of the second. Volumes are shared out among ``ranks``. Raises ``Stopped``.
     """
     ranks = ranks or Ranks()
-    was_training = trainee.training
-    trainee.eval()
-    table = np.zeros((len(names), 2, 2))  # structure; own prompt or shown; sum of Dice or number of volumes
+    was_training = model.training
+    model.eval()
+    table = np.zeros((len(names), 2, 2))  # structure; own prompt or few-shot; sum of Dice or number of volumes
     for first in range(0, len(samples), ranks.count):
         stopped = False
         try:
             for sample in samples[first + ranks.rank : first + ranks.rank + 1]:
-                for name, column, dice in volume_dice(trainee, sample, names, device, every, should_stop):
+                for name, column, dice in volume_dice(model, sample, names, device, every, should_stop):
                     table[list(names).index(name), column] += (dice, 1)
         except Stopped:
             stopped = True
         if ranks.any(stopped)[0]:
-            trainee.train(was_training)
+            model.train(was_training)
             raise Stopped
-    trainee.train(was_training)
+    model.train(was_training)
     total = np.reshape(ranks.sums(*table.ravel().tolist()), table.shape)
     return {
         name: [float(total[n, k, 0] / total[n, k, 1]) if total[n, k, 1] else math.nan for k in (0, 1)]
@@ -67,15 +67,15 @@ def validate(
 
 
 def volume_dice(
-    trainee: PretrainingModel,
+    model: PretrainingModel,
     sample: Sample,
     names: Sequence[str],
     device: torch.device,
     every: int = 1,
     should_stop: ShouldStop = never,
 ) -> Iterator[tuple[str, int, float]]:
-    """(structure, 0 by its own prompt or 1 as shown, Dice) of what is annotated in one volume."""
-    net = trainee.net
+    """(structure, 0 by its own prompt or 1 few-shot, Dice) of what is annotated in one volume."""
+    net = model.net
     picked = np.arange(0, len(sample.grey), every)
     values = np.asarray(sample.labels[picked])
     tasks: list[tuple[str, int, dict[str, Tensor], set[int]]] = []
@@ -86,16 +86,16 @@ def volume_dice(
             continue
         check(should_stop)
         number = torch.tensor([list(names).index(name)], device=device)
-        tasks.append((name, 0, trainee.bank(number), set()))
+        tasks.append((name, 0, model.bank(number), set()))
         if net.proposer is not None and len(there) >= 5:
-            support = [int(there[round(q * (len(there) - 1))]) for q in SHOWN_AT]
-            memory = net.proposer.memory(net.encode(inputs(trainee, sample, picked[support], device)))
+            support = [int(there[round(q * (len(there) - 1))]) for q in SUPPORT_AT]
+            memory = net.proposer.memory(net.encode(inputs(model, sample, picked[support], device)))
             inside = torch.from_numpy(masks[support]).to(memory.device, memory.dtype)
             tasks.append((name, 1, net.proposer(memory[None], inside[None], 1 - inside[None]), set(support)))
     overlap, size = np.zeros(len(tasks)), np.zeros(len(tasks))
     for start in range(0, len(picked), CHUNK):
         numbers = range(start, min(start + CHUNK, len(picked)))
-        encoded = net.encode(inputs(trainee, sample, picked[numbers.start : numbers.stop], device))
+        encoded = net.encode(inputs(model, sample, picked[numbers.start : numbers.stop], device))
         labels = torch.from_numpy(values[numbers.start : numbers.stop]).to(device)
         for n, (name, _, prompts, left_out) in enumerate(tasks):
             check(should_stop)
@@ -109,24 +109,24 @@ def volume_dice(
             yield name, column, 2 * overlap[n] / size[n]
 
 
-def inputs(trainee: PretrainingModel, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
+def inputs(model: PretrainingModel, sample: Sample, slices: np.ndarray, device: torch.device) -> Tensor:
     """What the network sees of some slices, where it is."""
-    return torch.from_numpy(stacked(sample, slices)).to(device, next(trainee.parameters()).dtype)
+    return torch.from_numpy(stacked(sample, slices)).to(device, next(model.parameters()).dtype)
 
 
 def mean_dice(scores: Mapping[str, Sequence[float]], column: int = 0) -> float:
-    """The mean over the structures that have one: by their own prompts, or (1) as shown; NaN if none has."""
+    """The mean over the structures that have one: by their own prompts, or (1) few-shot; NaN if none has."""
     values = [v[column] for v in scores.values() if not math.isnan(v[column])]
     return float(np.mean(values)) if values else math.nan
 
 
 def write_validation(folder: Path, step: int, scores: Mapping[str, Sequence[float]]) -> None:
-    """Keep the last Dice of each structure, by its own prompt and as shown, in ``folder/validation.json``."""
+    """Keep the last Dice of each structure, by its own prompt and few-shot, in ``folder/validation.json``."""
 
     def known(value: float) -> float | None:
         return None if math.isnan(value) else round(value, 4)
 
-    dice = {name: {"prompt": known(own), "shown": known(shown)} for name, (own, shown) in scores.items()}
+    dice = {name: {"prompt": known(own), "few_shot": known(few_shot)} for name, (own, few_shot) in scores.items()}
     with replacing(folder / "validation.json") as file:
         file.write(json.dumps({"step": step, "mean": known(mean_dice(scores)), "dice": dice}, indent=1).encode())
 

@@ -17,22 +17,22 @@ from .pretraining_model import PretrainingModel, PromptBank
 
 
 @torch.no_grad()
-def warm_start(trainee: PretrainingModel, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
-    """Fill ``trainee`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
+def warm_start(model: PretrainingModel, source: Backbone, prompt_sets: Sequence[PromptSet]) -> list[str]:
+    """Fill ``model`` with a backbone's weights and the prompts of its structures that ``prompt_sets`` hold.
 
     What all prompts share is the backbone's own, or else taken as their mean; attention biases are left out, as they
     are tuning's alone. Gives the structures that were found; others, and the encoder's classifiers, stay as they were.
     A backbone that sees fewer neighbours of a slice is widened. Raises :class:`InputError` for sets of another backbone
     or a backbone of another configuration.
     """
-    mine, given = trainee.net.config, source.net.config
+    mine, given = model.net.config, source.net.config
     if replace(given, in_channels=mine.in_channels) != mine or given.in_channels > mine.in_channels:
         raise InputError(
             f"The backbone {source.name} has another configuration than this run",
             "choose its --preset, or leave it out",
         )
     try:
-        trainee.net.load_state_dict(_widened(source.net.state_dict(), mine.in_channels - given.in_channels))
+        model.net.load_state_dict(_widened(source.net.state_dict(), mine.in_channels - given.in_channels))
     except RuntimeError as error:  # the configuration says what there is, so this is a damaged file
         raise BackboneError(f"The backbone {source.name} does not fit", "get the file again") from error
     known = {}
@@ -44,7 +44,7 @@ def warm_start(trainee: PretrainingModel, source: Backbone, prompt_sets: Sequenc
                 )
             prompt.check(source.shapes(), source.id, source.name)
             known[name] = prompt.tensors
-    bank, taken = trainee.bank, {}
+    bank, taken = model.bank, {}
     for n, name in enumerate(bank.names):
         structure = find(name)
         tensors = known.get(name) or known.get(structure.name if structure else name)

@@ -109,12 +109,12 @@ class Frozen:
     prompt: Prompt
 
     @classmethod
-    def of(cls, trainee: PretrainingModel, dtype: torch.dtype) -> Frozen:
+    def of(cls, model: PretrainingModel, dtype: torch.dtype) -> Frozen:
         """What was pre-trained, in evaluation mode."""
-        weights = copy.deepcopy(trainee.net).eval().requires_grad_(False)
+        weights = copy.deepcopy(model.net).eval().requires_grad_(False)
         with torch.no_grad():
             place = next(weights.parameters()).device
-            every = trainee.bank(torch.arange(len(trainee.bank.names), device=place))
+            every = model.bank(torch.arange(len(model.bank.names), device=place))
             mean = {k: v.mean(0) for k, v in every.items()}
         shapes = weights.prompt_shapes()
         prompt = {k: mean[k] if k in mean else torch.zeros(s, device=place) for k, s in shapes.items()}

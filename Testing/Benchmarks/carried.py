@@ -33,7 +33,7 @@ from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, signs_of
+from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, predictors
 from PromptSegLib.register.located import CarriedMask, Registrations
 from PromptSegLib.register.log_odds import LIMIT, largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
@@ -125,7 +125,7 @@ def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, f
     clean_map(fused, prompt.card.components)
     both = Segmentation(looks.labels, looks.grid, (Structure(name),), {name: fused})
     out["both"] = score(both.mask(name), task.mask, spacing).dice
-    out["signs"] = session.signs(both, prompt, found)
+    out["signs"] = session.predictors(both, prompt, found)
     truth = {k: work.mask_to_working(task.mask[k]) > 0.5 for k in range(work.count)}
     out["carried"] = dice_of({k: p > 0 for k, (p, _) in location.slices.items()}, truth)
     out["refined"] = dice_of({k: p.astype(np.float32) + g > 0 for k, (p, g) in location.slices.items()}, truth)
@@ -235,8 +235,8 @@ def features(view: dict) -> np.ndarray:
     """(voxels, 16) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
     base = np.stack([view["network"], view["place"], view["grey"], np.ones_like(view["place"])], -1)
     fit = argparse.Namespace(trust=view["trust"])
-    signs = np.array(signs_of(view["told"], plausible(view)[0], [fit]))  # type: ignore[list-item]
-    return (base[..., :, None] * signs).reshape(-1, 16)
+    factors = np.array(predictors(view["told"], plausible(view)[0], [fit]))  # type: ignore[list-item]
+    return (base[..., :, None] * factors).reshape(-1, 16)
 
 
 def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
@@ -292,8 +292,8 @@ def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1), ridge: float 
         own = 2 * share[found].sum() / (share.sum() + found.sum())
         agree = 2 * (found & alone).sum() / (found.sum() + alone.sum())
         dice = 2 * (found & view["truth"]).sum() / (found.sum() + view["truth"].sum())
-        signs = [log_odds(float(one)) for one in (own, view["trust"], view["told"], agree)]
-        rows.append((view["name"].split("--")[1], signs, log_odds(float(dice))))
+        predictors = [log_odds(float(one)) for one in (own, view["trust"], view["told"], agree)]
+        rows.append((view["name"].split("--")[1], predictors, log_odds(float(dice))))
     patients, x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
 
     def line(some: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", metavar="INPUT", nargs="+")
     parser.add_argument("--prompts", action="append", required=True)
-    parser.add_argument("--most", type=int, default=6, help="how many of the volumes")
+    parser.add_argument("--limit", type=int, default=6, help="how many of the volumes")
     parser.add_argument("--empty", type=int, default=200, help="how many tasks without work")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--machine", default="", help="what the page calls this computer")
@@ -79,7 +79,7 @@ def tasks_of(args: argparse.Namespace, root: Path) -> tuple[list[Task], Manifest
         manifest = Manifest(folder.manifest)
         made = plan(collect(args.inputs, root), folder, manifest, Options(tuple(args.prompts), device="cpu"))
     folder.token.write_text("")
-    return list(made.tasks)[: args.most], manifest
+    return list(made.tasks)[: args.limit], manifest
 
 
 def volumes_an_hour(args: argparse.Namespace, processes: int) -> tuple[float, list[float]]:

@@ -38,8 +38,8 @@ BASE = PUNetConfig(windows=(8, 8, 8, 6, 6))
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as shipped": ({}, {}),
     "no dense loss (binary passes only)": ({}, {"dense": 0.0}),
-    "no shown tasks (no proposer)": ({"proposer_width": 0}, {}),
-    "no encoder classifiers": ({}, {"aid": 0.0}),
+    "no few-shot tasks (no proposer)": ({"proposer_width": 0}, {}),
+    "no encoder classifiers": ({}, {"deep": 0.0}),
     "prompts in the encoder too": ({"prompted_encoder_levels": (1, 2, 3, 4)}, {}),
     "one slice as input": ({"in_channels": 1}, {}),
     "head at half resolution": ({"head": "half", "head_width": 32}, {}),
@@ -74,23 +74,23 @@ def run(
 ) -> dict[str, Any]:
     """Train one variant and give its Dice by structure, its mean, the seconds of a step and its parameters."""
     torch.manual_seed(recipe.seed)
-    trainee = PretrainingModel(config, names)
-    ema = copy.deepcopy(trainee).requires_grad_(False)
-    optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
+    model = PretrainingModel(config, names)
+    ema = copy.deepcopy(model).requires_grad_(False)
+    optimiser = torch.optim.AdamW(model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
     sampler = TaskSampler([training], [1.0], names, recipe.seed)
     dtype = fast_dtype(torch.device("cpu"))
-    fast = trainee if dtype == torch.float32 else copy.deepcopy(trainee).to(dtype)
-    trainee.train()
+    fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)
+    model.train()
     fast.train()
     extra = {} if getattr(recipe, "mode", "supervised") == "supervised" else {"views": True}
     start = time.perf_counter()
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * recipe.rate(step)
-        batch = sampler.draw(recipe.groups, recipe.learned_per_slice, **extra)
-        arguments = (trainee, fast, optimiser, batch, dtype, recipe)
+        batch = sampler.draw(recipe.groups, recipe.prompt_tasks, **extra)
+        arguments = (model, fast, optimiser, batch, dtype, recipe)
         parts = train_step(*arguments, ema) if extra else train_step(*arguments)
-        average(ema, trainee, min(recipe.ema, (1 + step) / (10 + step)))
+        average(ema, model, min(recipe.ema, (1 + step) / (10 + step)))
     seconds = (time.perf_counter() - start) / recipe.steps
     ema.to(dtype).eval()
     dice: dict[str, list[float]] = {}
@@ -104,7 +104,7 @@ def run(
             if masks.any():
                 dice.setdefault(name, []).append(quick_dice(ema, grey, masks, names.index(name)))
     means = {name: round(float(np.mean(v)), 4) for name, v in dice.items()}
-    count = sum(p.numel() for p in trainee.net.parameters())
+    count = sum(p.numel() for p in model.net.parameters())
     return {
         "dice": means,
         "mean": round(float(np.mean(list(means.values()))), 4),
@@ -145,7 +145,7 @@ def main() -> None:
         tasks.SIZES = SIZES
         keep_freed_memory()
         torch.set_flush_denormal(True)
-        parts = [load_part(d, 0.25, 1, options.cache, most_validated=6) for d in read_datasets(options.datasets)]
+        parts = [load_part(d, 0.25, 1, options.cache, max_validated=6) for d in read_datasets(options.datasets)]
         names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
         training = [halved(s) for p in parts for s in p.training]
         held_out = [halved(s) for p in parts for s in p.validation]

@@ -34,7 +34,7 @@ from PromptSegLib.review.metrics import score
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.session import Session
 from PromptSegLib.tune import fit
-from PromptSegLib.tune.estimate import signs
+from PromptSegLib.tune.estimate import predictors
 from PromptSegLib.tune.examples import Examples
 from PromptSegLib.tune.optimise import Tensors, optimise
 from PromptSegLib.tune.tuner import TuningRecipe
@@ -94,15 +94,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--most", type=int, help="only the first N cases")
+    parser.add_argument("--limit", type=int, help="only the first N cases")
     parser.add_argument("--margin-mm", type=float, help="only slices up to this far from the structure")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing new after so long")
     parser.add_argument("--json", type=Path, required=True, help="where rows are kept")
 
 
-def tasks(options: argparse.Namespace, least: int) -> Iterator[Task]:
-    """Every structure on at least ``least`` slices of every case."""
+def tasks(options: argparse.Namespace, minimum: int) -> Iterator[Task]:
+    """Every structure on at least ``minimum`` slices of every case."""
     dataset = read_dataset(options.dataset)
     held_out: Sequence[Case] = split_cases(dataset.cases, options.validation, options.seed)[1]
     names = options.cases.split(",") if options.cases else [c.name for c in held_out]
@@ -110,13 +110,13 @@ def tasks(options: argparse.Namespace, least: int) -> Iterator[Task]:
     unknown = ({*names} - {c.name for c in dataset.cases}) | ({*wanted} - {*dataset.labels.values()})
     if unknown:
         raise SystemExit(f"{dataset.name} has no {', '.join(sorted(unknown))}.")
-    for case in [c for name in names for c in dataset.cases if c.name == name][: options.most]:
+    for case in [c for name in names for c in dataset.cases if c.name == name][: options.limit]:
         volume = read_volume(case.image)
         labels = read_labels(case.label, volume.grid).array
         for value, structure in dataset.labels.items():
             mask = labels == value
             count = np.count_nonzero(mask.any((1, 2))) if structure in wanted else 0
-            if count >= least:
+            if count >= minimum:
                 yield cropped(Task(case.name, structure, volume, mask), options.margin_mm)
             elif count:
                 print(f"{case.name}: {structure} is in {count} slices only and is left out")
@@ -204,7 +204,7 @@ def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterato
         taught = time.perf_counter()
         prompt = learned.prompt
         if lever.weight is not None:
-            prompt = replace(prompt, card=replace(prompt.card, outline_weight=lever.weight))
+            prompt = replace(prompt, card=replace(prompt.card, contour_weight=lever.weight))
         found = session.segment([prompt], drawn={structure.name: annotations})
         done = time.perf_counter()
         mask = found.mask(structure.name)
@@ -218,9 +218,9 @@ def teach(session: Session, task: Task, k: int, names: Sequence[str]) -> Iterato
                 "hd95": row.hd95_mm,
                 "nsd2": row.nsd_2mm,
                 "leave_one_out": learned.leave_one_out,
-                "signs": signs(found.maps[structure.name], annotations, learned.leave_one_out_dice),
+                "signs": predictors(found.maps[structure.name], annotations, learned.leave_one_out_dice),
                 "risk": risks(found.maps[structure.name], task.mask, slices),
-                "weight": prompt.card.outline_weight,
+                "weight": prompt.card.contour_weight,
                 "steps": prompt.card.steps,
                 "first_mask": learned.seconds["first mask"],
                 "seconds": {"tune": taught - start, "segment": done - taught},

@@ -43,7 +43,7 @@ REHEARSAL = "inferior vena cava"
 """What learning rates are chosen on."""
 REHEARSED = 4
 """Of how many of its steps the rehearsal of a learning rate has one."""
-MOST_RATES = 3
+MAX_RATES = 3
 """Two for each way, and one beyond the better of them."""
 FIRST = ("prompts", "decoder", "full", "head", "linear", "scratch")
 AGAIN = ("prompts", "full", "readout", "both", "decoder", "head")  # with further seeds and other pre-trainings
@@ -146,7 +146,7 @@ def load(path: Path, settings: Settings, cache: Path) -> Material:
     contrastive_views.TEACHER, large, small = (8 * round(side * scale / 8) for side in (192, 168, 120))
     contrastive_views.STUDENTS = (large, small)
     dataset = loading.read_dataset(path)
-    part = loading.load_part(dataset, 0.25, 1, cache, most_validated=1000, on_progress=lambda p: say(p.message))
+    part = loading.load_part(dataset, 0.25, 1, cache, max_validated=1000, on_progress=lambda p: say(p.message))
     return Material(part.training, part.validation)
 
 
@@ -168,25 +168,25 @@ def pretrain(
     )
     began = clock(place)
     torch.manual_seed(recipe.seed)
-    trainee = PretrainingModel(settings.network(), settings.base).to(place)
-    ema = copy.deepcopy(trainee).requires_grad_(False)
-    optimiser = torch.optim.AdamW(trainee.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
-    fast = trainee if dtype == torch.float32 else copy.deepcopy(trainee).to(dtype)
+    model = PretrainingModel(settings.network(), settings.base).to(place)
+    ema = copy.deepcopy(model).requires_grad_(False)
+    optimiser = torch.optim.AdamW(model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
+    fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)
     teacher = None if mode == "supervised" else copy.deepcopy(ema).to(dtype).eval()
     sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed, place)
-    trainee.train()
+    model.train()
     sums: dict[str, float] = {}
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * recipe.rate(step)
-        batch = sampler.draw(recipe.groups, recipe.learned_per_slice, views=teacher is not None, tasks=mode != "self")
+        batch = sampler.draw(recipe.groups, recipe.prompt_tasks, views=teacher is not None, tasks=mode != "self")
         if teacher is not None:
             with torch.no_grad():
                 torch._foreach_copy_(list(teacher.parameters()), list(ema.parameters()))
-        losses = train_step(trainee, fast, optimiser, batch.to(place), dtype, recipe, teacher)
+        losses = train_step(model, fast, optimiser, batch.to(place), dtype, recipe, teacher)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value / 50
-        average(ema, trainee, recipe.ema_decay(step))
+        average(ema, model, recipe.ema_decay(step))
         if (step + 1) % 50 == 0:
             seconds = clock(place) - began
             say(f"{mode}: step {step + 1}, {seconds:.0f} s, " + ", ".join(f"{k} {v:.3f}" for k, v in sums.items()))
@@ -222,14 +222,14 @@ class Experiment:
         if mode not in self._frozen:
             path = self.results.path.with_name(f"pretrained-{mode}.safetensors")
             if path.is_file() and mode in self.results.values["pretraining"]:
-                trainee = PretrainingModel(self.settings.network(), self.settings.base)
-                trainee.load_state_dict(read_tensors(path)[0])
+                model = PretrainingModel(self.settings.network(), self.settings.base)
+                model.load_state_dict(read_tensors(path)[0])
             else:
-                trainee, record = pretrain(mode, self.material, self.settings, self.dtype, self.place)
-                write_tensors(path, {k: v.cpu() for k, v in trainee.state_dict().items()}, {"mode": mode})
+                model, record = pretrain(mode, self.material, self.settings, self.dtype, self.place)
+                write_tensors(path, {k: v.cpu() for k, v in model.state_dict().items()}, {"mode": mode})
                 self.results.put("pretraining", mode, record)
                 say(f"{mode}: {record}")
-            frozen = Frozen.of(trainee.to(self.place), self.dtype)
+            frozen = Frozen.of(model.to(self.place), self.dtype)
             asked = questions(frozen, self.material.held_out, self.settings.new, self.settings.every)
             self._frozen = {mode: (frozen, asked)}
         return self._frozen[mode]
@@ -259,7 +259,7 @@ class Experiment:
                 done = learn(METHODS[method], frozen, pool, max(1, self.settings.steps // REHEARSED), rate, 0)
                 tried[rate] = round(_mean(examine(done, asked, 1).values()), 4)
                 best, ends = max(tried, key=lambda r: (tried[r], -r)), (min(tried), max(tried))
-                if not waiting and best in ends and len(tried) < MOST_RATES:
+                if not waiting and best in ends and len(tried) < MAX_RATES:
                     waiting.append(float(f"{best / 3 if best == ends[0] else best * 3:.2g}"))
             self.results.put("rates", method, {"chosen": best, "tried": {str(k): v for k, v in tried.items()}})
             say(f"rate of {method}: {tried}")

@@ -31,7 +31,7 @@ def timed(service: Service, job, name: str) -> None:
     began = time.perf_counter()
     while job.running:
         start = time.perf_counter()
-        service.turn()
+        service.poll()
         turns.append(1000 * (time.perf_counter() - start))
         time.sleep(0.03)
     if job.problem is not None:

@@ -26,9 +26,9 @@ from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
     "with the dense loss": ("supervised", {"dense": 1.0}),
-    "with shown tasks": ("supervised", {"shown": 1.0}),
-    "with shown tasks, prompts from the bottleneck on": ("supervised", {"shown": 1.0, "config": "decoder"}),
-    "the same, head of 32 features": ("supervised", {"shown": 1.0, "config": "decoder", "head_width": 32}),
+    "with few-shot tasks": ("supervised", {"episodic": 1.0}),
+    "with few-shot tasks, prompts from the bottleneck on": ("supervised", {"episodic": 1.0, "config": "decoder"}),
+    "the same, head of 32 features": ("supervised", {"episodic": 1.0, "config": "decoder", "head_width": 32}),
     "joint, weight 1": ("joint", {"cpa": 1.0}),
     "joint, weight 0.1, head of 32 features": ("joint", {"cpa": 0.1, "head_width": 32}),
 }
@@ -46,8 +46,8 @@ def likeness(pool: Slices) -> float:
 def run(mode: str, material: Material, settings: Settings) -> dict[str, Any]:
     """One pre-training and what can be learned on it, by structure."""
     dtype = fast_dtype(torch.device("cpu"))
-    trainee, record = pretrain(mode, material, settings, dtype)
-    frozen = Frozen.of(trainee, dtype)
+    model, record = pretrain(mode, material, settings, dtype)
+    frozen = Frozen.of(model, dtype)
     row: dict[str, Any] = {"seconds": record["seconds"], "base": record["dice"], "cosine": {}, "loss": {}}
     for structure in settings.new:
         pool = lessons(frozen, material.training, structure, settings.batches, settings.groups, 1001)

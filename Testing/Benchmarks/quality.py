@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--most", type=int, help="only the first N subjects")
+    parser.add_argument("--limit", type=int, help="only the first N subjects")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="write the Dice there as well, for a release")
     parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks.md")
@@ -42,7 +42,7 @@ def main() -> None:
 
     dataset = read_dataset(options.dataset)
     _, cases = split_cases(dataset.cases, options.validation, options.seed)
-    cases = cases[: options.most]
+    cases = cases[: options.limit]
     prompts = resolve(options.prompts)
     session = Session(options.backbone, threads=options.threads)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in prompts}

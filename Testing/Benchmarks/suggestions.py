@@ -23,7 +23,7 @@ import numpy as np
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
 from PromptSegLib.anatomy.structure import Structure
-from PromptSegLib.contours.fusion import WEIGHTS, outline_spacing, prior_of
+from PromptSegLib.contours.fusion import WEIGHTS, contour_spacing, prior_of
 from PromptSegLib.prior import SCALE
 from PromptSegLib.segment.result import LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
@@ -44,7 +44,7 @@ class Simulation:
         self.task, self.weight = task, WEIGHTS[0]
         session.set_volume(task.volume)
         self.fine = WorkingVolume(
-            task.volume, spacing=outline_spacing(task.volume, task.draw(evenly_spaced(task.mask, 2)), 2.0)
+            task.volume, spacing=contour_spacing(task.volume, task.draw(evenly_spaced(task.mask, 2)), 2.0)
         )
         if not network:
             self.work = WorkingVolume(task.volume)
@@ -54,7 +54,7 @@ class Simulation:
         slices = evenly_spaced(task.mask, taught)
         result = session.tune(task.draw(slices), Structure(task.structure))
         prompt = replace(result.prompt, card=replace(result.prompt.card, components="all"))
-        self.weight = float(prompt.card.outline_weight or 0.0)
+        self.weight = float(prompt.card.contour_weight or 0.0)
         found = session.segment([prompt]).maps[task.structure]
         self.work, self.empty = found.work, NOTHING
         self.logits = {k: v.astype(np.float32) / SCALE for k, v in found.slices.items()}
@@ -76,10 +76,10 @@ class Simulation:
         total = np.count_nonzero(mask) + np.count_nonzero(self.task.mask)
         return found, 2 * np.count_nonzero(mask & self.task.mask) / total
 
-    def run(self, choose: Callable[[LogitMap, list[int], int], list[int]], most: int) -> tuple[list[float], float]:
-        """Dice with 2, 3, ... ``most`` slices, and the mean seconds of a choice."""
+    def run(self, choose: Callable[[LogitMap, list[int], int], list[int]], limit: int) -> tuple[list[float], float]:
+        """Dice with 2, 3, ... ``limit`` slices, and the mean seconds of a choice."""
         slices, curve, seconds = evenly_spaced(self.task.mask, 2), [], []
-        for n in range(2, most + 1):
+        for n in range(2, limit + 1):
             found, dice = self.after(slices)
             curve.append(dice)
             start = time.perf_counter()
@@ -89,7 +89,7 @@ class Simulation:
 
     def suggested(self, found: LogitMap, slices: list[int], _: int) -> list[int]:
         """The next slice by suggestion; one without the structure is not drawn, but known as absent."""
-        best = suggest(found, self.task.draw(slices), most=8)
+        best = suggest(found, self.task.draw(slices), limit=8)
         there = [s.index for s in best if self.task.mask[s.index].any()]
         return sorted([*slices, *there[:1]]) if there else self.farthest(found, slices, 0)
 

@@ -127,7 +127,7 @@ class Kit:
         """A quick recipe for the tiny network."""
         from PromptSegTrain.recipe import Recipe
 
-        quick = {"groups": 1, "learned_per_slice": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
+        quick = {"groups": 1, "prompt_tasks": 2, "lr": 4e-3, "prompt_lr": 1.2e-2, "warmup": 10, "ema": 0.95}
         quick |= {"pseudo": 0.0, "elsewhere": 0.0, "apart": 0.0}
         return Recipe(**{**quick, "steps": steps, "decay": steps // 2, "validate_every": steps, **changes})
 

@@ -17,7 +17,7 @@ from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.volumes.io import LabelMap, read_labels
 from PromptSegLib.volumes.volume import Grid, Volume
 
-LESSONS = (TaughtStructure("ball", ("ball",), 3), TaughtStructure("rods", ("left rod", "right rod"), 3))
+TASKS = (TaughtStructure("ball", ("ball",), 3), TaughtStructure("rods", ("left rod", "right rod"), 3))
 FILES = ["chest-ct.promptset", "chest-ct.seg.nrrd", "report.html"]
 
 
@@ -71,7 +71,7 @@ def demo(backbone):
             "device": "cpu",
             "threads": 1,
             "steps": 2,
-            "lessons": LESSONS,
+            "tasks": TASKS,
             "sample": sample,
         }
         return run_demo(folder, *listeners, **{**options, **changes})
@@ -189,5 +189,5 @@ def test_what_cannot_work_is_said_before_anything_is_made(demo, tmp_path) -> Non
     with pytest.raises(BackboneError, match="no backbone called"):
         demo(tmp_path / "demo", backbone="none")
     with pytest.raises(InputError, match="pancreas"):
-        demo(tmp_path / "demo", lessons=(TaughtStructure("pancreas", ("pancreas",)),))
+        demo(tmp_path / "demo", tasks=(TaughtStructure("pancreas", ("pancreas",)),))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -205,9 +205,9 @@ def test_no_source_file_is_long() -> None:
 
 def test_no_file_names_a_machine_or_a_registry() -> None:
     # Assembled from pieces, so that this file does not name them either.
-    signs = ["/" + "home/", "/" + "root/", "/" + "work/", "C:" + r"\\Users", "/" + "Users/", "/" + "opt/"]
-    signs += ["pypi" + r"\.org", "pythonhosted" + r"\.org", "download" + r"\.pytorch"]
-    pattern = re.compile("|".join(signs))
+    predictors = ["/" + "home/", "/" + "root/", "/" + "work/", "C:" + r"\\Users", "/" + "Users/", "/" + "opt/"]
+    predictors += ["pypi" + r"\.org", "pythonhosted" + r"\.org", "download" + r"\.pytorch"]
+    pattern = re.compile("|".join(predictors))
     named = []
     for path in files(".py", ".md", ".toml", ".txt", ".json", ".html", ".yml", ".yaml", ".csv", ""):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

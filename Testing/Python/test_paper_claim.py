@@ -65,7 +65,7 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
         monkeypatch.setitem(
             adaptation.METHODS, name, claim.METHODS[name].__class__(**{**vars(claim.METHODS[name]), "rates": (0.01,)})
         )
-    monkeypatch.setattr(claim, "MOST_RATES", 1)
+    monkeypatch.setattr(claim, "MAX_RATES", 1)
     for name in adaptation.METHODS:
         if name not in ("prompts", "full"):
             experiment.results.put("rates", name, {"chosen": 0.01, "tried": {}})
@@ -158,8 +158,8 @@ def test_a_readout_reads_every_level_from_coarse_to_fine(scripts, experiment) ->
 def test_pretraining_without_and_with_annotations(scripts, experiment, mode) -> None:
     _, claim, _ = scripts
     settings = replace(experiment.settings, pretraining_steps=2)
-    trainee, record = claim.pretrain(mode, experiment.material, settings, torch.float32)
-    assert all(torch.isfinite(p).all() for p in trainee.parameters())
+    model, record = claim.pretrain(mode, experiment.material, settings, torch.float32)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
     assert set(record["dice"]) == (set(settings.base) if mode == "joint" else set())
 
 

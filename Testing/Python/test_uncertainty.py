@@ -49,10 +49,10 @@ def test_candidates_are_between_0_and_1_and_where_they_should_be() -> None:
     for name, values in found.items():
         assert values.shape == work.size, name
         assert 0 <= values.min() <= values.max() <= 1, name
-    both, only_network, only_outline = (12, 17), (12, 23), (12, 12)
+    both, only_network, only_contour = (12, 17), (12, 23), (12, 12)
     apart = found["disagreement"]
     assert apart[only_network] > 0.9
-    assert apart[only_outline] > 0.9
+    assert apart[only_contour] > 0.9
     assert apart[both] < 0.1
     assert found["entropy"][only_network] == pytest.approx(1, abs=0.05)  # +6 and -6
     assert found["uncertainty"][only_network] > found["uncertainty"][both]
@@ -64,10 +64,10 @@ def test_the_network_counts_as_far_as_it_is_trusted(weight, trust) -> None:
     work = WorkingVolume(Volume(voxels, Grid((32, 32, 5), spacing=(2.0, 2.0, 3.0))), crop=False)
     logits = LogitMap(work, prior=Prior({2: np.full(work.size, 0.5, np.float32)}, weight))
     logits.put(2, np.full(work.size, -2.0, np.float32))
-    assert logits.share(2) == pytest.approx(1 / (1 + np.exp(2 * trust - 3)), abs=1e-3)
+    assert logits.probability(2) == pytest.approx(1 / (1 + np.exp(2 * trust - 3)), abs=1e-3)
     alone = LogitMap(work, prior=replace(logits.prior, weight=0.0))
     alone.put(2, np.full(work.size, -2.0, np.float32))
-    assert alone.share(2) == pytest.approx(1 / (1 + np.exp(2)), abs=1e-3)
+    assert alone.probability(2) == pytest.approx(1 / (1 + np.exp(2)), abs=1e-3)
 
 
 def test_a_segmentation_s_uncertainty_is_none_where_it_was_drawn(session, phantom, prompts) -> None:

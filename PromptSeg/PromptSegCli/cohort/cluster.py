@@ -22,7 +22,7 @@ from typing import Any
 from PromptSegLib import __version__
 from PromptSegLib.errors import PromptSegError, Stopped, short
 
-from .cluster_job import do, facts
+from .cluster_job import about_worker, do
 from .folder import remove_unfinished
 from .job import WorkerMismatchError
 from .manifest import FAILED, Record
@@ -153,10 +153,10 @@ class Cluster:
     def _check_workers(self, token: str) -> None:
         """Refuse workers that are there already and cannot do the work; those that come later say so themselves."""
         try:
-            told = self._client.run(facts, token, on_error="return")
+            answer = self._client.run(about_worker, token, on_error="return")
         except Exception as error:
             raise _foreign(error) from error
-        for address, one in told.items():
+        for address, one in answer.items():
             if isinstance(one, BaseException):
                 raise _foreign(one, address) from one
             if one["version"] != __version__:
@@ -172,8 +172,8 @@ class Cluster:
 
     def _submit(self) -> None:
         self._count_threads()
-        most = len(self._devices) or max(_FEWEST_WAITING, 4 * self._known)
-        while self._todo and len(self._open) < most:
+        limit = len(self._devices) or max(_FEWEST_WAITING, 4 * self._known)
+        while self._todo and len(self._open) < limit:
             self._give(self._todo.popleft())
         if not self._todo and not self._open and self._again:
             self._give(self._again.popleft())
@@ -206,16 +206,16 @@ class Cluster:
             self._open[name] = (task, future)
             raise self._gone()
         try:
-            told = future.result(timeout=60)
+            answer = future.result(timeout=60)
         except Exception as error:
             return self._failed(task, error)
         finally:
             future.release()
-        if "record" in told:
-            return [Record.from_json(told["record"])]
-        if told.get("stopped"):
+        if "record" in answer:
+            return [Record.from_json(answer["record"])]
+        if answer.get("stopped"):
             raise Stopped
-        raise PromptSegError(told["problem"], told["remedy"])
+        raise PromptSegError(answer["problem"], answer["remedy"])
 
     def _failed(self, task: Task, error: Exception) -> list[Record]:
         """A task that Dask gave up: its workers died, or it cannot be run there at all."""

@@ -18,7 +18,7 @@ from .task import Task
 _ENGINES: dict[int | None, JobEngine] = {}
 
 
-def facts(token: str) -> dict[str, Any]:
+def about_worker(token: str) -> dict[str, Any]:
     """What a worker must have in common with the client: the version, and a way to the folder of results."""
     return {
         "version": __version__,

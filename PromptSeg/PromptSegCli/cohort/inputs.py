@@ -262,14 +262,14 @@ def table(path: Path) -> list[Item]:
         image = row.get("image", "")
         if not image:
             raise InputError(f"Line {line} of {path.name} names no image", "fill it in or remove the line")
-        whole = _placed(image, path.parent)
+        placed = _placed(image, path.parent)
         reference = row.get("reference", "")
         reference = _placed(reference, path.parent) if reference else ""
         named = row.get("subject", "")
         subject = subject_of(named) if named else subject_of(_without_ending(image.partition("#")[0]))
-        files = [_series_of(whole)[0], *([reference] if reference else [])]
+        files = [_series_of(placed)[0], *([reference] if reference else [])]
         prompts = tuple(part.strip() for part in _sets(row.get("prompts", ""), path.parent))
-        item = Item(subject, whole, stamp=stamp_of(files), prompts=prompts, reference=reference)
+        item = Item(subject, placed, stamp=stamp_of(files), prompts=prompts, reference=reference)
         other, former = places.setdefault(subject.casefold(), (line, item))
         if former != item:
             raise InputError(

@@ -78,23 +78,23 @@ def digest_of(texts: Iterable[object]) -> str:
 def stamp_of(paths: Sequence[str | os.PathLike[str]]) -> str:
     """Stands for names, sizes and times of files; a folder stands for the files in it. Never raises: what is not there
     is found when it is read."""
-    facts: list[object] = []
+    values: list[object] = []
     for path in paths:
         try:
-            whole = Path(path)
-            for one in sorted(whole.iterdir()) if whole.is_dir() else [whole]:
-                facts += _facts(one.name, one.stat())
+            source = Path(path)
+            for one in sorted(source.iterdir()) if source.is_dir() else [source]:
+                values += _values(one.name, one.stat())
         except OSError as error:
-            facts.append(f"{path}: {error.errno}")
-    return digest_of(facts)
+            values.append(f"{path}: {error.errno}")
+    return digest_of(values)
 
 
-def stamp_of_facts(facts: Iterable[tuple[str, int, int]]) -> str:
+def stamp_of_values(values: Iterable[tuple[str, int, int]]) -> str:
     """The same of (name, size, time in ns) that are known already."""
-    return digest_of(value for one in facts for value in one)
+    return digest_of(value for one in values for value in one)
 
 
-def _facts(name: str, found: os.stat_result) -> list[object]:
+def _values(name: str, found: os.stat_result) -> list[object]:
     return [name, found.st_size, found.st_mtime_ns]
 
 

@@ -45,7 +45,7 @@ def check_image(kind: str, volume: Volume) -> None:
 def write_result(
     path: Path, task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop
 ) -> tuple[int, int, str]:
-    """Write a result, whole or not at all; gives size, time and SHA-256 of the file. Raises :class:`OutputError` and
+    """Write a result, complete or not at all; gives size, time and SHA-256 of the file. Raises :class:`OutputError` and
     ``Stopped``."""
     from PromptSegLib.volumes.io import write_labels, write_segments
 

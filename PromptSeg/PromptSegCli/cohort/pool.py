@@ -28,7 +28,7 @@ from .process import TOO_LARGE
 from .task import Task
 
 _LOG = 4000
-_MOST_STARTS = 3
+_MAX_STARTS = 3
 """Processes in a row that end before they have done anything: then something else is wrong."""
 
 
@@ -186,7 +186,7 @@ class Pool:
         why, kind = self._reason(status), "memory" if status == TOO_LARGE else "process"
         if not slot.heard and kind == "process":
             self._failed_starts += 1
-            if self._failed_starts > _MOST_STARTS + self.workers:
+            if self._failed_starts > _MAX_STARTS + self.workers:
                 last = slot.log.decode("utf-8", "replace").strip().splitlines()[-1:]
                 raise PromptSegError(
                     f"The computing processes end before they have done anything ({' '.join([why, *last])})",
@@ -209,10 +209,10 @@ class Pool:
 
     def _sentence(self, task: Task, why: str, kind: str) -> str:
         if kind == "memory":
-            most = f" ({self._memory / 1024:.1f} GB)" if self._memory else ""
+            limit = f" ({self._memory / 1024:.1f} GB)" if self._memory else ""
             return str(
                 PromptSegError(
-                    f"{task.subject} needs more memory than the run may take{most}",
+                    f"{task.subject} needs more memory than the run may take{limit}",
                     "allow more with --memory, or crop it",
                 )
             )

@@ -97,11 +97,11 @@ class _Worker:
                     self._waiting.put(json.loads(line))
         end()
 
-    def _watch(self, most: float) -> None:
+    def _watch(self, limit: float) -> None:
         """End the process when it has taken more memory than it may: before the system ends another one for it."""
         while True:
             taken = _peak()
-            if taken is not None and taken > most:
+            if taken is not None and taken > limit:
                 end(TOO_LARGE)
             time.sleep(0.05)
 

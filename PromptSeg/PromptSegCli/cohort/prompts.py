@@ -32,8 +32,8 @@ def digest(prompt: Prompt) -> str:
         made.update(f"{name}|{array.shape}|".encode() + array.tobytes())
     card = prompt.card.to_json()
     card.pop("taught_on", None)
-    told = [dataclasses.asdict(prompt.structure), card, prompt.backbone_id]
-    made.update(json.dumps(told, sort_keys=True, default=str).encode())
+    stated = [dataclasses.asdict(prompt.structure), card, prompt.backbone_id]
+    made.update(json.dumps(stated, sort_keys=True, default=str).encode())
     return made.hexdigest()[:32]
 
 
@@ -48,8 +48,8 @@ def files_of(texts: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
     """Files of prompts, and beside them, with sizes and times: whether they must be read again."""
     found = []
     for path in [*filter(None, map(file_of, texts)), *memories_of(texts)]:
-        facts = os.stat(path)  # noqa: PTH116
-        found.append((str(path), facts.st_size, facts.st_mtime_ns))
+        status = os.stat(path)  # noqa: PTH116
+        found.append((str(path), status.st_size, status.st_mtime_ns))
     return tuple(found)
 
 
@@ -70,8 +70,8 @@ def backbone_id(name: str) -> str:
     path = find_backbone(name)
     try:
         card = json.loads(read_header(path).get("card", "{}"))
-        told = card.get("id") if isinstance(card, dict) else None
-        return str(told) if told else weights_id(read_tensors(path)[0])
+        stated = card.get("id") if isinstance(card, dict) else None
+        return str(stated) if stated else weights_id(read_tensors(path)[0])
     except InputError as error:
         raise BackboneError(error.problem, error.remedy) from error
     except ValueError as error:

@@ -45,7 +45,7 @@ class Cohort:
 
 
 def write_report(folder: Folder, cohort: Cohort) -> None:
-    """Write ``report.html``, whole or not at all. Raises :class:`OutputError`."""
+    """Write ``report.html``, complete or not at all. Raises :class:`OutputError`."""
     page = render(folder, cohort).encode("utf-8", "replace")
     with replacing(folder.report) as file:
         file.write(page)
@@ -91,7 +91,7 @@ def _content(folder: Folder, cohort: Cohort) -> dict[str, Any]:
             "dice": any(row.structure.dice is not None for row in rows),
         },
         "left": [{"what": one.what, "reason": one.reason} for one in cohort.left_out],
-        "facts": [{"name": name, "value": value} for name, value in _facts(cohort)],
+        "details": [{"name": name, "value": value} for name, value in _details(cohort)],
     }
 
 
@@ -115,8 +115,8 @@ def _structure(known: Distribution, rows: Sequence[Row]) -> dict[str, Any]:
         "low": round(known.low, 2),
         "high": round(known.high, 2),
         "outliers": sum(1 for row in rows if row.outlier),
-        "least": round(min(volumes, default=0.0), 2),
-        "greatest": round(max(volumes, default=0.0), 2),
+        "min": round(min(volumes, default=0.0), 2),
+        "max": round(max(volumes, default=0.0), 2),
         "bins": bins,
         "marks": marks[:200],
     }
@@ -157,16 +157,16 @@ def _tiles(folder: Folder, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return tiles
 
 
-def _facts(cohort: Cohort) -> list[tuple[str, str]]:
+def _details(cohort: Cohort) -> list[tuple[str, str]]:
     seconds = [one.seconds["all"] for one in cohort.records if "all" in one.seconds and one.status != FAILED]
     peaks = [one.peak_mib for one in cohort.records if one.peak_mib]
-    facts = [("PromptSeg", ", ".join(sorted({one.version or __version__ for one in cohort.records})) or __version__)]
-    facts.append(("Backbone", cohort.backbone))
-    facts += [(f"Prompt for {name}", mark) for name, mark in cohort.prompts.items()]
+    details = [("PromptSeg", ", ".join(sorted({one.version or __version__ for one in cohort.records})) or __version__)]
+    details.append(("Backbone", cohort.backbone))
+    details += [(f"Prompt for {name}", mark) for name, mark in cohort.prompts.items()]
     if seconds:
         ordered = sorted(seconds)
-        facts.append(("Seconds a volume", f"{ordered[len(ordered) // 2]:.1f} (median), at most {ordered[-1]:.1f}"))
+        details.append(("Seconds a volume", f"{ordered[len(ordered) // 2]:.1f} (median), at most {ordered[-1]:.1f}"))
     if peaks:
-        facts.append(("Memory", f"at most {max(peaks) / 1024:.1f} GB in one process"))
-    facts += [("Computers", few(sorted({one.worker.rpartition(":")[0] for one in cohort.records if one.worker}), 8))]
-    return [fact for fact in facts if fact[1]]
+        details.append(("Memory", f"at most {max(peaks) / 1024:.1f} GB in one process"))
+    details += [("Computers", few(sorted({one.worker.rpartition(":")[0] for one in cohort.records if one.worker}), 8))]
+    return [detail for detail in details if detail[1]]

@@ -104,21 +104,21 @@ def rows_of(records: Sequence[Record], known: dict[str, Distribution]) -> list[R
     return rows
 
 
-def worst(rows: Sequence[Row], most: int) -> list[Row]:
+def worst(rows: Sequence[Row], limit: int) -> list[Row]:
     """What needs review first: outliers by how far they are out, what is missing, then the lowest agreement with a
     reference, the lowest expected Dice and the lowest confidence."""
 
     def quality(row: Row) -> float:
         one = row.structure
-        told = (one.dice, one.expected[0] if one.expected else None, one.confidence)
-        return next((value for value in told if value is not None), 1.0)
+        known = (one.dice, one.expected[0] if one.expected else None, one.confidence)
+        return next((value for value in known if value is not None), 1.0)
 
     def far(row: Row) -> float:
         return abs(row.z) if row.z is not None else 0.0
 
     out = sorted((row for row in rows if row.outlier), key=lambda row: -far(row))
     rest = sorted((row for row in rows if not row.outlier), key=quality)
-    return [*out, *rest][:most]
+    return [*out, *rest][:limit]
 
 
 def write_results(path: Path, records: Sequence[Record], left_out: Sequence[Skipped]) -> None:

@@ -23,14 +23,14 @@ from PromptSegLib.volumes.dicom_file import (
     SERIES_TEXT,
     SOP_CLASS,
     SOP_INSTANCE,
-    NotWhole,
+    Incomplete,
     is_dicom,
     read_elements,
 )
 from PromptSegLib.volumes.dicom_text import codec_of
 from PromptSegLib.volumes.dicom_text import text as text_of
 
-from .items import Inputs, Item, Skipped, digest_of, plain, stamp_of_facts
+from .items import Inputs, Item, Skipped, digest_of, plain, stamp_of_values
 from .series_rules import StudySeries, unfit
 
 PATIENT_NAME, PATIENT_ID, BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
@@ -75,7 +75,7 @@ def read_header(path: str) -> SeriesHeader | str | None:
         sure = has_mark(path)
         try:
             one = read_elements(Path(path))
-        except NotWhole:
+        except Incomplete:
             return _DAMAGED if sure else None
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
@@ -89,7 +89,7 @@ def read_header(path: str) -> SeriesHeader | str | None:
     return SeriesHeader(
         path, found.st_size, found.st_mtime_ns, of.text(SOP_INSTANCE), content,
         text(SERIES), text(MODALITY).upper(), text(SOP_CLASS), _kinds(text(IMAGE_TYPE)),
-        of.whole(FRAMES, 1) or 1, hash(of.text(POSITION)), text(STUDY), text(STUDY_DATE), text(SERIES_NUMBER),
+        of.integer(FRAMES, 1) or 1, hash(of.text(POSITION)), text(STUDY), text(STUDY_DATE), text(SERIES_NUMBER),
         sys.intern(text_of(of, SERIES_TEXT, codec_of(of))), text(PATIENT_ID), sys.intern(_name(text(PATIENT_NAME))),
         text(BIRTH_DATE), one.pixels is not None,
     )  # fmt: skip
@@ -164,7 +164,7 @@ def choose(
                 wanted.get(uid) or subject(first),
                 image=f"{_folder(kept)}#{uid}",
                 files=tuple(one.path for one in kept),
-                stamp=stamp_of_facts((Path(one.path).name, one.size, one.time) for one in kept),
+                stamp=stamp_of_values((Path(one.path).name, one.size, one.time) for one in kept),
                 problem=problem,
             )
         )

@@ -94,9 +94,9 @@ def devices(device: str, jobs: int | None, memory: float | None) -> tuple[list[s
     if place.type == "cpu":
         room = share(memory) or _USUAL_MIB
         wanted = jobs or max(1, min(cores() // _CORES_A_PROCESS, int(room / _USUAL_MIB)))
-        most = max(1, int(room / MIN_MIB))
-        note = f"The memory is enough for {most} volumes at once in place of {wanted}." if wanted > most else ""
-        return ["cpu"] * min(wanted, most), note
+        limit = max(1, int(room / MIN_MIB))
+        note = f"The memory is enough for {limit} volumes at once in place of {wanted}." if wanted > limit else ""
+        return ["cpu"] * min(wanted, limit), note
     if place.type == "cuda" and place.index is None:
         import torch
 

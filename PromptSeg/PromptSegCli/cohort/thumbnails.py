@@ -14,7 +14,7 @@ from PromptSegLib.volumes.volume import Volume
 SIDE = 128
 """Pixels of the longer side."""
 _GREYS = 48
-_OUTLINE = (255, 196, 0)
+_CONTOUR = (255, 196, 0)
 
 
 def thumbnail(volume: Volume, mask: np.ndarray) -> str:
@@ -50,7 +50,7 @@ def _edge(mask: np.ndarray) -> np.ndarray:
 
 def _palette() -> bytes:
     greys = [round(n * 255 / (_GREYS - 1)) for n in range(_GREYS)]
-    return bytes(value for grey in greys for value in (grey, grey, grey)) + bytes(_OUTLINE)
+    return bytes(value for grey in greys for value in (grey, grey, grey)) + bytes(_CONTOUR)
 
 
 def png(pixels: np.ndarray, palette: bytes) -> bytes:

@@ -83,12 +83,12 @@ def time_budget(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def whole(least: int) -> Any:
-    """The argument type of whole numbers from ``least`` on."""
+def integer(minimum: int) -> Any:
+    """The argument type of whole numbers from ``minimum`` on."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} on")
+        if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {minimum} on")
         return int(text)
 
     return parse

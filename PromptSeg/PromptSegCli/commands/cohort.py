@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, OutputError, PromptSegError, Stopped, few, short
 
-from .arguments import add_engine, add_orientation, check_folder, expanded, output, whole
+from .arguments import add_engine, add_orientation, check_folder, expanded, integer, output
 
 if TYPE_CHECKING:
     from ..cohort.folder import Folder
@@ -40,8 +40,8 @@ EXAMPLES = (
 FORMATS = ("seg.nrrd", "nii.gz", "nrrd", "mha", "dicom-seg", "rtstruct")
 
 
-_MOST_WARNINGS = 10
-_MOST_AT_STOP = 20_000
+_MAX_WARNINGS = 10
+_MAX_AT_STOP = 20_000
 """Structures that a page is made of when the user stops: of more it would take longer than a second."""
 
 
@@ -63,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--series", metavar="TEXT", type=pattern, action="append", default=[], help=rule)
     many = "how many volumes are done at once (default: as many as cores and memory allow; a GPU does one)"
-    parser.add_argument("--jobs", metavar="N", type=whole(1), help=many)
-    most = "what all of them may take together, for example 16G or 50%% (default: 80%% of the computer's)"
-    parser.add_argument("--memory", metavar="SIZE", help=most)
+    parser.add_argument("--jobs", metavar="N", type=integer(1), help=many)
+    memory = "what all of them may take together, for example 16G or 50%% (default: 80%% of the computer's)"
+    parser.add_argument("--memory", metavar="SIZE", help=memory)
     cluster = "a Dask scheduler: its address, its scheduler file, or local for one on this computer"
     parser.add_argument("--scheduler", metavar="ADDRESS", type=expanded, help=cluster)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and what is left out, and end")
@@ -100,9 +100,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         inputs = collect(args.inputs, folder.root, series=args.series, on_progress=console.progress, should_stop=stop)
     stop.check()
     check_apart(folder, inputs, [*args.inputs, *args.prompts, args.backbone], args.format)
-    console.warn(*inputs.warnings[:_MOST_WARNINGS])
-    if len(inputs.warnings) > _MOST_WARNINGS:
-        console.warn(f"There are {len(inputs.warnings) - _MOST_WARNINGS} more like these; results.csv lists all.")
+    console.warn(*inputs.warnings[:_MAX_WARNINGS])
+    if len(inputs.warnings) > _MAX_WARNINGS:
+        console.warn(f"There are {len(inputs.warnings) - _MAX_WARNINGS} more like these; results.csv lists all.")
     remember = not args.no_memory and remembers()
     options = Options(tuple(args.prompts), args.format, args.backbone, args.device, args.orientation, remember)
     if args.dry_run:
@@ -156,7 +156,7 @@ def _do(
         except Stopped:
             done = len(records_of(made, manifest)) - len(failures(records_of(made, manifest)))
             said = f"Stopped; {done} of {len(inputs.items)} volumes are done and kept, and the same command goes on"
-            if sum(len(one.structures) for one in records_of(made, manifest)) <= _MOST_AT_STOP:
+            if sum(len(one.structures) for one in records_of(made, manifest)) <= _MAX_AT_STOP:
                 _write(folder, made, manifest, inputs)
             else:
                 said += "; it brings results.csv and report.html up to date when it ends"

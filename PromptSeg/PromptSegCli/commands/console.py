@@ -85,10 +85,10 @@ class Console:
         nothing."""
         if self.json_lines:
             seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
-            told = {"warnings": self.warnings} if self.warnings else {}
+            warned = {"warnings": self.warnings} if self.warnings else {}
             elapsed = round(self.elapsed, 3)
             used = {"seconds": seconds, "elapsed_seconds": elapsed, "peak_memory_mib": peak_memory_mib()}
-            self._json({"event": "result", **fields, **told, **used})
+            self._json({"event": "result", **fields, **warned, **used})
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people; numbers to the right, ``None`` and NaN as a dash."""
@@ -149,7 +149,7 @@ class Console:
         """Remember which files are whole, to be said also where the run ends otherwise."""
         self.written.extend(paths)
         if self._stop is not None:
-            self._stop.sentence = f"Stopped; {self._whole()}."
+            self._stop.sentence = f"Stopped; {self._complete()}."
 
     def done(self, *paths: Path) -> None:
         """Say which files were written, how long it took and how much memory."""
@@ -185,15 +185,15 @@ class Console:
             raise
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            whole = f"{self._whole()}, and only what would have been printed is missing" if self.written else ""
+            note = f"{self._complete()}, and only what would have been printed is missing" if self.written else ""
             raise StreamError(
-                f"Standard output cannot be written to ({why})", whole or "nothing was written: lead it elsewhere"
+                f"Standard output cannot be written to ({why})", note or "nothing was written: lead it elsewhere"
             ) from error
 
-    def _whole(self) -> str:
+    def _complete(self) -> str:
         """Which files are there, as a part of a sentence."""
-        *most, last = map(str, self.written)
-        return f"{', '.join(most)} and {last} were written" if most else f"{last} was written"
+        *others, last = map(str, self.written)
+        return f"{', '.join(others)} and {last} were written" if others else f"{last} was written"
 
     def _end(self, event: str, sentence: str) -> None:
         self.close()

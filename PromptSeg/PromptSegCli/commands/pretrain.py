@@ -18,11 +18,11 @@ from .arguments import (
     check_folder,
     check_input,
     expanded,
+    integer,
     output,
     plain_name,
     share,
     time_budget,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ EXAMPLES = (
 PRESETS = ("punet-ct", "paper", "tiny")
 
 
-def number(least: float, inclusive: bool = True) -> Any:
-    """The argument type of numbers from ``least`` on, or above it."""
+def number(minimum: float, inclusive: bool = True) -> Any:
+    """The argument type of numbers from ``minimum`` on, or above it."""
 
     def parse(text: str) -> float:
         with contextlib.suppress(ValueError):
             value = float(text)
-            if least < value < 1e9 or (inclusive and value == least):
+            if minimum < value < 1e9 or (inclusive and value == minimum):
                 return value
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number {'from' if inclusive else 'above'} {least:g} on")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number {'from' if inclusive else 'above'} {minimum:g} on")
 
     return parse
 
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     paced = "let the learning rate fall to nothing as the time budget ends, however many steps that is"
     parser.add_argument("--paced", action="store_true", help=paced)
     ahead = "processes that draw batches ahead (0): a GPU needs about one for each core of the machine"
-    parser.add_argument("--workers", metavar="N", type=whole(0), default=0, help=ahead)
+    parser.add_argument("--workers", metavar="N", type=integer(0), default=0, help=ahead)
     start = "a backbone to start from, by name or file, instead of random numbers"
     parser.add_argument("--start-from", metavar="NAME|FILE", type=expanded, help=start)
     prompts = "prompts made for that backbone to start from, as in segment; may be given again"
@@ -107,12 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dense = "weight of the loss of all structures at once under shared tokens (1)"
     parser.add_argument("--dense", metavar="WEIGHT", type=number(0), help=dense)
     own = "tasks of each slice under a structure's own deep tokens (1); with 0 all structures share them"
-    parser.add_argument("--learned", metavar="N", type=whole(0), help=own)
+    parser.add_argument("--prompt-tasks", "--learned", metavar="N", type=integer(0), help=own)
     few = "structures that alone have such tokens, with commas; may be given again"
     parser.add_argument("--own", metavar="LIST", action="append", type=structure_list, help=few)
     pseudo = "share of the groups of slices that are about regions nobody annotated (0.35)"
     parser.add_argument("--pseudo", metavar="SHARE", type=share, help=pseudo)
-    elsewhere = "share of the others that are shown in one patient and asked for in another (0.5)"
+    elsewhere = "share of the others that are drawn in one patient and asked for in another (0.5)"
     parser.add_argument("--elsewhere", metavar="SHARE", type=share, help=elsewhere)
     draw = "how often each data set is drawn, one number for each (default: evenly)"
     parser.add_argument("--draw", metavar="SHARE", nargs="+", type=number(0), help=draw)
@@ -120,22 +120,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--absent", metavar="LIST", action="append", type=absent_list, help=absent)
     left = "structures to learn nothing of, with commas; may be given again"
     parser.add_argument("--leave-out", metavar="LIST", action="append", type=structure_list, help=left)
-    parser.add_argument("--steps", metavar="N", type=whole(1), help="optimiser steps")
+    parser.add_argument("--steps", metavar="N", type=integer(1), help="optimiser steps")
     groups = "groups of three slices in a step, for each process (default: 3)"
-    parser.add_argument("--groups", metavar="N", type=whole(1), help=groups)
+    parser.add_argument("--groups", metavar="N", type=integer(1), help=groups)
     rate = "peak learning rate of the network (default: 1.2e-3); that of the prompts goes with it"
     parser.add_argument("--lr", metavar="RATE", type=number(0, inclusive=False), help=rate)
-    parser.add_argument("--warmup", metavar="N", type=whole(0), help="steps in which the learning rate rises")
-    parser.add_argument("--decay", metavar="N", type=whole(0), help="last steps, in which it falls to nothing")
+    parser.add_argument("--warmup", metavar="N", type=integer(0), help="steps in which the learning rate rises")
+    parser.add_argument("--decay", metavar="N", type=integer(0), help="last steps, in which it falls to nothing")
     parser.add_argument("--schedule", choices=SCHEDULES, help="how it falls (default: linear)")
-    parser.add_argument("--seed", metavar="N", type=whole(0), help="same seed, same split and order")
+    parser.add_argument("--seed", metavar="N", type=integer(0), help="same seed, same split and order")
     held_out = "share of the volumes that is held out, 0 to below 1"
     parser.add_argument("--validation", metavar="SHARE", type=share, help=held_out)
     every = "steps between two looks at the held-out volumes, and at the end (default: 500)"
-    parser.add_argument("--validate-every", metavar="N", type=whole(1), help=every)
+    parser.add_argument("--validate-every", metavar="N", type=integer(1), help=every)
     stride = "look at every Nth slice of them only (default: 1, whole volumes)"
-    parser.add_argument("--validate-stride", metavar="N", type=whole(1), help=stride)
-    parser.add_argument("--save-every", metavar="N", type=whole(1), help="steps between two checkpoints (default: 200)")
+    parser.add_argument("--validate-stride", metavar="N", type=integer(1), help=stride)
+    parser.add_argument(
+        "--save-every", metavar="N", type=integer(1), help="steps between two checkpoints (default: 200)"
+    )
     add_engine(parser, backbone=False)
 
 
@@ -240,8 +242,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         given["prompt_lr"] = args.lr * recipe.prompt_lr / recipe.lr
     if args.own is not None:
         given["own"] = tuple(name for some in args.own for name in some)
-    if args.learned is not None:
-        given["learned_per_slice"] = args.learned
+    if args.prompt_tasks is not None:
+        given["prompt_tasks"] = args.prompt_tasks
     if args.absent is not None:
         given["absent"] = dict(args.absent)
     if args.leave_out is not None:

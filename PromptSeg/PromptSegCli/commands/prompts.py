@@ -39,8 +39,8 @@ def run_show(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> 
 
     found = resolve(args.set)
     items = [_entry(prompt) for prompt in found.prompts.values()]
-    columns, facts = _columns([one["card"] for one in items])
-    about = [*_about(found.card, items), *facts]
+    columns, common = _columns([one["card"] for one in items])
+    about = [*_about(found.card, items), *common]
     console.line(f"{found.name}: {len(items)} prompt{'s' if len(items) > 1 else ''}")
     console.table("", ("", ""), about)
     rows = [(one["structure"], one["code"], *(values[n] for _, values in columns)) for n, one in enumerate(items)]
@@ -125,22 +125,22 @@ _CARD = {
     "licence": "licence",
     "note": "note",
 }
-_MOST = 12  # names in a cell; --json has all
+_MAX_NAMES = 12  # names in a cell; --json has all
 _NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice")
 
 
 def _columns(cards: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, str]]]:
     """What differs between prompts, as (title, values), and what all have in common, as (title, text)."""
-    columns, facts = [], []
+    columns, common = [], []
     for key, title in _CARD.items():
         values = [_text(card.get(key)) for card in cards]
         if all(value is None for value in values):
             continue
         if key not in _NUMBERS and len(set(values)) == 1:
-            facts.append((title, str(values[0])))
+            common.append((title, str(values[0])))
         else:
             columns.append((title, values))
-    return columns, facts
+    return columns, common
 
 
 def _about(card: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -162,5 +162,5 @@ def _about(card: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[
 def _text(value: Any) -> str | int | float | None:
     """What fits into a cell; None for nothing, and for what only programs read."""
     if isinstance(value, (list, tuple)):
-        value = few(value, _MOST)
+        value = few(value, _MAX_NAMES)
     return value if isinstance(value, (str, int, float)) and value != "" else None

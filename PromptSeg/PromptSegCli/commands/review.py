@@ -11,13 +11,13 @@ from PromptSegLib.atomic import replacing
 from PromptSegLib.errors import InputError, quoted
 from PromptSegLib.inputs_stay import check_outputs
 
-from .arguments import AXES, add_orientation, check_input, expanded, output, whole
+from .arguments import AXES, add_orientation, check_input, expanded, integer, output
 from .segment import map_name
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from PromptSegLib.review.findings import Evidence
+    from PromptSegLib.review.findings import Auxiliary
     from PromptSegLib.volumes.labels import LabelMap
     from PromptSegLib.volumes.volume import Grid
 
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--axis", choices=tuple(AXES), default="k", help="the axis that slices count along (default: k)"
     )
     add_orientation(parser)
-    most = "how many slices of each structure are shown (default: 4)"
-    parser.add_argument("--most", metavar="N", type=whole(1), default=4, help=most)
+    slices = "how many slices of each structure are shown (default: 4)"
+    parser.add_argument("--limit", "--most", metavar="N", type=integer(1), default=4, help=slices)
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=output, required=True, help="the page, .html, or a table, .csv"
     )
@@ -86,11 +86,11 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if not masks:
         raise InputError(f"{args.segmentation} is empty", "choose a segmentation that holds a structure")
     references = _references(labels, reference, names) if reference is not None else {}
-    evidence = _evidence(args.probabilities, masks, references, volume.grid)
-    unmapped = [name for name in masks if args.probabilities is not None and evidence[name].uncertainty is None]
+    auxiliary = _auxiliary(args.probabilities, masks, references, volume.grid)
+    unmapped = [name for name in masks if args.probabilities is not None and auxiliary[name].uncertainty is None]
     with console.timed("review", "Looking at the structures"):
         found = review(
-            masks, volume.grid, evidence, axis=AXES[args.axis], most=args.most,
+            masks, volume.grid, auxiliary, axis=AXES[args.axis], limit=args.limit,
             on_progress=console.part(0.1, 0.8), should_stop=stop,
         )  # fmt: skip
     stop.check()
@@ -130,10 +130,10 @@ def _references(labels: LabelMap, reference: LabelMap, names: dict[int, str]) ->
     return {names[a]: reference.mask(b) for a, b in pairs.items() if b in reference.values}
 
 
-def _evidence(
+def _auxiliary(
     folder: Path | None, masks: dict[str, np.ndarray], references: dict[str, np.ndarray], grid: Grid
-) -> dict[str, Evidence]:
-    from PromptSegLib.review.findings import Evidence
+) -> dict[str, Auxiliary]:
+    from PromptSegLib.review.findings import Auxiliary
     from PromptSegLib.segment.result import entropy
     from PromptSegLib.volumes.maps import read_map
 
@@ -142,7 +142,7 @@ def _evidence(
         uncertainty = None
         if folder is not None and (folder / map_name(name)).is_file():
             uncertainty = entropy(read_map(folder / map_name(name), grid))
-        found[name] = Evidence(uncertainty, references.get(name))
+        found[name] = Auxiliary(uncertainty, references.get(name))
     if folder is not None and all(one.uncertainty is None for one in found.values()):
         raise InputError(f"{folder} has no map of these structures", "name the folder that promptseg segment wrote")
     return found

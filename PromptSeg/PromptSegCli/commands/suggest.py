@@ -15,11 +15,11 @@ from .arguments import (
     check_backbone,
     check_input,
     expanded,
+    integer,
     label,
     no_slices,
     open_session,
     slices,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     prompt = "what was learned from these slices: a .promptset file with one structure, or FILE:STRUCTURE"
     parser.add_argument("--prompt", metavar="FILE", type=expanded, required=True, help=prompt)
-    parser.add_argument("--most", metavar="N", type=whole(1), default=1, help="how many slices (default: 1)")
+    parser.add_argument(
+        "--limit", "--most", metavar="N", type=integer(1), default=1, help="how many slices (default: 1)"
+    )
     add_orientation(parser)
     add_engine(parser)
 
@@ -68,13 +70,13 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     check_backbone(session, [prompt])
     stop.check()
     with console.timed("read", f"Reading {args.image} and {args.labels}"):
-        lesson = DrawnVolume(args.image, args.labels, args.label, args.slices, args.absent)
-        volume, annotations = lesson.read(AXES[args.axis], args.orientation)
+        drawn_volume = DrawnVolume(args.image, args.labels, args.label, args.slices, args.absent)
+        volume, annotations = drawn_volume.read(AXES[args.axis], args.orientation)
         session.set_volume(volume)
     console.warn(*session.warnings)
     with console.timed("suggest", "Segmenting the volume"):
         found = session.suggest(
-            annotations, prompt, most=args.most, on_progress=console.part(0.0, 1.0), should_stop=stop
+            annotations, prompt, limit=args.limit, on_progress=console.part(0.0, 1.0), should_stop=stop
         )
     for note in session.notes([prompt], {prompt.structure.name: annotations}):
         console.line(note)

@@ -21,13 +21,13 @@ from .arguments import (
     check_input,
     expanded,
     former_prompt,
+    integer,
     label,
     no_slices,
     open_session,
     output,
     slices,
     structure_name,
-    whole,
 )
 from .segment import write_segmentation
 
@@ -96,8 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--segmentation", metavar="OUT", type=output, help=result)
     former = "go on from the prompt in this .promptset file instead of starting anew"
     parser.add_argument("--start-from", metavar="FILE", type=expanded, help=former)
-    parser.add_argument("--steps", metavar="N", type=whole(0), help="gradient steps at most")
-    parser.add_argument("--seed", metavar="N", type=whole(0), default=0, help="same seed, same result (default: 0)")
+    parser.add_argument("--steps", metavar="N", type=integer(0), help="gradient steps at most")
+    parser.add_argument("--seed", metavar="N", type=integer(0), default=0, help="same seed, same result (default: 0)")
     examples = (
         "also learn from the slices of earlier patients that this .memory file has (default: the one beside "
         "--start-from)"
@@ -126,9 +126,13 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     from ..dicom.series import check_source
 
-    lessons = _lessons(args)
+    drawn_volumes = _drawn_volumes(args)
     outputs = {"-o": (args.output, (".promptset",)), "--segmentation": (args.segmentation, (*LABEL_ENDINGS, ENDING))}
-    pairs = [pair for lesson in lessons for pair in (("IMAGE", lesson.image), ("LABELS", lesson.labels))]
+    pairs = [
+        pair
+        for drawn_volume in drawn_volumes
+        for pair in (("IMAGE", drawn_volume.image), ("LABELS", drawn_volume.labels))
+    ]
     inputs = [("--start-from", args.start_from), ("--examples", args.examples), ("--backbone", args.backbone)]
     keeps = not args.no_memory and remembers()
     if keeps and args.output.suffix == ".promptset":
@@ -144,9 +148,9 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         check_backbone(session, [former])
     stop.check()
     drawn = []
-    for lesson in lessons:
-        with console.timed("read", f"Reading {lesson.image} and {lesson.labels}"):
-            drawn.append(lesson.read(AXES[args.axis], args.orientation))
+    for drawn_volume in drawn_volumes:
+        with console.timed("read", f"Reading {drawn_volume.image} and {drawn_volume.labels}"):
+            drawn.append(drawn_volume.read(AXES[args.axis], args.orientation))
         if dicom and len(drawn) == 1:
             check_source(drawn[0][0].source)
         stop.check()
@@ -368,7 +372,7 @@ class DrawnVolume:
         return volume, SliceAnnotations.from_labels(array, volume.grid, value, self.slices, self.absent, axis)
 
 
-def _lessons(args: argparse.Namespace) -> list[DrawnVolume]:
+def _drawn_volumes(args: argparse.Namespace) -> list[DrawnVolume]:
     """The pairs with their options; raises :class:`InputError` if numbers do not fit."""
     if len(args.pairs) % 2:
         raise InputError("An IMAGE has no LABELS", "name both for each volume: IMAGE LABELS IMAGE LABELS ...")

@@ -34,10 +34,10 @@ def _can_be_written(code: Code) -> bool:
     return all(0 < len(part) <= _SHORT_STRING and "\\" not in part for part in (code.scheme, code.value))
 
 
-def text(value: str, most: int = _LONG_STRING) -> str:
+def text(value: str, limit: int = _LONG_STRING) -> str:
     """A value of DICOM's long string (LO): at most 64 characters, no backslash, which separates values."""
     plain = " ".join(value.replace("\\", "/").split())
-    return plain if len(plain) <= most else plain[: most - 3].rstrip() + "..."
+    return plain if len(plain) <= limit else plain[: limit - 3].rstrip() + "..."
 
 
 def item(code: Code) -> Dataset:

@@ -35,7 +35,7 @@ def write_dicom_seg(
     ``source`` is :attr:`Volume.source <PromptSegLib.volumes.volume.Volume.source>` of the volume that was segmented,
     whose files must still be there. Segment ``n`` (from 1) is ``structures[n - 1]``, BINARY, on the rows, columns and
     slices of the series; overlapping segments are each kept whole, and frames without a voxel are left out. The file
-    appears whole or not at all.
+    appears complete or not at all.
 
     Raises :class:`InputError` where there is no DICOM series to refer to or it lacks what an object needs,
     :class:`OutputError` where the file cannot be written, :class:`PromptSegError` where highdicom is not installed, and
@@ -56,9 +56,9 @@ def write_dicom_seg(
     first, stop, voxels = _voxels(segmentation, should_stop)
     if len(files) == 1:  # one file has all slices, in an order of its own
         order = np.argsort([frame for _, frame in found.slices])
-        whole = np.zeros((len(order), *voxels.shape[1:]), voxels.dtype)
-        whole[first:stop] = voxels
-        voxels, images = whole[order], files
+        full = np.zeros((len(order), *voxels.shape[1:]), voxels.dtype)
+        full[first:stop] = voxels
+        voxels, images = full[order], files
     else:
         images = files[first:stop]
     if should_stop():

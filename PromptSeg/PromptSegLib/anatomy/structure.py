@@ -82,8 +82,8 @@ def _text(value: Any, what: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole or (isinstance(value, float) and math.isfinite(value))
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    return integer or (isinstance(value, float) and math.isfinite(value))
 
 
 def _unfit(problem: str) -> PromptError:

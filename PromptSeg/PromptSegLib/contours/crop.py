@@ -16,7 +16,7 @@ SHARE = 0.25
 """Of the structure's own extent, added to the margin."""
 DRIFT = 0.6
 """How far a structure may move to the side over a millimetre of undrawn slices."""
-LEAST = 96
+MIN_SIDE = 96
 """Working pixels: the network is used to see an organ's surroundings."""
 MULTIPLE = 32
 
@@ -25,22 +25,22 @@ Box = tuple[slice, slice]
 
 def crop_of(work: WorkingVolume, annotations: SliceAnnotations) -> Box:
     """(rows, columns) of the working grid; all of it for slices that were drawn along another axis, or one alone."""
-    whole = (slice(0, work.size[0]), slice(0, work.size[1]))
+    everything = (slice(0, work.size[0]), slice(0, work.size[1]))
     drawn = annotations.drawn()
     if annotations.axis != work.axis or len(drawn) < 2:
-        return whole
+        return everything
     shown = np.zeros(work.size, bool)
     for k in drawn:
         shown |= work.mask_to_working(annotations.slices[k].labelled() == 1) > 0.25
     if not shown.any():
-        return whole
+        return everything
     gap = float(max(np.diff(drawn))) * work.slice_mm
     box = []
     for axis, size in enumerate(work.size):
         there = np.flatnonzero(shown.any(1 - axis))
         first, last = int(there[0]), int(there[-1]) + 1
         margin = SHARE * (last - first) + (MARGIN_MM + DRIFT * 0.5 * gap) / work.spacing
-        wanted = max(LEAST, round(last - first + 2 * margin))
+        wanted = max(MIN_SIDE, round(last - first + 2 * margin))
         wanted = min(size, -(-wanted // MULTIPLE) * MULTIPLE)
         start = min(max(0, (first + last - wanted) // 2), size - wanted)
         box.append(slice(start, start + wanted))

@@ -17,7 +17,7 @@ LEVELS = (4, 2, 1)
 ITERATIONS = (30, 30, 30)
 FIELD_SIGMA, UPDATE_SIGMA = 0.6, 0.5
 """Displacements and their changes are smoothed by these standard deviations in pixels, times the level's root."""
-LEAST = 1e-3
+MIN_STRENGTH = 1e-3
 """Slopes and differences whose squares, in grey values, add up to less than this are rounding."""
 STEP = 0.5
 """Pixels of its level that a displacement changes by at most in an iteration."""
@@ -50,7 +50,7 @@ def _level(fixed: Tensor, moving: Tensor, field: Tensor, iterations: int, root: 
         difference = warped - fixed
         force = slope + _slope(warped)
         strength = (force * force).sum(1, keepdim=True) + difference * difference / STEP**2
-        update = force * (-2 * difference / strength.clamp_min(LEAST))
+        update = force * (-2 * difference / strength.clamp_min(MIN_STRENGTH))
         field = _smooth(field + _smooth(update, UPDATE_SIGMA * root), FIELD_SIGMA * root)
     return field
 

@@ -25,33 +25,33 @@ from .interpolation import FLOOR_MM, distance_to, signed_distance
 from .propagation import Propagation
 
 __all__ = [
-    "OUTLINES_ALONE",
-    "OUTLINE_MM",
+    "CONTOURS_ALONE",
+    "CONTOUR_MM",
     "PRIOR_LIMIT",
     "WEIGHTS",
     "between",
+    "contour_spacing",
     "contours_of",
     "drawn_masks",
     "location_prior",
-    "outline_spacing",
     "prior_of",
     "weight_for",
     "weighted",
 ]
 
-OUTLINE_MM, FINEST = (1.25, 1.6), 0.4
+CONTOUR_MM, FINEST = (1.25, 1.6), 0.4
 """Contours are followed on a finer working grid than the network's, where a thin structure is few pixels wide: one of
 these, but not finer than this share of the volume's own pixels. Finer than those pays: contours lie between them."""
-MOST = 700_000
+MAX_PIXELS = 700_000
 """Pixels that a structure and its surroundings may be on such a grid, else the next coarser one is taken: large
 structures gain nothing by it, and a preview is to take seconds."""
-OUTLINES_ALONE = 1000.0
-WEIGHTS = (15.0, 40.0, OUTLINES_ALONE, 0.0)
+CONTOURS_ALONE = 1000.0
+WEIGHTS = (15.0, 40.0, CONTOURS_ALONE, 0.0)
 """Weights that leaving out drawn slices chooses from, the usual one first: 1000 is the contours alone, for structures
 that the network cannot see. 0, the network alone, is only measured."""
 
 
-def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: float) -> float:
+def contour_spacing(volume: Volume, annotations: SliceAnnotations, spacing: float) -> float:
     """The spacing in mm of the working grid for drawn contours, beside a network that sees the volume at ``spacing``;
     never coarser than that."""
     mm = np.delete(volume.grid.spacing[::-1], annotations.axis)
@@ -61,15 +61,15 @@ def outline_spacing(volume: Volume, annotations: SliceAnnotations, spacing: floa
     union = np.any([annotations.slices[k].labelled() == 1 for k in drawn], axis=0)
     sides = [np.ptp(np.flatnonzero(union.any(1 - n))) * mm[n] - 2 * FLOOR_MM for n in (0, 1)]
     extent = sides[0] * sides[1] * (drawn[-1] - drawn[0])
-    fine = next((step for step in OUTLINE_MM if extent <= MOST * step**2), spacing)
+    fine = next((step for step in CONTOUR_MM if extent <= MAX_PIXELS * step**2), spacing)
     return min(spacing, max(fine, FINEST * float(mm.min())))
 
 
 def drawn_masks(annotations: SliceAnnotations) -> dict[int, np.ndarray]:
     """The wholly labelled slices (complete or absent), native bool; drafts have no contour."""
-    whole = (SliceStatus.COMPLETE, SliceStatus.ABSENT)
+    complete = (SliceStatus.COMPLETE, SliceStatus.ABSENT)
     return {
-        k: annotations.slices[k].labelled() == 1 for k in annotations.used() if annotations.slices[k].status in whole
+        k: annotations.slices[k].labelled() == 1 for k in annotations.used() if annotations.slices[k].status in complete
     }
 
 
@@ -226,14 +226,14 @@ def location_prior(annotations: SliceAnnotations, count: int, weight: float = WE
 def weight_for(card: Card, grid: Grid) -> float:
     """The contours' weight for a prompt's card on a volume: what leaving slices out chose there, elsewhere the usual
     one."""
-    return WEIGHTS[0] if card.outline_weight is None or not card.taught_there(grid) else card.outline_weight
+    return WEIGHTS[0] if card.contour_weight is None or not card.taught_there(grid) else card.contour_weight
 
 
 def prior_of(
     work: WorkingVolume, annotations: SliceAnnotations, weight: float, should_stop: ShouldStop = never
 ) -> Prior:
     """The additions to the logits of all slices but the drawn ones, on ``work``, the contours' own grid
-    (:func:`outline_spacing`). Raises ``Stopped``."""
+    (:func:`contour_spacing`). Raises ``Stopped``."""
     if annotations.axis != work.axis:
         return Prior()
     found = {k: v.astype(np.float16) for k, v in contours_of(work, annotations, should_stop=should_stop).items()}

@@ -26,7 +26,7 @@ STEP_MM = 3.0
 """Slices closer to each other than that are not registered one by one: what is between is interpolated."""
 MARGIN, MARGIN_MM = 14, -FLOOR_MM
 """Working pixels around all contours, and at least so far: further away every distance is at its floor."""
-MOST = 500_000
+MAX_PIXELS = 500_000
 """Pixels of all slices to be registered; more are on half the resolution, so that a preview still takes seconds."""
 KEPT = 200_000_000
 """Bytes of displacements that stay with a volume, about; the oldest go first."""
@@ -54,7 +54,7 @@ class Propagation:
         self.box = _box(union, max(MARGIN, math.ceil(MARGIN_MM / work.spacing)))
         self.stops = _stops(sorted(contours), max(1, round(STEP_MM / work.slice_mm)))
         pixels = 2 * len(self.stops) * (self.box[0].stop - self.box[0].start) * (self.box[1].stop - self.box[1].start)
-        self.finest = 1 if pixels <= MOST else 2
+        self.finest = 1 if pixels <= MAX_PIXELS else 2
 
     def prepare(self, low: int, high: int, should_stop: ShouldStop = never) -> None:
         """Register all neighbours between two drawn slices, on all cores. Raises ``Stopped``."""

@@ -77,8 +77,8 @@ def vary(x: Tensor, random: np.random.Generator, student: bool) -> Tensor:
         kind = random.choice(len(kinds) + 1, len(x), p=[1 - CHANCE * len(kinds), *[CHANCE] * len(kinds)])
         for n, change in enumerate(kinds):
             x = _some(x, kind == n + 1, change, random)
-    most = STUDENT_SHIFT if student else TEACHER_SHIFT
-    for change in (bias_field, partial(shift, most=most), gamma, histogram):
+    limit = STUDENT_SHIFT if student else TEACHER_SHIFT
+    for change in (bias_field, partial(shift, limit=limit), gamma, histogram):
         x = _some(x, random.random(len(x)) < CHANCE, change, random)
     return x
 
@@ -124,9 +124,9 @@ def bias_field(x: Tensor, random: np.random.Generator) -> Tensor:
     return ((x + 1) * field[:, None] - 1).clamp(-1, 1)
 
 
-def shift(x: Tensor, random: np.random.Generator, most: float = STUDENT_SHIFT) -> Tensor:
-    """Brighter or darker by up to ``most`` standard deviations of the picture."""
-    factor = _like(random.uniform(-most, most, (len(x), 1, 1, 1)), x)
+def shift(x: Tensor, random: np.random.Generator, limit: float = STUDENT_SHIFT) -> Tensor:
+    """Brighter or darker by up to ``limit`` standard deviations of the picture."""
+    factor = _like(random.uniform(-limit, limit, (len(x), 1, 1, 1)), x)
     return (x + factor * x.std((1, 2, 3), keepdim=True)).clamp(-1, 1)
 
 
@@ -139,10 +139,10 @@ def gamma(x: Tensor, random: np.random.Generator) -> Tensor:
 def histogram(x: Tensor, random: np.random.Generator) -> Tensor:
     """Brightness through a monotone, piecewise linear curve: evenly spaced control points, each of which moves
     between its neighbours; the ends stay."""
-    batch, most = len(x), CONTROL_POINTS[1]
-    count = random.integers(CONTROL_POINTS[0], most + 1, (batch, 1))
-    curve = np.minimum(np.arange(most) / (count - 1), 1.0)
-    for n in range(1, most - 1):
+    batch, points = len(x), CONTROL_POINTS[1]
+    count = random.integers(CONTROL_POINTS[0], points + 1, (batch, 1))
+    curve = np.minimum(np.arange(points) / (count - 1), 1.0)
+    for n in range(1, points - 1):
         moved = curve[:, n - 1] + random.random(batch) * (curve[:, n + 1] - curve[:, n - 1])
         curve[:, n] = np.where(n < count[:, 0] - 1, moved, curve[:, n])
     last = _like(count, x)[..., None, None] - 1

@@ -89,8 +89,8 @@ def _view(slices: Sequence[Tensor], centres: np.ndarray, side: int, student: boo
 def _affine(centre: np.ndarray, side: int, student: bool, random: np.random.Generator) -> np.ndarray:
     """Rotation, shear and scale about the view's centre, which shows ``centre`` of the slice: (2, 3); never a flip."""
     angle, shear = random.uniform(-TURN, TURN), random.uniform(-SHEAR, SHEAR)
-    most = STUDENT_SCALE if student else TEACHER_SCALE
-    scale = 1 + random.uniform(-most, most)
+    limit = STUDENT_SCALE if student else TEACHER_SCALE
+    scale = 1 + random.uniform(-limit, limit)
     matrix = np.eye(2)
     if random.random() < (STUDENT_CHANCE if student else TEACHER_CHANCE):
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

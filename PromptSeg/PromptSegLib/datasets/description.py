@@ -24,7 +24,7 @@ from ..anatomy.terminology import find, key
 from ..errors import InputError, short
 from ..volumes.images import ENDINGS
 
-MOST_LABELS = 255
+MAX_LABELS = 255
 """Labels are kept as uint8, and 0 is the background."""
 _CT = {"ct", "cta", "cbct", "cect", "ncct", "ldct"}
 
@@ -122,8 +122,8 @@ def check_labels(path: Path, pairs: Iterable[tuple[int, str]]) -> dict[int, str]
             )
         given[same] = name
         labels[value] = structure.name if structure else name
-    if len(labels) > MOST_LABELS:
-        raise InputError(f"{path} has {len(labels)} labels", f"keep at most {MOST_LABELS} in one data set")
+    if len(labels) > MAX_LABELS:
+        raise InputError(f"{path} has {len(labels)} labels", f"keep at most {MAX_LABELS} in one data set")
     return labels
 
 

@@ -85,7 +85,7 @@ def load_part(
     seed: int,
     cache: Path,
     *,
-    most_validated: int = 4,
+    max_validated: int = 4,
     regions: bool = False,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
@@ -95,9 +95,9 @@ def load_part(
     Raises :class:`InputError` if nothing is left to learn from, :class:`OutputError` if the cache cannot be written.
     """
     if dataset.pack is not None:
-        return load_packed(dataset, most_validated=most_validated, should_stop=should_stop)
+        return load_packed(dataset, max_validated=max_validated, should_stop=should_stop)
     training, held_out = split_cases(dataset.cases, validation, seed)
-    checked = held_out[:most_validated]
+    checked = held_out[:max_validated]
     share = len(training) / max(1, len(training) + len(checked))
 
     def second(report: Progress) -> None:
@@ -118,7 +118,7 @@ def load_part(
 def structures_of(parts: Sequence[Part]) -> list[str]:
     """All structures of a run, those that only consist of others included, in the order of the data sets."""
     names = list(dict.fromkeys(n for p in parts for n in p.dataset.labels.values()))
-    return [*names, *(whole for whole, of in UNIONS.items() if whole not in names and {*of} <= {*names})]
+    return [*names, *(union for union, of in UNIONS.items() if union not in names and {*of} <= {*names})]
 
 
 def remove_cache(cache: Path) -> None:

@@ -28,9 +28,9 @@ from .description import DataSet, check_labels
 from .sample import RECIPE, Part, Sample, by_name, shown_in
 
 FORMAT = "promptseg-pack-1"
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 """Larger files are not read."""
-MOST_VOXELS = 2**29
+MAX_VOXELS = 2**29
 """Of one volume; a pack may hold eight times as many."""
 VALIDATED = 2
 ENOUGH = 48
@@ -66,13 +66,13 @@ class Packed:
 def write_pack(
     parts: Sequence[Part],
     path: Path,
-    most_bytes: int = 60_000_000,
+    max_bytes: int = 60_000_000,
     *,
     every: int | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> list[Packed]:
-    """Write as much of ``parts`` as ``most_bytes`` hold, always the same for the same input, and say what is in it.
+    """Write as much of ``parts`` as ``max_bytes`` hold, always the same for the same input, and say what is in it.
 
     Each data set gets an even share of the space; what it does not need goes to the others. Volumes are whole, unless
     too few would fit: then one slice in 2, 3 or 4 is kept, as ``every`` sets for all. At most two held-out volumes of
@@ -82,7 +82,7 @@ def write_pack(
     if not parts or len({p.dataset.name for p in parts}) < len(parts):
         raise InputError("There is no data set to pack, or one twice", "name each data set once")
     smaller = sorted(range(len(parts)), key=lambda n: sum(s.grey.size for s in parts[n].training))
-    left = most_bytes - _overhead(parts)
+    left = max_bytes - _overhead(parts)
     chosen: dict[int, _Choice] = {}
     for turn, n in enumerate(smaller):
 
@@ -111,7 +111,7 @@ def read_packed_sets(path: Path) -> list[DataSet]:
     return [dataset for dataset, _ in _manifest(Path(path))]
 
 
-def load_packed(dataset: DataSet, *, most_validated: int = VALIDATED, should_stop: ShouldStop = never) -> Part:
+def load_packed(dataset: DataSet, *, max_validated: int = VALIDATED, should_stop: ShouldStop = never) -> Part:
     """The volumes of one of :func:`read_packed_sets`, whose structures may have been given other names since.
 
     Raises :class:`InputError` as :func:`read_pack`.
@@ -130,7 +130,7 @@ def load_packed(dataset: DataSet, *, most_validated: int = VALIDATED, should_sto
             for number, case in enumerate(cases):
                 check(should_stop)
                 held_out = bool(case["validation"])
-                if held_out and len(samples[True]) >= most_validated:
+                if held_out and len(samples[True]) >= max_validated:
                     continue
                 samples[held_out].append(_decode(archive.read(_member(n, number)), case, dataset))
     except _BROKEN as error:
@@ -291,7 +291,7 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(f"There is no file {path}", "check the name and the folder") from error
-    if not path.is_file() or size > MOST_BYTES:
+    if not path.is_file() or size > MAX_BYTES:
         raise InputError(f"{path} is not a pack of training data", "name a file that ends in .pack")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -309,7 +309,7 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
         voxels = sum(math.prod(case["shape"]) for _, entry in found for case in entry["cases"])
         expected = [_member(n, k) for n, (_, entry) in enumerate(found) for k in range(len(entry["cases"]))]
         names = [dataset.name for dataset, _ in found]
-        if not found or voxels > 8 * MOST_VOXELS or members != sorted(["pack.json", *expected]) or not stored:
+        if not found or voxels > 8 * MAX_VOXELS or members != sorted(["pack.json", *expected]) or not stored:
             raise _damaged(path)
         if len(set(names)) < len(names):
             raise _damaged(path)
@@ -334,7 +334,7 @@ def _packed_set(path: Path, entry: Mapping[str, Any]) -> DataSet:
         shape, absent = case["shape"], case["absent"]
         good = good and isinstance(case["validation"], bool) and 0.01 <= float(case["slice_mm"]) <= 1000
         good = good and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
-        good = good and math.prod(shape) <= MOST_VOXELS
+        good = good and math.prod(shape) <= MAX_VOXELS
         good = good and all(type(n) is int and 0 <= n < len(labels) for n in absent)
     if not good or not labels:
         raise ValueError("not as it is written")

@@ -27,7 +27,7 @@ LARGEST_ML = 400.0
 """Nothing grows beyond this: no task asks for it, and the tree stays cheap."""
 FAINT = 6.0
 """Grey levels by which a region has to stand out to be asked for: a block of a liver is nothing that can be found."""
-MOST = 60_000
+MAX_VOXELS = 60_000
 """Supervoxels of a volume; more would not fit into their two bytes."""
 
 
@@ -44,13 +44,15 @@ class Regions:
     ml: np.ndarray
     contrast: np.ndarray
 
-    def pick(self, place: tuple[int, int, int], least: float, most: float, random: np.random.Generator) -> int | None:
-        """A region around a voxel, of ``least`` to ``most`` millilitres, by chance; those that stand out from what is
-        around them more often. None where there is none that does."""
+    def pick(
+        self, place: tuple[int, int, int], min_ml: float, max_ml: float, random: np.random.Generator
+    ) -> int | None:
+        """A region around a voxel, of ``min_ml`` to ``max_ml`` millilitres, by chance; those that stand out from what
+        is around them more often. None where there is none that does."""
         node = int(self.base[place]) - 1
         options = []
-        while node >= 0 and self.ml[node] <= most:
-            if self.ml[node] >= least and self.contrast[node] >= FAINT:
+        while node >= 0 and self.ml[node] <= max_ml:
+            if self.ml[node] >= min_ml and self.contrast[node] >= FAINT:
                 options.append(node)
             node = int(self.parent[node])
         if not options:
@@ -85,7 +87,7 @@ def _supervoxels(smooth: np.ndarray, size: tuple[float, ...], should_stop: Shoul
     while True:
         steps = [max(1, round(mm / s)) for mm, s in zip(wanted, size, strict=True)]
         counts = tuple(-(-n // s) for n, s in zip(smooth.shape, steps, strict=True))
-        if np.prod(counts) <= MOST:
+        if np.prod(counts) <= MAX_VOXELS:
             break
         wanted = wanted * 1.1
     total = int(np.prod(counts))

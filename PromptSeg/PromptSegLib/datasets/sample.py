@@ -81,11 +81,11 @@ def shown_in(labels: np.ndarray, count: int) -> list[np.ndarray]:
 def with_unions(where: Mapping[str, np.ndarray], structures: Sequence[str]) -> dict[str, np.ndarray]:
     """The same, and the whole of those structures of which every part has a label."""
     out = dict(where)
-    for whole, parts in UNIONS.items():
-        if whole not in structures and set(parts) <= {*structures}:
+    for union, parts in UNIONS.items():
+        if union not in structures and set(parts) <= {*structures}:
             shown = [where[p] for p in parts if p in where]
             if shown:
-                out[whole] = np.unique(np.concatenate(shown))
+                out[union] = np.unique(np.concatenate(shown))
     return out
 
 
@@ -94,11 +94,11 @@ def by_name(structures: Sequence[str], slices: Sequence[np.ndarray]) -> dict[str
     return {name: found for name, found in zip(structures, slices, strict=True) if len(found)}
 
 
-def warnings_of_samples(samples: Iterable[Sample], most: int = 5) -> list[str]:
-    """Sentences on what is odd about volumes; the first ``most`` of them, and the names of the others."""
+def warnings_of_samples(samples: Iterable[Sample], limit: int = 5) -> list[str]:
+    """Sentences on what is odd about volumes; the first ``limit`` of them, and the names of the others."""
     odd = [(s.name, sentence) for s in samples for sentence in s.notes]
-    said = [sentence if name in sentence else f"{name}: {sentence}" for name, sentence in odd[:most]]
-    others = list(dict.fromkeys(name for name, _ in odd[most:]))
+    said = [sentence if name in sentence else f"{name}: {sentence}" for name, sentence in odd[:limit]]
+    others = list(dict.fromkeys(name for name, _ in odd[limit:]))
     return [*said, f"The like is to be said of {quoted(others)}."] if others else said
 
 

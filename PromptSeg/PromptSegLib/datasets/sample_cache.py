@@ -1,4 +1,4 @@
-"""One volume on the working grid as a folder of arrays: written whole or not at all, and memory-mapped again."""
+"""One volume on the working grid as a folder of arrays: written complete or not at all, and memory-mapped again."""
 
 from __future__ import annotations
 

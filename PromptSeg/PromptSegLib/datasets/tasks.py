@@ -1,9 +1,9 @@
 """What one training step sees: groups of slices, and the masks to be found in them.
 
-A *learned* task asks for a structure by its own prompt; a *shown* task asks for what is drawn in other slices, through
-the proposer, so that the network learns to take up structures it has no prompt for: annotated ones, shown in another
-patient or in the same one, and regions that nobody annotated. Annotated organs alone would teach the network that all
-else is background.
+A *prompted* task asks for a structure by its own prompt; an *episodic* (few-shot) task asks for what is drawn in other
+slices, through the proposer, so that the network learns to take up structures it has no prompt for: annotated ones,
+drawn in another patient or in the same one, and regions that nobody annotated. Annotated organs alone would teach the
+network that all else is background.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .groups import GROUP, Group, GroupSampler, anchor_of, neighbours
 from .sample import UNIONS, Sample
 
 SIZES = ((128, 160), (160, 160), (160, 192), (192, 192))
-MOST_HEADS = 24
+MAX_HEADS = 24
 """Structures of a group that the dense loss asks for: enough for every data set but those with a hundred labels."""
 
 
@@ -30,7 +30,7 @@ class Batch:
     """``images`` (B, H, W, 5) -1..1, slices of one group next to each other; ``labels`` (B, H, W) global structure
     number + 1.
 
-    A learned task is (slice, structure number, mask); a shown task is (slice, support slices, their masks, mask).
+    A prompted task is (slice, structure number, mask); an episodic task is (slice, support slices, their masks, mask).
     ``heads`` (groups, n) are the structures whose heads the dense loss asks for, -1 for none. ``views`` are for
     contrastive prototype assignment, one slice of each group's volume.
     """
@@ -38,10 +38,10 @@ class Batch:
     images: Tensor
     labels: Tensor
     annotated: Tensor
-    learned: list[tuple[int, int]]
-    learned_masks: Tensor
-    shown: list[int]
-    shown_masks: Tensor
+    prompted: list[tuple[int, int]]
+    prompted_masks: Tensor
+    episodic: list[int]
+    episodic_masks: Tensor
     support: Tensor
     support_inside: Tensor
     support_outside: Tensor
@@ -66,7 +66,7 @@ class TaskSampler:
 
     ``pseudo`` is how many groups are about regions that nobody annotated, ``elsewhere`` how many of the others come in
     pairs of two patients, ``apart`` how many are augmented slice by slice; ``own`` are the
-    structures of learned tasks, or else all. Views are made on ``device``; everything
+    structures of prompted tasks, or else all. Views are made on ``device``; everything
     else on the host.
     """
 
@@ -102,16 +102,16 @@ class TaskSampler:
         self.random = self.groups.random = random
 
     def draw(
-        self, groups: int, learned_per_slice: int = 1, views: bool = False, tasks: bool = True, *, ranks: int = 1
+        self, groups: int, prompt_tasks: int = 1, views: bool = False, tasks: bool = True, *, ranks: int = 1
     ) -> Batch:
-        """One batch of ``groups`` x ``GROUP`` slices with learned and shown tasks, for as many processes as ``ranks``.
+        """One batch of ``groups`` x ``GROUP`` slices with prompted and episodic tasks, for ``ranks`` processes.
 
         With ``views``, also teacher's and students' views of ``groups`` slices, from the same volumes. Without
         ``tasks``, nothing but these; then volumes need no annotation.
         """
         if tasks:
             drawn, partner = self._groups(groups, groups // ranks)
-            batch, samples = self._tasks(drawn, partner, learned_per_slice), [g.sample for g in drawn]
+            batch, samples = self._tasks(drawn, partner, prompt_tasks), [g.sample for g in drawn]
         else:
             batch, samples = self._no_tasks(), [self._sample() for _ in range(groups)]
         if views:
@@ -171,10 +171,10 @@ class TaskSampler:
         shares = np.array([share for share, _ in others])
         return others[self.random.choice(len(others), p=shares / shares.sum())][1]
 
-    def _tasks(self, drawn: Sequence[Group], partner: Sequence[int | None], learned_per_slice: int) -> Batch:
+    def _tasks(self, drawn: Sequence[Group], partner: Sequence[int | None], prompt_tasks: int) -> Batch:
         rng = self.random
         x, y = torch.cat([g.images for g in drawn]), torch.cat([g.labels for g in drawn])
-        learned, learned_masks, shown, shown_masks, support, inside, outside = [], [], [], [], [], [], []
+        prompted, prompted_masks, episodic, episodic_masks, support, inside, outside = [], [], [], [], [], [], []
         annotated = torch.zeros(len(y), len(self.names) + 1, dtype=torch.bool)
         for at, group in enumerate(drawn):
             options = [self.number[s] for s in group.sample.annotated]
@@ -184,28 +184,28 @@ class TaskSampler:
                 present = self._member[:, torch.bincount(y[n].flatten(), minlength=len(self.names) + 1) > 4].any(1)
                 asked = [o for o in options if o in self.own]
                 here = [o for o in asked if present[o]]
-                for _ in range(learned_per_slice if asked else 0):
+                for _ in range(prompt_tasks if asked else 0):
                     pick = here if here and rng.random() < 0.75 else asked
                     structure = int(pick[rng.integers(len(pick))])
-                    learned.append((n, structure))
-                    learned_masks.append(self._mask(y[n], structure))
+                    prompted.append((n, structure))
+                    prompted_masks.append(self._mask(y[n], structure))
                 other = partner[at]
-                others, masks = self._shown(x, y, n, own, group, None if other is None else drawn[other], other)
-                shown.append(n)
-                shown_masks.append(masks[0])
+                others, masks = self._episode(x, y, n, own, group, None if other is None else drawn[other], other)
+                episodic.append(n)
+                episodic_masks.append(masks[0])
                 support.append(torch.tensor(others))
-                shown_in = torch.stack(masks[1:])
-                drawn_in = torch.ones_like(shown_in)
+                asked_in = torch.stack(masks[1:])
+                drawn_in = torch.ones_like(asked_in)
                 if rng.random() < 0.3:  # one drawn slice only
                     drawn_in[rng.integers(len(others))] = False
-                    if not (shown_in & drawn_in).any():
+                    if not (asked_in & drawn_in).any():
                         drawn_in[:] = True
-                inside.append(shown_in & drawn_in)
-                outside.append(~shown_in & drawn_in)
+                inside.append(asked_in & drawn_in)
+                outside.append(~asked_in & drawn_in)
         none = torch.empty(0, *y.shape[1:])
         return Batch(
-            x, y, annotated, learned, torch.stack(learned_masks).float() if learned else none,
-            shown, torch.stack(shown_masks).float(),
+            x, y, annotated, prompted, torch.stack(prompted_masks).float() if prompted else none,
+            episodic, torch.stack(episodic_masks).float(),
             torch.stack(support), torch.stack(inside).float(), torch.stack(outside).float(), self._heads(drawn),
         )  # fmt: skip
 
@@ -218,18 +218,18 @@ class TaskSampler:
         chosen = []
         for group in drawn:
             options = np.array([self.number[s] for s in group.sample.annotated], int)
-            if len(options) > MOST_HEADS:
+            if len(options) > MAX_HEADS:
                 present = torch.bincount(group.labels.flatten(), minlength=len(self.names) + 1) > 4
                 seen = self._member[options][:, present].any(1).numpy()
                 order = self.random.random(len(options)) + 0.7 * seen
-                options = options[np.argsort(-order)[:MOST_HEADS]]
+                options = options[np.argsort(-order)[:MAX_HEADS]]
             chosen.append(options)
         table = np.full((len(chosen), max(1, *map(len, chosen))), -1)
         for row, options in zip(table, chosen, strict=True):
             row[: len(options)] = options
         return torch.from_numpy(table)
 
-    def _shown(
+    def _episode(
         self, x: Tensor, y: Tensor, n: int, own: range, group: Group, other: Group | None, at: int | None
     ) -> tuple[list[int], list[Tensor]]:
         """What slice ``n`` is asked for: the support slices, and the masks in it and in them."""
@@ -245,9 +245,9 @@ class TaskSampler:
             region = [group.region[m - own.start] for m in (n, *others)]
             if torch.stack(region[1:]).any():
                 return others, region
-        return others, self._shown_structure(x, y, n, others, group.together)
+        return others, self._episode_structure(x, y, n, others, group.together)
 
-    def _shown_structure(self, x: Tensor, y: Tensor, n: int, others: list[int], together: bool) -> list[Tensor]:
+    def _episode_structure(self, x: Tensor, y: Tensor, n: int, others: list[int], together: bool) -> list[Tensor]:
         """A structure that the group's other slices show: annotated, a union of two, a part, or everything of one
         brightness."""
         rng = self.random

@@ -11,7 +11,7 @@ from ..prompts.library import remembers
 from ..worker.service import Service
 from .catalogue import Library
 from .logic import Logic
-from .qprocess import Clockwork, QtProcess, end_all, python_executable
+from .qprocess import EventPump, QtProcess, end_all, python_executable
 
 FOLDER_KEY, DEVICE_KEY, MEMORY_KEY = "PromptSeg/LibraryFolder", "PromptSeg/Device", "PromptSeg/RememberPatients"
 
@@ -25,7 +25,7 @@ class Core:
         self.service = Service(
             QtProcess, backbone=backbone, device=device, threads=threads, python=python_executable(), env=env
         )
-        self.clockwork = Clockwork(self.service)
+        self.event_pump = EventPump(self.service)
         self.logic = Logic(self.service, Library(library_folder()), pump=slicer.app.processEvents)
         self.logic.context.remembers = remembers_patients()
         slicer.app.connect("aboutToQuit()", self.close)
@@ -33,7 +33,7 @@ class Core:
     def close(self) -> None:
         """Before the module is reloaded or the application quits; may be called again."""
         slicer.app.disconnect("aboutToQuit()", self.close)
-        self.clockwork.stop()
+        self.event_pump.stop()
         self.logic.close()
         end_all()
 

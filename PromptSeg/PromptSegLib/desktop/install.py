@@ -21,7 +21,7 @@ from ..errors import PromptSegError
 
 NEEDED = {"torch": "torch", "safetensors": "safetensors"}
 """Import name and name for pip."""
-LEAST = {"torch": "2.6", "safetensors": "0.5"}
+MIN_VERSIONS = {"torch": "2.6", "safetensors": "0.5"}
 """The first version of each that PromptSeg works with, as in pyproject.toml."""
 GPU_GB, CPU_GB = 3.0, 0.3
 """Gigabytes to download, about: torch with and without the libraries of CUDA."""
@@ -34,13 +34,18 @@ def missing() -> list[str]:
 
 def outdated() -> dict[str, str]:
     """Names and versions of the packages that are installed and too old."""
-    there = {package: version for package, version in versions().items() if package in LEAST and version}
-    return {package: version for package, version in there.items() if _numbers(version) < _numbers(LEAST[package])}
+    there = {package: version for package, version in versions().items() if package in MIN_VERSIONS and version}
+    return {
+        package: version for package, version in there.items() if _numbers(version) < _numbers(MIN_VERSIONS[package])
+    }
 
 
 def wanted() -> list[str]:
     """What has to be installed or brought up to date before anything can be computed, as one would say it."""
-    old = [f"{package} {LEAST[package]} or later ({version} is installed)" for package, version in outdated().items()]
+    old = [
+        f"{package} {MIN_VERSIONS[package]} or later ({version} is installed)"
+        for package, version in outdated().items()
+    ]
     return [*missing(), *old]
 
 
@@ -104,15 +109,15 @@ def install(ask: Callable[[str], bool] | None = None, tell: Callable[[str], None
     if extension is not None:
         _install_torch(extension)
     elif "torch" in packages and not (sys.platform.startswith("linux") and not gpu and _cpu_torch()):
-        _pip(f"torch>={LEAST['torch']}")
+        _pip(f"torch>={MIN_VERSIONS['torch']}")
     if "safetensors" in packages:
-        _pip(f"safetensors>={LEAST['safetensors']}")
+        _pip(f"safetensors>={MIN_VERSIONS['safetensors']}")
     importlib.invalidate_caches()
     still = outdated()
     if still:
         name, version = next(iter(still.items()))
         raise PromptSegError(
-            f"{name} {version} is installed, and PromptSeg needs {LEAST[name]} or later",
+            f"{name} {version} is installed, and PromptSeg needs {MIN_VERSIONS[name]} or later",
             "restart 3D Slicer and install it before another module uses it",
         )
     return not missing()
@@ -169,7 +174,7 @@ def _cpu_torch() -> bool:
     from .qprocess import python_executable
 
     python = python_executable()
-    words = ["uv", "pip", "install", "--python", python, "--torch-backend", "cpu", f"torch>={LEAST['torch']}"]
+    words = ["uv", "pip", "install", "--python", python, "--torch-backend", "cpu", f"torch>={MIN_VERSIONS['torch']}"]
     try:
         _pip("uv")
         slicer.util.logProcessOutput(slicer.util.launchConsoleProcess([python, "-m", *words]))
@@ -185,7 +190,7 @@ def _install_torch(extension: Any) -> None:
 
     with slicer.util.WaitCursor():
         try:
-            torch = extension.PyTorchUtilsLogic().installTorch(torchVersionRequirement=f">={LEAST['torch']}")
+            torch = extension.PyTorchUtilsLogic().installTorch(torchVersionRequirement=f">={MIN_VERSIONS['torch']}")
         except Exception as error:
             raise PromptSegError(
                 f"torch could not be installed ({error})", "open the module PyTorch Util and install it there"

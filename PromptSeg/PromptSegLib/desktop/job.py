@@ -69,7 +69,7 @@ class Job:
         while self.running:
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"{self.kind} takes longer than {timeout:g} s")
-            self._service.turn()
+            self._service.poll()
             if self._pump is not None:
                 self._pump()
             time.sleep(PAUSE)

@@ -23,7 +23,7 @@ from .uncertainty_maps import UncertaintyMaps
 
 
 class Logic:
-    """The one face of the parts, for the whole application.
+    """The front of the parts, for the whole application.
 
     ``context`` has what they share (see :class:`Context`); ``maps`` are the uncertainty maps of the last result,
     ``history`` the rounds of every taught segment, and ``labelled`` teaches from whole segmented volumes. The other

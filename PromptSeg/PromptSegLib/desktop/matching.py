@@ -21,16 +21,16 @@ def unique(name: str, taken: Mapping[str, Any]) -> str:
 def matching(segment: Any, reference: Any) -> str:
     """The id of the segment of a reference that has the same name, else the same terminology code; empty if none."""
 
-    def told(one: Any) -> tuple[str, str, str]:
+    def description(one: Any) -> tuple[str, str, str]:
         entry = parse_entry(nodes.tag(one, one.GetTerminologyEntryTagName()))
         structure = nodes.tag(one, nodes.RESULT_TAG) or one.GetName()
         known = entry[1] is not None and entry[1].value != TISSUE.value  # which Slicer gives to every new segment
         code = f"{entry[1].value} {entry[2].value if entry[2] else ''}" if known and entry[1] else ""
         return one.GetName().casefold(), structure.casefold(), code
 
-    name, structure, code = told(segment)
+    name, structure, code = description(segment)
     contents = reference.GetSegmentation()
-    others = {one: told(contents.GetSegment(one)) for one in contents.GetSegmentIDs()}
+    others = {one: description(contents.GetSegment(one)) for one in contents.GetSegmentIDs()}
     for wanted in ({name}, {structure}):
         for one, (its_name, its_structure, _) in others.items():
             if wanted & {its_name, its_structure}:

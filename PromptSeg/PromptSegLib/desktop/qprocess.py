@@ -114,13 +114,13 @@ def end_all() -> None:
         one.end()
 
 
-class Clockwork:
-    """Turns a service: often while something is under way, now and then otherwise, and never once it is stopped."""
+class EventPump:
+    """Polls a service: often while something is under way, now and then otherwise, and never once it is stopped."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self._timer = qt.QTimer()
-        self._timer.connect("timeout()", self._turn)
+        self._timer.connect("timeout()", self._poll)
         service.wake = self.wake
         self._timer.start(IDLE_MS)
 
@@ -134,8 +134,8 @@ class Clockwork:
         self._timer.stop()
         self.service.wake = lambda: None
 
-    def _turn(self) -> None:
-        self.service.turn()
+    def _poll(self) -> None:
+        self.service.poll()
         if not self.service.active and self._timer.interval != IDLE_MS:
             self._timer.start(IDLE_MS)
 

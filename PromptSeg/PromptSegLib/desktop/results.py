@@ -48,7 +48,7 @@ class TeachResult:
     """The mask, to go back to."""
 
     @cached_property
-    def _told(self) -> dict[str, Any]:
+    def _json(self) -> dict[str, Any]:
         return self.outcome.to_json()
 
     @property
@@ -59,12 +59,12 @@ class TeachResult:
     @property
     def left_out(self) -> list[dict[str, Any]]:
         """Left-out slices (volume, index, dice)."""
-        return list(self._told["left_out"])
+        return list(self._json["left_out"])
 
     @property
     def estimate(self) -> dict[str, float] | None:
         """What to expect of the undrawn slices (dice, low, high); None where nothing tells."""
-        return self._told["estimate"]
+        return self._json["estimate"]
 
     @property
     def notes(self) -> Sequence[str]:
@@ -74,12 +74,12 @@ class TeachResult:
     @property
     def suggestions(self) -> list[dict[str, Any]]:
         """Slices to draw next (index, share, reason)."""
-        return list(self._told["suggestions"])
+        return list(self._json["suggestions"])
 
     @property
     def history(self) -> list[dict[str, float]]:
         """Steps with loss and Dice."""
-        return list(self._told["history"])
+        return list(self._json["history"])
 
     @property
     def review(self) -> Mapping[str, Any] | None:

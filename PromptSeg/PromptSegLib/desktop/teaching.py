@@ -75,7 +75,7 @@ class Teaching:
             yield
             sent = yield from context.send(volume)
             given = put_annotations(context.service.jobs, folder, drawn)
-            return {"volume": sent, "annotations": given, "prompt": str(prompt), "most": SUGGESTED}
+            return {"volume": sent, "annotations": given, "prompt": str(prompt), "limit": SUGGESTED}
 
         def receive(result: Mapping[str, Any]) -> None:
             job.finish(list(result["suggestions"]))

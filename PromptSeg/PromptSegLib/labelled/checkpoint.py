@@ -1,4 +1,4 @@
-"""What learning from a labelled set keeps on disk to go on from: a checkpoint, whole or not at all."""
+"""What learning from a labelled set keeps on disk to go on from: a checkpoint, complete or not at all."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class LearningState:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for name, p in self.tensors.items():
             tensors |= {f"adam.{name}.{k}": v for k, v in self.optimiser.state.get(p, {}).items()}
-        told = {
+        state = {
             k: getattr(self, k) for k in ("step", "best_step", "best_dice", "seconds", "curve", "scores", "examined")
         }
-        meta = {"format": FORMAT, "run": json.dumps(run), "told": json.dumps(told), "sampler": json.dumps(sampler)}
+        meta = {"format": FORMAT, "run": json.dumps(run), "state": json.dumps(state), "sampler": json.dumps(sampler)}
         write_tensors(path, tensors, meta)
 
     def read(self, path: Path, run: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,12 +70,12 @@ class LearningState:
                 moments = {k[len(start) :]: v for k, v in tensors.items() if k.startswith(start)}
                 if moments:
                     self.optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in moments.items()}
-            told = json.loads(meta["told"])
-            self.step, self.best_step = int(told["step"]), int(told["best_step"])
-            self.best_dice, self.seconds = float(told["best_dice"]), float(told["seconds"])
-            self.curve = [{str(k): float(v) for k, v in one.items()} for one in told["curve"]]
-            self.scores = {str(k): float(v) for k, v in told["scores"].items()}
-            self.examined = bool(told["examined"])
+            state = json.loads(meta["state"] if "state" in meta else meta["told"])  # as it was called before
+            self.step, self.best_step = int(state["step"]), int(state["best_step"])
+            self.best_dice, self.seconds = float(state["best_dice"]), float(state["seconds"])
+            self.curve = [{str(k): float(v) for k, v in one.items()} for one in state["curve"]]
+            self.scores = {str(k): float(v) for k, v in state["scores"].items()}
+            self.examined = bool(state["examined"])
             sampler: Mapping[str, Any] = json.loads(meta["sampler"])
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise InputError(f"{path} is not a checkpoint that fits", _ELSEWHERE) from error

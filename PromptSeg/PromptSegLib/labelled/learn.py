@@ -42,7 +42,7 @@ BALANCE = 0.5
 """As in pre-training: small structures would hardly be heard in a plain cross-entropy."""
 LOADED = 0.02
 """Share of the whole run that is done when the volumes are there."""
-MOST_LOST = 20
+MAX_LOST = 20
 """Steps in a row without a usable gradient that end a run."""
 
 
@@ -249,7 +249,7 @@ class _Run:
         gradients = [v.grad for v in state.tensors.values() if v.grad is not None]
         sound = math.isfinite(value) and all(bool(g.isfinite().all()) for g in gradients)
         self._lost = 0 if sound else self._lost + 1
-        if self._lost >= MOST_LOST:
+        if self._lost >= MAX_LOST:
             raise PromptSegError("The loss is not a number any more", "begin anew with another seed")
         if sound:
             state.optimiser.step()

@@ -15,7 +15,7 @@ from ..errors import InputError, quoted
 from ..progress import OnProgress, Progress, ShouldStop, ignore, never
 from . import gathered
 
-LEAST = 3
+MIN_SUBJECTS = 3
 """Fewer volumes are better taught by drawing in them."""
 
 
@@ -71,7 +71,7 @@ def load_subjects(
             on_progress(replace(report, fraction=(n + report.fraction) / len(chosen)))
 
         if dataset.pack is not None:
-            part = load_packed(dataset, most_validated=10**6, should_stop=should_stop)
+            part = load_packed(dataset, max_validated=10**6, should_stop=should_stop)
             training += _showing(part.training, name)
             held_out += [(dataset.name, s) for s in _showing(part.validation, name)]
         else:
@@ -102,9 +102,9 @@ def _split(
 ) -> Subjects:
     """Hold out a share of the ``free`` volumes (data set, volume), those that are not ``known`` before others."""
     count = len(free) + len(training) + len(held_out)
-    if count < LEAST:
+    if count < MIN_SUBJECTS:
         raise InputError(
-            f"{name} is in {count} of the volumes, and a labelled set needs {LEAST}",
+            f"{name} is in {count} of the volumes, and a labelled set needs {MIN_SUBJECTS}",
             "add volumes, or draw it in a few slices of one instead",
         )
     order = sorted(free, key=lambda one: (one[0], one[1].name))

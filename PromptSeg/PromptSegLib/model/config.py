@@ -70,17 +70,17 @@ class PUNetConfig:
     """Width of the network that proposes a prompt from annotated slices; 0 leaves it out (the paper has none)."""
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _LISTS.items():
+        for name, (low, high) in _LISTS.items():
             values = getattr(self, name)
-            if not isinstance(values, tuple) or any(type(v) is not int or not least <= v <= most for v in values):
+            if not isinstance(values, tuple) or any(type(v) is not int or not low <= v <= high for v in values):
                 raise BackboneError(
-                    f"The model's configuration has {name} = {_short(values)}, not whole numbers from {least} to {most}"
+                    f"The model's configuration has {name} = {_short(values)}, not whole numbers from {low} to {high}"
                 )
-        for name, (least, most) in _NUMBERS.items():
+        for name, (low, high) in _NUMBERS.items():
             value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
+            if type(value) is not int or not low <= value <= high:
                 raise BackboneError(
-                    f"The model's configuration has {name} = {_short(value)}, not a whole number from {least} to {most}"
+                    f"The model's configuration has {name} = {_short(value)}, not a whole number from {low} to {high}"
                 )
         if not isinstance(self.up_project, bool) or len(self.widths) > MAX_LEVELS:
             raise BackboneError("The model's configuration has a switch or a depth that cannot be")

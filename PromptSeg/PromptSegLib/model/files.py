@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors with a text header, written whole or not at all, and never a pickle."""
+"""Tensors on disk: safetensors with a text header, written complete or not at all, and never a pickle."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, str]) 
         file.write(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, meta))
 
 
-def read_header(path: Path, most: int = 4_000_000) -> dict[str, str]:
+def read_header(path: Path, max_bytes: int = 4_000_000) -> dict[str, str]:
     """The text header of a safetensors file, without its tensors. Raises :class:`InputError` for anything else."""
     try:
         with Path(path).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= most:
+            if not 2 <= length <= max_bytes:
                 raise ValueError
             header = json.loads(file.read(length))
         meta = header.get("__metadata__", {})

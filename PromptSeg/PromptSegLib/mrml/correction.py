@@ -20,7 +20,7 @@ from .nodes import LABELMAP, prepare, segment_mask, tag
 from .slices import add_segment, statuses_of
 
 TAG = "PromptSeg.Corrects"
-_MOST = 100
+_MAX_SLICES = 100
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Correction:
 def begin(node: Any, name: str, correction: Correction) -> str:
     """A segment to draw in; gives its id."""
     segment_id = add_segment(node, name)
-    told = {
+    values = {
         "prompt": list(correction.prompt), "result": correction.result_id, "axis": correction.axis,
         "slices": [{"index": int(one["index"]), "reason": str(one["reason"])} for one in correction.slices],
     }  # fmt: skip
     # Tags are kept in one text, parted by these characters.
-    text = json.dumps(told).replace("|", "\\u007c")
+    text = json.dumps(values).replace("|", "\\u007c")
     node.GetSegmentation().GetSegment(segment_id).SetTag(TAG, text)
     return segment_id
 
@@ -114,7 +114,7 @@ class _Drawn:
 
 
 def _slices(values: Any) -> tuple[dict[str, Any], ...]:
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) > _MOST:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) > _MAX_SLICES:
         raise TypeError(values)
     found = []
     for one in values:

@@ -88,8 +88,8 @@ def volume_of(node: Any) -> Volume:
     voxels = array_of(node.GetImageData())
     if voxels.dtype not in (np.int16, np.float32):
         low, high = voxels.min(), voxels.max()
-        whole = voxels.dtype.kind in "iu" and low >= -(2**15) and high < 2**15
-        voxels = voxels.astype(np.int16 if whole else np.float32)
+        integers = voxels.dtype.kind in "iu" and low >= -(2**15) and high < 2**15
+        voxels = voxels.astype(np.int16 if integers else np.float32)
     view = voxels.view()
     view.flags.writeable = False
     return Volume(view, grid, name)
@@ -375,12 +375,12 @@ def _offset(matrix: np.ndarray, grid: Grid) -> tuple[int, int, int] | None:
     """By how many voxels (k, j, i) a label map is shifted on a grid; None if their voxels do not coincide."""
     change = np.linalg.inv(grid.ijk_to_ras) @ matrix
     shift = change[:3, 3]
-    whole = np.round(shift)
+    integers = np.round(shift)
     # Over the whole volume, less than a twentieth of a voxel.
     bent = np.abs((change[:3, :3] - np.eye(3)) * np.array(grid.size)).sum(axis=1).max()
-    if bent > 0.05 or np.abs(shift - whole).max() > 0.05:
+    if bent > 0.05 or np.abs(shift - integers).max() > 0.05:
         return None
-    i, j, k = (int(n) for n in whole)
+    i, j, k = (int(n) for n in integers)
     return k, j, i
 
 

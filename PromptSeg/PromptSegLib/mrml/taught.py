@@ -62,8 +62,8 @@ def keep(volume: Any, segmentation: Any, segment_id: str, kept: Kept) -> None:
         scene.AddNode(node)
         node.SetNodeReferenceID(VOLUME_ROLE, volume.GetID())
         node.SetNodeReferenceID(SEGMENTATION_ROLE, segmentation.GetID())
-    told = {"round": kept.round, "result_segment_id": kept.result_segment_id, **kept.outcome.to_json()}
-    node.SetText(json.dumps({**told, "promptset": base64.b64encode(kept.prompt).decode()}))
+    values = {"round": kept.round, "result_segment_id": kept.result_segment_id, **kept.outcome.to_json()}
+    node.SetText(json.dumps({**values, "promptset": base64.b64encode(kept.prompt).decode()}))
 
 
 def kept(volume: Any, segmentation: Any, segment_id: str) -> Kept | None:

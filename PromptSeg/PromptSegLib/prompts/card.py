@@ -29,6 +29,7 @@ MAX_JSON = 200_000
 _PLAIN = "plain JSON of a reasonable size with finite numbers"
 _MAX_NAMES = 10_000
 _LOCAL = ("taught_on", "extra")
+_FORMER = {"outline_weight": "contour_weight"}  # in files of earlier versions
 _MAY_BE_NULL = ("data", "date", "author", "licence", "note")
 
 
@@ -49,7 +50,7 @@ class Card:
     components: str = "substantial"
     shared_pass: bool = False
     shared_tokens: bool = False
-    outline_weight: float | None = None
+    contour_weight: float | None = None
     volumes: int | None = None
     slices: int | None = None
     slice_mm: float | None = None
@@ -86,6 +87,7 @@ class Card:
         if not isinstance(values, Mapping):
             raise PromptError(f"A prompt's card is {_short(values)}, not an object", "get the file again")
         own = {f.name for f in fields(cls)} - {"extra"}
+        values = {_FORMER.get(k, k): v for k, v in values.items()}
         known = {k: v for k, v in values.items() if k in own}
         stated = {k: v for k, v in known.items() if v is not None or k not in _MAY_BE_NULL}
         return cls(**stated, extra={k: v for k, v in values.items() if k not in own})
@@ -166,7 +168,7 @@ def _number(low: float, high: float, unit: str = "") -> Check:
     return check
 
 
-def _whole(low: int, high: int) -> Check:
+def _integer(low: int, high: int) -> Check:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"a whole number from {low} to {high}")
@@ -227,7 +229,7 @@ def _plain_object(value: Any) -> Any:
 
 
 _DICE = _optional(_number(0, 1))
-_COUNT = _optional(_whole(0, 10**9))
+_COUNT = _optional(_integer(0, 10**9))
 _BOUNDS: dict[str, Check] = {
     "plane": _one_of(PLANES),
     "spacing": _number(0.5, 10, " mm"),  # the working grid's memory grows with the square of what is smaller
@@ -235,13 +237,13 @@ _BOUNDS: dict[str, Check] = {
     "components": _one_of(COMPONENTS),
     "shared_pass": _flag,
     "shared_tokens": _flag,
-    "outline_weight": _optional(_number(0, 10_000)),
+    "contour_weight": _optional(_number(0, 10_000)),
     "volumes": _COUNT,
     "slices": _COUNT,
     "slice_mm": _optional(_number(0, 10_000, " mm")),
     "steps": _COUNT,
     "rounds": _COUNT,
-    "seed": _optional(_whole(-(2**63), 2**64)),
+    "seed": _optional(_integer(-(2**63), 2**64)),
     "leave_one_slice_out_dice": _DICE,
     "network_dice": _DICE,
     "validation_dice": _DICE,

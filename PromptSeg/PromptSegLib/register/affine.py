@@ -22,7 +22,7 @@ STEP_MM = 42.0
 """Between the starts along the body."""
 KEPT = 4
 """Starts that are followed to the end."""
-LEAST_OVERLAP = 0.2
+MIN_OVERLAP = 0.2
 """Share of the smaller body that must be seen by both."""
 SCALES = (0.6, 1.6)
 
@@ -107,7 +107,7 @@ class Fitter:
         volume = abs(np.linalg.det(affine.matrix[:, :3]))
         smaller = min(float(self.own.sum()) * self.patient.frame.spacing**3, self.moving_body / max(volume, 1e-3))
         share = overlap / max(smaller, 1.0)
-        if share < LEAST_OVERLAP or not affine.plausible:
+        if share < MIN_OVERLAP or not affine.plausible:
             return -1.0
         w = weight * torch.maximum(self.own, body)
         total = w.sum().clamp(min=1e-6)
@@ -190,7 +190,7 @@ def starts(patient: Level, teacher: Level) -> list[Affine]:
         a = (own[0] - shift >= other[0][0]) & (own[0] - shift <= other[0][-1])
         b = (other[0] + shift >= own[0][0]) & (other[0] + shift <= own[0][-1])
         shared = own[1][a].sum()
-        if not a.any() or not b.any() or shared < LEAST_OVERLAP * min(own[1].sum(), other[1].sum()):
+        if not a.any() or not b.any() or shared < MIN_OVERLAP * min(own[1].sum(), other[1].sum()):
             continue
         middle = [
             (m[chosen] * n[chosen, None]).sum(0) / n[chosen].sum() for (_, n, m), chosen in ((own, a), (other, b))
@@ -223,8 +223,8 @@ def by_organs(
     should_stop: ShouldStop = never,
 ) -> Affine | None:
     """From maps (S, A, R) of known organs in both, on their frames; None with fewer than three that both show."""
-    least = 8.0
-    usable = {n: (p, t) for n, (p, t) in organs.items() if float(p.sum()) > least and float(t.sum()) > least}
+    minimum = 8.0
+    usable = {n: (p, t) for n, (p, t) in organs.items() if float(p.sum()) > minimum and float(t.sum()) > minimum}
     if len(usable) < 3:
         return None
     points = patient.frame.points(patient.grey.device), teacher.frame.points(patient.grey.device)

@@ -17,7 +17,7 @@ from .picture import Picture
 
 UNKNOWN_DICE = 0.3
 """What a prompt that says nothing of the network is taken to find alone."""
-UNSURE, SURE = 0.90, 0.94
+UNCERTAIN, CONFIDENT = 0.90, 0.94
 """How far a network that knows a structure by itself (:meth:`PromptSegLib.prior.Location.known`) does without what was
 carried over: from the first on less of it counts, from the second on nothing. Looked at in 20 pairs of five patients
 (``carried.py --samples``): ten of these networks had 0.93 or more, with a Dice of 0.69 to 0.96; pancreas and stomach
@@ -42,7 +42,7 @@ take their place once there are pairs of many teachers."""
 
 
 def blend_of(
-    told: float | None,
+    left_out_dice: float | None,
     plausible: float,
     fits: Sequence[PairFit],
     table: Sequence[Sequence[float]] = COEFFICIENTS,
@@ -50,26 +50,28 @@ def blend_of(
 ) -> Factors:
     """Factors of the network's logits, of place and of grey, and an offset.
 
-    ``told`` is the Dice of left-out slices that the network found alone, ``plausible`` how far it agrees with the place
-    here (:meth:`PromptSegLib.prior.Location.plausible`), ``fits`` how well the teachers fit. ``known`` is how far the
-    network knows the structure by itself: the more, the less the others count, and from :data:`SURE` on they cannot
-    hurt, for they do not count at all.
+    ``left_out_dice`` is that of the network alone, ``plausible`` how far it agrees with the place here
+    (:meth:`PromptSegLib.prior.Location.plausible`), ``fits`` how well the teachers fit. ``known`` is how far the
+    network knows the structure by itself: the more, the less the others count, and from :data:`CONFIDENT` on they do
+    not count at all.
     """
     poor = min(1.0, max(0.0, (WELL - _trust(fits)) / (WELL - POOR)))
-    share = min(1.0, max(0.0, (SURE - known) / (SURE - UNSURE + EASE * poor)))
+    share = min(1.0, max(0.0, (CONFIDENT - known) / (CONFIDENT - UNCERTAIN + EASE * poor)))
     if not share:
         return ALONE
-    factors = signs_of(told, plausible, fits)
+    factors = predictors(left_out_dice, plausible, fits)
     network, place, grey, offset = (sum(c * f for c, f in zip(row, factors, strict=True)) for row in table)
     blended = max(0.0, network), max(0.05, place), max(0.0, grey), offset
     a, b, c, d = (share * one + (1 - share) * other for one, other in zip(blended, ALONE, strict=True))
     return a, b, c, d
 
 
-def signs_of(told: float | None, plausible: float, fits: Sequence[PairFit]) -> tuple[float, float, float, float]:
+def predictors(
+    left_out_dice: float | None, plausible: float, fits: Sequence[PairFit]
+) -> tuple[float, float, float, float]:
     """What the coefficients are multiplied with."""
     fit = _trust(fits)
-    return 1.0, log_odds(UNKNOWN_DICE if told is None else told), log_odds(plausible), log_odds(fit)
+    return 1.0, log_odds(UNKNOWN_DICE if left_out_dice is None else left_out_dice), log_odds(plausible), log_odds(fit)
 
 
 def _trust(fits: Sequence[PairFit]) -> float:

@@ -59,8 +59,8 @@ def corrected(
 def between_close_slices(prior: Prior, annotations: SliceAnnotations, work: WorkingVolume) -> Prior:
     """What drawn slices tell of each other (:func:`PromptSegLib.contours.fusion.prior_of`) where they are close; of
     what lies beyond or between distant ones it says nothing."""
-    most = GAP_MM / work.slice_mm
-    close = {k for a, b in pairwise(annotations.used()) if b - a <= most for k in range(a + 1, b)}
+    limit = GAP_MM / work.slice_mm
+    close = {k for a, b in pairwise(annotations.used()) if b - a <= limit for k in range(a + 1, b)}
     return replace(prior, contours={k: v for k, v in prior.contours.items() if k in close}, beyond={})
 
 
@@ -82,6 +82,6 @@ def _change(slices: Slices, annotations: SliceAnnotations, work: WorkingVolume, 
     else:
         wanted = np.full(work.size, -LIMIT)
     place, grey = _of(slices, work, index)
-    told = np.clip(place.astype(np.float32) + grey.astype(np.float32), -LIMIT, LIMIT)
-    wrong = known & ((told > 0) != inside)
-    return np.where(wrong, wanted - told, 0.0).astype(np.float32)
+    known_so_far = np.clip(place.astype(np.float32) + grey.astype(np.float32), -LIMIT, LIMIT)
+    wrong = known & ((known_so_far > 0) != inside)
+    return np.where(wrong, wanted - known_so_far, 0.0).astype(np.float32)

@@ -17,9 +17,9 @@ from ..errors import GridError
 from ..volumes.preprocess import WorkingVolume, plane_of_axis, within_ct
 from ..volumes.volume import Grid, Volume
 
-MOST_SLICES = 12
+MAX_SLICES = 12
 """So many drawn slices of one structure are kept, evenly spread over more."""
-MOST_PLANES, MOST_SIDE_MM = 400, 1000.0
+MAX_PLANES, MAX_SIDE_MM = 400, 1000.0
 _AROUND = 16
 """Working pixels beyond the part that is looked at: later rounds may look at a somewhat larger one."""
 _STATUSES = (SliceStatus.DRAFT, SliceStatus.COMPLETE, SliceStatus.ABSENT)
@@ -71,7 +71,7 @@ class Excerpt:
         used = annotations.used()
         if annotations.axis != work.axis or not used:
             return None
-        chosen = _spread(used, MOST_SLICES)
+        chosen = _spread(used, MAX_SLICES)
         rows, columns = (
             slice(max(0, part.start - _AROUND), min(n, part.stop + _AROUND))
             for part, n in zip(crop, work.size, strict=True)
@@ -95,11 +95,11 @@ class Excerpt:
         """The plane that the slices show, "axial" for example."""
         return plane_of_axis(self.grid, self.axis)
 
-    def some(self, most: int) -> Excerpt:
+    def some(self, limit: int) -> Excerpt:
         """The same with at most so many drawn slices, evenly spread."""
         return Excerpt(
             self.axis, self.grid, self.low, self.indices, self.planes,
-            {k: self.drawn[k] for k in _spread(sorted(self.drawn), most)}, self.tissue, self.identity,
+            {k: self.drawn[k] for k in _spread(sorted(self.drawn), limit)}, self.tissue, self.identity,
         )  # fmt: skip
 
     @cached_property
@@ -153,8 +153,8 @@ class Excerpt:
         if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in whole):
             raise ValueError("numbers")
         sides = zip((row, column), planes.shape[1:], shape, mm, strict=True)
-        fits = all(low + n <= size and n * step <= MOST_SIDE_MM for low, n, size, step in sides)
-        ordered = list(indices) == sorted(set(indices)) and len(indices) == len(planes) <= MOST_PLANES
+        fits = all(low + n <= size and n * step <= MAX_SIDE_MM for low, n, size, step in sides)
+        ordered = list(indices) == sorted(set(indices)) and len(indices) == len(planes) <= MAX_PLANES
         if not (planes.dtype == np.int16 and masks.dtype == np.uint8 and fits and ordered and indices[-1] < count):
             raise ValueError("planes")
         known = {k for k, _ in slices}
@@ -201,10 +201,10 @@ def _grid(values: Mapping[str, Any]) -> Grid:
     return Grid((i, j, k), (x, y, z), (a, b, c), tuple(numbers[6:]))
 
 
-def _spread(values: Sequence[int], most: int) -> list[int]:
+def _spread(values: Sequence[int], limit: int) -> list[int]:
     """At most so many of them, the first and the last among them."""
-    if len(values) <= most:
+    if len(values) <= limit:
         return list(values)
-    if most < 2:
-        return [values[len(values) // 2]][:most]
-    return sorted({values[round(n * (len(values) - 1) / (most - 1))] for n in range(most)})
+    if limit < 2:
+        return [values[len(values) // 2]][:limit]
+    return sorted({values[round(n * (len(values) - 1) / (limit - 1))] for n in range(limit)})

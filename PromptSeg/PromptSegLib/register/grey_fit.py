@@ -55,14 +55,14 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     inside = both * (fixed.body > 0.5)
     share = float((fixed.seen * (moving.body > 0.5)).sum() / (moving.body > 0.5).sum().clamp(min=1))
     if float(inside.sum()) < 50:
-        return judged(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, share, _ends(affine)))
+        return scored(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, share, _ends(affine)))
     union = both * (torch.maximum(fixed.body, body) > 0.5)
     grey = float(np.mean([_correlation(fixed.grey[n], found[n], union) for n in (0, 1)]))
     alike = [self_similarity(image) for image in (fixed.grey[0], found[0])]
     structure = float(np.mean([_correlation(a, b, inside) for a, b in zip(*alike, strict=True)]))
     overlap = 2 * float((both * torch.minimum(fixed.body, body)).sum())
     bodies = overlap / max(float((both * (fixed.body + body)).sum()), 1.0)
-    return judged(
+    return scored(
         PairFit(
             affine.score,
             grey,
@@ -76,18 +76,18 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     )
 
 
-LEAST_SCORE, LEAST_TRUST, LEAST_SEEN = 0.4, 0.3, 0.05
+MIN_SCORE, MIN_TRUST, MIN_SEEN = 0.4, 0.3, 0.05
 """Pairs of one part of the body (chests of three sources, abdomens, heads; chest and abdomen that share the liver) had
 scores from 0.57 and :attr:`PairFit.trust` from 0.42 on, a head with an abdomen or a heart 0.41 to 0.57 and up to 0.05:
 ``carried.py --pairs`` lists them."""
 
 
-def judged(fit: PairFit) -> PairFit:
+def scored(fit: PairFit) -> PairFit:
     """The same with the verdict."""
     reason = ""
-    if fit.score < LEAST_SCORE or fit.trust < LEAST_TRUST:
+    if fit.score < MIN_SCORE or fit.trust < MIN_TRUST:
         reason = "the two CTs do not fit, they may show different parts of the body"
-    elif fit.seen < LEAST_SEEN:
+    elif fit.seen < MIN_SEEN:
         reason = "the field of view does not show that part of the body"
     return replace(fit, fits=not reason, reason=reason)
 

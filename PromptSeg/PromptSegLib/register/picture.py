@@ -23,7 +23,7 @@ SPACING = 3.0
 UNSEEN = 0
 """The grey level of what lies outside the field of view; air is 1."""
 BODY_HU = -400.0
-MOST_VOXELS = 60_000_000
+MAX_VOXELS = 60_000_000
 _MARGIN = 4
 
 
@@ -109,7 +109,7 @@ def picture_of(volume: Volume, should_stop: ShouldStop = never, spacing: float =
     """The picture of a volume, cut to the body. Raises ``Stopped``, and ``InputError`` for a volume too large."""
     values, matrix = _shrunk(volume, spacing, should_stop)
     matrix, shape, origin = _straight(matrix, values.shape, spacing)
-    if int(np.prod(shape)) > MOST_VOXELS:
+    if int(np.prod(shape)) > MAX_VOXELS:
         raise InputError(f"{volume.name} is too large to be registered", "crop it to the region of interest")
     grey = np.empty(shape, np.uint8)
     for first in range(0, shape[0], 8):

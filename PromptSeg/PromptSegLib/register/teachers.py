@@ -26,9 +26,9 @@ from .excerpt import Excerpt
 from .picture import SPACING, Picture, Region, mask_in, picture_of
 
 FORMAT = "promptseg-memory-1"
-MOST_BYTES = 128 * 2**20
-MOST_TEACHERS, MOST_MASKS, MOST_SIDE, MOST_VOXELS = 16, 64, 2048, 40_000_000
-MOST_KEPT, MOST_USED = 8, 3
+MAX_BYTES = 128 * 2**20
+MAX_TEACHERS, MAX_MASKS, MAX_SIDE, MAX_VOXELS = 16, 64, 2048, 40_000_000
+MAX_KEPT, MAX_USED = 8, 3
 """A file keeps so many patients, the latest ones; a structure is carried over from the latest of these."""
 HEIGHT_MM, REACH_MM = 700.0, 250.0
 """A CT that is taller than this is kept up to so far above and below the structures. Others are kept whole, so that all
@@ -125,13 +125,13 @@ class Memory:
         for new in others:
             rest = [one.without(new.masks) if one.is_same_patient(new) else one for one in found]
             found = [*(one for one in rest if one is not None), new]
-        found = found[-MOST_KEPT:]
-        while len(found) > 1 and sum(one.bytes for one in found) > MOST_BYTES // 2:
+        found = found[-MAX_KEPT:]
+        while len(found) > 1 and sum(one.bytes for one in found) > MAX_BYTES // 2:
             found.pop(0)
         return Memory(tuple(found))
 
     def write(self, path: Path | str) -> None:
-        """Write the file, whole or not at all. Raises :class:`OutputError`."""
+        """Write the file, complete or not at all. Raises :class:`OutputError`."""
         import torch
 
         from ..model.files import write_tensors
@@ -165,14 +165,14 @@ class Memory:
             size = path.stat().st_size
         except OSError as error:
             raise InputError(f"There is no memory file {path}", "check the name") from error
-        if path.is_dir() or size > MOST_BYTES:
+        if path.is_dir() or size > MAX_BYTES:
             raise foreign
         try:
             meta = read_header(path)
             if meta.get("format") != FORMAT:
                 raise foreign
             entries = json.loads(meta["memory"])["teachers"]
-            if not isinstance(entries, list) or not 0 < len(entries) <= MOST_TEACHERS:
+            if not isinstance(entries, list) or not 0 < len(entries) <= MAX_TEACHERS:
                 raise foreign
             _check_table(path)
             tensors, _ = read_tensors(path)
@@ -190,7 +190,7 @@ def beside(prompts: Path | str) -> Path:
 
 
 def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, list[Teacher]], list[str]]:
-    """The patients that files beside prompts remember, by structure name, the latest :data:`MOST_USED` of each; and a
+    """The patients that files beside prompts remember, by structure name, the latest :data:`MAX_USED` of each; and a
     sentence on each file that cannot be used.
 
     ``wanted`` are what users ask for: a path, perhaps with ``:structure``, or ``{"file", "name"}``.
@@ -212,7 +212,7 @@ def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, 
             for structure in teacher.masks if name is None else {name} & teacher.masks.keys():
                 found.setdefault(structure, []).append(teacher)
     unique = {name: list({one.digest: one for one in teachers}.values()) for name, teachers in found.items()}
-    return {name: teachers[-MOST_USED:] for name, teachers in unique.items()}, list(dict.fromkeys(problems))
+    return {name: teachers[-MAX_USED:] for name, teachers in unique.items()}, list(dict.fromkeys(problems))
 
 
 def memory_of(wanted: str | Mapping[str, Any]) -> Path | None:
@@ -281,11 +281,11 @@ def _check_table(path: Path) -> None:
         if name == "__metadata__":
             continue
         shape, dtype = one["shape"], "I16" if name.endswith("/planes") else "U8"
-        sides = all(isinstance(n, int) and 0 < n <= MOST_SIDE for n in shape)
+        sides = all(isinstance(n, int) and 0 < n <= MAX_SIDE for n in shape)
         if one["dtype"] != dtype or len(shape) != 3 or not sides:
             raise ValueError(name)
         total += math.prod(shape)
-    if total > MOST_VOXELS * 2 or len(table) > 1 + MOST_TEACHERS * (1 + 3 * MOST_MASKS):
+    if total > MAX_VOXELS * 2 or len(table) > 1 + MAX_TEACHERS * (1 + 3 * MAX_MASKS):
         raise ValueError("size")
 
 
@@ -294,7 +294,7 @@ def _teacher(entry: Any, number: int, arrays: Mapping[str, np.ndarray], foreign:
     spacing = float(entry["spacing"])
     s, a, r = (float(v) for v in entry["origin"])
     sensible = all(math.isfinite(v) and abs(v) < 1e5 for v in (s, a, r)) and abs(spacing - SPACING) < 1e-6
-    if not sensible or grey.size > MOST_VOXELS or min(grey.shape) < 4 or not 0 < len(entry["masks"]) <= MOST_MASKS:
+    if not sensible or grey.size > MAX_VOXELS or min(grey.shape) < 4 or not 0 < len(entry["masks"]) <= MAX_MASKS:
         raise foreign
     masks, drawn = {}, {}
     for m, one in enumerate(entry["masks"]):

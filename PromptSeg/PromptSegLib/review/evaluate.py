@@ -220,8 +220,8 @@ def _by_name(labels: Labels) -> dict[str, list[int]]:
 
 
 def _listed(values: Sequence[int]) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} and {last}" if most else last
+    *others, last = map(str, values)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _histogram(array: np.ndarray) -> np.ndarray:

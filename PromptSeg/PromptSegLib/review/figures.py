@@ -70,14 +70,14 @@ class Plane:
         return self.turn(array.take(index, axis=self.axis))
 
 
-def frame(mask: np.ndarray, plane: Plane, margin_mm: float = 25.0, least_mm: float = 120.0) -> tuple[slice, slice]:
+def frame(mask: np.ndarray, plane: Plane, margin_mm: float = 25.0, min_mm: float = 120.0) -> tuple[slice, slice]:
     """Rows and columns, as shown, of a square around all of a structure's mask (K, J, I), as far as the slice goes."""
     flat = plane.turn(np.any(mask, axis=plane.axis, keepdims=True).squeeze(plane.axis))
     if not flat.any():
         return slice(0, flat.shape[0]), slice(0, flat.shape[1])
     spans = [np.flatnonzero(flat.any(axis=1 - n)) for n in (0, 1)]
     lengths = [(span[-1] - span[0] + 1) * mm + 2 * margin_mm for span, mm in zip(spans, plane.spacing, strict=True)]
-    side = max(*lengths, least_mm)
+    side = max(*lengths, min_mm)
     box = []
     for span, mm, size in zip(spans, plane.spacing, flat.shape, strict=True):
         count = min(size, round(side / mm))
@@ -114,7 +114,7 @@ def slice_picture(
     grey = np.round(np.clip((part - window[0]) / (window[1] - window[0]), 0, 1) * 255).astype(np.uint8)
     matplotlib.image.imsave(stream, np.repeat(grey[..., None], 3, axis=2), format="png")
     png = base64.b64encode(stream.getvalue()).decode("ascii")
-    lines = [(role, _outline(mask[box], plane.spacing)) for role, mask in contours]
+    lines = [(role, _contour(mask[box], plane.spacing)) for role, mask in contours]
     # All dark rims come first, so that none hides a line of another contour.
     paths = "".join(f'<path class="halo" d="{data}"/>' for _, data in lines if data)
     paths += "".join(f'<path class="line {role}" d="{data}"/>' for role, data in lines if data)
@@ -127,7 +127,7 @@ def slice_picture(
     )
 
 
-def _outline(mask: np.ndarray, spacing: tuple[float, float]) -> str:
+def _contour(mask: np.ndarray, spacing: tuple[float, float]) -> str:
     """The contour of a mask as SVG path data in mm; the rim of the picture counts as outside."""
     from matplotlib.figure import Figure
 

@@ -56,7 +56,7 @@ class StructureReview:
     score: ScoreRow | None = None
     per_slice: np.ndarray | None = None
     error_cm2: np.ndarray | None = None
-    unsure_ml: float | None = None
+    uncertain_ml: float | None = None
     """All that may be wrong."""
 
     @classmethod
@@ -70,7 +70,8 @@ class StructureReview:
         )
         return cls(
             str(row["structure"]), float(row["volume_ml"]), tuple(row["remarks"]), slices, row.get("estimate"),
-            None if not found else ScoreRow.from_json(found), unsure_ml=row.get("unsure_ml"),
+            None if not found else ScoreRow.from_json(found),
+            uncertain_ml=row.get("uncertain_ml", row.get("unsure_ml")),  # as scenes of earlier versions have it
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class StructureReview:
             "remarks": list(self.remarks),
             "slices": [vars(one) for one in self.slices],
             "estimate": self.estimate,
-            "unsure_ml": self.unsure_ml,
+            "uncertain_ml": self.uncertain_ml,
             "score": None if self.score is None else self.score.to_json(),
         }
 
@@ -99,7 +100,7 @@ class Review:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Auxiliary:
     """What is known of one structure beside its mask: all on one grid, (K, J, I)."""
 
     uncertainty: np.ndarray | None = None
@@ -112,35 +113,35 @@ class Evidence:
 def review(
     masks: Mapping[str, np.ndarray],
     grid: Grid,
-    evidence: Mapping[str, Evidence] | None = None,
+    auxiliary: Mapping[str, Auxiliary] | None = None,
     *,
     axis: int = 0,
-    most: int = 4,
+    limit: int = 4,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Review:
-    """Look at masks (K, J, I) bool by structure; ``most`` slices of each are named.
+    """Look at masks (K, J, I) bool by structure; ``limit`` slices of each are named.
 
     With a reference these are the ones in which most is wrong, else those in which most may be, by
     :func:`~PromptSegLib.review.risk.slice_risk`. Raises :class:`GridError` for arrays of another size, ``Stopped``.
     """
-    evidence = evidence or {}
+    auxiliary = auxiliary or {}
     found = []
     for n, (name, mask) in enumerate(masks.items()):
         check(should_stop)
         on_progress(Progress("review", n / max(1, len(masks)), f"Looking at {name}"))
-        known = evidence.get(name, Evidence())
+        known = auxiliary.get(name, Auxiliary())
         for other in (mask, known.uncertainty, known.reference):
             if other is not None and other.shape != grid.shape:
                 sizes = " instead of ".join(" x ".join(map(str, shape[::-1])) for shape in (other.shape, grid.shape))
                 raise GridError(f"What belongs to '{name}' is not on the image's grid: {sizes}", "use one grid for all")
-        found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, most, should_stop))
+        found.append(_structure(name, mask.astype(bool, copy=False), grid, known, axis, limit, should_stop))
     on_progress(Progress("review", 1.0, "Looked at all structures"))
     return Review(tuple(found), axis)
 
 
 def _structure(
-    name: str, mask: np.ndarray, grid: Grid, known: Evidence, axis: int, most: int, should_stop: ShouldStop
+    name: str, mask: np.ndarray, grid: Grid, known: Auxiliary, axis: int, limit: int, should_stop: ShouldStop
 ) -> StructureReview:
     spacing = grid.spacing[::-1]
     ml = float(np.prod(spacing)) / 1000
@@ -156,7 +157,7 @@ def _structure(
         others = tuple(a for a in range(3) if a != axis)
         share = np.count_nonzero(mask ^ reference, axis=others) / max(1.0, mean_area(reference, axis))
     share[list(known.drawn)] = 0
-    slices = _worst(share, found.change, per_slice, error_cm2, most)
+    slices = _worst(share, found.change, per_slice, error_cm2, limit)
     volume = float(np.count_nonzero(mask)) * ml
     uncertain = None if error_cm2 is None else float(error_cm2.sum()) * spacing[axis] / 10
     remarks = _remarks(mask, neighbour_change(mask, axis), axis)
@@ -164,10 +165,10 @@ def _structure(
 
 
 def _worst(
-    share: np.ndarray, change: np.ndarray, per_slice: np.ndarray | None, error_cm2: np.ndarray | None, most: int
+    share: np.ndarray, change: np.ndarray, per_slice: np.ndarray | None, error_cm2: np.ndarray | None, limit: int
 ) -> tuple[SliceFinding, ...]:
     out = []
-    for k in (int(k) for k in np.argsort(-share, kind="stable")[:most] if share[k] >= MIN_RISK):
+    for k in (int(k) for k in np.argsort(-share, kind="stable")[:limit] if share[k] >= MIN_RISK):
         dice = None if per_slice is None else float(per_slice[k])
         uncertain = None if error_cm2 is None else float(error_cm2[k])
         if dice is not None:

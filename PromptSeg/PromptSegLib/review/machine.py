@@ -27,7 +27,7 @@ def computer(device: torch.device) -> str:
     return f"{_processor()}, {_several(threads, 'thread')} on {_several(cores, 'core')}"
 
 
-def facts(backbone: str, backbone_id: str, device: torch.device) -> list[tuple[str, str]]:
+def details(backbone: str, backbone_id: str, device: torch.device) -> list[tuple[str, str]]:
     """Machine, versions, backbone and date, as terms with their values."""
     from .. import __version__
 

@@ -15,7 +15,7 @@ from .figures import Plane, Series, chart, window_for
 from .findings import Review, StructureReview
 from .plain_text import escape
 from .png import data_uri
-from .report import Cell, Facts, Gallery, KeyFigure, Report, ReportPicture, Section, Table
+from .report import Cell, Gallery, KeyFigure, Report, ReportPicture, Section, Table, Terms
 from .thumbnails import OURS, REFERENCE, MaskBox, thumbnail
 
 WARNING = "For research use only. Not a medical device, and not for diagnosis or treatment."
@@ -48,7 +48,7 @@ class About:
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     looked_at: tuple[int, int] | None = None
 
-    def facts(self, axis: int) -> list[tuple[str, str]]:
+    def rows(self, axis: int) -> list[tuple[str, str]]:
         """Terms with what there is to say."""
         i, j, k = self.grid.size
         x, y, z = self.grid.spacing
@@ -100,7 +100,7 @@ def page(review: Review, about: About, pictures: Pictures, title: str = "Review"
     sections = [Section("Structures", [_table(review, about.decisions)], _lead(review))]
     odd = [(one.name, " ".join(one.remarks)) for one in review.structures if one.remarks]
     if odd:
-        sections.append(Section("What looks odd", [Facts("", odd)]))
+        sections.append(Section("What looks odd", [Terms("", odd)]))
     blocks = [
         _gallery(one, review.axis, about.grid, pictures)
         for one in review.structures
@@ -111,7 +111,7 @@ def page(review: Review, about: About, pictures: Pictures, title: str = "Review"
     charts = [picture for one in review.structures if (picture := _chart(one, review.axis)) is not None]
     if charts:
         sections.append(Section("Slice by slice", [Gallery("", charts, wide=True)]))
-    sections.append(Section("What was reviewed", [Facts("", about.facts(review.axis))]))
+    sections.append(Section("What was reviewed", [Terms("", about.rows(review.axis))]))
     figures = [_key_figure(one) for one in review.structures[:3]]
     summary = f"{len(review.structures)} structure{'s' * (len(review.structures) != 1)} of {about.volume}"
     summary += ", compared with a reference" if compared else ", looked at without a reference"
@@ -147,7 +147,7 @@ def _table(review: Review, decisions: Mapping[str, Decision]) -> Table:
     for one in review.structures:
         cells = [one.name, f"{one.volume_ml:,.1f}"]
         if uncertain:
-            cells.append("-" if one.unsure_ml is None else f"{one.unsure_ml:,.1f}")
+            cells.append("-" if one.uncertain_ml is None else f"{one.uncertain_ml:,.1f}")
         if expected:
             cells.append("-" if one.estimate is None else _number(one.estimate, 2))
         if scored:

@@ -57,7 +57,7 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Terms:
     """Terms with what there is to say about them."""
 
     title: str
@@ -69,7 +69,7 @@ class Section:
     """A heading, a short introduction and what follows it."""
 
     title: str
-    blocks: Sequence[Table | Gallery | Facts] = ()
+    blocks: Sequence[Table | Gallery | Terms] = ()
     lead: Sequence[str] = ()
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..atomic import PathLike, replacing
 from .plain_text import escape
-from .report import Facts, Gallery, Report, ReportPicture, Section, Table
+from .report import Gallery, Report, ReportPicture, Section, Table, Terms
 from .report_style import STYLE
 
 _HEAD = """<!DOCTYPE html>
@@ -27,7 +27,7 @@ _DASHES = {"fill": ' stroke-dasharray="7 4"', "blend": ' stroke-dasharray="2.5 3
 
 
 def write_report(path: PathLike, report: Report) -> None:
-    """Write the page, whole or not at all. Raises :class:`OutputError` if it cannot be."""
+    """Write the page, complete or not at all. Raises :class:`OutputError` if it cannot be."""
     page = render(report).encode("utf-8", "replace")
     with replacing(path) as file:
         file.write(page)
@@ -66,7 +66,7 @@ def _section(section: Section) -> str:
         if isinstance(block, Table):
             parts.append(_table(block))
         else:
-            parts.append(_gallery(block) if isinstance(block, Gallery) else _facts(block))
+            parts.append(_gallery(block) if isinstance(block, Gallery) else _terms(block))
     return "".join([*parts, "</section>\n"])
 
 
@@ -114,6 +114,6 @@ def _legend(entries: Sequence[tuple[str, str]], charted: bool) -> str:
     return f'<ul class="legend">\n{"".join(items)}</ul>\n'
 
 
-def _facts(facts: Facts) -> str:
-    rows = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>\n" for term, text in facts.rows)
+def _terms(terms: Terms) -> str:
+    rows = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>\n" for term, text in terms.rows)
     return f"<dl>\n{rows}</dl>\n"

@@ -27,7 +27,7 @@ def csv_of(review: Review, about: About) -> str:
         made, score = about.decisions.get(one.name, Decision()), one.score
         measures = (None, None, None) if score is None else (score.dice, score.nsd_2mm, score.hd95_mm)
         cells = (
-            one.name, one.volume_ml, one.estimate, *measures, one.unsure_ml, made.decision, made.by, made.when,
+            one.name, one.volume_ml, one.estimate, *measures, one.uncertain_ml, made.decision, made.by, made.when,
             " ".join(str(found.index) for found in one.slices), " ".join(one.remarks), about.volume,
             about.segmentation, about.reference, about.when, __version__,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from ..anatomy.structure import Structure
 from ..volumes.volume import Volume
 from .figures import Plane, Series, chart, frame, slice_picture, window_for
 from .metrics import ScoreRow, dice_per_slice, score
-from .report import Cell, Facts, Gallery, ReportPicture, Section, Table
+from .report import Cell, Gallery, ReportPicture, Section, Table, Terms
 
 _PICTURES = 4
 _DECIMALS = {"dice": 3, "hd95_mm": 1, "assd_mm": 2, "nsd_2mm": 3}
@@ -103,10 +103,10 @@ def verdict(taught: Taught) -> str:
     return f"{name}: here interpolation is the better choice; {best.name} is nearer than PromptSeg ({numbers})."
 
 
-def comparison(lessons: Sequence[Taught], note: str) -> Section:
+def comparison(results: Sequence[Taught], note: str) -> Section:
     """The tables of all methods, a structure each. ``note`` says what cannot be seen from the numbers."""
-    lead = [verdict(taught) for taught in lessons]
-    return Section("How good it is", [_table(taught) for taught in lessons], [*lead, note])
+    lead = [verdict(taught) for taught in results]
+    return Section("How good it is", [_table(taught) for taught in results], [*lead, note])
 
 
 def _table(taught: Taught) -> Table:
@@ -133,10 +133,10 @@ def _table(taught: Taught) -> Table:
     return Table(_upper(taught.structure.name), columns, rows, note)
 
 
-def shown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
+def shown_slices(volume: Volume, results: Sequence[Taught]) -> Section:
     """What PromptSeg was given."""
     blocks = []
-    for taught in lessons:
+    for taught in results:
         artist = _Artist(volume, taught)
         pictures = [
             artist.picture(k, [("drawn", taught.reference)], "as it was shown", "", f"Slice {k}") for k in taught.shown
@@ -148,18 +148,18 @@ def shown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
     return Section("What was shown", blocks, [lead])
 
 
-def unshown_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
+def unshown_slices(volume: Volume, results: Sequence[Taught]) -> Section:
     """What came out half-way between the shown slices."""
     lead = (
         "Slices that were not shown, as far from the shown ones as there are: the hardest place for any interpolation."
     )
-    return Section("What came out", [_overlays(volume, t, t.between()) for t in lessons], [lead])
+    return Section("What came out", [_overlays(volume, t, t.between()) for t in results], [lead])
 
 
-def worst_slices(volume: Volume, lessons: Sequence[Taught]) -> Section:
+def worst_slices(volume: Volume, results: Sequence[Taught]) -> Section:
     """Where to look twice."""
     lead = "The slices on which PromptSeg agrees least with the reference, the worst first."
-    return Section("The worst slices", [_overlays(volume, t, t.worst(), ranked=True) for t in lessons], [lead])
+    return Section("The worst slices", [_overlays(volume, t, t.worst(), ranked=True) for t in results], [lead])
 
 
 def _overlays(volume: Volume, taught: Taught, slices: Sequence[int], ranked: bool = False) -> Gallery:
@@ -175,10 +175,10 @@ def _overlays(volume: Volume, taught: Taught, slices: Sequence[int], ranked: boo
     return Gallery(_upper(taught.structure.name), pictures, legend)
 
 
-def slice_by_slice(lessons: Sequence[Taught]) -> Section:
+def slice_by_slice(results: Sequence[Taught]) -> Section:
     """Dice along the volume."""
     pictures = []
-    for taught in lessons:
+    for taught in results:
         slices = list(range(len(taught.ours.per_slice)))
         curves = []
         for m in reversed(taught.methods):
@@ -188,7 +188,7 @@ def slice_by_slice(lessons: Sequence[Taught]) -> Section:
         alt = f"Dice of each slice for {name}: " + "; ".join(_range(m, taught) for m in taught.methods)
         svg = chart(curves, ("Slice (K)", "Dice"), alt, marks=taught.shown, y_range=(-0.03, 1.03))
         pictures.append(ReportPicture(svg, _upper(name)))
-    legend = [*((m.role, _upper(m.name)) for m in lessons[0].methods), ("mark", "slice that was shown")]
+    legend = [*((m.role, _upper(m.name)) for m in results[0].methods), ("mark", "slice that was shown")]
     lead = "Dice of every slice that was not shown. A gap means that neither side has the structure there."
     return Section("Slice by slice", [Gallery("", pictures, legend, wide=True)], [lead])
 
@@ -204,10 +204,10 @@ _HOW_LEARNED = (
 )
 
 
-def learning(lessons: Sequence[Taught]) -> Section:
+def learning(results: Sequence[Taught]) -> Section:
     """The curves of tuning."""
     blocks = []
-    for taught in lessons:
+    for taught in results:
         name = taught.structure.name
         pictures = []
         if taught.losses:
@@ -218,12 +218,12 @@ def learning(lessons: Sequence[Taught]) -> Section:
         if taught.left_out:
             steps, means = zip(*sorted((s, float(np.nanmean(v))) for s, v in taught.left_out.items()), strict=True)
             chosen = taught.left_out_dice
-            told = "" if chosen is None else f"; {chosen:.2f} with the contours, as it was chosen"
-            alt = f"Leave-one-slice-out Dice while {name} was learned: from {means[0]:.2f} to {means[-1]:.2f}{told}"
+            note = "" if chosen is None else f"; {chosen:.2f} with the contours, as it was chosen"
+            alt = f"Leave-one-slice-out Dice while {name} was learned: from {means[0]:.2f} to {means[-1]:.2f}{note}"
             svg = chart([Series("ours", steps, means, points=True)], ("Step", "Dice"), alt, y_range=(-0.03, 1.03))
             pictures.append(
                 ReportPicture(
-                    svg, "Leave-one-slice-out Dice", f"of the network alone, mean over the slices left out{told}"
+                    svg, "Leave-one-slice-out Dice", f"of the network alone, mean over the slices left out{note}"
                 )
             )
         if pictures:
@@ -233,7 +233,7 @@ def learning(lessons: Sequence[Taught]) -> Section:
 
 def how_to_read() -> Section:
     """What the measures mean."""
-    return Section("How to read this", [Facts("", _MEASURES)])
+    return Section("How to read this", [Terms("", _MEASURES)])
 
 
 _MEASURES = (
@@ -275,9 +275,9 @@ class _Artist:
         return ReportPicture(slice_picture(image, flat, self._plane, self._box, alt, self._window), title, note)
 
 
-def headlines(lessons: Sequence[Taught]) -> Iterator[tuple[str, str, str]]:
+def headlines(results: Sequence[Taught]) -> Iterator[tuple[str, str, str]]:
     """For each structure: its mean Dice on slices not shown, what that is, and the better interpolation's."""
-    for taught in lessons:
+    for taught in results:
         theirs = _number(taught.interpolation.score.dice, 2)
         label = f"Dice, {taught.structure.name}"
         yield _number(taught.ours.score.dice, 2), label, f"Interpolation, same slices: {theirs}"

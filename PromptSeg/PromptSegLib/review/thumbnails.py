@@ -17,7 +17,7 @@ REFERENCE: Colour = (92, 196, 255)
 """Orange and blue are told apart with any colour vision; the page's style has the same."""
 SIZE = 112
 """Pixels of a picture in the gallery."""
-_MARGIN_MM, _LEAST_MM = 18.0, 70.0
+_MARGIN_MM, _MIN_MM = 18.0, 70.0
 _CONTOUR_PER = 110
 """A contour is one pixel wide for each so many of the picture's."""
 
@@ -77,7 +77,7 @@ def view_of(masks: Sequence[MaskBox], plane: Plane, grid: Grid, index: int) -> T
         return ThumbnailView(
             ((rows - 1) / 2, (columns - 1) / 2), max(rows * plane.spacing[0], columns * plane.spacing[1])
         )
-    centre, sides = [], [_LEAST_MM]
+    centre, sides = [], [_MIN_MM]
     for axis, step in enumerate(plane.spacing):
         there = np.flatnonzero(turned.any(axis=1 - axis))
         centre.append((there[0] + there[-1]) / 2)

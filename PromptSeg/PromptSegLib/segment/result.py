@@ -31,9 +31,9 @@ UNDECIDED = 255
 """In drawn slices: not labelled, so that the network decides."""
 
 
-def entropy(share: np.ndarray) -> np.ndarray:
+def entropy(probability: np.ndarray) -> np.ndarray:
     """Entropy in bits of probabilities 0..1, the same shape."""
-    p = np.clip(share, 1e-6, 1 - 1e-6)
+    p = np.clip(probability, 1e-6, 1 - 1e-6)
     return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
 
 
@@ -98,19 +98,19 @@ class LogitMap:
                 self.slices[index] = final
 
     def uncertainty(self, index: int) -> np.ndarray | None:
-        """How uncertain one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is in doubt.
+        """How uncertain one slice is, working (rows, columns) float32 from 0 to 1; None where nothing is uncertain.
 
-        Entropy in bits of :meth:`share`. Drawn slices are not in doubt.
+        Entropy in bits of :meth:`probability`. Drawn slices are certain.
         """
-        share = self.share(index)
-        return None if share is None else entropy(share)
+        probability = self.probability(index)
+        return None if probability is None else entropy(probability)
 
     def expected_errors(self, index: int) -> float:
-        """How many working pixels of one slice are wrong if :meth:`share` is right; 0 for a drawn slice."""
-        share = self.share(index)
-        return 0.0 if share is None else float(np.minimum(share, 1 - share).sum())
+        """How many working pixels of one slice are wrong if :meth:`probability` is right; 0 for a drawn slice."""
+        probability = self.probability(index)
+        return 0.0 if probability is None else float(np.minimum(probability, 1 - probability).sum())
 
-    def share(self, index: int) -> np.ndarray | None:
+    def probability(self, index: int) -> np.ndarray | None:
         """Probabilities of one undrawn slice; None where there is no sign.
 
         The contours' own, with the network's logits counting as far as the chosen weight trusts them: what is added to
@@ -207,8 +207,8 @@ class Segmentation:
         out = np.zeros(self.labels.shape, np.float32)
         view = np.moveaxis(out, logits.work.axis, 0)
         for index in {*logits.slices, *logits.network}:
-            doubt = logits.uncertainty(index)
-            found = None if doubt is None else logits.work.to_native(doubt, 0.02)
+            uncertain = logits.uncertainty(index)
+            found = None if uncertain is None else logits.work.to_native(uncertain, 0.02)
             if found is not None:
                 view[index][found[0]] = np.clip(found[1], 0, 1)
             if index in logits.drawn:

@@ -19,8 +19,8 @@ from ..model.backbone import Backbone
 from ..prior import NETWORK_LIMIT, SCALE, Location, Prior
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.promptset import Prompt
+from ..volumes.canonical import is_oblique, resampled_back, resampled_to_canonical
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
-from ..volumes.straight import brought_back, is_oblique, straightened
 from ..volumes.volume import Volume
 from .postprocess import clean
 from .result import FILL, NO_SIGN, LogitMap, Segmentation
@@ -52,7 +52,7 @@ class WorkingVolumes:
     def straight(self, should_stop: ShouldStop = never) -> WorkingVolumes:
         """Those of the same volume on straight axes. Raises ``Stopped``."""
         if self._straight is None:
-            self._straight = WorkingVolumes(straightened(self.volume, should_stop))
+            self._straight = WorkingVolumes(resampled_to_canonical(self.volume, should_stop))
         return self._straight
 
 
@@ -111,7 +111,7 @@ def segment(
             _run(backbone, work, window, group, maps, seconds, report, should_stop, crop)
         else:
             start = time.perf_counter()
-            report(0.0, "Straightening oblique slices")
+            report(0.0, "Resampling oblique slices to canonical axes")
             straight = works.straight(should_stop).get(plane, spacing)
             seconds["prepare"] += time.perf_counter() - start
             seen = {p.structure.name: LogitMap(straight) for p in group}
@@ -205,7 +205,7 @@ def _bring_back(found: LogitMap, target: LogitMap) -> None:
     values = np.full((found.work.count, *found.work.size), empty, np.int8)
     for index, plane in found.slices.items():
         values[index] = plane
-    target.slices.update(brought_back(values, found.work, target.work, round(NO_SIGN * SCALE), empty))
+    target.slices.update(resampled_back(values, found.work, target.work, round(NO_SIGN * SCALE), empty))
 
 
 def _framed(plane: np.ndarray, crop: Box, size: tuple[int, int]) -> np.ndarray:

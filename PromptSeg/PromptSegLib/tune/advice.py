@@ -87,10 +87,12 @@ def open_ends(drawn: SliceAnnotations) -> tuple[int, ...]:
     mm = list(drawn.grid.spacing[::-1])
     slice_mm, pixel = mm.pop(drawn.axis), mm[0] * mm[1]
     areas = {k: float(np.count_nonzero(drawn.slices[k].labelled() == 1)) * pixel for k in shown}
-    least = max(_SMALL * max(areas.values()), np.pi / 4 * (_SMALL_SLICES * slice_mm) ** 2)
+    min_area = max(_SMALL * max(areas.values()), np.pi / 4 * (_SMALL_SLICES * slice_mm) ** 2)
     last = drawn.grid.shape[drawn.axis] - 1
     ends = ((shown[0], 0, shown[0] == used[0]), (shown[-1], last, shown[-1] == used[-1]))
-    return tuple(dict.fromkeys(k for k, border, outermost in ends if outermost and k != border and areas[k] >= least))
+    return tuple(
+        dict.fromkeys(k for k, border, outermost in ends if outermost and k != border and areas[k] >= min_area)
+    )
 
 
 def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:

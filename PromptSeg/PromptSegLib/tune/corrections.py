@@ -11,14 +11,14 @@ from .outcome import Suggestion
 
 REACH_MM = 25.0
 """A corrected slice helps others up to this far away."""
-LEAST_AREA = 0.3
+MIN_AREA = 0.3
 """Of the largest slice's area: a slice with less, or without the structure, teaches little."""
 DOT = 0.05
 """Of the largest slice's area: less is no part of the structure."""
 
 
-def corrections(logits: LogitMap, most: int = 2, should_stop: ShouldStop = never) -> list[Suggestion]:
-    """At most ``most`` slices along the map's own axis, the best first, each under the assumption that those before it
+def corrections(logits: LogitMap, limit: int = 2, should_stop: ShouldStop = never) -> list[Suggestion]:
+    """At most ``limit`` slices along the map's own axis, the best first, each under the assumption that those before it
     are corrected: where the most pixels that may be wrong lie within reach. None where nothing was found."""
     count = logits.work.count
     errors, areas = np.zeros(count), np.zeros(count)
@@ -28,12 +28,12 @@ def corrections(logits: LogitMap, most: int = 2, should_stop: ShouldStop = never
         errors[k] = logits.expected_errors(k)
     errors *= areas > DOT * areas.max(initial=0)  # what lies beyond the structure is not corrected by drawing it
     total = float(errors.sum())
-    free = [int(k) for k in np.flatnonzero((areas > LEAST_AREA * areas.max(initial=0)) & (areas > 0))]
+    free = [int(k) for k in np.flatnonzero((areas > MIN_AREA * areas.max(initial=0)) & (areas > 0))]
     apart = np.abs(np.arange(count)[:, None] - np.arange(count)[None]) * logits.work.slice_mm
     near = np.maximum(0.0, 1 - apart / REACH_MM)
     chosen: list[int] = []
     found: list[Suggestion] = []
-    for _ in range(most):
+    for _ in range(limit):
         gains = {k: float((near[k] * errors).sum()) for k in free if k not in chosen}
         best = max(gains, key=lambda k: gains[k], default=None)
         if best is None or not gains[best] > 0:

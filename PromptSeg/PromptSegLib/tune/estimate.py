@@ -49,7 +49,7 @@ def left_between(annotations: SliceAnnotations) -> set[int]:
     return set(range(used[0], used[-1])) - set(used) if used else set()
 
 
-def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float | None) -> dict[str, float]:
+def predictors(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float | None) -> dict[str, float]:
     """What is known without a reference, by :data:`NAMES`; NaN for what is not.
 
     ``expected`` is the Dice of the mask with a truth drawn from the probabilities (:meth:`LogitMap.share`), over the
@@ -60,7 +60,7 @@ def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float 
     sums = np.zeros(4)  # probability, mask, both; then the same for network and contour
     both = np.zeros(3)
     for k in {*logits.slices, *logits.network} & left_between(annotations):
-        p = logits.share(k)
+        p = logits.probability(k)
         if p is not None:
             found = logits.slices[k] > 0 if k in logits.slices else np.zeros(p.shape, bool)
             sums[:3] += float(p.sum()), float(np.count_nonzero(found)), float(p[found].sum())
@@ -79,7 +79,7 @@ def signs(logits: LogitMap, annotations: SliceAnnotations, leave_one_out: float 
 
 
 def estimate(found: Mapping[str, float], calibration: Calibration = CALIBRATION) -> Estimate | None:
-    """From :func:`signs`; None if neither a left-out slice nor the mask says anything."""
+    """From :func:`predictors`; None if neither a left-out slice nor the mask says anything."""
     if math.isnan(found["leave_one_out"]) and math.isnan(found["expected"]):
         return None
     values = in_log_odds(found)

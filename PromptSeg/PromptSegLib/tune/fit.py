@@ -21,12 +21,12 @@ from ..model.losses import dice_of
 from ..progress import OnProgress, Progress, ShouldStop
 from .examples import Drawing, Examples
 from .initialise import propose
-from .optimise import LeftOut, Tensors, evaluation_steps, first_weight, judged, logits_of, optimise
+from .optimise import LeftOut, Tensors, evaluation_steps, first_weight, logits_of, optimise, scored
 
 FIRST = 0.02
 """Share of the whole run that is done when the first mask is there."""
 _ALL = 0.98
-Descent = Iterator[tuple[int, dict[str, Tensor], float]]
+Optimisation = Iterator[tuple[int, dict[str, Tensor], float]]
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Fit:
     def run(self) -> None:
         """Go through all steps, or until the user stops."""
         try:
-            fit = self._descend(self.tensors, self._everything)
+            fit = self._optimise(self.tensors, self._everything)
             others = {n: self._without(n) for n in self.plan.folds}
             for mark in self.left_out.marks:
                 with self._timed("leave one out"):
-                    for n, descent in others.items():
-                        self._leave_out(n, descent, mark)
+                    for n, optimisation in others.items():
+                        self._leave_out(n, optimisation, mark)
                 with self._timed("tune"):
                     self._go_on(fit, mark)
                 if self._is_best(mark):
@@ -106,21 +106,21 @@ class Fit:
         self._best = max(self._best, self.history[-1]["dice"])
         return better
 
-    def _leave_out(self, n: int, descent: Descent, mark: int) -> None:
+    def _leave_out(self, n: int, optimisation: Optimisation, mark: int) -> None:
         """Go on to ``mark`` without example ``n``, and look how well it is found."""
         volume, index = self.examples.places[n]
         several = sum(not one.remembered for one in self.drawings) > 1
         where = f"Without slice {index}" + (f" of volume {volume + 1}" if several else "")
-        for step, tensors, loss in _until(descent, mark):
+        for step, tensors, loss in _until(optimisation, mark):
             report: dict[str, float] = {"step": step, "loss": loss, "slice": index}
             if step == mark:
-                found, contour = self._look_at(n, tensors)
+                found, contour = self._evaluate(n, tensors)
                 self.left_out.add(n, found)
                 alone, fused = (float(found[WEIGHTS.index(w), 0]) for w in (0.0, WEIGHTS[0]))
                 report |= {"left_out_dice": alone, "fused_dice": fused if contour else alone}
             self._report("leave one out", where, report)
 
-    def _go_on(self, fit: Descent, mark: int) -> None:
+    def _go_on(self, fit: Optimisation, mark: int) -> None:
         """Learn from all drawn slices up to ``mark``."""
         for step, tensors, loss in _until(fit, mark):
             self._latest = step, tensors
@@ -131,16 +131,16 @@ class Fit:
                     self.history.append(entry)
             self._report("tune", f"Step {step} of {self.plan.steps}", entry)
 
-    def _look_at(self, n: int, tensors: Tensors) -> tuple[np.ndarray, bool]:
-        """How well example ``n`` is found (see :func:`judged`), and whether there is a contour for it."""
+    def _evaluate(self, n: int, tensors: Tensors) -> tuple[np.ndarray, bool]:
+        """How well example ``n`` is found (see :func:`scored`), and whether there is a contour for it."""
         volume, _ = self.examples.places[n]
         rows, columns = self.drawings[volume].size
-        contour = self._outline(n)
+        contour = self._contour(n)
         logits = logits_of(self.backbone, self.examples, tensors, [n])[0][:rows, :columns]
         target, valid = (t[0, n, :rows, :columns] for t in (self.examples.target, self.examples.valid))
-        return judged(logits, contour, target, valid), contour is not None
+        return scored(logits, contour, target, valid), contour is not None
 
-    def _outline(self, n: int) -> np.ndarray | None:
+    def _contour(self, n: int) -> np.ndarray | None:
         """What the other drawn slices say about example ``n``, as the network sees it; None at the ends."""
         if n not in self._contours:
             volume, index = self.examples.places[n]
@@ -152,12 +152,12 @@ class Fit:
             )
         return self._contours[n]
 
-    def _without(self, n: int) -> Descent:
+    def _without(self, n: int) -> Optimisation:
         """Begins when it is asked for its first step."""
         rest = [other for other in self._everything if other != n]
-        yield from self._descend(self._start(rest), rest)
+        yield from self._optimise(self._start(rest), rest)
 
-    def _descend(self, start: Tensors, chosen: Sequence[int]) -> Descent:
+    def _optimise(self, start: Tensors, chosen: Sequence[int]) -> Optimisation:
         plan = self.plan
         return optimise(self.backbone, self.examples, start, chosen, plan.steps, plan.lr, plan.seed, self._should_stop)
 
@@ -186,9 +186,9 @@ class Fit:
             self.stages[stage] += time.perf_counter() - began
 
 
-def _until(descent: Descent, mark: int) -> Descent:
+def _until(optimisation: Optimisation, mark: int) -> Optimisation:
     """The next steps of a descent, up to ``mark``; it can be gone on with."""
-    for found in descent:
+    for found in optimisation:
         yield found
         if found[0] == mark:
             return

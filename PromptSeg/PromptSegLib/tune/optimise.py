@@ -18,11 +18,11 @@ from .examples import Examples
 
 Tensors = Mapping[str, Tensor]
 
-_PRICES = {15.0: 0.0, 40.0: 0.1, 1000.0: 0.4}
+_PENALTIES = {15.0: 0.0, 40.0: 0.1, 1000.0: 0.4}
 """What a weight must save of the cross-entropy on left-out slices, in nats for each pixel of the structure: few slices
 say little, and the usual weight is right for most structures. Fitted to pairs of volume and structure
 (docs/experiments.md)."""
-_LEAST_AREA = 50
+_MIN_AREA = 50
 """Pixels: smaller structures do not count for more."""
 _KNOWN, _SEEN = 0.6, 0.3
 """From which Dice of the first mask on the drawn slices on the network counts as knowing the structure, and as seeing
@@ -77,22 +77,22 @@ def evaluation_steps(steps: int, every: int) -> list[int]:
     return sorted({0, *range(every, steps + 1, every), steps})
 
 
-def folds_of(examples: Examples, most: int, remembered: Collection[int] = ()) -> list[int]:
-    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``most``; none of
+def folds_of(examples: Examples, limit: int, remembered: Collection[int] = ()) -> list[int]:
+    """Which slices to leave out: those that show the structure, evenly spread if there are more than ``limit``; none of
     the drawings ``remembered``, by number."""
     every = [n for n, there in enumerate(examples.shown) if there]
     shown = [n for n in every if examples.places[n][0] not in remembered]
     if len(every) < 2:
         return []
-    if len(shown) <= most:
+    if len(shown) <= limit:
         return shown
-    return [shown[round(i * (len(shown) - 1) / max(1, most - 1))] for i in range(most)]
+    return [shown[round(i * (len(shown) - 1) / max(1, limit - 1))] for i in range(limit)]
 
 
 @dataclass
 class LeftOut:
     """How well each slice was found while it was left out, by step and by weight of the contours: ``curves[n]`` is
-    (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`judged`), for the marks that it has reached."""
+    (marks, weights, 2) of example n, Dice and cross-entropy (see :func:`scored`), for the marks that it has reached."""
 
     marks: list[int]
     curves: dict[int, np.ndarray] = field(default_factory=dict)
@@ -124,13 +124,13 @@ class LeftOut:
         alone = np.array([c[: self.known, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
-        priced = [WEIGHTS.index(weight) for weight in _PRICES]
-        costs = np.array([c[step, priced, 1] for c in self.curves.values()])
-        told = costs[~np.isnan(costs).any(1)]
-        if not len(told):
+        penalised = [WEIGHTS.index(weight) for weight in _PENALTIES]
+        costs = np.array([c[step, penalised, 1] for c in self.curves.values()])
+        known = costs[~np.isnan(costs).any(1)]
+        if not len(known):
             return self.marks[step], self.usual
-        total = told.sum(0) + list(_PRICES.values())
-        return self.marks[step], WEIGHTS[priced[int(total.argmin())]]
+        total = known.sum(0) + list(_PENALTIES.values())
+        return self.marks[step], WEIGHTS[penalised[int(total.argmin())]]
 
     def scores(self, steps: int, weight: float) -> dict[int, float]:
         """Dice of each left-out slice at that choice; at the ends, where there is no contour, of the network alone.
@@ -148,7 +148,7 @@ def first_weight(dice: float) -> float:
     return 1000.0 if dice < _SEEN else 40.0 if dice < _KNOWN else WEIGHTS[0]
 
 
-def judged(logits: Tensor, contour: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
+def scored(logits: Tensor, contour: np.ndarray | None, target: Tensor, valid: Tensor) -> np.ndarray:
     """How well one slice is found by logits (H, W) with its contour, for each weight: (weights, 2).
 
     Dice, NaN where nothing is and is found; and cross-entropy in nats over the structure's pixels, where the contour
@@ -169,5 +169,5 @@ def judged(logits: Tensor, contour: np.ndarray | None, target: Tensor, valid: Te
             out[n, 0] = 2 * (found & there).sum() / total
         if drawn is not None and weight:
             share = EVEN_WEIGHT / weight * np.clip(own, -NETWORK_LIMIT, NETWORK_LIMIT) + weighted(drawn, EVEN_WEIGHT)
-            out[n, 1] = np.logaddexp(0, np.where(there, -share, share)).sum() / max(_LEAST_AREA, there.sum())
+            out[n, 1] = np.logaddexp(0, np.where(there, -share, share)).sum() / max(_MIN_AREA, there.sum())
     return out

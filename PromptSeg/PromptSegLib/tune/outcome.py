@@ -125,14 +125,14 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError(value)
     return value
 
 
 def _axis(value: Any) -> int:
-    if _whole(value) > 2:
+    if _integer(value) > 2:
         raise ValueError(value)
     return int(value)
 
@@ -174,7 +174,7 @@ def _numbers(value: Any) -> dict[str, float]:
 
 
 def _left_out(value: Any) -> LeftOutSlice:
-    return LeftOutSlice(_whole(value["volume"]), _whole(value["index"]), _nan(value["dice"]))
+    return LeftOutSlice(_integer(value["volume"]), _integer(value["index"]), _nan(value["dice"]))
 
 
 def _estimate(value: Any) -> Estimate:
@@ -182,13 +182,13 @@ def _estimate(value: Any) -> Estimate:
 
 
 def _suggestion(value: Any) -> Suggestion:
-    low, high = (_optional(_whole)(one) for one in value["between"])
-    return Suggestion(_whole(value["index"]), _number(value["share"]), _text(value["reason"]), (low, high))
+    low, high = (_optional(_integer)(one) for one in value["between"])
+    return Suggestion(_integer(value["index"]), _number(value["share"]), _text(value["reason"]), (low, high))
 
 
 def _step(value: Any) -> dict[str, float]:
     found = _numbers(value)
-    return {**found, "step": _whole(value["step"])}
+    return {**found, "step": _integer(value["step"])}
 
 
 def _review(value: Any) -> dict[str, Any]:
@@ -205,7 +205,7 @@ _FIELDS: dict[str, Read] = {
     "history": _several(_step),
     "notes": _several(_text),
     "stages": _numbers,
-    "steps": _whole,
+    "steps": _integer,
     "stopped": _flag,
     "seconds": _number,
     "estimate": _optional(_estimate),

@@ -5,12 +5,12 @@ What is expected to be wrong in an undrawn slice is the sum of two things:
 - *shape*: how far the structure strays from its interpolated contour. Between drawn slices a and b, interpolation is
   off by about ((k - a) (b - k) / (b - a)) ** ROUGHNESS times a factor: 0.5 would be a random walk, 2 a smooth bend.
   Each drawn slice tells the factor around it, by how badly its neighbours predict it.
-- *doubt*: how many pixels are wrong if the probabilities of network and contours together are right
+- *uncertainty*: how many pixels are wrong if the probabilities of network and contours together are right
   (:meth:`LogitMap.expected_errors`).
 
-Drawing a slice makes it right and its neighbours better: shape error falls with the gaps, doubt with the distance to
-the nearest drawn slice. Beyond the outermost drawn slices, what the network still finds counts, as far as it hangs
-together with them. Where those slices let expect that the structure goes on, that comes first.
+Drawing a slice makes it right and its neighbours better: shape error falls with the gaps, uncertainty with the
+distance to the nearest drawn slice. Beyond the outermost drawn slices, what the network still finds counts, as far as
+it hangs together with them. Where those slices let expect that the structure goes on, that comes first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .advice import open_ends
 from .outcome import Suggestion
 
 SHAPE = 0.1
-"""How much expected shape error counts beside doubt."""
+"""How much expected shape error counts beside uncertainty."""
 ROUGHNESS = 1.0
 """How fast contours stray, see above."""
 REACH_MM = 10.0
@@ -45,18 +45,18 @@ _COARSE = 2
 
 
 def suggest(
-    logits: LogitMap, annotations: SliceAnnotations, most: int = 1, should_stop: ShouldStop = never
+    logits: LogitMap, annotations: SliceAnnotations, limit: int = 1, should_stop: ShouldStop = never
 ) -> list[Suggestion]:
-    """The ``most`` best slices, the best first, each under the assumption that those before it are drawn too.
+    """The ``limit`` best slices, the best first, each under the assumption that those before it are drawn too.
 
     ``logits`` are what :meth:`~PromptSegLib.session.Session.segment` made of a prompt and ``annotations``. Slices are
     those of the axis that was drawn on; where the network looked along another axis, only distances count there. An
-    empty list says that nothing is left in doubt.
+    empty list says that nothing is uncertain.
     """
     state = _State.of(logits, annotations, should_stop)
-    found = state.beyond_open_ends(annotations)[:most]
+    found = state.beyond_open_ends(annotations)[:limit]
     state.known = sorted([*state.known, *(one.index for one in found)])
-    for _ in range(most - len(found)):
+    for _ in range(limit - len(found)):
         check(should_stop)
         best = state.best()
         if best is None:
@@ -68,11 +68,11 @@ def suggest(
 
 @dataclass
 class _State:
-    """By slice: ``doubt`` and ``beyond`` in pixels that may be wrong; by drawn slice: ``curvature``."""
+    """By slice: ``uncertain`` and ``beyond`` in pixels that may be wrong; by drawn slice: ``curvature``."""
 
     known: list[int]
     shown: list[int]
-    doubt: np.ndarray
+    uncertain: np.ndarray
     beyond: np.ndarray
     curvature: dict[int, float]
     slice_mm: float
@@ -82,28 +82,28 @@ class _State:
         work, axis = logits.work, annotations.axis
         count = work.volume.voxels.shape[axis]
         known, shown = annotations.used(), annotations.drawn()
-        doubt, beyond = np.zeros(count), np.zeros(count)
+        uncertain, beyond = np.zeros(count), np.zeros(count)
         if axis == work.axis:
             for k in range(count):
                 check(should_stop)
-                doubt[k] = 0.0 if k in known else logits.expected_errors(k)
+                uncertain[k] = 0.0 if k in known else logits.expected_errors(k)
             outside = [k for k in range(count) if shown and not shown[0] <= k <= shown[-1]]
-            doubt[outside] = 0
+            uncertain[outside] = 0
             beyond = _beyond(logits, annotations, count)
             masks = {k: work.mask_to_working(annotations.slices[k].labelled() == 1) > 0.5 for k in known}
         else:
             masks = {k: annotations.slices[k].labelled() == 1 for k in known}
         coarse = {k: m[::_COARSE, ::_COARSE] for k, m in masks.items()}
-        return cls(known, shown, doubt, beyond, _curvature(coarse), float(work.volume.grid.spacing[::-1][axis]))
+        return cls(known, shown, uncertain, beyond, _curvature(coarse), float(work.volume.grid.spacing[::-1][axis]))
 
     def beyond_open_ends(self, annotations: SliceAnnotations) -> list[Suggestion]:
         """Where the structure seems to go on beyond the drawing, which nothing else makes good: the last slice in which
         the network still finds it, or one as far away as drawn slices usually are from each other."""
-        wrong = float(self.doubt.sum() + self._shape(self.known).sum())
+        wrong = float(self.uncertain.sum() + self._shape(self.known).sum())
         places: dict[int, tuple[int, float, str]] = {}
         for end in open_ends(annotations):
             out = np.flatnonzero(self.beyond)
-            ways = [(1, len(self.doubt) - 1 - end)] if end == self.shown[-1] else []
+            ways = [(1, len(self.uncertain) - 1 - end)] if end == self.shown[-1] else []
             ways += [(-1, end)] if end == self.shown[0] else []
             for way, room in ways:
                 if not room or any((k - end) * way > 0 for k in self.known):
@@ -130,10 +130,10 @@ class _State:
 
     def best(self) -> Suggestion | None:
         """The slice that takes away most, or None if there is nothing to take away."""
-        count = len(self.doubt)
+        count = len(self.uncertain)
         free = [k for k in range(count) if k not in self.known]
         distance = self._distance(self.known)
-        total = float(self._shape(self.known).sum() + self.doubt.sum() + self.beyond.sum())
+        total = float(self._shape(self.known).sum() + self.uncertain.sum() + self.beyond.sum())
         if not free or total <= 0:
             return None
         shape_now = self._shape(self.known)
@@ -142,7 +142,7 @@ class _State:
             nearer = np.minimum(distance, self._distance([k]))
             fall = 1 - np.divide(nearer, distance, out=np.ones(count), where=distance > 0)
             shape = float((shape_now - self._shape(sorted([*self.known, k]), around=k)).sum())
-            parts = (shape, float((fall * self.doubt).sum()), float((fall * self.beyond).sum()))
+            parts = (shape, float((fall * self.uncertain).sum()), float((fall * self.beyond).sum()))
             if sum(parts) > top:
                 top, best = sum(parts), (k, parts)
         if best is None:
@@ -155,13 +155,13 @@ class _State:
     def _distance(self, known: list[int]) -> np.ndarray:
         """Slices' distance to the nearest of ``known`` in mm, at most :data:`REACH_MM`."""
         if not known:
-            return np.full(len(self.doubt), REACH_MM)
-        apart = np.abs(np.arange(len(self.doubt))[:, None] - np.array(known)[None]).min(1)
+            return np.full(len(self.uncertain), REACH_MM)
+        apart = np.abs(np.arange(len(self.uncertain))[:, None] - np.array(known)[None]).min(1)
         return np.minimum(apart * self.slice_mm, REACH_MM)
 
     def _shape(self, known: list[int], around: int | None = None) -> np.ndarray:
         """Expected shape error by slice; a slice that is only supposed to be drawn has its neighbours' curvature."""
-        out = np.zeros(len(self.doubt))
+        out = np.zeros(len(self.uncertain))
         for a, b in pairwise(known):
             ends = [self.curvature[e] for e in (a, b) if e in self.curvature]
             if around in (a, b):
@@ -173,17 +173,17 @@ class _State:
         return out
 
     def _reason(self, k: int, parts: tuple[float, ...], below: int | None, above: int | None) -> str:
-        shape, doubt, beyond = parts
-        if beyond > shape + doubt and self.shown:
+        shape, uncertain, beyond = parts
+        if beyond > shape + uncertain and self.shown:
             end = self.shown[0] if k < self.shown[0] else self.shown[-1]
             return f"Beyond slice {end}, where the drawing ends, the network still finds the structure."
         if below is None or above is None:
             return "Here the network is most uncertain."
         where = f"Between slices {below} and {above}"
         widest = max(b - a for a, b in pairwise(self.known))
-        if doubt > 2 * shape:
+        if uncertain > 2 * shape:
             return f"{where} the network is uncertain or disagrees with the contours most."
-        if shape > 2 * doubt:
+        if shape > 2 * uncertain:
             if above - below == widest:
                 return f"{where} is the widest gap, and the contour changes there."
             return f"{where} the contour changes most."

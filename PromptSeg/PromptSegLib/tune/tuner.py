@@ -117,10 +117,11 @@ def tune(
     what a run without steps encoded for the next one."""
     recipe = recipe or TuningRecipe()
     check_structure(structure)  # what cannot be written must not be learned first
-    most = recipe.steps if steps is None else steps
-    if not 0 <= most <= MAX_STEPS:
+    max_steps = recipe.steps if steps is None else steps
+    if not 0 <= max_steps <= MAX_STEPS:
         raise AnnotationError(
-            f"The number of steps must not be {'negative' if most < 0 else 'greater than'} {MAX_STEPS}, and {most} is"
+            f"The number of steps must not be {'negative' if max_steps < 0 else f'greater than {MAX_STEPS}'}, and "
+            f"{max_steps} is"
         )
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
@@ -130,29 +131,29 @@ def tune(
                 f"{drawings[0].work.plane} ones",
                 "draw in the same plane, or teach it anew without going on from it",
             )
-        most = most if steps is not None else max(1, most // 2)  # a later round has less to learn
+        max_steps = max_steps if steps is not None else max(1, max_steps // 2)  # a later round has less to learn
     check_drawings(drawings)
     began = time.perf_counter()
     window = common_window(drawings)
     if start_from is not None:
         window = start_from.card.window or FULL_WINDOW
-    variants = recipe.variants if most else 0  # a first mask is wanted at once
+    variants = recipe.variants if max_steps else 0  # a first mask is wanted at once
     examples = make_examples(
         backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop, preview=preview
     )
     remembered = {n for n, one in enumerate(drawings) if one.remembered}
-    folds = tuple(folds_of(examples, recipe.folds, remembered)) if most else ()
-    plan = Plan(most, recipe.lr, recipe.check_every, folds, seed)
+    folds = tuple(folds_of(examples, recipe.folds, remembered)) if max_steps else ()
+    plan = Plan(max_steps, recipe.lr, recipe.check_every, folds, seed)
     former = None if start_from is None else start_from.tensors
     fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
     stages = {"first mask": time.perf_counter() - began}
     fit.run()
     result = _result(structure, fit, window, start_from)
-    on_progress(Progress("tune", 1.0, f"Stopped; step {fit.steps} of {most} is kept" if fit.stopped else "Done"))
+    on_progress(Progress("tune", 1.0, f"Stopped; step {fit.steps} of {max_steps} is kept" if fit.stopped else "Done"))
     stages |= fit.stages
-    whole = time.perf_counter() - began
-    stages["conclude"] = max(0.0, whole - sum(stages.values()))
-    return replace(result, outcome=replace(result.outcome, stages=stages, seconds=whole))
+    total = time.perf_counter() - began
+    stages["conclude"] = max(0.0, total - sum(stages.values()))
+    return replace(result, outcome=replace(result.outcome, stages=stages, seconds=total))
 
 
 def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_from: Prompt | None) -> TuningResult:
@@ -161,7 +162,7 @@ def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_f
     own = [d for d in drawings if not d.remembered]
     left_out, weight = fit.left_out, fit.weight
     if not fit.plan.steps:
-        former = None if start_from is None else start_from.card.outline_weight
+        former = None if start_from is None else start_from.card.contour_weight
         weight = (left_out.usual if start_from is None else WEIGHTS[0]) if former is None else former
     at = weight if weight in WEIGHTS else WEIGHTS[0]
     scores = tuple(LeftOutSlice(*examples.places[n], v) for n, v in left_out.scores(fit.steps, at).items())
@@ -172,7 +173,7 @@ def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_f
     card = replace(
         _card(drawings, window, mean_dice, start_from, fit.steps, fit.plan.seed),
         network_dice=None if network_dice is None else round(network_dice, 4),
-        outline_weight=weight,
+        contour_weight=weight,
     )
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .stream import damaged, empty_array, fill, leave_out_lines, native
 
-_MOST_FILES, _LONGEST_NAME = 100_000, 10_000
+_MAX_FILES, _LONGEST_NAME = 100_000, 10_000
 
 
 def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[str]:
@@ -20,7 +20,7 @@ def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[
     try:
         low, high, by = int(first), int(last), int(step)
         count = (high - low) // by + 1
-        if not 1 <= count <= _MOST_FILES:
+        if not 1 <= count <= _MAX_FILES:
             raise damaged(name)
         return [pattern % number for number in range(low, low + count * by, by)]
     except (ValueError, TypeError, ZeroDivisionError) as error:
@@ -33,7 +33,7 @@ def listed(name: str, file: IO[bytes]) -> list[str]:
     while line := file.readline(_LONGEST_NAME):
         if line.strip():
             found.append(os.fsdecode(line.strip()))
-        if len(found) > _MOST_FILES or len(line) == _LONGEST_NAME:
+        if len(found) > _MAX_FILES or len(line) == _LONGEST_NAME:
             raise damaged(name)
     return found
 

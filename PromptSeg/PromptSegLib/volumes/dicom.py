@@ -37,7 +37,7 @@ from .dicom_file import (
     STUDY,
     DicomFile,
     Elements,
-    NotWhole,
+    Incomplete,
     is_dicom,
     read_elements,
     stored_pixels,
@@ -61,7 +61,7 @@ _TOLERATED = 0.10  # ... that is worth a warning; more is an error
 _TILT_DEGREES = 0.5
 _DRIFT_MM = 0.5
 _ADVICE = "export the whole series again"
-_STRAIGHTEN = "load it in 3D Slicer, which can straighten it while loading, and save it as NRRD"
+_REGULARISE = "load it in 3D Slicer, which can straighten it while loading, and save it as NRRD"
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,16 @@ class _Slice:
     @property
     def name(self) -> str:
         """What to call it in a message."""
-        return self.file.path.name + (f" (frame {self.frame + 1})" if self.file.elements.whole(FRAMES, 1) != 1 else "")
+        return self.file.path.name + (
+            f" (frame {self.frame + 1})" if self.file.elements.integer(FRAMES, 1) != 1 else ""
+        )
 
 
 def is_multiframe(path: Path) -> bool:
     """Whether this is a DICOM file that holds several slices."""
     try:
-        return path.is_file() and is_dicom(path) and (read_elements(path).elements.whole(FRAMES, 1) or 1) > 1
-    except (NotWhole, OSError):
+        return path.is_file() and is_dicom(path) and (read_elements(path).elements.integer(FRAMES, 1) or 1) > 1
+    except (Incomplete, OSError):
         return False
 
 
@@ -135,7 +137,7 @@ def _image(where: str, files: Sequence[DicomFile], notes: list[str]) -> Image:
 def _opened(path: Path) -> DicomFile:
     try:
         return read_elements(path)
-    except NotWhole as error:
+    except Incomplete as error:
         raise InputError(
             f"{path} is damaged or was not copied completely", "export the series again or remove the file"
         ) from error
@@ -234,10 +236,10 @@ def _slices(file: DicomFile) -> Iterable[_Slice]:
     """The slices of a file; raises :class:`InputError` for one that does not say where it lies or what its values
     mean."""
     of, name = file.elements, file.path.name
-    if (of.whole(SAMPLES, 1) or 1) > 1:
+    if (of.integer(SAMPLES, 1) or 1) > 1:
         raise InputError(f"{name} is a colour image", "choose a CT series")
-    rows, columns, frames = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
-    if not rows or not columns or not of.whole(ALLOCATED) or not frames or frames < 1:
+    rows, columns, frames = of.integer(ROWS), of.integer(COLUMNS), of.integer(FRAMES, 1)
+    if not rows or not columns or not of.integer(ALLOCATED) or not frames or frames < 1:
         raise InputError(f"{name} does not say how many pixels it has, or how they are stored", _ADVICE)
     shared = (of.sequences.get(SHARED_GROUPS) or [Elements()])[0]
     own = of.sequences.get(FRAME_GROUPS) or []
@@ -297,7 +299,7 @@ def _stacked(slices: list[_Slice]) -> list[_Slice]:
 def _pixels(file: DicomFile) -> np.ndarray:
     try:
         return stored_pixels(file)
-    except NotWhole as error:
+    except Incomplete as error:
         raise damaged(file.path.name) from error
     except OSError as error:
         raise InputError(
@@ -313,8 +315,8 @@ def _voxels(slices: Sequence[_Slice]) -> np.ndarray:
         out = np.empty((len(slices), rows, columns), np.int16)
     except MemoryError as error:
         raise InputError("The series does not fit into this computer's memory", "close other programs") from error
-    whole = all(float(n).is_integer() and abs(n) < 1 << 31 for one in slices for n in one.rescale)
-    if not whole:
+    integer = all(float(n).is_integer() and abs(n) < 1 << 31 for one in slices for n in one.rescale)
+    if not integer:
         out = out.astype(np.float32)
     last: tuple[DicomFile, np.ndarray] | None = None
     for k, one in enumerate(slices):
@@ -322,7 +324,7 @@ def _voxels(slices: Sequence[_Slice]) -> np.ndarray:
             last = (one.file, _pixels(one.file))
         stored = last[1][one.frame]
         slope, intercept = one.rescale
-        if stored.dtype.kind in "iu" and whole:
+        if stored.dtype.kind in "iu" and integer:
             plane = stored.astype(np.int64) * int(slope) + int(intercept)
         else:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -380,12 +382,12 @@ def _check_geometry(where: str, slices: Sequence[_Slice], notes: list[str]) -> f
             f" {along[worst]:.3g} mm between {between}",
             "load it in 3D Slicer, which can make it even while loading, and save it as NRRD",
         )
-    whole = slices[-1].position - slices[0].position
-    sideways = float(np.linalg.norm(whole - (whole @ normal) * normal))
-    tilt = float(np.degrees(np.arctan2(sideways, abs(whole @ normal))))
+    integer = slices[-1].position - slices[0].position
+    sideways = float(np.linalg.norm(integer - (integer @ normal) * normal))
+    tilt = float(np.degrees(np.arctan2(sideways, abs(integer @ normal))))
     if tilt > _TILT_DEGREES and sideways > _DRIFT_MM:
-        raise InputError(f"{where} was scanned with a gantry tilted by {tilt:.1f} degrees", _STRAIGHTEN)
-    mean = float(whole @ normal) / (len(slices) - 1)
+        raise InputError(f"{where} was scanned with a gantry tilted by {tilt:.1f} degrees", _REGULARISE)
+    mean = float(integer @ normal) / (len(slices) - 1)
     if unevenness > _EVEN:
         notes.append(
             f"{where} is slightly uneven: {along[worst]:.3g} mm between {between}, {distance:.3g} mm elsewhere;"

@@ -19,21 +19,21 @@ from .dicom_file import (
     ROWS,
     UNDEFINED,
     DicomFile,
-    NotWhole,
+    Incomplete,
     fragments,
     pixel_bytes,
 )
 
 
 class PackedFrames:
-    """The frames of ``one``, bool (rows, columns) each. Raises :class:`NotWhole` where bytes are missing, or where they
-    are compressed in another way than by deflating each frame."""
+    """The frames of ``one``, bool (rows, columns) each. Raises :class:`Incomplete` where bytes are missing, or where
+    they are compressed in another way than by deflating each frame."""
 
     def __init__(self, one: DicomFile) -> None:
         of = one.elements
-        rows, columns, count = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
-        if not rows or not columns or not count or count < 1 or one.pixels is None or of.whole(ALLOCATED) != 1:
-            raise NotWhole
+        rows, columns, count = of.integer(ROWS), of.integer(COLUMNS), of.integer(FRAMES, 1)
+        if not rows or not columns or not count or count < 1 or one.pixels is None or of.integer(ALLOCATED) != 1:
+            raise Incomplete
         self.shape, self.count = (rows, columns), count
         self._pieces: list[bytes] = []
         self._bits = np.zeros(0, np.uint8)
@@ -41,10 +41,10 @@ class PackedFrames:
             with one.path.open("rb") as file:
                 self._pieces = list(fragments(one, file))[1:]
             if len(self._pieces) != count:
-                raise NotWhole
+                raise Incomplete
             return
         if one.syntax not in PLAIN or one.syntax == BIG or one.pixels[2] == UNDEFINED:
-            raise NotWhole
+            raise Incomplete
         self._bits = np.frombuffer(pixel_bytes(one, -(-count * rows * columns // 8)), np.uint8)
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ def _inflated(piece: bytes, size: int) -> np.ndarray:
     try:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(piece, size)
     except zlib.error as error:
-        raise NotWhole from error
+        raise Incomplete from error
     if len(data) < size:
-        raise NotWhole
+        raise Incomplete
     return np.frombuffer(data, np.uint8)

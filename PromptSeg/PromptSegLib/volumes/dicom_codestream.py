@@ -72,12 +72,12 @@ def _is_whole_jpeg2000(data: bytes, rows: int, columns: int) -> bool:
         if marker == 0xFF90:  # a part of a tile, which says how long it is; 0 is up to the end
             if place + 12 > len(data):
                 return False
-            (whole,) = struct.unpack_from(">I", data, place + 6)
-            if whole == 0:
+            (part,) = struct.unpack_from(">I", data, place + 6)
+            if part == 0:
                 return b"\xff\xd9" in data[-3:]
-            if whole < 14:
+            if part < 14:
                 return False
-            place += whole
+            place += part
         elif marker >= 0xFF4F and length >= 2:
             place += 2 + length
         else:

@@ -49,10 +49,12 @@ class StructureSetFile:
         rois = _rois(of)
         if not rois:
             raise InputError(f"{self.name} holds no structure", "export it again from the program that made it")
-        whole = all(isinstance(n, int) and 1 <= n <= np.iinfo(np.uint16).max for n, _ in rois)
+        numbered = all(isinstance(n, int) and 1 <= n <= np.iinfo(np.uint16).max for n, _ in rois)
         unique = len({n for n, _ in rois}) == len(rois)
-        self.notes = () if whole and unique else (f"The structures of {self.name} are numbered from 1 in their order.",)
-        self._rois = {(n if whole and unique else place) or 0: roi for place, (n, roi) in enumerate(rois, 1)}
+        self.notes = (
+            () if numbered and unique else (f"The structures of {self.name} are numbered from 1 in their order.",)
+        )
+        self._rois = {(n if numbered and unique else place) or 0: roi for place, (n, roi) in enumerate(rois, 1)}
         self.structures = {number: roi.structure for number, roi in self._rois.items()}
         self.frames_of_reference = {number: roi.frame_of_reference for number, roi in self._rois.items()}
         self.series = [

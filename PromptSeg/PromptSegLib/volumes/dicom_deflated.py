@@ -8,7 +8,7 @@ import zlib
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
-MOST = 1 << 32
+MAX_BYTES = 1 << 32
 """Bytes that a file may unpack to: what a DICOM element of known length can hold."""
 
 
@@ -35,7 +35,7 @@ class DeflatedBody:
     def read(self, size: int) -> bytes:
         """``size`` bytes, or what there is up to the end. Raises ``zlib.error``."""
         parts = []
-        while size > 0 and self._place < MOST and self.more():
+        while size > 0 and self._place < MAX_BYTES and self.more():
             part, self._waiting = self._waiting[:size], self._waiting[size:]
             parts.append(part)
             self._place += len(part)

@@ -20,7 +20,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
 from .dicom_codestream import is_whole, unsupported
-from .dicom_deflated import MOST as DEFLATED_MOST
+from .dicom_deflated import MAX_BYTES as MAX_DEFLATED
 from .dicom_deflated import DeflatedBody, body_of
 from .images import quiet
 from .room import check_room
@@ -41,7 +41,7 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_TYPES = (b"UL", b"CS", b"DA", b"UI", b"OB", b"SH")
 _LONGEST = 1 << 16
 """Bytes of a value that is kept; of a contour's points, all are."""
-_DEEPEST, _MOST = 12, 2_000_000
+_MAX_DEPTH, _MAX_ELEMENTS = 12, 2_000_000
 _INFLATE = 1032  # the most bytes that one deflated byte stands for
 _KEPT = 1 << 28
 """Bytes of all values that are kept of a deflated file, whose own size says little."""
@@ -57,7 +57,7 @@ INTERCEPT, SLOPE = 0x00281052, 0x00281053
 SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
 
 
-class NotWhole(Exception):  # noqa: N818 - a finding about a file, turned into a sentence by whoever asked
+class Incomplete(Exception):  # noqa: N818 - a finding about a file, turned into a sentence by whoever asked
     """The file ends, or makes no sense, before its elements do."""
 
 
@@ -80,7 +80,7 @@ class Elements:
         except ValueError:
             return None
 
-    def whole(self, tag: int, otherwise: int | None = None) -> int | None:
+    def integer(self, tag: int, otherwise: int | None = None) -> int | None:
         """An unsigned short, or the number in an integer string; ``otherwise`` if there is none."""
         raw = self.values.get(tag, b"")
         if tag == FRAMES:
@@ -113,7 +113,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_elements(path: Path, last: int | None = None) -> DicomFile:
-    """The elements of a file, without its pixels; up to the tag ``last`` if given. Raises :class:`NotWhole`, or
+    """The elements of a file, without its pixels; up to the tag ``last`` if given. Raises :class:`Incomplete`, or
     ``OSError``."""
     with path.open("rb") as file:
         return _Parser(path, file).read(file, last)
@@ -143,16 +143,16 @@ class _Parser:
         syntax = meta.text(0x00020010) or self._guess(file, place)
         self.explicit, self.big = syntax != _IMPLICIT, syntax == BIG
         if syntax == DEFLATED:
-            self.file, self.end = DeflatedBody(file), DEFLATED_MOST
+            self.file, self.end = DeflatedBody(file), MAX_DEFLATED
         elements = Elements(big=self.big)
         try:
             while self.pixels is None and self._more():
                 if self._element(elements, 0) == last:
                     break
         except zlib.error as error:
-            raise NotWhole from error
+            raise Incomplete from error
         if not elements.values:
-            raise NotWhole
+            raise Incomplete
         return DicomFile(self.path, syntax, elements, self.pixels)
 
     def _more(self) -> bool:
@@ -168,7 +168,7 @@ class _Parser:
     def _take(self, count: int) -> bytes:
         found = self.file.read(count)
         if len(found) < count:
-            raise NotWhole
+            raise Incomplete
         return found
 
     def _tag(self) -> int:
@@ -178,8 +178,8 @@ class _Parser:
     def _head(self) -> tuple[int, bytes, int]:
         """Tag, type and length of the next element."""
         self.count += 1
-        if self.count > _MOST:
-            raise NotWhole
+        if self.count > _MAX_ELEMENTS:
+            raise Incomplete
         order = ">" if self.big else "<"
         tag = self._tag()
         if tag >> 16 == 0xFFFE or not self.explicit:
@@ -189,7 +189,7 @@ class _Parser:
             self._take(2)
             return tag, kind, struct.unpack(order + "I", self._take(4))[0]
         if not (kind.isalpha() and kind.isupper()):
-            raise NotWhole
+            raise Incomplete
         return tag, kind, struct.unpack(order + "H", self._take(2))[0]
 
     def _element(self, into: Elements, depth: int) -> int:
@@ -207,14 +207,14 @@ class _Parser:
             self.explicit = before
             return tag
         if self.file.tell() + length > self.end:
-            raise NotWhole
+            raise Incomplete
         if length > _LONGEST and tag != CONTOUR_DATA:
             self._skip(length)
             return tag
         if isinstance(self.file, DeflatedBody):
             self.kept += length
             if self.kept > _KEPT:
-                raise NotWhole
+                raise Incomplete
         into.values[tag] = self._take(length)
         return tag
 
@@ -222,11 +222,11 @@ class _Parser:
         if not isinstance(self.file, DeflatedBody):
             self.file.seek(length, os.SEEK_CUR)
         elif self.file.skip(length) < length:
-            raise NotWhole
+            raise Incomplete
 
     def _sequence(self, length: int, depth: int) -> list[Elements]:
-        if depth > _DEEPEST:
-            raise NotWhole
+        if depth > _MAX_DEPTH:
+            raise Incomplete
         stop = self.file.tell() + length if length != UNDEFINED else UNDEFINED
         found = []
         while self.file.tell() < stop:
@@ -234,7 +234,7 @@ class _Parser:
             if tag == _SEQUENCE_END:
                 break
             if tag != _ITEM:
-                raise NotWhole
+                raise Incomplete
             item = Elements(big=self.big)
             end = self.file.tell() + size if size != UNDEFINED else UNDEFINED
             while self.file.tell() < end:
@@ -247,15 +247,15 @@ class _Parser:
 def stored_pixels(one: DicomFile) -> np.ndarray:
     """The pixels of all frames (frames, rows, columns) as they are stored, whatever the file says of how to show them.
 
-    Raises :class:`NotWhole` where bytes are missing, and :class:`InputError` where nobody can decode them or they do
+    Raises :class:`Incomplete` where bytes are missing, and :class:`InputError` where nobody can decode them or they do
     not fit into memory.
     """
     of = one.elements
-    rows, columns, frames = of.whole(ROWS), of.whole(COLUMNS), of.whole(FRAMES, 1)
+    rows, columns, frames = of.integer(ROWS), of.integer(COLUMNS), of.integer(FRAMES, 1)
     if not rows or not columns or not frames or frames < 1 or one.pixels is None:
-        raise NotWhole
+        raise Incomplete
     tag, _, length = one.pixels
-    bits, signed = of.whole(ALLOCATED) or 0, bool(of.whole(SIGNED, 0))
+    bits, signed = of.integer(ALLOCATED) or 0, bool(of.integer(SIGNED, 0))
     shape = (frames, rows, columns)
     check_room(one.path.name, frames * rows * columns * max(bits // 8, 1))
     if one.syntax not in PLAIN or length == UNDEFINED:
@@ -263,7 +263,7 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
     else:
         kind = _PIXELS[tag] or {8: "u1", 16: "u2", 32: "u4"}.get(bits)
         if kind is None:
-            raise NotWhole
+            raise Incomplete
         dtype = np.dtype((">" if one.syntax == BIG else "<") + kind)
         size = frames * rows * columns * dtype.itemsize
         found = np.frombuffer(pixel_bytes(one, size), dtype).reshape(shape)
@@ -274,16 +274,16 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
 
 
 def pixel_bytes(one: DicomFile, size: int) -> bytes:
-    """The first ``size`` bytes of pixels that are not compressed frame by frame. Raises :class:`NotWhole` where there
+    """The first ``size`` bytes of pixels that are not compressed frame by frame. Raises :class:`Incomplete` where there
     are fewer."""
     if one.pixels is None:
-        raise NotWhole
+        raise Incomplete
     place, available = one.pixels[1], one.path.stat().st_size
     if one.syntax == DEFLATED:
         available *= _INFLATE
         place = 0
     if size > available - place:
-        raise NotWhole
+        raise Incomplete
     check_room(one.path.name, size)
     with one.path.open("rb") as file:
         if one.syntax == DEFLATED:
@@ -292,19 +292,19 @@ def pixel_bytes(one: DicomFile, size: int) -> bytes:
                 body.skip(one.pixels[1])
                 data = body.read(size)
             except (zlib.error, struct.error) as error:
-                raise NotWhole from error
+                raise Incomplete from error
         else:
             file.seek(place)
             data = file.read(size)
     if len(data) < size:
-        raise NotWhole
+        raise Incomplete
     return data
 
 
 def _without_overlay(pixels: np.ndarray, of: Elements, bits: int, signed: bool) -> np.ndarray:
     """Only the bits that are stored, of which the highest may be a sign; in others, old files hide drawings."""
-    stored = of.whole(STORED) or bits
-    high = of.whole(HIGH_BIT, stored - 1)
+    stored = of.integer(STORED) or bits
+    high = of.integer(HIGH_BIT, stored - 1)
     if not 1 <= stored <= bits or high is None or not stored - 1 <= high < bits:
         stored, high = bits, bits - 1
     if stored < bits or signed:
@@ -317,21 +317,21 @@ def _without_overlay(pixels: np.ndarray, of: Elements, bits: int, signed: bool) 
 
 
 def fragments(one: DicomFile, file: BinaryIO) -> Iterator[bytes]:
-    """The pieces of encapsulated pixels, the table of offsets first; raises :class:`NotWhole` if the end is missing."""
+    """The pieces of encapsulated pixels, the table of offsets first. Raises :class:`Incomplete` without an end."""
     if one.pixels is None:
-        raise NotWhole
+        raise Incomplete
     file.seek(one.pixels[1])
     while True:
         head = file.read(8)
         if len(head) < 8:
-            raise NotWhole
+            raise Incomplete
         group, element, length = struct.unpack("<HHI", head)
         tag = group << 16 | element
         if tag == _SEQUENCE_END:
             return
         piece = file.read(length)
         if tag != _ITEM or len(piece) < length:
-            raise NotWhole
+            raise Incomplete
         yield piece
 
 
@@ -345,10 +345,10 @@ def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: boo
     with one.path.open("rb") as file:
         pieces = list(fragments(one, file))
     if len(pieces) < 2:
-        raise NotWhole
+        raise Incomplete
     streams = pieces[1:] if len(pieces) - 1 == frames else [b"".join(pieces[1:])] if frames == 1 else []
     if not all(is_whole(stream, one.syntax, rows, columns) for stream in streams):
-        raise NotWhole
+        raise Incomplete
     with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, quiet():
         path = Path(folder) / "a.dcm"
         path.write_bytes(_file_of(one, pieces, shape, bits, signed))
@@ -358,16 +358,16 @@ def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: boo
         try:
             image = reader.Execute()
         except (RuntimeError, MemoryError) as error:
-            raise NotWhole from error
+            raise Incomplete from error
     found = sitk.GetArrayFromImage(image).reshape(-1, *sitk.GetArrayViewFromImage(image).shape[-2:])
     if found.shape != shape:
-        raise NotWhole
+        raise Incomplete
     return found
 
 
 def _file_of(one: DicomFile, pieces: list[bytes], shape: tuple[int, int, int], bits: int, signed: bool) -> bytes:
     of = one.elements
-    stored = of.whole(STORED) or bits
+    stored = of.integer(STORED) or bits
     kind = "1.2.840.10008.5.1.4.1.1.7" if shape[0] == 1 else "1.2.840.10008.5.1.4.1.1.7.3"
 
     def element(tag: int, vr: bytes, value: bytes) -> bytes:
@@ -379,7 +379,7 @@ def _file_of(one: DicomFile, pieces: list[bytes], shape: tuple[int, int, int], b
     meta += element(0x00020003, b"UI", b"1.2.3.4") + element(0x00020010, b"UI", one.syntax.encode())
     numbers: Mapping[int, int] = {
         ROWS: shape[1], COLUMNS: shape[2], ALLOCATED: bits, STORED: stored,
-        HIGH_BIT: of.whole(HIGH_BIT, stored - 1) or stored - 1, SIGNED: int(signed),
+        HIGH_BIT: of.integer(HIGH_BIT, stored - 1) or stored - 1, SIGNED: int(signed),
     }  # fmt: skip
     body = element(SOP_CLASS, b"UI", kind.encode()) + element(SOP_INSTANCE, b"UI", b"1.2.3.4")
     body += element(MODALITY, b"CS", b"OT") + element(SAMPLES, b"US", struct.pack("<H", 1))

@@ -15,7 +15,7 @@ from ..anatomy.structure import Structure
 from ..atomic import PathLike
 from ..errors import InputError, PromptSegError, few, quoted
 from .dicom_contours import StructureSetFile
-from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, NotWhole, is_dicom, read_elements
+from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, Incomplete, is_dicom, read_elements
 from .dicom_seg import Patch, SegmentationFile
 from .room import check_room
 from .segnrrd import Segment
@@ -54,7 +54,7 @@ def _kind(file: Path) -> str:
     """The class of a DICOM object; empty for anything else."""
     try:
         return read_elements(file, SOP_CLASS).elements.text(SOP_CLASS) if file.is_file() and is_dicom(file) else ""
-    except (NotWhole, OSError):
+    except (Incomplete, OSError):
         return ""
 
 
@@ -85,7 +85,7 @@ def read_label_object(path: Path, like: Grid | None, source: DicomSource | None)
         if not path.is_file() or not is_dicom(path):
             return None
         file = read_elements(path)
-    except NotWhole as error:
+    except Incomplete as error:
         raise InputError(
             f"{path.name} is damaged or was not copied completely", "copy it again from where it came"
         ) from error

@@ -26,7 +26,7 @@ from .dicom_file import (
     SHARED_GROUPS,
     DicomFile,
     Elements,
-    NotWhole,
+    Incomplete,
     stored_pixels,
 )
 from .dicom_frames import SPACING_BETWEEN, THICKNESS, numbers_of, unit_axes
@@ -40,7 +40,7 @@ _NUMBER, _LABEL, _DESCRIPTION, _COLOUR, _HIGHEST = 0x00620004, 0x00620005, 0x006
 _CATEGORY, _KIND, _MODIFIER = 0x00620003, 0x0062000F, 0x00620011
 _GREY = (0.5, 0.5, 0.5)
 _EXPORT = "export it again from the program that made it"
-_MOST_SLICES = 20_000
+_MAX_SLICES = 20_000
 IN_PLANE, ACROSS = 0.1, 0.25
 """Voxels that a frame may be off in its plane and across it, which rounding and slices at uneven distances leave."""
 
@@ -72,7 +72,7 @@ class SegmentationFile:
     def __init__(self, file: DicomFile) -> None:
         self.name, self._file = file.path.name, file
         of = file.elements
-        rows, columns = of.whole(ROWS), of.whole(COLUMNS)
+        rows, columns = of.integer(ROWS), of.integer(COLUMNS)
         if not rows or not columns or file.pixels is None:
             raise damaged(self.name)
         self.size = (columns, rows)
@@ -83,16 +83,16 @@ class SegmentationFile:
     def _opened(self) -> PackedFrames | np.ndarray:
         of = self._file.elements
         try:
-            if of.whole(ALLOCATED) == 1:
+            if of.integer(ALLOCATED) == 1:
                 return PackedFrames(self._file)
             pixels = stored_pixels(self._file)
-        except NotWhole as error:
+        except Incomplete as error:
             raise InputError(
                 f"{self.name} is damaged, was not copied completely, or is compressed in a way that is not known",
                 "export it again, uncompressed",
             ) from error
         if of.text(_TYPE) == "FRACTIONAL":
-            highest = of.whole(_HIGHEST) or 255
+            highest = of.integer(_HIGHEST) or 255
             for plane in pixels:
                 if not np.isin(plane, (0, highest)).all():
                     raise InputError(
@@ -105,7 +105,7 @@ class SegmentationFile:
         of = self._file.elements
         shared = (of.sequences.get(SHARED_GROUPS) or [Elements()])[0]
         own = of.sequences.get(FRAME_GROUPS) or []
-        frames = of.whole(FRAMES, 1) or 1
+        frames = of.integer(FRAMES, 1) or 1
         if len(own) != frames and (own or frames > 1):
             raise InputError(f"{self.name} does not say of each of its frames where it lies", _EXPORT)
         groups = (own[n], shared) if own else (shared,)
@@ -119,7 +119,7 @@ class SegmentationFile:
             raise InputError(f"{self.name} does not say of each of its frames where it lies", _EXPORT)
         segment = 0
         if of.text(_TYPE) != "LABELMAP":
-            found = [item.whole(_REFERENCED) for group in groups for item in group.sequences.get(_IDENTIFICATION, [])]
+            found = [item.integer(_REFERENCED) for group in groups for item in group.sequences.get(_IDENTIFICATION, [])]
             if not found or found[0] not in self.structures:
                 raise InputError(f"{self.name} has frames of a segment that it does not describe", _EXPORT)
             segment = found[0] or 0
@@ -136,7 +136,7 @@ class SegmentationFile:
         along = np.array([float(one.position @ normal) for one in self._frames])
         step = self._distance(np.unique(np.round(along, 3)))
         places = (along - along.min()) / step
-        if places.max() > _MOST_SLICES or np.abs(places - np.round(places)).max() > ACROSS:
+        if places.max() > _MAX_SLICES or np.abs(places - np.round(places)).max() > ACROSS:
             raise GridError(
                 f"{self.name} has frames at uneven distances",
                 "name the image that it was made of, or save it as a label map in 3D Slicer",
@@ -149,13 +149,13 @@ class SegmentationFile:
         """The distance of slices in mm, fitted to the places (sorted, distinct) of those that are there."""
         of = self._file.elements
         shared = (of.sequences.get(SHARED_GROUPS) or [Elements()])[0]
-        told = [numbers_of(of, (shared,), tag) for tag in (SPACING_BETWEEN, THICKNESS)]
-        step = next((abs(one[0]) for one in told if one and np.isfinite(one[0]) and one[0]), 0.0)
+        stated = [numbers_of(of, (shared,), tag) for tag in (SPACING_BETWEEN, THICKNESS)]
+        step = next((abs(one[0]) for one in stated if one and np.isfinite(one[0]) and one[0]), 0.0)
         if len(places) < 2:
             return step or 1.0
-        least = float(np.diff(places).min())
-        if not 0 < step <= least * (1 + ACROSS):
-            step = least
+        smallest = float(np.diff(places).min())
+        if not 0 < step <= smallest * (1 + ACROSS):
+            step = smallest
         count = max(round(float(places[-1] - places[0]) / step), 1)
         return float(places[-1] - places[0]) / count
 
@@ -174,7 +174,7 @@ class SegmentationFile:
                 continue
             try:
                 pixels = self._pixels[one.number]
-            except NotWhole as error:
+            except Incomplete as error:
                 raise damaged(self.name) from error
             inside = pixels.astype(bool, copy=False) if one.segment else pixels == number
             if inside.any():
@@ -226,7 +226,7 @@ def _structures(of: Elements, name: str) -> dict[int, Structure]:
     codec = codec_of(of)
     found: dict[int, Structure] = {}
     for item in of.sequences.get(_SEGMENTS, []):
-        number = item.whole(_NUMBER)
+        number = item.integer(_NUMBER)
         if number == 0 and of.text(_TYPE) == "LABELMAP":
             continue  # the background
         if not number or number in found:

@@ -69,15 +69,15 @@ def _volume(image: Image, name: str) -> Volume:
 
 def _split(path: PathLike) -> tuple[Path, str]:
     """A path and the series UID after ``#``, if any. A ``#`` in a real name is left alone."""
-    whole = Path(path).expanduser()
-    folder, mark, series = str(whole).rpartition("#")
+    named = Path(path).expanduser()
+    folder, mark, series = str(named).rpartition("#")
     try:
-        if mark and not whole.exists() and Path(folder).is_dir():
+        if mark and not named.exists() and Path(folder).is_dir():
             return Path(folder), series
-        whole.is_dir()
+        named.is_dir()
     except PermissionError:
-        check_readable(whole)
-    return whole, ""
+        check_readable(named)
+    return named, ""
 
 
 def _name(path: Path) -> str:

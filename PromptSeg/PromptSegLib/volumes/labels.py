@@ -138,7 +138,7 @@ def read_labels(
             f"{file.name} holds shares of voxels instead of labels", "save it as a binary label map in 3D Slicer"
         )
     stack = image.array[..., np.newaxis] if image.array.ndim == 3 else image.array
-    layers = [_whole_numbers(stack[..., c], file.name) for c in range(stack.shape[3])]
+    layers = [_integers(stack[..., c], file.name) for c in range(stack.shape[3])]
     segments = segments_in(image.fields, len(layers)) if is_segmentation(image.fields) else []
     _check_segments(segments, file.name)
     grid = image.grid
@@ -218,13 +218,13 @@ def _placed(layers: list[np.ndarray], grid: Grid, told: Grid, like: Grid, name: 
     for layer in layers:
         if np.count_nonzero(layer[inside]) < np.count_nonzero(layer):
             raise GridError(f"{name} has labelled voxels outside the image", "choose the image that it was drawn on")
-        whole = np.zeros(like.shape, layer.dtype)
-        whole[there] = layer[inside]
-        placed.append(whole)
+        full = np.zeros(like.shape, layer.dtype)
+        full[there] = layer[inside]
+        placed.append(full)
     return placed
 
 
-def _whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
+def _integers(array: np.ndarray, name: str) -> np.ndarray:
     """The labels as uint8, or uint16 where values need it; checked slice by slice."""
     highest = 0
     for plane in array:

@@ -22,7 +22,7 @@ _TYPES = {
     "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
 _LETTERS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "I": (2, 1), "S": (2, -1)}
-_MOST_LINES = 10_000
+_MAX_LINES = 10_000
 
 
 def is_metaimage(path: Path) -> bool:
@@ -66,7 +66,7 @@ def read_metaimage(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place, dict
 def _read_header(path: Path) -> tuple[dict[str, str], list[str], int]:
     fields: dict[str, str] = {}
     with path.open("rb") as file:
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             line = file.readline(1 << 20)
             if not line:
                 break

@@ -130,7 +130,7 @@ def _first(raw: bytes, order: str, path: Path) -> _Header | None:
     codes = read("i2", 252, 2)
     return _Header(
         order, raw[344:347] == b"ni1", tuple(read("i2", 40, 8).tolist()), int(read("i2", 70)[0]), read("f4", 76, 4),
-        _whole(read("f4", 108)[0]), float(read("f4", 112)[0]), float(read("f4", 116)[0]), raw[123],
+        _integer(read("f4", 108)[0]), float(read("f4", 112)[0]), float(read("f4", 116)[0]), raw[123],
         (int(codes[0]), int(codes[1])), read("f4", 256, 3), read("f4", 268, 3), read("f4", 280, 12).reshape(3, 4),
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _second(raw: bytes, order: str) -> _Header:
     )  # fmt: skip
 
 
-def _whole(value: float) -> int:
+def _integer(value: float) -> int:
     return int(value) if np.isfinite(value) else 0
 
 

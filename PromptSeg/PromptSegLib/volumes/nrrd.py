@@ -47,7 +47,7 @@ _UNITS = {
 }  # fmt: skip
 _OF_SPACE = ("", "???", "none", "domain", "space")
 _NOTHING: tuple[str, ...] = ()
-_MOST_LINES, _LONGEST = 100_000, 1 << 24
+_MAX_LINES, _LONGEST = 100_000, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _read_header(path: Path) -> _Header:
     files: list[str] = []
     with path.open("rb") as file:
         file.readline()
-        for _ in range(_MOST_LINES):
+        for _ in range(_MAX_LINES):
             line = file.readline(_LONGEST).rstrip(b"\r\n")
             if not line:
                 break

@@ -40,8 +40,8 @@ def filled(polygons: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray
     unique = {np.ascontiguousarray(one, np.float64).tobytes(): one for one in polygons}  # one drawn twice is no hole
     for one in unique.values():
         points = np.asarray(one, np.float64)
-        whole = np.round(points)
-        points = np.where(np.abs(points - whole) <= SNAP, whole, points)
+        integral = np.round(points)
+        points = np.where(np.abs(points - integral) <= SNAP, integral, points)
         for part in _edges(points, rows):
             _cross(part, toggles, edge)
     return (np.cumsum(toggles[:, :columns], axis=1) % 2 == 1) | edge

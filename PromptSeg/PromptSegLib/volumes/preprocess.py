@@ -133,9 +133,9 @@ def body_box(volume: Volume) -> tuple[tuple[int, int], ...]:
     coarse = (some > threshold) & (some <= _PADDING)
     opened = ndimage.binary_opening(coarse, np.ones((1, 3, 3)))
     labels, count = ndimage.label(opened)
-    whole = tuple((0, n) for n in volume.voxels.shape)
+    everything = tuple((0, n) for n in volume.voxels.shape)
     if count == 0:
-        return whole
+        return everything
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     box = ndimage.find_objects((labels == sizes.argmax()).astype(np.uint8))[0]

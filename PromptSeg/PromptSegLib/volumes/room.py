@@ -61,8 +61,8 @@ def _groups() -> list[float]:
             here = top / group.lstrip("/")
             for folder in (here, *here.parents):
                 with contextlib.suppress(OSError, ValueError):  # "max", or a folder that is not shown in a container
-                    most = float((folder / limit).read_text())
-                    found.append(most - float((folder / used).read_text()) + _cache(folder))
+                    maximum = float((folder / limit).read_text())
+                    found.append(maximum - float((folder / used).read_text()) + _cache(folder))
                 if folder == top:
                     break
     return found

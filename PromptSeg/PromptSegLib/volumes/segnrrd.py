@@ -53,8 +53,8 @@ def segments_in(fields: Mapping[str, str], layers: int) -> list[Segment]:
         tags = dict(tag.split(":", 1) for tag in fields.get(key + "Tags", "").split("|") if ":" in tag)
         category, code, modifier = parse_entry(tags.get(_TAG, ""))
         structure = Structure(name, code, _colour(fields.get(key + "Color", "")), category, modifier)
-        layer = _whole(fields.get(key + "Layer", ""), len(found) if layers > 1 else 0)
-        value = _whole(fields.get(key + "LabelValue", ""), 1 if layers > 1 else len(found) + 1)
+        layer = _integer(fields.get(key + "Layer", ""), len(found) if layers > 1 else 0)
+        value = _integer(fields.get(key + "LabelValue", ""), 1 if layers > 1 else len(found) + 1)
         found.append(Segment(structure, value, layer))
     return found
 
@@ -91,7 +91,7 @@ def _colour(text: str) -> tuple[float, float, float]:
     return r, g, b
 
 
-def _whole(text: str, otherwise: int) -> int:
+def _integer(text: str, otherwise: int) -> int:
     try:
         return int(text)
     except ValueError:

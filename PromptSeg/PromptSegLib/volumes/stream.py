@@ -1,4 +1,4 @@
-"""Voxels from the bytes of a file: plain, gzip, zlib, bzip2 or text, whole or not at all.
+"""Voxels from the bytes of a file: plain, gzip, zlib, bzip2 or text, complete or not at all.
 
 What is missing must never become air, and a header that promises more than its file can hold must not ask for memory.
 """
@@ -20,7 +20,7 @@ from .room import check_room
 _CHUNK = 1 << 22
 _DEFLATE, _BZIP2 = 1032, 50_000  # the most that these can pack into one byte, and more
 _LONGEST_NUMBER = 1000
-_MOST_SKIPPED = 1 << 32
+_MAX_SKIPPED = 1 << 32
 _BEYOND = 1 << 26
 """Bytes after the voxels that are read for the sake of the checksum: a few may be there, gigabytes are no image's."""
 
@@ -66,9 +66,9 @@ def too_long(name: str) -> InputError:
 def empty_array(name: str, shape: Sequence[int], dtype: np.dtype, available: int, packing: str) -> np.ndarray:
     """An array for what a file with ``available`` bytes of voxels promises. Raises :class:`InputError` if it cannot
     hold that much, or memory cannot."""
-    most = {"zlib": _DEFLATE, "gzip": _DEFLATE, "bzip2": _BZIP2, "text": 1}.get(packing, 1)
+    ratio = {"zlib": _DEFLATE, "gzip": _DEFLATE, "bzip2": _BZIP2, "text": 1}.get(packing, 1)
     per = 1 if packing == "text" else dtype.itemsize
-    if math.prod(shape) * per > available * most:
+    if math.prod(shape) * per > available * ratio:
         raise damaged(name)
     check_room(name, math.prod(shape) * dtype.itemsize)
     try:
@@ -99,7 +99,7 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
         stream = file
     view = array.reshape(-1).view(np.uint8)
     done = 0
-    if skip > _MOST_SKIPPED:
+    if skip > _MAX_SKIPPED:
         raise damaged(name)
     try:
         while skip > 0:
@@ -132,11 +132,11 @@ def _fill_from_text(name: str, array: np.ndarray, file: IO[bytes]) -> None:
         while done < len(flat):
             piece = file.read(_CHUNK)
             text = rest + piece.replace(b",", b" ")
-            whole = max(map(text.rfind, (b" ", b"\n", b"\r", b"\t"))) + 1 if piece else len(text)
-            rest = text[whole:]
+            end = max(map(text.rfind, (b" ", b"\n", b"\r", b"\t"))) + 1 if piece else len(text)
+            rest = text[end:]
             if len(rest) > _LONGEST_NUMBER:
                 raise damaged(name)
-            found = np.array(text[:whole].split()).astype(array.dtype)[: len(flat) - done]
+            found = np.array(text[:end].split()).astype(array.dtype)[: len(flat) - done]
             flat[done : done + len(found)] = found
             done += len(found)
             if not piece:

@@ -1,4 +1,4 @@
-"""Writing results: label maps, overlapping segments and probability maps, on the input's grid, whole or not at all."""
+"""Results written: label maps, overlapping segments and probabilities, on the input's grid; complete or not at all."""
 
 from __future__ import annotations
 

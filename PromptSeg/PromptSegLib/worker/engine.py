@@ -165,7 +165,7 @@ class Engine:
                 outcome = replace(outcome, review=found)
             if fields.get("suggest"):
                 suggested = session.suggest(
-                    annotations, result.prompt, segmentation=segmentation, most=fields["suggest"],
+                    annotations, result.prompt, segmentation=segmentation, limit=fields["suggest"],
                     should_stop=call.should_stop,
                 )  # fmt: skip
                 outcome = replace(outcome, suggestions=tuple(suggested))
@@ -181,25 +181,25 @@ class Engine:
         found = session.suggest(
             annotations,
             prompt,
-            most=call.fields.get("most") or 1,
+            limit=call.fields.get("limit") or 1,
             on_progress=call.on_progress,
             should_stop=call.should_stop,
         )
         return {"suggestions": [asdict(one) for one in found]}
 
     def _look(self, call: Call) -> dict[str, Any]:
-        from ..review.findings import Evidence, review
+        from ..review.findings import Auxiliary, review
         from ..session import OnDemand
 
         fields = call.fields
         grid = get_grid(fields["grid"])
         given = {one["name"]: one for one in fields["structures"]}
 
-        def evidence(name: str) -> Evidence:
+        def auxiliary(name: str) -> Auxiliary:
             one = given[name]
-            reference, doubt = one.get("reference"), one.get("uncertainty")
-            return Evidence(
-                None if doubt is None else get_map(self.jobs, doubt, grid),
+            reference, uncertain = one.get("reference"), one.get("uncertainty")
+            return Auxiliary(
+                None if uncertain is None else get_map(self.jobs, uncertain, grid),
                 None if reference is None else get_box(self.jobs, reference, grid),
                 tuple(one.get("drawn") or ()),
                 one.get("estimate"),
@@ -208,9 +208,9 @@ class Engine:
         found = review(
             OnDemand(list(given), lambda name: get_box(self.jobs, given[name]["mask"], grid)),
             grid,
-            OnDemand(list(given), evidence),
+            OnDemand(list(given), auxiliary),
             axis=fields.get("axis") or 0,
-            most=fields.get("most") or 4,
+            limit=fields.get("limit") or 4,
             on_progress=call.on_progress,
             should_stop=call.should_stop,
         )

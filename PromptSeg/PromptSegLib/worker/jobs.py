@@ -82,7 +82,7 @@ class Jobs:
         return folder / parts[1]
 
     def write_array(self, file: str, array: np.ndarray) -> str:
-        """Write an array as ``.npy``, whole or not at all, and give ``file`` back. Raises :class:`OutputError`."""
+        """Write an array as ``.npy``, complete or not at all, and give ``file`` back. Raises :class:`OutputError`."""
         with replacing(self.path(file), durable=False) as handle:
             np.lib.format.write_array(handle, np.ascontiguousarray(array), allow_pickle=False)
         return file

@@ -20,12 +20,12 @@ from ..errors import InputError
 PROTOCOL = 1
 MAPS = ("probability", "uncertainty")
 STATUSES = ("untouched", "draft", "complete", "absent")
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 """Longest line: arrays go by file, so a longer one is no message."""
 LARGEST = 1e30
 """Of all numbers: beyond it, products of two are none any more in single precision."""
-MOST_VOXELS = 2**36
-MOST_STEPS = 1_000_000
+MAX_VOXELS = 2**36
+MAX_STEPS = 1_000_000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}\Z")
 
@@ -51,14 +51,14 @@ class Lines:
     def feed(self, data: bytes) -> list[bytes | None]:
         """The lines that ``data`` completes; None for one that was too long and is dropped."""
         found: list[bytes | None] = []
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
-            if self._skipping or len(line) > MOST_BYTES:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if self._skipping or len(line) > MAX_BYTES:
                 found.append(None)
                 self._skipping = False
             elif line.strip():
                 found.append(line.strip())
-        if len(self._rest) > MOST_BYTES:
+        if len(self._rest) > MAX_BYTES:
             self._rest, self._skipping = b"", True
         return found
 
@@ -66,7 +66,7 @@ class Lines:
 def decode(line: bytes | None) -> dict[str, Any]:
     """The object of a line; raises :class:`RequestError`."""
     if line is None:
-        raise RequestError(f"A line is longer than {MOST_BYTES} bytes", "pass arrays by file")
+        raise RequestError(f"A line is longer than {MAX_BYTES} bytes", "pass arrays by file")
     try:
         message = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -184,10 +184,10 @@ def _is_grid(value: Mapping[str, Any]) -> bool:
     """Whether axes are not in one plane, and voxels no more than a computer can have."""
     a, b, c, d, e, f, g, h, i = value["direction"]
     across = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
-    return abs(across) > 1e-3 and math.prod(value["size"]) <= MOST_VOXELS
+    return abs(across) > 1e-3 and math.prod(value["size"]) <= MAX_VOXELS
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
@@ -201,15 +201,15 @@ def _is_text(value: Any) -> bool:
 
 
 text = _a("a text", _is_text)
-whole = _a("a whole number from 0 on", _is_whole)
+integer = _a("a whole number from 0 on", _is_integer)
 number = _a("a number", _is_number)
 flag = _a("true or false", lambda value: isinstance(value, bool))
 file = _a("a file in a job folder", lambda value: isinstance(value, str) and bool(_FILE.match(value)))
 identity = _a("an id", is_id)
-count = _a("a whole number from 1 on", lambda value: _is_whole(value) and value > 0)
+count = _a("a whole number from 1 on", lambda value: _is_integer(value) and value > 0)
 positive = _a("a number above 0", lambda value: _is_number(value) and value > 0)
 share = _a("a share from 0 to below 1", lambda value: _is_number(value) and 0 <= value < 1)
-steps = _a(f"a whole number of steps up to {MOST_STEPS}", lambda value: _is_whole(value) and value <= MOST_STEPS)
+steps = _a(f"a whole number of steps up to {MAX_STEPS}", lambda value: _is_integer(value) and value <= MAX_STEPS)
 grid = _both(
     _object({"size": _list(count, 3), "origin": _list(number, 3), "spacing": _list(positive, 3),
              "direction": _list(number, 9)}),
@@ -219,19 +219,19 @@ volume = _object({"file": file, "grid": grid, "name": text, "modality": text})
 code = _object({"scheme": text, "value": text, "meaning": text})
 structure = _object({"name": text, "colour": _list(number, 3), "code?": code, "category?": code, "modifier?": code,
                      "synonyms?": _list(text)})  # fmt: skip
-drawn_slice = _object({"index": whole, "status": _a("a slice status", lambda value: value in STATUSES)})
+drawn_slice = _object({"index": integer, "status": _a("a slice status", lambda value: value in STATUSES)})
 maps = _list(_a(f"one of {', '.join(MAPS)}", lambda value: value in MAPS))
-axis = _a("0, 1 or 2", lambda value: _is_whole(value) and value < 3)
+axis = _a("0, 1 or 2", lambda value: _is_integer(value) and value < 3)
 annotation = _object({"axis": axis, "grid": grid,
                        "file": file, "slices": _list(drawn_slice)})  # fmt: skip
 
-box = _object({"file": file, "low": _list(whole, 3)})
-looked_at = _object({"name": text, "mask": box, "reference?": box, "uncertainty?": box, "drawn?": _list(whole),
+box = _object({"file": file, "low": _list(integer, 3)})
+looked_at = _object({"name": text, "mask": box, "reference?": box, "uncertainty?": box, "drawn?": _list(integer),
                      "estimate?": number})  # fmt: skip
 
 line_of_text = _a("a text", lambda value: isinstance(value, str))
 metrics = _by_name(number, may_be_null=True)
-mask = {"structure": structure, "file": file, "low": _list(whole, 3), "ml": number}
+mask = {"structure": structure, "file": file, "low": _list(integer, 3), "ml": number}
 
 EVENTS: dict[str, dict[str, Check]] = {
     "hello": {},
@@ -265,7 +265,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "review?": flag,
         "axis?": axis,
         "memory?": flag,
-        "suggest?": whole,
+        "suggest?": integer,
     },
     "tune": {
         "volume?": volume,
@@ -273,17 +273,17 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "structure": structure,
         "start_from?": wanted,
         "steps?": steps,
-        "seed?": whole,
+        "seed?": integer,
         "preview?": flag,
         "segment?": flag,
         "maps?": maps,
         "review?": flag,
-        "suggest?": whole,
+        "suggest?": integer,
         "examples?": wanted,
         "remember?": flag,
     },
-    "suggest": {"volume?": volume, "annotations": annotation, "prompt": wanted, "most?": whole},
-    "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "most?": whole},
+    "suggest": {"volume?": volume, "annotations": annotation, "prompt": wanted, "limit?": integer},
+    "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "limit?": integer},
     "prompts": {"folders?": _list(text)},
     "info": {},
     "describe": {"dataset": text},
@@ -296,7 +296,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "validation?": share,
         "time_budget?": positive,
         "steps?": steps,
-        "seed?": whole,
+        "seed?": integer,
         "resume?": flag,
     },
     "cancel": {"of": identity, "keep?": flag},

@@ -1,6 +1,6 @@
-"""The worker as a window's thread sees it: nothing here waits, and everything happens in :meth:`Service.turn`.
+"""The worker as a window's thread sees it: nothing here waits, and everything happens in :meth:`Service.poll`.
 
-A face calls :meth:`Service.turn` some twenty times a second while something is going on (in Slicer a ``qt.QTimer``
+A front end calls :meth:`Service.poll` some twenty times a second while something is going on (in Slicer a ``qt.QTimer``
 does). Requests and pieces of work are started at once and answer through callbacks, exactly once each. How bytes reach
 the worker is the transport's business: ``qt.QProcess`` in Slicer, ``subprocess`` in scripts and tests.
 """
@@ -92,13 +92,13 @@ class Piped:
         self._process.close()
 
 
-def _as_told(error: Exception, what: str) -> PromptSegError:
+def _as_problem(error: Exception, what: str) -> PromptSegError:
     """What is said of an exception: the user's own problem as it is, a defect with a line in the log."""
     problem = as_problem(error)
     if problem is None:
         logging.getLogger(__name__).exception("%s failed", what)
-        told = f"{type(error).__name__}: {error}"
-        problem = PromptSegError(f"PromptSeg made a mistake ({told})", "report it with the log")
+        detail = f"{type(error).__name__}: {error}"
+        problem = PromptSegError(f"PromptSeg made a mistake ({detail})", "report it with the log")
     return problem
 
 
@@ -138,7 +138,7 @@ class Request:
             except Stopped:
                 self.cancel()
             except Exception as error:
-                problem = _as_told(error, f"What follows {kind}")
+                problem = _as_problem(error, f"What follows {kind}")
                 self._service.let_go(self)
                 self._end("on_error", problem)
 
@@ -155,7 +155,7 @@ def _call_last(listener: Callable[..., None] | None, on_error: Failed | None, *w
     try:
         listener(*what)
     except Exception as error:
-        problem = _as_told(error, "What follows a piece of work")
+        problem = _as_problem(error, "What follows a piece of work")
         if on_error is not None and listener is not on_error:
             _call_last(on_error, None, problem)
         else:
@@ -193,7 +193,7 @@ class Steps:
         except Stopped:
             last = self._on_stopped, ()
         except Exception as error:
-            last = self._on_error, (_as_told(error, "A piece of work"),)
+            last = self._on_error, (_as_problem(error, "A piece of work"),)
         self.running = False
         _call_last(last[0], self._on_error, *last[1])
 
@@ -227,7 +227,7 @@ class Service:
         self._process: Transport | None = None
         self._requests: dict[str, Request] = {}
         self._steps: deque[Steps] = deque()
-        self._untold: deque[Mapping[str, Any]] = deque()
+        self._pending: deque[Mapping[str, Any]] = deque()
         self._used = clock()
 
     @property
@@ -289,7 +289,7 @@ class Service:
         self.wake()
         return made
 
-    def turn(self) -> None:
+    def poll(self) -> None:
         """Move bytes, tell what happened, and do the next slice of work."""
         now = self.clock()
         found, action = self.conversation.tick(now)
@@ -313,10 +313,10 @@ class Service:
                     found += self.conversation.feed(what)
                 else:
                     self.conversation.feed_log(what.decode("utf-8", "replace"))
-        # A listener may turn itself, to wait for something: what came first is told first all the same.
-        self._untold += found
-        while self._untold:
-            self._tell(self._untold.popleft())
+        # A listener may poll itself, to wait for something: what came first is told first all the same.
+        self._pending += found
+        while self._pending:
+            self._tell(self._pending.popleft())
         if self._steps:
             work = self._steps.popleft()
             work.go(self.clock() + SLICE, self.clock)
@@ -337,7 +337,7 @@ class Service:
         """End everything: callbacks are not called any more, the process ends by itself, the folder is removed."""
         self._requests.clear()
         self._steps.clear()
-        self._untold.clear()
+        self._pending.clear()
         if self._process is not None:
             self._process.close()
             self._process = None
@@ -371,7 +371,7 @@ def wait(service: Service, running: Callable[[], bool], seconds: float | None = 
     while running():
         if until is not None and time.monotonic() > until:
             return False
-        service.turn()
+        service.poll()
         time.sleep(pause)
     return True
 

@@ -280,7 +280,7 @@ def test_demo(promptseg: Promptseg, place, monkeypatch) -> None:
         volume = read_volume("ct.nii.gz")
         return volume, LabelMap(array("labels.nii.gz"), volume.grid, {3: Structure("ball")})
 
-    short = partial(demo.run_demo, steps=1, lessons=(demo.TaughtStructure("ball", ("ball",)),), sample=sample)
+    short = partial(demo.run_demo, steps=1, tasks=(demo.TaughtStructure("ball", ("ball",)),), sample=sample)
     monkeypatch.setattr(demo, "run_demo", short)
     monkeypatch.setattr(interpolation, "version", missing)  # loading ITK takes long
     outcome = promptseg("demo", "-o", "made/here", "--device", "cpu")

@@ -131,7 +131,7 @@ def test_review_with_probabilities(promptseg: Promptseg, place) -> None:
     words = ("review", "ct.nii.gz", "out.seg.nrrd", "-o", "report.html", "--json")
     result = promptseg(*words, "--probabilities", "maps").result
     assert [one["structure"] for one in result["structures"]] == ["liver", "spleen"]
-    assert all(one["unsure_ml"] > 0 for one in result["structures"])
+    assert all(one["uncertain_ml"] > 0 for one in result["structures"])
     outcome = promptseg(*words, "--probabilities", ".")
     assert outcome.status == 2
     assert "has no map of these structures" in outcome.err

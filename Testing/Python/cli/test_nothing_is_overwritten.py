@@ -148,7 +148,7 @@ def test_review_takes_the_map_of_the_structure(promptseg: Promptseg, place: Path
         probability[0, 0, 0] = 0.25
         sitk.WriteImage(probability, os.fspath(place / "maps" / map_name(name)))
     words = ("review", "ct.nii.gz", "two.seg.nrrd", "--probabilities", "maps", "-o", "r.html", "--json")
-    uncertain = [one["unsure_ml"] for one in promptseg(*words).result["structures"]]
+    uncertain = [one["uncertain_ml"] for one in promptseg(*words).result["structures"]]
     assert uncertain[0] == pytest.approx(2000 * 0.01 / 2, rel=0.01)
     assert uncertain[1] < 0.1
     (place / "maps" / map_name("liver")).unlink()

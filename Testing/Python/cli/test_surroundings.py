@@ -80,7 +80,7 @@ def test_a_full_standard_error_changes_nothing(place: Path, shipped: Path) -> No
 
 
 def test_too_little_memory_is_one_sentence(place: Path, shipped: Path) -> None:
-    for allowed in (700_000_000, memory.LEAST_MEMORY - 1):
+    for allowed in (700_000_000, memory.MIN_MEMORY - 1):
         limit = (allowed, allowed)
         process = start(
             place, segment(place, shipped), preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, limit)

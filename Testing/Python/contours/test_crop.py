@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.contours.crop import LEAST, crop_of
+from PromptSegLib.contours.crop import MIN_SIDE, crop_of
 from PromptSegLib.tune.advice import components_of
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
@@ -40,7 +40,7 @@ def test_the_box_holds_what_is_drawn_with_a_margin(work) -> None:
     annotations = drawn((2, 6, 10))
     crop = crop_of(work, annotations)
     sides = [part.stop - part.start for part in crop]
-    assert sides == [LEAST, LEAST]
+    assert sides == [MIN_SIDE, MIN_SIDE]
     assert inside(work, annotations, crop)
 
 
@@ -48,7 +48,7 @@ def test_it_grows_with_the_structure_and_with_the_gaps(work) -> None:
     small, wide = crop_of(work, drawn((2, 6, 10))), crop_of(work, drawn((2, 6, 10), half=40))
     apart = crop_of(work, drawn((0, 19), half=20))
     assert wide[0].stop - wide[0].start > small[0].stop - small[0].start
-    assert apart[0].stop - apart[0].start > LEAST
+    assert apart[0].stop - apart[0].start > MIN_SIDE
 
 
 def test_it_stays_in_the_volume_at_a_corner(work) -> None:

@@ -8,17 +8,17 @@ import torch
 
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.contours.fusion import (
-    MOST,
-    OUTLINE_MM,
+    CONTOUR_MM,
+    MAX_PIXELS,
     PRIOR_LIMIT,
     WEIGHTS,
+    contour_spacing,
     contours_of,
     location_prior,
-    outline_spacing,
     weighted,
 )
 from PromptSegLib.prior import NETWORK_LIMIT, add_prior
-from PromptSegLib.tune.optimise import LeftOut, first_weight, judged
+from PromptSegLib.tune.optimise import LeftOut, first_weight, scored
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -60,7 +60,7 @@ def test_where_a_structure_ends_distances_fade_with_the_way_to_the_drawn_slice()
     assert found[9].max() > found[10].max() > 0 > found[19].max()
 
 
-def test_the_network_cannot_overrule_a_neighbouring_outline() -> None:
+def test_the_network_cannot_overrule_a_neighbouring_contour() -> None:
     prior = contours(4, 6)[5]
     fused = add_prior(np.full((32, 32), -100.0), weighted(prior, WEIGHTS[0]))
     assert fused[16, 16] > 0
@@ -79,7 +79,7 @@ def test_a_structure_ends_soon_beyond_the_outermost_drawn_slices() -> None:
     assert prior[18] == prior[0] == -PRIOR_LIMIT
 
 
-def test_it_ends_at_once_where_the_outlines_decide_alone() -> None:
+def test_it_ends_at_once_where_the_contours_decide_alone() -> None:
     alone = location_prior(drawn(8, 12, 16), 30, 1000.0)
     assert alone[17] == alone[7] == -PRIOR_LIMIT
     assert location_prior(drawn(8, 12, 16), 30, 0.0) == location_prior(drawn(8, 12, 16), 30)
@@ -129,7 +129,7 @@ def test_a_weight_must_save_what_it_costs() -> None:
     assert LeftOut([0], {3: one}).choice() == (0, 1000.0)
 
 
-def test_the_network_is_never_alone_where_there_are_outlines() -> None:
+def test_the_network_is_never_alone_where_there_are_contours() -> None:
     one = curve()
     one[0, AT[0.0], 0] = 0.96
     one[0, [AT[15.0], AT[40.0], AT[1000.0]], 1] = 5.0
@@ -137,7 +137,7 @@ def test_the_network_is_never_alone_where_there_are_outlines() -> None:
 
 
 @pytest.mark.parametrize(("dice", "weight"), [(0.1, 1000.0), (0.5, 40.0), (0.8, 15.0), (float("nan"), 15.0)])
-def test_what_the_network_hardly_finds_though_shown_is_left_to_the_outlines(dice, weight) -> None:
+def test_what_the_network_hardly_finds_though_shown_is_left_to_the_contours(dice, weight) -> None:
     assert first_weight(dice) == weight
     assert LeftOut([0, 5], usual=first_weight(dice)).choice() == (5, weight)
 
@@ -148,7 +148,7 @@ def test_what_a_slice_is_found_with() -> None:
     valid = torch.ones(20, 20)
     good, bad = (there * 2 - 1) * 6, (1 - there * 2) * 6
     contour = np.where(there.numpy() > 0, 1.0, -1.0)
-    right, wrong = (judged(logits, contour, there, valid) for logits in (good, bad))
+    right, wrong = (scored(logits, contour, there, valid) for logits in (good, bad))
     assert right[:, 0].tolist() == [1.0] * len(WEIGHTS)
     assert wrong[AT[0.0], 0] == 0
     assert wrong[AT[1000.0], 0] == 1
@@ -156,10 +156,10 @@ def test_what_a_slice_is_found_with() -> None:
     assert wrong[AT[15.0], 1] == pytest.approx(4 * np.log1p(np.exp(-3.6)))
     assert right[AT[15.0], 1] == pytest.approx(4 * np.log1p(np.exp(-8.4)))
     assert wrong[AT[1000.0], 1] == pytest.approx(right[AT[1000.0], 1], abs=1e-2)
-    alone = judged(good, None, there, valid)
+    alone = scored(good, None, there, valid)
     assert alone[AT[0.0], 0] == 1
     assert np.isnan(alone[:3]).all()
-    assert np.isnan(judged(good, None, there * 0, 1 - there)[AT[0.0], 0]), "nothing is there, and nothing is found"
+    assert np.isnan(scored(good, None, there * 0, 1 - there)[AT[0.0], 0]), "nothing is there, and nothing is found"
 
 
 @pytest.mark.parametrize(
@@ -171,27 +171,27 @@ def test_what_a_slice_is_found_with() -> None:
         ((6.0, 6.0, 2.5), 2.0),  # not coarser than the network
     ],
 )
-def test_outlines_are_followed_as_finely_as_the_volume_allows(mm, wanted) -> None:
+def test_contours_are_followed_as_finely_as_the_volume_allows(mm, wanted) -> None:
     grid = Grid((20, 20, 30), spacing=mm)
     volume = Volume(np.zeros(grid.shape, np.int16), grid)
     annotations = SliceAnnotations(0, grid, drawn(4, 12, 20).slices)
-    assert outline_spacing(volume, annotations, 2.0) == pytest.approx(wanted)
+    assert contour_spacing(volume, annotations, 2.0) == pytest.approx(wanted)
 
 
-def test_outlines_of_a_large_structure_are_followed_less_finely() -> None:
+def test_contours_of_a_large_structure_are_followed_less_finely() -> None:
     """A square of 10 pixels in slices 0 to 80: with 20 mm around it, 80 slices of (9 pixels + 40 mm) squared."""
     slices = {k: drawn(4).slices[4] for k in (0, 40, 80)}
     found = []
     for mm in (0.5, 8.0, 12.0, 20.0):
         grid = Grid((20, 20, 100), spacing=(mm, mm, 1.0))
         annotations = SliceAnnotations(0, grid, slices)
-        found.append(outline_spacing(Volume(np.zeros(grid.shape, np.int16), grid), annotations, 10.0))
+        found.append(contour_spacing(Volume(np.zeros(grid.shape, np.int16), grid), annotations, 10.0))
     sides = [9 * mm + 40 for mm in (0.5, 8.0, 12.0, 20.0)]
-    steps = [next((s for s in OUTLINE_MM if side**2 * 80 <= MOST * s**2), 10.0) for side in sides]
+    steps = [next((s for s in CONTOUR_MM if side**2 * 80 <= MAX_PIXELS * s**2), 10.0) for side in sides]
     assert found == pytest.approx([max(s, 0.4 * mm) for s, mm in zip(steps, (0.5, 8.0, 12.0, 20.0), strict=True)])
     assert steps == [1.25, 1.25, 1.6, 10.0]
 
 
 def test_one_drawn_slice_needs_no_other_grid() -> None:
     grid = Grid((20, 20, 30))
-    assert outline_spacing(Volume(np.zeros(grid.shape, np.int16), grid), drawn(4), 2.0) == 2.0
+    assert contour_spacing(Volume(np.zeros(grid.shape, np.int16), grid), drawn(4), 2.0) == 2.0

@@ -64,7 +64,7 @@ def test_a_bulge_between_two_drawn_slices_is_found(volume: Volume) -> None:
 
 
 def test_very_many_pixels_are_registered_on_half_the_resolution(volume: Volume, monkeypatch) -> None:
-    monkeypatch.setattr(carry, "MOST", 0)
+    monkeypatch.setattr(carry, "MAX_PIXELS", 0)
     work = WorkingVolume(volume, crop=False)
     found = contours_of(work, drawn(volume, 0, 6, 16))
     wanted = work.mask_to_working(truth(3)) > 0.5
@@ -72,7 +72,7 @@ def test_very_many_pixels_are_registered_on_half_the_resolution(volume: Volume, 
     assert dice(found[3] > 0, wanted) > 0.85
 
 
-def test_the_same_volume_and_drawing_give_the_same_outlines(volume: Volume) -> None:
+def test_the_same_volume_and_drawing_give_the_same_contours(volume: Volume) -> None:
     first, second = (contours_of(WorkingVolume(volume, crop=False), drawn(volume, 0, 6, 16)) for _ in range(2))
     assert sorted(first) == [k for k in range(1, 16) if k != 6]
     assert all(np.array_equal(first[k], second[k]) for k in first)
@@ -143,7 +143,7 @@ def test_it_stops_at_once(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("spacing", [0.8, 1.25, 2.0])
-def test_registration_looks_at_two_centimetres_around_the_outlines(spacing: float) -> None:
+def test_registration_looks_at_two_centimetres_around_the_contours(spacing: float) -> None:
     grid = Grid((120, 120, 9), spacing=(1.0, 1.0, 3.0))
     work = WorkingVolume(
         Volume(np.arange(9 * 120 * 120, dtype=np.int32).reshape(9, 120, 120), grid), spacing=spacing, crop=False

@@ -97,7 +97,7 @@ def test_a_shift_adds_up_to_a_quarter_of_a_standard_deviation(pictures) -> None:
     moved = (augment.shift(quiet, seeded()) - quiet) / quiet.std((1, 2, 3), keepdim=True)
     assert moved.flatten(1).std(1).max() < 1e-4
     assert 0.15 < moved.abs().max() <= 0.25 + 1e-4
-    assert ((augment.shift(quiet, seeded(), most=0.1) - quiet) / quiet.std()).abs().max() <= 0.11
+    assert ((augment.shift(quiet, seeded(), limit=0.1) - quiet) / quiet.std()).abs().max() <= 0.11
 
 
 @pytest.mark.parametrize("change", [augment.gamma, augment.histogram], ids=lambda c: c.__name__)

@@ -164,6 +164,6 @@ def test_asking_for_views_adds_them_and_changes_no_task(samples) -> None:
 def test_views_need_no_annotation(samples) -> None:
     batch = TaskSampler([samples[1:], samples[:1]], [1.0, 1.0], ["liver"], 3).draw(8, views=True, tasks=False)
     assert batch.learned == batch.shown == []
-    assert len(batch.images) == len(batch.learned_masks) == 0
+    assert len(batch.images) == len(batch.prompted_masks) == 0
     assert set(batch.views.structures.tolist()) == {-1, 0}
     assert batch.views.to("cpu").sizes.tolist() == [[50, 56]] * 8

@@ -85,13 +85,13 @@ def test_it_says_what_was_left_out(two, tmp_path) -> None:
     assert len(second.training) == 3
 
 
-@pytest.mark.parametrize("most_bytes", [120_000, 200_000, 400_000])
-def test_a_pack_is_no_larger_than_allowed_and_shared_evenly(tmp_path, most_bytes) -> None:
+@pytest.mark.parametrize("max_bytes", [120_000, 200_000, 400_000])
+def test_a_pack_is_no_larger_than_allowed_and_shared_evenly(tmp_path, max_bytes) -> None:
     """The small data set is there whole; what it leaves goes to the large one."""
     parts = [make_part("large", 40), make_part("small", 3, held_out=1)]
-    report = write_pack(parts, tmp_path / "data.pack", most_bytes, every=1)
+    report = write_pack(parts, tmp_path / "data.pack", max_bytes, every=1)
     size = (tmp_path / "data.pack").stat().st_size
-    assert most_bytes - 40_000 < size <= most_bytes
+    assert max_bytes - 40_000 < size <= max_bytes
     assert len(report[1].training) == 3
     assert 0 < len(report[0].training) < 40
     kept = {*report[0].training, *report[0].validation, *report[0].left_out}
@@ -159,7 +159,7 @@ def test_a_run_takes_packs_beside_data_sets(kit, packed, tmp_path) -> None:
     assert list(parts[1].training[0].where) == ["liver", "spleen"]
     assert parts[1].training[0].structures == ("liver", "spleen", "My_Blob")  # the first spelling, for all
     assert parts[2].training[0].absent == ("My_Blob",)
-    assert len(load_part(sets[1], 0.5, 1, tmp_path / "cache", most_validated=1).validation) == 1
+    assert len(load_part(sets[1], 0.5, 1, tmp_path / "cache", max_validated=1).validation) == 1
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [next((tmp_path / "cache").glob("phantoms-*")).name]
     with pytest.raises(InputError, match="Two data sets are called first"):
         read_datasets([packed, packed])

@@ -8,7 +8,7 @@ import torch
 
 from PromptSegLib.datasets.groups import BEND, GROUP, bend
 from PromptSegLib.datasets.sample import Sample, by_name, shown_in, with_unions
-from PromptSegLib.datasets.tasks import MOST_HEADS, TaskSampler, membership
+from PromptSegLib.datasets.tasks import MAX_HEADS, TaskSampler, membership
 
 
 @pytest.mark.parametrize("size", [(64, 96), (20, 20)])
@@ -47,12 +47,12 @@ def test_a_structure_is_shown_in_one_patient_and_asked_for_in_another(monkeypatc
     monkeypatch.setattr("PromptSegLib.datasets.tasks.SIZES", ((48, 48),))
     sets = [[patient("a", 4), patient("b", 30)]]
     batch = TaskSampler(sets, [1.0], ["liver", "spleen"], 2, elsewhere=1.0).draw(8, 0)
-    group = torch.tensor(batch.shown) // GROUP
+    group = torch.tensor(batch.episodic) // GROUP
     away = batch.support[:, 0] // GROUP != group
     assert away.float().mean() > 0.5
     assert (batch.support[away] // GROUP == (group[away] ^ 1)[:, None]).all()  # the group beside it
     for n in away.nonzero()[:, 0].tolist():
-        wanted = batch.labels[batch.shown[n]][batch.shown_masks[n] > 0].unique().tolist()
+        wanted = batch.labels[batch.episodic[n]][batch.episodic_masks[n] > 0].unique().tolist()
         drawn = batch.labels[batch.support[n]][batch.support_inside[n] > 0].unique().tolist()
         assert len(wanted) <= 1 == len(drawn)
         assert wanted in ([], drawn)
@@ -67,8 +67,8 @@ def test_lobes_make_a_lung(monkeypatch) -> None:
     names = [*lobes, "left lung"]
     batch = TaskSampler([[sample]], [1.0], names, 1).draw(4, 2)
     assert batch.annotated[:, 1:].all()
-    whole = [m for (_, s), m in zip(batch.learned, batch.learned_masks, strict=True) if s == 2 and m.any()]
-    n = next(n for n, s in batch.learned if s == 2)
+    whole = [m for (_, s), m in zip(batch.prompted, batch.prompted_masks, strict=True) if s == 2 and m.any()]
+    n = next(n for n, s in batch.prompted if s == 2)
     assert whole
     assert torch.equal(membership(names)[2][batch.labels[n]], batch.labels[n] > 0)
 
@@ -79,6 +79,6 @@ def test_where_much_is_annotated_the_dense_loss_asks_for_what_is_seen(monkeypatc
     sample = patient("a", 12, many)
     sample.absent = many[2:]
     heads = TaskSampler([[sample]], [1.0], many, 1).draw(4, 0).heads
-    assert heads.shape == (4, MOST_HEADS)
+    assert heads.shape == (4, MAX_HEADS)
     assert all({0, 1} & {*row} for row in heads.tolist())
-    assert all(len({*row}) == MOST_HEADS for row in heads.tolist())
+    assert all(len({*row}) == MAX_HEADS for row in heads.tolist())

@@ -169,10 +169,10 @@ def test_the_versions_are_those_of_the_project() -> None:
 
     root = Path(install.__file__).resolve().parents[3]
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    for package, version in install.LEAST.items():
+    for package, version in install.MIN_VERSIONS.items():
         assert f'"{package}>={version}"' in text
     needs = (root / "PromptSeg" / "Resources" / "requirements.txt").read_text(encoding="utf-8")
-    assert needs == f"safetensors>={install.LEAST['safetensors']}\n"
+    assert needs == f"safetensors>={install.MIN_VERSIONS['safetensors']}\n"
 
 
 def test_the_box_has_a_title_of_its_own(absent, monkeypatch) -> None:

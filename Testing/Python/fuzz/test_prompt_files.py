@@ -22,7 +22,7 @@ from .attack import TEXTS, attack, broken, odd, survives, tampered
 
 CARD = {
     "plane": "axial", "spacing": 2.0, "window": [-160.0, 240.0], "components": "largest", "shared_pass": False,
-    "outline_weight": 15.0, "volumes": 2, "slices": 5, "slice_mm": 2.5, "steps": 10, "rounds": 1, "seed": 0,
+    "contour_weight": 15.0, "volumes": 2, "slices": 5, "slice_mm": 2.5, "steps": 10, "rounds": 1, "seed": 0,
     "leave_one_slice_out_dice": 0.9, "network_dice": 0.8, "validation_dice": None, "data": ["btcv"],
     "date": "2027-01-01", "author": "A", "licence": "CC0", "note": "", "taught_on": ["0123456789abcdef"], "new": [1],
 }  # fmt: skip

@@ -269,7 +269,7 @@ HOSTILE = {
     "window": ([1], [2, 1], [1, 1], "ab", 7, [math.nan, 2], ["a", "b"], [0, None], {"a": 1, "b": 2}, [-(10**400), 0]),
     "components": ("some", None, 1, ["all"]),
     "shared_pass": ("yes", 1, None),
-    "outline_weight": ("a", -1, math.nan, math.inf, [], True),
+    "contour_weight": ("a", -1, math.nan, math.inf, [], True),
     "volumes": ("a", -1, 1.5, 10**400, True),
     "leave_one_slice_out_dice": ("0.9", -0.1, 1.1, math.nan, True),
     "network_dice": ("0.9", 2, math.nan),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from PromptSegLib.prior import ALONE, SCALE, Location
-from PromptSegLib.register.blend import EASE, SURE, UNSURE, blend_of
+from PromptSegLib.register.blend import CONFIDENT, EASE, UNCERTAIN, blend_of
 from PromptSegLib.register.log_odds import LIMIT
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
-TOLD = (None, 0.1, 0.5, 0.9)
+LEFT_OUT_DICE = (None, 0.1, 0.5, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +34,22 @@ def logits(distance: np.ndarray, steep: float, noise: float = 0.0, seed: int = 0
     return dict(enumerate(np.clip(np.rint(SCALE * values), -127, 127).astype(np.int8)))
 
 
-def located(distance: np.ndarray, told: float | None) -> Location:
+def located(distance: np.ndarray, left_out_dice: float | None) -> Location:
     """A place that was carried over."""
     place = np.clip(0.5 * distance, -LIMIT, LIMIT).astype(np.float16)
     slices = {k: (p, np.zeros_like(p)) for k, p in enumerate(place) if p.max() > -LIMIT}
-    return Location(slices, lambda plausible, known: blend_of(told, plausible, (), known=known), -LIMIT)
+    return Location(slices, lambda plausible, known: blend_of(left_out_dice, plausible, (), known=known), -LIMIT)
 
 
-@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("left_out_dice", LEFT_OUT_DICE)
 @pytest.mark.parametrize("seed", range(6))
-def test_what_the_network_knows_is_never_hurt(work, told, seed) -> None:
+def test_what_the_network_knows_is_never_hurt(work, left_out_dice, seed) -> None:
     random = np.random.default_rng(seed)
     middle = np.array([work.count / 2, work.size[0] / 2, work.size[1] / 2])
     own = logits(ball(work, tuple(middle), 10), 4.0)
     wrong = ball(work, tuple(middle + random.uniform(-4, 4, 3)), random.uniform(8, 12))
-    location = located(wrong, told)
-    assert location.known(own) > SURE
+    location = located(wrong, left_out_dice)
+    assert location.known(own) > CONFIDENT
     found = LogitMap(work, dict(own))
     found.locate(location)
     assert all(np.array_equal(found.slices[k], own[k]) for k in own)
@@ -67,14 +67,14 @@ def test_where_two_patients_fit_poorly_the_network_counts_more() -> None:
     assert network(0.35) > network(0.7)
 
 
-@pytest.mark.parametrize("told", TOLD)
-def test_the_more_it_knows_the_less_the_others_count(told) -> None:
-    steps = [blend_of(told, 0.5, (), known=known) for known in np.linspace(0, 1, 101)]
+@pytest.mark.parametrize("left_out_dice", LEFT_OUT_DICE)
+def test_the_more_it_knows_the_less_the_others_count(left_out_dice) -> None:
+    steps = [blend_of(left_out_dice, 0.5, (), known=known) for known in np.linspace(0, 1, 101)]
     for before, after in pairwise(steps):
         assert after[1] <= before[1] + 1e-9
         assert after[2] <= before[2] + 1e-9
-    assert blend_of(told, 0.5, (), known=UNSURE - EASE) == pytest.approx(blend_of(told, 0.5, ()))
-    assert blend_of(told, 0.5, (), known=SURE) == ALONE
+    assert blend_of(left_out_dice, 0.5, (), known=UNCERTAIN - EASE) == pytest.approx(blend_of(left_out_dice, 0.5, ()))
+    assert blend_of(left_out_dice, 0.5, (), known=CONFIDENT) == ALONE
 
 
 UNKNOWING = {
@@ -91,7 +91,7 @@ def test_what_it_does_not_know_is_carried_over(work, network, kit) -> None:
     middle = (work.count / 2, work.size[0] / 2, work.size[1] / 2)
     own, truth = network(work, middle), ball(work, middle, 10) > 0
     location = located(ball(work, middle, 10), 0.1)
-    assert location.known(own) < UNSURE
+    assert location.known(own) < UNCERTAIN
     found = LogitMap(work, {k: v for k, v in own.items() if v.max() > -24})
     found.locate(location)
     mask = np.stack([found.slices.get(k, np.full(work.size, -1)) > 0 for k in range(work.count)])

@@ -12,7 +12,7 @@ import torch
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.contours.crop import crop_of
-from PromptSegLib.register.excerpt import MOST_SLICES, Excerpt, identity_of
+from PromptSegLib.register.excerpt import MAX_SLICES, Excerpt, identity_of
 from PromptSegLib.register.teachers import Memory, remembered
 from PromptSegLib.tune.examples import Drawing
 from PromptSegLib.tune.remembered import drawings_of
@@ -54,7 +54,7 @@ def test_the_network_sees_what_it_saw(teacher, axis, chosen) -> None:
 def test_it_is_cut_to_the_surroundings_and_to_some_slices(teacher) -> None:
     there = np.flatnonzero((teacher.labels == 4).any((1, 2)))
     one = excerpt(teacher, 4, [int(k) for k in there])
-    assert len(one.drawn) == MOST_SLICES
+    assert len(one.drawn) == MAX_SLICES
     assert {int(there[0]), int(there[-1])} <= set(one.drawn)
     assert one.planes.shape[1] * one.planes.shape[2] < 0.8 * teacher.volume.voxels[0].size
     assert list(one.some(2).drawn) == [int(there[0]), int(there[-1])]

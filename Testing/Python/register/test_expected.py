@@ -8,33 +8,33 @@ import pytest
 
 from PromptSegLib.register.expected import CALIBRATION, TransferCalibration, expected
 
-SURE = {"probabilities": 0.95, "fit": 0.7, "network": 0.66, "agreement": 0.5}
+CONFIDENT = {"probabilities": 0.95, "fit": 0.7, "network": 0.66, "agreement": 0.5}
 
 
 def test_a_sure_mask_of_a_pair_that_fits_is_no_first_guess() -> None:
-    found = expected(SURE)
+    found = expected(CONFIDENT)
     assert found.low < found.dice < found.high
     assert found.dice > 0.8
     assert not found.first_guess
 
 
 def test_an_unsure_one_is_a_first_guess() -> None:
-    found = expected(SURE | {"probabilities": 0.75, "fit": 0.45})
+    found = expected(CONFIDENT | {"probabilities": 0.75, "fit": 0.45})
     assert found.first_guess
 
 
 @pytest.mark.parametrize("name", ["probabilities", "fit"])
 def test_it_rises_with_what_tells(name) -> None:
-    steps = [expected(SURE | {name: value}).dice for value in (0.4, 0.6, 0.8, 0.95)]
+    steps = [expected(CONFIDENT | {name: value}).dice for value in (0.4, 0.6, 0.8, 0.95)]
     assert all(before < after for before, after in pairwise(steps))
 
 
 def test_what_is_not_known_changes_nothing() -> None:
-    assert expected(SURE | {"network": None, "agreement": None}) == expected(SURE)
-    assert expected(SURE | {"fit": None}) is not None
+    assert expected(CONFIDENT | {"network": None, "agreement": None}) == expected(CONFIDENT)
+    assert expected(CONFIDENT | {"fit": None}) is not None
     assert expected({}) is not None
 
 
 def test_a_line_of_no_pairs_says_nothing() -> None:
     assert CALIBRATION.pairs > 0
-    assert expected(SURE, TransferCalibration((0.0,) * 4, (0.0,) * 4, 0.0, 1.0, 0)) is None
+    assert expected(CONFIDENT, TransferCalibration((0.0,) * 4, (0.0,) * 4, 0.0, 1.0, 0)) is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.errors import GridError
-from PromptSegLib.review.findings import MIN_RISK, Evidence, review
+from PromptSegLib.review.findings import MIN_RISK, Auxiliary, review
 from PromptSegLib.review.risk import (
     error_probability,
     expected_error_area,
@@ -72,7 +72,7 @@ def test_with_a_reference_the_slices_in_which_most_is_wrong() -> None:
     mask = block(2, 3, 4) | block(5, shift=5)
     mask[6, 5, 5] = True
     reference = block(2, 3, 4, 5)
-    (one,) = review({"liver": mask}, GRID, {"liver": Evidence(reference=reference)}).structures
+    (one,) = review({"liver": mask}, GRID, {"liver": Auxiliary(reference=reference)}).structures
     assert [s.index for s in one.slices] == [5]  # one pixel beside the structure has Dice 0, and deserves no look
     assert one.slices[0].dice == pytest.approx(0.5)
     assert one.slices[0].why == "Dice 0.50"
@@ -85,10 +85,10 @@ def test_with_an_uncertainty_what_may_be_wrong_counts_too() -> None:
     uncertain = np.zeros(GRID.shape, np.float32)
     uncertain[3, 5:15, 5] = 1  # ten pixels of one bit: 0.4 cm2, wrong with a chance of one half
     uncertain[4, 5:10, 5] = 1
-    (one,) = review({"liver": block(2, 3, 4, 5)}, GRID, {"liver": Evidence(uncertain, drawn=(4,))}).structures
+    (one,) = review({"liver": block(2, 3, 4, 5)}, GRID, {"liver": Auxiliary(uncertain, drawn=(4,))}).structures
     assert [s.index for s in one.slices] == [3]  # a drawn slice is not in doubt
     assert one.error_cm2[3] == pytest.approx(0.2)
-    assert one.unsure_ml == pytest.approx(0.1)
+    assert one.uncertain_ml == pytest.approx(0.1)
     assert one.slices[0].why == "about 0.2 cm² may be wrong"
     assert one.slices[0].risk == pytest.approx(0.05)
 
@@ -132,8 +132,8 @@ def test_a_small_structure_counts_as_much_as_a_large_one() -> None:
 
 
 def test_drawn_slices_do_not_count() -> None:
-    evidence = Evidence(reference=block(2, 3, 4, 5), drawn=(2, 3))
-    (one,) = review({"liver": block(2, 3, 4)}, GRID, {"liver": evidence}).structures
+    auxiliary = Auxiliary(reference=block(2, 3, 4, 5), drawn=(2, 3))
+    (one,) = review({"liver": block(2, 3, 4)}, GRID, {"liver": auxiliary}).structures
     assert one.score.dice == pytest.approx(2 / 3)
     assert [s.index for s in one.slices] == [5]
 
@@ -142,7 +142,7 @@ def test_another_axis() -> None:
     mask = block(2, 3, 4, 5)
     other = mask.copy()
     other[:, 14] = False
-    found = review({"liver": mask}, GRID, {"liver": Evidence(reference=other)}, axis=1)
+    found = review({"liver": mask}, GRID, {"liver": Auxiliary(reference=other)}, axis=1)
     assert found.axis == 1
     assert found.structures[0].slices[0].index == 14
 
@@ -153,7 +153,7 @@ def test_arrays_of_another_size_are_refused() -> None:
 
 
 def test_it_is_plain_json() -> None:
-    found = review({"liver": block(2, 3)}, GRID, {"liver": Evidence(reference=block(3, 4))})
+    found = review({"liver": block(2, 3)}, GRID, {"liver": Auxiliary(reference=block(3, 4))})
     assert json.loads(json.dumps(found.to_json()))["structures"][0]["structure"] == "liver"
 
 
@@ -165,7 +165,7 @@ def test_what_would_be_told_as_nothing_deserves_no_look() -> None:
     assert review({"x": mask}, grid).structures[0].slices == ()
     sure = np.zeros(mask.shape, np.float32)
     sure[3, 5, 5] = 0.1
-    assert review({"x": mask}, grid, {"x": Evidence(uncertainty=sure)}).structures[0].slices == ()
+    assert review({"x": mask}, grid, {"x": Auxiliary(uncertainty=sure)}).structures[0].slices == ()
     mask[3, 5:15, 5:55] = False
     for found in review({"x": mask}, grid).structures[0].slices:
         assert " 0%" not in found.why

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pytest
 
-from PromptSegLib.review.findings import Evidence, Review, StructureReview, review
+from PromptSegLib.review.findings import Auxiliary, Review, StructureReview, review
 from PromptSegLib.review.metrics import ScoreRow
 from PromptSegLib.review.page import WARNING, About, Decision, page, pictures_of
 from PromptSegLib.review.report_html import render
@@ -59,7 +59,7 @@ def test_the_page_says_what_was_reviewed_by_whom_and_when(masks, about) -> None:
 def test_with_a_reference_the_measures_are_there(masks, about) -> None:
     reference = np.zeros(GRID.shape, bool)
     reference[2:8, 5:15, 5:15] = True
-    found = review({NAME: masks[NAME]}, GRID, {NAME: Evidence(reference=reference)})
+    found = review({NAME: masks[NAME]}, GRID, {NAME: Auxiliary(reference=reference)})
     said = text_of(render(page(found, about, {})))
     assert "compared with a reference" in said
     score = found.structures[0].score
@@ -68,9 +68,9 @@ def test_with_a_reference_the_measures_are_there(masks, about) -> None:
 
 
 def test_what_went_through_json_gives_the_same_page_and_table(masks, about) -> None:
-    evidence = {NAME: Evidence(reference=np.roll(masks[NAME], 1, axis=1), estimate=0.8)}
-    evidence["gall\nbladder"] = Evidence(reference=masks[NAME])
-    found = review(masks, GRID, evidence)
+    auxiliary = {NAME: Auxiliary(reference=np.roll(masks[NAME], 1, axis=1), estimate=0.8)}
+    auxiliary["gall\nbladder"] = Auxiliary(reference=masks[NAME])
+    found = review(masks, GRID, auxiliary)
     rows = json.loads(json.dumps(found.to_json()))["structures"]
     again = Review(tuple(StructureReview.from_json(row) for row in rows), found.axis)
     assert again.structures[1].score.hd95_mm == math.inf

@@ -13,13 +13,13 @@ from PromptSegLib.review import teaching_report as teaching
 from PromptSegLib.review.figures import Plane, Series, chart, frame, slice_picture, window_for
 from PromptSegLib.review.report import (
     Cell,
-    Facts,
     Gallery,
     KeyFigure,
     Report,
     ReportPicture,
     Section,
     Table,
+    Terms,
 )
 from PromptSegLib.review.report_html import render, write_report
 from PromptSegLib.review.teaching_report import Method, Taught
@@ -100,7 +100,7 @@ def sections(volume: Volume, taught: Taught) -> list[Section]:
         teaching.worst_slices(volume, lessons),
         teaching.slice_by_slice(lessons),
         teaching.learning(lessons),
-        Section("Machine", [Facts("", [("Cores", "2 & more")])]),
+        Section("Machine", [Terms("", [("Cores", "2 & more")])]),
     ]
 
 
@@ -209,7 +209,7 @@ def test_slices_are_shown_as_radiologists_see_them() -> None:
 def test_the_frame_is_square_in_mm_and_holds_the_structure() -> None:
     plane = Plane.of(Grid((100, 120, 5), spacing=(2.0, 1.0, 5.0)))
     mask = box(slice(1, 3), slice(40, 60), slice(30, 40), (5, 120, 100))
-    rows, cols = frame(mask, plane, margin_mm=10, least_mm=10)
+    rows, cols = frame(mask, plane, margin_mm=10, min_mm=10)
     assert (rows.stop - rows.start) * 1.0 == (cols.stop - cols.start) * 2.0 == 40
     assert rows.start <= 30 < 70 <= rows.stop + 0
     corner = frame(box(slice(1, 3), slice(0, 3), slice(0, 3), (5, 120, 100)), plane)
@@ -217,7 +217,7 @@ def test_the_frame_is_square_in_mm_and_holds_the_structure() -> None:
     assert frame(np.zeros_like(mask), plane) == (slice(0, 120), slice(0, 100))
 
 
-def test_outlines_lie_where_the_mask_is() -> None:
+def test_contours_lie_where_the_mask_is() -> None:
     plane = Plane.of(Grid((10, 8, 1), spacing=(2.0, 3.0, 1.0)))
     mask = np.zeros((8, 10), bool)
     mask[2:4, 5:8] = True

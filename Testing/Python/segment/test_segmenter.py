@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.contours.fusion import OUTLINE_MM
+from PromptSegLib.contours.fusion import CONTOUR_MM
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.session import Session
@@ -234,7 +234,7 @@ def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit) -> Non
     reports = []
     result = session.segment(prompts.values(), on_progress=reports.append)
     assert result.grid == volume.grid
-    assert any("Straightening" in r.message for r in reports)
+    assert any("canonical axes" in r.message for r in reports)
     assert [r.fraction for r in reports] == sorted(r.fraction for r in reports)
     for value, name in ORGANS.items():
         assert kit.dice(result.mask(name), labels == value) > 0.6, name
@@ -247,7 +247,7 @@ def test_oblique_slices_are_seen_straight(trained, prompts, oblique, kit) -> Non
     reports.clear()
     result = session.segment([prompts["liver"]], drawn={"liver": drawn}, on_progress=reports.append)
     assert reports
-    assert not any("Straightening" in r.message for r in reports)
+    assert not any("canonical axes" in r.message for r in reports)
     assert np.array_equal(result.mask("liver")[12], labels[12] == 1)
 
 
@@ -312,10 +312,10 @@ def test_with_drawn_slices_a_structure_is_kept_on_a_finer_grid(trained, prompts,
     own = Session(trained / "tiny.safetensors", "cpu", threads=1)
     own.set_volume(Volume(voxels, grid))
     drawn = SliceAnnotations.from_labels(labels, grid, 1, [8, 16])
-    alone = with_card(prompts["liver"], outline_weight=0.0, components="all", taught_on=(grid,))
+    alone = with_card(prompts["liver"], contour_weight=0.0, components="all", taught_on=(grid,))
     plain, found = own.segment([alone]), own.segment([alone], drawn={"liver": drawn})
     assert plain.maps["liver"].work.spacing == 2.0
-    assert found.maps["liver"].work.spacing == OUTLINE_MM[0]
+    assert found.maps["liver"].work.spacing == CONTOUR_MM[0]
     assert np.array_equal(found.mask("liver")[[8, 16]], labels[[8, 16]] == 1)
     between = slice(9, 16)
     assert kit.dice(found.mask("liver")[between], plain.mask("liver")[between]) > 0.97

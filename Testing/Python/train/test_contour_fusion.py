@@ -13,13 +13,13 @@ import torch
 from PromptSegLib.contours.fusion_net import MAPS, ContourFusionNet, contour_fusion_net
 from PromptSegLib.datasets.loading import read_dataset
 from PromptSegLib.model.files import read_header
-from PromptSegTrain.contour_fusion import ANYHOW, drawings, learn, lessons, main
+from PromptSegTrain.contour_fusion import ANYHOW, drawings, learn, main, samples_of
 
 
 @pytest.fixture(scope="module")
 def found(dataset):
     one = read_dataset(dataset)
-    return lessons(one, one.cases[:1])
+    return samples_of(one, one.cases[:1])
 
 
 def test_what_is_learned_from_is_told_about_every_slice_between(found) -> None:
@@ -61,7 +61,7 @@ def test_it_learns(found) -> None:
 
 def test_the_command_writes_a_network_that_says_what_it_learned_from(dataset, tmp_path: Path, capsys) -> None:
     path = tmp_path / "net.safetensors"
-    assert main([str(dataset), "-o", str(path), "--epochs", "0.2", "--most", "2"]) == 0
+    assert main([str(dataset), "-o", str(path), "--epochs", "0.2", "--limit", "2"]) == 0
     assert "subjects" in capsys.readouterr().out
     assert isinstance(contour_fusion_net(path), ContourFusionNet)
     (data,) = json.loads(read_header(path)["card"])["data"]
@@ -80,7 +80,7 @@ def test_a_data_set_that_is_not_there_is_one_sentence(tmp_path: Path, capsys) ->
 def test_no_data_set_is_written_over_and_that_is_said_first(dataset, tmp_path: Path, capsys) -> None:
     before = dataset.read_bytes()
     for output, said in ((dataset, "The format of dataset.json"), (tmp_path / "none" / "n.safetensors", "no folder")):
-        assert main([str(dataset), "-o", str(output), "--epochs", "0.2", "--most", "2"]) == 2
+        assert main([str(dataset), "-o", str(output), "--epochs", "0.2", "--limit", "2"]) == 2
         captured = capsys.readouterr()
         assert said in captured.err
         assert captured.out == ""

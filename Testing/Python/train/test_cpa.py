@@ -174,40 +174,40 @@ def sampler(monkeypatch) -> TaskSampler:
 
 
 @pytest.mark.parametrize("head", ["full", "half"])
-def test_a_trainee_learns_alone_with_labels_or_both(sampler, head) -> None:
+def test_a_model_learns_alone_with_labels_or_both(sampler, head) -> None:
     torch.manual_seed(0)
-    trainee = PretrainingModel(replace(tiny(), head=head), ["a", "b"])
-    teacher = copy.deepcopy(trainee)  # even one that could learn gets no gradient
+    model = PretrainingModel(replace(tiny(), head=head), ["a", "b"])
+    teacher = copy.deepcopy(model)  # even one that could learn gets no gradient
     batch = sampler.draw(1, views=True)
-    labels = {"learned", "shown", "dense", "aid"}
-    assert set(trainee(batch, torch.float32)) == labels
-    assert set(trainee(batch, torch.float32, teacher)) == labels | {"cpa"}
-    parts = trainee(batch, torch.float32, teacher, supervised=False)
+    labels = {"prompted", "episodic", "dense", "deep"}
+    assert set(model(batch, torch.float32)) == labels
+    assert set(model(batch, torch.float32, teacher)) == labels | {"cpa"}
+    parts = model(batch, torch.float32, teacher, supervised=False)
     assert set(parts) == {"cpa"}
     parts["cpa"].backward()
     assert all(p.grad is None for p in teacher.parameters())
-    assert all(p.grad is not None for n, p in trainee.net.named_parameters() if n.startswith(("stem", "decoder")))
-    assert all(p.grad.abs().max() > 0 for p in trainee.bank.shared.values())
-    own = [trainee.bank.tensors[k.replace(".", "_")].grad for k in trainee.bank.deep]
+    assert all(p.grad is not None for n, p in model.net.named_parameters() if n.startswith(("stem", "decoder")))
+    assert all(p.grad.abs().max() > 0 for p in model.bank.shared.values())
+    own = [model.bank.tensors[k.replace(".", "_")].grad for k in model.bank.deep]
     assert all(g is None or not g.any() for g in own), "without labels nothing reaches a structure's own tokens"
-    trainee.zero_grad()
-    trainee(batch, torch.float32, teacher)["cpa"].backward()
+    model.zero_grad()
+    model(batch, torch.float32, teacher)["cpa"].backward()
     number = int(batch.views.structures[0])
-    for key in trainee.bank.deep:
-        gradient = trainee.bank.tensors[key.replace(".", "_")].grad
+    for key in model.bank.deep:
+        gradient = model.bank.tensors[key.replace(".", "_")].grad
         assert gradient[number].abs().max() > 0
         assert not gradient[1 - number].any()
 
 
 def test_a_batch_without_tasks_is_enough_to_learn_alone_and_learning_helps(sampler) -> None:
     torch.manual_seed(0)
-    trainee = PretrainingModel(tiny(), ["a", "b"])
-    teacher = copy.deepcopy(trainee).requires_grad_(False)
+    model = PretrainingModel(tiny(), ["a", "b"])
+    teacher = copy.deepcopy(model).requires_grad_(False)
     batch = sampler.draw(1, views=True, tasks=False)
-    optimiser = torch.optim.Adam(trainee.parameters(), lr=6e-3)
+    optimiser = torch.optim.Adam(model.parameters(), lr=6e-3)
     losses = []
     for _ in range(10):
-        loss = trainee(batch, torch.float32, teacher, supervised=False)["cpa"]
+        loss = model(batch, torch.float32, teacher, supervised=False)["cpa"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -217,11 +217,11 @@ def test_a_batch_without_tasks_is_enough_to_learn_alone_and_learning_helps(sampl
 
 def test_student_and_teacher_may_be_of_two_precisions(sampler) -> None:
     torch.manual_seed(0)
-    trainee = PretrainingModel(tiny(), ["a", "b"])
+    model = PretrainingModel(tiny(), ["a", "b"])
     batch = sampler.draw(1, views=True, tasks=False)
-    single = trainee(batch, torch.float32, trainee, supervised=False)["cpa"]
-    half = copy.deepcopy(trainee).to(torch.bfloat16)
+    single = model(batch, torch.float32, model, supervised=False)["cpa"]
+    half = copy.deepcopy(model).to(torch.bfloat16)
     torch.manual_seed(0)
-    mixed = half(batch, torch.bfloat16, trainee, supervised=False)["cpa"]
+    mixed = half(batch, torch.bfloat16, model, supervised=False)["cpa"]
     assert mixed.dtype == torch.float32
     assert float(mixed.detach()) == pytest.approx(float(single.detach()), rel=0.2)

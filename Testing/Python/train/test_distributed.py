@@ -89,7 +89,7 @@ def test_two_processes_learn_what_one_with_twice_the_groups_learns(
     assert sum(int(f.sum()) for f in far) < 0.01 * sum(f.numel() for f in far)
     lines = [rows(tmp_path / folder) for folder in ("one", "two")]
     for a, b in zip(*lines, strict=True):
-        for column in ("loss", "learned", "shown", "dense", "aid", "dice", "shown_dice"):
+        for column in ("loss", "prompted", "episodic", "dense", "deep", "dice", "few_shot_dice"):
             if a[column]:
                 assert float(a[column]) == pytest.approx(float(b[column]), abs=3e-4)
     assert torch.equal(one["random"], two["random"])
@@ -103,11 +103,19 @@ def test_the_parts_of_a_batch_are_the_batch(trained, dataset, small_images) -> N
     batch = TaskSampler([part.training], [1.0], names, 1).draw(4, 2, views=True)
     parts = [Ranks(rank, 2).share(batch) for rank in (0, 1)]
     assert [len(p.images) for p in parts] == [2 * GROUP] * 2
-    for name in ("images", "labels", "annotated", "learned_masks", "shown_masks", "support_inside", "support_outside"):
+    for name in (
+        "images",
+        "labels",
+        "annotated",
+        "prompted_masks",
+        "episodic_masks",
+        "support_inside",
+        "support_outside",
+    ):
         assert torch.equal(torch.cat([getattr(p, name) for p in parts]), getattr(batch, name))
     shift = 2 * GROUP
-    assert [(n + r * shift, s) for r, p in enumerate(parts) for n, s in p.learned] == batch.learned
-    assert [n + r * shift for r, p in enumerate(parts) for n in p.shown] == batch.shown
+    assert [(n + r * shift, s) for r, p in enumerate(parts) for n, s in p.prompted] == batch.prompted
+    assert [n + r * shift for r, p in enumerate(parts) for n in p.episodic] == batch.episodic
     assert torch.equal(torch.cat([p.support + r * shift for r, p in enumerate(parts)]), batch.support)
     for view in (0, 1):
         whole = batch.views.students[view].images

@@ -15,7 +15,7 @@ from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.errors import Stopped
 from PromptSegTrain.loader import batches
 
-DRAW = partial(TaskSampler.draw, groups=1, learned_per_slice=1)
+DRAW = partial(TaskSampler.draw, groups=1, prompt_tasks=1)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_batches_do_not_depend_on_how_many_processes_draw_them(sampler) -> None:
     assert len(one) == len(two) == 4
     for a, b in zip(one, two, strict=True):
         assert torch.equal(a.images, b.images)
-        assert torch.equal(a.shown_masks, b.shown_masks)
+        assert torch.equal(a.episodic_masks, b.episodic_masks)
         assert a.learned == b.learned
     assert not all(torch.equal(one[0].images, b.images) for b in one[1:])
     assert one[0].images.shape != other.images.shape or not torch.equal(one[0].images, other.images)

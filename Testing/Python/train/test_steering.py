@@ -30,30 +30,30 @@ def generated(seed: int) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def trainee() -> PretrainingModel:
+def model() -> PretrainingModel:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    trainee = PretrainingModel(tiny(), NAMES)
-    optimiser = torch.optim.AdamW(trainee.groups(0.02, 4e-3, 1.2e-2), lr=4e-3)
+    model = PretrainingModel(tiny(), NAMES)
+    optimiser = torch.optim.AdamW(model.groups(0.02, 4e-3, 1.2e-2), lr=4e-3)
     for group in optimiser.param_groups:
         group["lr"] = group["peak"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "SIZES", ((32, 32),))
         sampler = TaskSampler([[generated(n) for n in range(6)]], [1.0], NAMES, 1)
         for _ in range(80):
-            parts = trainee(sampler.draw(1, 2), torch.float32)
+            parts = model(sampler.draw(1, 2), torch.float32)
             optimiser.zero_grad()
             sum(parts.values()).backward()
             optimiser.step()
     torch.set_num_threads(threads)
-    return trainee.eval()
+    return model.eval()
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=NAMES)
-def test_a_structures_prompt_gives_its_mask_and_not_the_others(trainee, number) -> None:
+def test_a_structures_prompt_gives_its_mask_and_not_the_others(model, number) -> None:
     unseen = generated(99)
     grey = torch.from_numpy(unseen.grey).float()[..., None].expand(-1, -1, -1, 5).contiguous() / 127.5 - 1
     masks = [torch.from_numpy(unseen.labels == n + 1) for n in range(2)]
-    assert quick_dice(trainee, grey, masks[number], number) > 0.8
-    assert quick_dice(trainee, grey, masks[1 - number], number) < 0.1
+    assert quick_dice(model, grey, masks[number], number) > 0.8
+    assert quick_dice(model, grey, masks[1 - number], number) < 0.1

@@ -160,17 +160,17 @@ def test_what_is_not_annotated_gives_no_gradient(dataset, trained) -> None:
     names = ["liver", "spleen", "aorta"]
     partial = [s for s in part.training if s.name == "case_3"]
     torch.manual_seed(0)
-    trainee = PretrainingModel(tiny(), names)
+    model = PretrainingModel(tiny(), names)
     for samples, expected in ((partial, False), (part.training, True)):
         sampler = TaskSampler([samples], [1.0], names, 1)
-        trainee.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         for _ in range(4):
             batch = sampler.draw(2, 2)
-            parts = trainee(batch, torch.float32)
-            sum(parts[k] for k in ("learned", "shown", "aid")).backward()
-        spleen = max(float(p.grad[1].abs().max()) for p in trainee.bank.tensors.values())
+            parts = model(batch, torch.float32)
+            sum(parts[k] for k in ("prompted", "episodic", "deep")).backward()
+        spleen = max(float(p.grad[1].abs().max()) for p in model.bank.tensors.values())
         assert (spleen > 0) is expected
-        assert max(float(p.grad[0].abs().max()) for p in trainee.bank.tensors.values()) > 0
+        assert max(float(p.grad[0].abs().max()) for p in model.bank.tensors.values()) > 0
 
 
 def test_a_folder_that_cannot_be_made(dataset, tmp_path) -> None:
@@ -203,7 +203,7 @@ def test_modes_with_views_learn_and_go_on(mode, go, losses, tmp_path, rows, stop
     assert all(torch.equal(parts[k], whole[k]) for k in whole)
     line = rows(tmp_path / "run")[0]
     assert float(line["cpa"]) > 0
-    assert bool(line["learned"]) is (mode == "joint")
+    assert bool(line["prompted"]) is (mode == "joint")
     assert (tmp_path / "run" / "small.safetensors").is_file()
     # Without annotations no structure has learned a prompt, and there is no Dice.
     assert bool(list((tmp_path / "run").glob("*.promptset"))) is (mode == "joint")
@@ -244,10 +244,10 @@ def test_validation_looks_at_whole_volumes(trained, dataset) -> None:
     part = load_part(read_dataset(dataset), 0.25, 1, trained / "cache")
     names = list(part.dataset.labels.values())
     torch.manual_seed(0)
-    trainee = PretrainingModel(tiny(), names)
-    trainee.net.load_state_dict(load_backbone(trained / "tiny.safetensors", "cpu", torch.float32).net.state_dict())
-    scores = validate(trainee, part.validation, names, torch.device("cpu"))
-    assert trainee.training
+    model = PretrainingModel(tiny(), names)
+    model.net.load_state_dict(load_backbone(trained / "tiny.safetensors", "cpu", torch.float32).net.state_dict())
+    scores = validate(model, part.validation, names, torch.device("cpu"))
+    assert model.training
     [sample] = part.validation
     number = names.index("liver")
     masks = torch.from_numpy(sample.labels == sample.structures.index("liver") + 1)
@@ -256,11 +256,11 @@ def test_validation_looks_at_whole_volumes(trained, dataset) -> None:
     grey = torch.from_numpy(sample.grey[around].astype(np.float32) / 127.5 - 1).permute(0, 2, 3, 1)
     there = np.flatnonzero(masks.flatten(1).any(1)).tolist()
     support = [there[round(q * (len(there) - 1))] for q in (0.15, 0.5, 0.85)]
-    trainee.eval()
-    assert scores["liver"][0] == pytest.approx(quick_dice(trainee, grey, masks, number), abs=1e-6)
-    assert scores["liver"][1] == pytest.approx(quick_dice(trainee, grey, masks, number, support), abs=1e-6)
+    model.eval()
+    assert scores["liver"][0] == pytest.approx(quick_dice(model, grey, masks, number), abs=1e-6)
+    assert scores["liver"][1] == pytest.approx(quick_dice(model, grey, masks, number, support), abs=1e-6)
     assert scores["liver"][1] > 0.5
-    every_third = validate(trainee, part.validation, names, torch.device("cpu"), 3)
+    every_third = validate(model, part.validation, names, torch.device("cpu"), 3)
     assert every_third["liver"] != scores["liver"]
     assert np.isnan(mean_dice({"a": [np.nan, 0.5]}))
     assert mean_dice({"a": [np.nan, 0.5], "b": [0.2, 0.1]}, 1) == pytest.approx(0.3)

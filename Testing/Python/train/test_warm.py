@@ -23,29 +23,29 @@ def backbone(trained):
 
 
 def test_network_and_prompts_are_those_of_the_files(backbone, prompts) -> None:
-    trainee = PretrainingModel(tiny(), ["Spleen", "pancreas", "liver"])
-    before = {k: v.clone() for k, v in trainee.bank.tensors.items()}
-    assert warm_start(trainee, backbone, [prompts]) == ["Spleen", "liver"]
+    model = PretrainingModel(tiny(), ["Spleen", "pancreas", "liver"])
+    before = {k: v.clone() for k, v in model.bank.tensors.items()}
+    assert warm_start(model, backbone, [prompts]) == ["Spleen", "liver"]
     for name, tensor in backbone.net.state_dict().items():
-        assert torch.equal(trainee.net.state_dict()[name], tensor)
-    own = trainee.bank(torch.tensor([0, 1, 2]))
-    for key in trainee.bank.keys:
+        assert torch.equal(model.net.state_dict()[name], tensor)
+    own = model.bank(torch.tensor([0, 1, 2]))
+    for key in model.bank.keys:
         assert torch.allclose(own[key][0], prompts["spleen"].tensors[key], atol=1e-5)
         assert torch.allclose(own[key][2], prompts["liver"].tensors[key], atol=1e-5)
         # A structure without a prompt has its own random difference still.
-        assert torch.equal(trainee.bank.tensors[key.replace(".", "_")][1], before[key.replace(".", "_")][1])
-    for key, shared in trainee.bank.common().items():
+        assert torch.equal(model.bank.tensors[key.replace(".", "_")][1], before[key.replace(".", "_")][1])
+    for key, shared in model.bank.common().items():
         assert torch.equal(shared, backbone.shared[key])
 
 
 def test_a_backbone_that_sees_fewer_neighbours_is_widened_and_sees_the_same(backbone, prompts) -> None:
     wide = replace(tiny(), in_channels=backbone.net.config.in_channels + 2)
-    trainee = PretrainingModel(wide, ["liver"])
-    warm_start(trainee, backbone, [prompts])
+    model = PretrainingModel(wide, ["liver"])
+    warm_start(model, backbone, [prompts])
     images = torch.rand(1, 32, 32, wide.in_channels) * 2 - 1
     tensors = prompts["liver"].tensors
     with torch.no_grad():
-        seen = trainee.net.decode(trainee.net.encode(images), tensors)
+        seen = model.net.decode(model.net.encode(images), tensors)
         known = backbone.net.decode(backbone.net.encode(images[..., 1:-1]), tensors)
     assert torch.allclose(seen, known, atol=1e-4)
     with pytest.raises(InputError, match="another configuration"):
@@ -53,20 +53,20 @@ def test_a_backbone_that_sees_fewer_neighbours_is_widened_and_sees_the_same(back
 
 
 def test_without_shared_tokens_their_mean_is_shared(backbone, prompts) -> None:
-    trainee = PretrainingModel(tiny(), ["spleen", "liver"])
-    warm_start(trainee, replace(backbone, shared=None), [prompts])
-    own = trainee.bank(torch.tensor([0, 1]))
-    for key, shared in trainee.bank.common().items():
+    model = PretrainingModel(tiny(), ["spleen", "liver"])
+    warm_start(model, replace(backbone, shared=None), [prompts])
+    own = model.bank(torch.tensor([0, 1]))
+    for key, shared in model.bank.common().items():
         mean = (prompts["spleen"].tensors[key] + prompts["liver"].tensors[key]) / 2
         assert torch.allclose(shared, mean, atol=1e-6)
         assert torch.allclose(own[key][1], prompts["liver"].tensors[key], atol=1e-5)
 
 
 def test_no_prompts_leave_the_bank_as_it_is(backbone) -> None:
-    trainee = PretrainingModel(tiny(), ["liver"])
-    before = {k: v.clone() for k, v in trainee.bank.state_dict().items()}
-    assert warm_start(trainee, backbone, []) == []
-    assert all(torch.equal(v, before[k]) for k, v in trainee.bank.state_dict().items())
+    model = PretrainingModel(tiny(), ["liver"])
+    before = {k: v.clone() for k, v in model.bank.state_dict().items()}
+    assert warm_start(model, backbone, []) == []
+    assert all(torch.equal(v, before[k]) for k, v in model.bank.state_dict().items())
 
 
 def test_what_does_not_fit_is_refused(backbone, prompts, go) -> None:

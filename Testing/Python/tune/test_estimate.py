@@ -12,7 +12,7 @@ from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.prior import Prior
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.tune import estimate as estimates
-from PromptSegLib.tune.estimate import Calibration, estimate, log_odds, signs
+from PromptSegLib.tune.estimate import Calibration, estimate, log_odds, predictors
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -63,7 +63,7 @@ def test_signs_worked_out_by_hand() -> None:
     network[0:10, 0:5] = 6.0
     network[0:10, 10:15] = 6.0
     logits.put(4, network)
-    found = signs(logits, drawn, 0.7)
+    found = predictors(logits, drawn, 0.7)
     assert found["leave_one_out"] == 0.7
     assert found["agreement"] == pytest.approx(2 * 50 / (100 + 100))
     assert found["gap"] == pytest.approx(12.0)

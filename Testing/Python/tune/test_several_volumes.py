@@ -74,8 +74,8 @@ def test_the_smaller_volume_is_padded_with_air_that_is_not_labelled(session, pha
         assert not made.valid[0, n][outside].any()
 
 
-def test_the_outlines_weight_is_only_for_the_volumes_that_were_taught(learned, phantom, second, kit) -> None:
-    card = replace(learned.prompt.card, outline_weight=0.0)
+def test_the_contours_weight_is_only_for_the_volumes_that_were_taught(learned, phantom, second, kit) -> None:
+    card = replace(learned.prompt.card, contour_weight=0.0)
     assert weight_for(card, phantom.volume.grid) == weight_for(card, second.volume.grid) == 0.0
     assert weight_for(card, kit.turn(phantom.labels, phantom.volume.grid, (0, 1, 2), (0,))[1]) == WEIGHTS[0]
 

@@ -62,7 +62,7 @@ def test_the_middle_of_the_only_gap_comes_first(work) -> None:
     assert best.reason.endswith(".")
 
 
-def test_the_gap_where_the_outline_changes_is_chosen(work) -> None:
+def test_the_gap_where_the_contour_changes_is_chosen(work) -> None:
     """Slices 4, 12, 20 are alike; 28 is not what 20 and 36 let expect, so that the contour bends around it."""
     masks = {4: disc(8), 12: disc(8), 20: disc(8), 28: disc(3), 36: disc(8)}
     annotations = drawn(work, masks, absent=(3, 37))
@@ -104,7 +104,7 @@ def test_what_hangs_together_is_a_matter_of_millimetres(work, spacing) -> None:
 
 def test_several_are_spread_out_and_never_drawn_ones(work) -> None:
     annotations = drawn(work, {4: disc(5), 20: disc(9), 36: disc(5)})
-    several = suggest(found(work, annotations, {k: sure(7) for k in range(5, 36)}), annotations, most=3)
+    several = suggest(found(work, annotations, {k: sure(7) for k in range(5, 36)}), annotations, limit=3)
     indices = [s.index for s in several]
     assert len(set(indices)) == 3
     assert not {4, 20, 36} & set(indices)
@@ -162,10 +162,10 @@ def test_another_axis_than_the_network_s(session, phantom, prompts) -> None:
 def test_where_the_structure_goes_on_beyond_the_drawing_comes_first(work) -> None:
     annotations = drawn(work, {15: disc(8), 19: disc(8)}, absent=(10,))
     silent = LogitMap(work, drawn=annotations.native_slices(0))
-    first, *_ = suggest(silent, annotations, most=3)
+    first, *_ = suggest(silent, annotations, limit=3)
     assert first.index == 19 + 4  # as far away as the drawn slices are from each other
     assert first.between == (19, None)
     assert first.reason.startswith("Beyond slice 19, where the drawing ends, the structure seems to go on")
     assert 0 < first.share <= 1
     closed = drawn(work, {15: disc(8), 19: disc(8)}, absent=(10, 24))
-    assert all(10 < one.index < 24 for one in suggest(silent, closed, most=3))
+    assert all(10 < one.index < 24 for one in suggest(silent, closed, limit=3))

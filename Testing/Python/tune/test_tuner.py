@@ -109,7 +109,7 @@ def test_the_first_mask_is_the_proposer_s(session, annotations, monkeypatch) -> 
     again = session.tune(annotations, CYST, steps=0)
     assert same(first.prompt, again.prompt)
     assert not first.left_out, "it is wanted at once"
-    assert first.prompt.card.outline_weight == first_weight(first.history[0]["dice"])
+    assert first.prompt.card.contour_weight == first_weight(first.history[0]["dice"])
     assert asked
     assert asked[0] > 0
 
@@ -180,7 +180,7 @@ def test_going_on_from_a_former_round(session, annotations, result) -> None:
     events = []
     kept = session.tune(annotations, CYST, start_from=result.prompt, steps=0, on_progress=events.append)
     assert same(kept.prompt, result.prompt)
-    assert kept.prompt.card.outline_weight == result.prompt.card.outline_weight
+    assert kept.prompt.card.contour_weight == result.prompt.card.contour_weight
     assert events[0].metrics["dice"] == pytest.approx(kept.history[0]["dice"])
     more = session.tune(annotations, CYST, start_from=result.prompt)
     assert more.prompt.card.rounds == 2

@@ -26,7 +26,7 @@ from pydicom.uid import (
 )
 
 from PromptSegLib.errors import InputError
-from PromptSegLib.volumes.dicom_file import NotWhole, read_elements, stored_pixels
+from PromptSegLib.volumes.dicom_file import Incomplete, read_elements, stored_pixels
 from PromptSegLib.volumes.io import read_volume
 from PromptSegLib.volumes.plausible import check_hu
 
@@ -216,14 +216,14 @@ def test_a_compressed_slice_that_is_cut_is_found_before_it_is_decoded(tmp_path, 
     data = path.read_bytes()
     path.write_bytes(data[: int(where * len(data))])
     monkeypatch.setattr(sitk, "ImageFileReader", None)  # the decoder
-    with pytest.raises(NotWhole):
+    with pytest.raises(Incomplete):
         stored_pixels(read_elements(path))
     # The same with lengths that fit: the stream itself tells.
     start = data.index(b"\xff\x4f\xff\x51")
     end = data.rindex(b"\xff\xd9")
     middle = start + (end - start) // 2
     path.write_bytes(data[:middle] + b"\0" * (len(data) - middle - 8) + data[-8:])
-    with pytest.raises(NotWhole):
+    with pytest.raises(Incomplete):
         stored_pixels(read_elements(path))
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from PromptSegLib.tune.tuner import common_window
+from PromptSegLib.volumes.canonical import resampled_to_canonical
 from PromptSegLib.volumes.plausible import check_hu, warnings_of
 from PromptSegLib.volumes.preprocess import WorkingVolume, body_box
-from PromptSegLib.volumes.straight import straightened
 from PromptSegLib.volumes.volume import Grid, Volume
 
 GRID = Grid((90, 80, 12), spacing=(1.5, 1.5, 5.0))
@@ -112,7 +112,7 @@ def test_straightening_does_not_spread_metal() -> None:
     odd = plain.copy()
     plain[5:7, 38:42, 40:48] = 3071
     odd[5:7, 38:42, 40:48] = 30000
-    ones = [straightened(Volume.from_array(array, turn)).voxels for array in (plain, odd)]
+    ones = [resampled_to_canonical(Volume.from_array(array, turn)).voxels for array in (plain, odd)]
     assert np.array_equal(*ones)
 
 

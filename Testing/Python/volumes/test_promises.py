@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from PromptSegLib.errors import InputError
 from PromptSegLib.volumes import dicom_file, room, stream
 from PromptSegLib.volumes.dicom_codestream import is_whole
-from PromptSegLib.volumes.dicom_file import NotWhole, read_elements, stored_pixels
+from PromptSegLib.volumes.dicom_file import Incomplete, read_elements, stored_pixels
 from PromptSegLib.volumes.io import read_labels, read_volume
 
 from .test_dicom_kinds import _plane
@@ -166,12 +166,12 @@ def test_a_deflated_file_is_never_held_unpacked(tmp_path, monkeypatch):
     many = [(0x3006, 0x0050, b"UC", bytes(100_000))] * 9
     assert np.array_equal(stored_pixels(read_elements(_deflated(path, *many)))[0], HU[0] + 1024)
     monkeypatch.setattr(dicom_file, "_KEPT", 500_000)
-    with pytest.raises(NotWhole):
+    with pytest.raises(Incomplete):
         read_elements(path)
-    with pytest.raises(NotWhole):
+    with pytest.raises(Incomplete):
         stored_pixels(read_elements(_deflated(path, cut=30)))
     path.write_bytes(path.read_bytes()[:400])
-    with pytest.raises(NotWhole):
+    with pytest.raises(Incomplete):
         read_elements(path)
 
 
@@ -185,7 +185,7 @@ def test_more_pixels_than_a_file_has_are_not_asked_for(tmp_path):
             one = pydicom.dcmread(path)
             one.file_meta.TransferSyntaxUID = syntax
             one.save_as(path)
-        with Peak() as peak, pytest.raises(NotWhole):
+        with Peak() as peak, pytest.raises(Incomplete):
             stored_pixels(read_elements(path))
         assert peak.size < LITTLE
 

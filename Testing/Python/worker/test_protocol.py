@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.worker.process import PACKAGE
-from PromptSegLib.worker.protocol import MOST_BYTES, REQUESTS, Lines, RequestError, decode_event, decode_request, encode
+from PromptSegLib.worker.protocol import MAX_BYTES, REQUESTS, Lines, RequestError, decode_event, decode_request, encode
 
 GRID = {"size": [3, 4, 5], "origin": [0, 0, 0.5], "spacing": [1, 1, 2], "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
 VOLUME = {"file": "1/volume.npy", "grid": GRID, "name": "CT", "modality": "CT"}
@@ -21,7 +21,7 @@ GOOD = [
     {"do": "set_volume", "volume": VOLUME},
     {"do": "segment", "prompts": ["abdomen-ct:liver"], "drawn": {"liver": ANNOTATIONS}, "maps": ["uncertainty"]},
     {"do": "tune", "annotations": ANNOTATIONS, "structure": STRUCTURE, "steps": 0, "segment": True, "volume": VOLUME},
-    {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "most": 2},
+    {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "limit": 2},
     {"do": "prompts", "folders": ["/somewhere"]},
     {"do": "info"},
     {"do": "describe", "dataset": "/data/dataset.json"},
@@ -83,8 +83,8 @@ def test_lines_may_come_in_any_pieces() -> None:
 
 def test_a_line_without_end_takes_no_memory_and_the_next_line_is_read() -> None:
     lines = Lines()
-    found = [one for _ in range(40) for one in lines.feed(b"x" * (MOST_BYTES // 10))]
-    assert len(lines._rest) <= MOST_BYTES
+    found = [one for _ in range(40) for one in lines.feed(b"x" * (MAX_BYTES // 10))]
+    assert len(lines._rest) <= MAX_BYTES
     assert found + lines.feed(b'y\n{"id": "2"}\n') == [None, b'{"id": "2"}']
 
 

@@ -70,9 +70,9 @@ def ready():
     service = Service(lambda words, env: spoken, clock=lambda: now[0])
     service.now = now
     hello = service.request("info", {}, identity="hello")
-    service.turn()
+    service.poll()
     spoken.say({"id": None, "event": "hello", "protocol": 1}, done("hello"))
-    service.turn()
+    service.poll()
     assert not hello.running
     spoken.written = b""
     yield service, spoken
@@ -116,14 +116,14 @@ def test_a_listener_that_raises_takes_nothing_from_the_others(ready, raising, ev
     service.request("info", {}, identity="a", **bad)
     service.request("info", {}, identity="b", **good)
     service.steps((None for _ in range(3)), steps["on_done"], steps["on_error"])
-    service.turn()
+    service.poll()
     spoken.say(event, stage("b"), done("b"))
-    service.turn()
+    service.poll()
     assert good.calls == ["on_event", "on_done"]
     assert steps.calls == ["on_done"]
     assert bad.calls.count("on_error") == 1
     spoken.say(done("a"))  # as the worker does, sooner or later, where it is let go
-    service.turn()
+    service.poll()
     assert not service.busy
     assert "oops" in caplog.text
 
@@ -132,10 +132,10 @@ def test_it_ends_its_own_request_by_an_error_and_the_worker_is_told_to_stop(read
     service, spoken = ready
     heard = Heard(("on_event",))
     request = service.request("info", {}, identity="a", **heard)
-    service.turn()
+    service.poll()
     spoken.say(stage("a"), stage("a"))
-    service.turn()
-    service.turn()
+    service.poll()
+    service.poll()
     assert heard.calls == ["on_event", "on_error"]
     assert "PromptSeg made a mistake (KeyError: 'oops')" in str(heard.problem)
     assert not request.running
@@ -146,9 +146,9 @@ def test_a_user_s_problem_in_a_listener_is_told_as_it_is(ready) -> None:
     service, spoken = ready
     heard = Heard(("on_done",), InputError("The volume is gone", "load it again"))
     service.request("info", {}, identity="a", **heard)
-    service.turn()
+    service.poll()
     spoken.say(done("a"))
-    service.turn()
+    service.poll()
     assert str(heard.problem) == "The volume is gone; load it again."
 
 
@@ -156,11 +156,11 @@ def test_a_listener_that_was_stopped_stops_its_request(ready) -> None:
     service, spoken = ready
     heard = Heard(("on_event",), Stopped())
     service.request("info", {}, identity="a", **heard)
-    service.turn()
+    service.poll()
     spoken.say(stage("a"))
-    service.turn()
+    service.poll()
     service.now[0] += 2
-    service.turn()
+    service.poll()
     assert heard.calls == ["on_event", "on_stopped"]
 
 
@@ -185,11 +185,11 @@ def test_a_piece_of_work_that_raises_takes_nothing_from_the_others(ready, where)
     service.steps((None for _ in range(3)), other["on_done"], other["on_error"])
     clock = service.clock
     service.clock = lambda: service.now.append(0) or len(service.now)  # each look at the clock ends a slice
-    service.turn()
+    service.poll()
     if where in ("close", "on_stopped"):
         steps.cancel()
     for _ in range(20):
-        service.turn()
+        service.poll()
     service.clock = clock
     assert other.calls == ["on_done"]
     assert not steps.running
@@ -204,14 +204,14 @@ def test_what_came_first_is_told_first_also_when_a_listener_waits(ready) -> None
     def wait(_: Any) -> None:
         order.append("a")
         spoken.say(done("c"))
-        service.turn()
+        service.poll()
 
     service.request("info", {}, identity="a", on_done=wait)
     service.request("info", {}, identity="b", on_done=lambda _: order.append("b"))
     service.request("info", {}, identity="c", on_done=lambda _: order.append("c"))
-    service.turn()
+    service.poll()
     spoken.say(done("a"), done("b"))
-    service.turn()
+    service.poll()
     assert order == ["a", "b", "c"]
 
 
@@ -222,6 +222,6 @@ def test_a_program_that_no_system_call_takes_is_a_sentence(ready) -> None:
     heard = Heard()
     service = Service(start)
     service.request("info", {}, **heard)
-    service.turn()
+    service.poll()
     assert "cannot be started" in str(heard.problem)
     service.close()

@@ -56,9 +56,9 @@ class CheckPage:
         """Show what is known, and ask the worker for the rest."""
         self._show()
         if not install.wanted() and not self._logic.service.busy:
-            self._logic.self_check(on_done=self._told, on_error=self._failed)
+            self._logic.self_check(on_done=self._answered, on_error=self._failed)
 
-    def _told(self, info: dict[str, Any]) -> None:
+    def _answered(self, info: dict[str, Any]) -> None:
         self._info = info
         self._show()
         self._on_change()

@@ -82,7 +82,7 @@ class Curve(Painted):
         return max((len(losses) for losses, _dice in self._series.values()), default=1) or 1
 
     @property
-    def _told(self) -> list[tuple[int, int]]:
+    def _seen(self) -> list[tuple[int, int]]:
         """Each part of which something was told and where it begins, that of all slices last: all are equally wide."""
         parts = sorted((part for part, series in self._series.items() if any(series)), key=lambda part: part == ALL)
         return [(n * self._longest, part) for n, part in enumerate(parts)]
@@ -94,28 +94,28 @@ class Curve(Painted):
         ink, line = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)
         painter.fillRect(0, 0, self.width, HEIGHT, palette.color(qt.QPalette.Base))
         painter.translate(MARGIN + AXIS, MARGIN + HEAD)
-        told = self._told
-        last = float(self._longest * max(1, len(told)))
+        seen = self._seen
+        last = float(self._longest * max(1, len(seen)))
         painter.setPen(faint(ink))
         for _value, y in points([(0, 0.0), (0, 0.5), (0, 1.0)], 0.0, 1.0, last, width, height):
             painter.drawLine(0, y, width, y)
-        starts = [round(first / last * (width - 1)) for first, _part in told]
+        starts = [round(first / last * (width - 1)) for first, _part in seen]
         for x in starts[1:]:
             painter.drawLine(x, -HEAD, x, height)
         painter.setPen(ink)
         for text, y in (("1", 0.0), ("0", 1.0)):
             painter.drawText(-AXIS, round(y * (height - 1)) + 5, text)
         free = -AXIS
-        for x, (_first, part) in zip(starts, told, strict=True):
+        for x, (_first, part) in zip(starts, seen, strict=True):
             text = _("all") if part == ALL else str(part)
             if x > free:  # of numbers that would overlap, the first is seen
                 painter.drawText(x + 3, -4, text)
                 free = x + 8 * (len(text) + 1)
-        most = max((v for losses, _dice in self._series.values() for v in losses), default=0.0)
-        for first, part in told:
+        highest = max((v for losses, _dice in self._series.values() for v in losses), default=0.0)
+        for first, part in seen:
             losses, dots = self._series[part]
             painter.setPen(thick(line))
-            found = points([(first + n, v) for n, v in enumerate(losses)], 0.0, most, last, width, height)
+            found = points([(first + n, v) for n, v in enumerate(losses)], 0.0, highest, last, width, height)
             for (x0, y0), (x1, y1) in pairwise(found):
                 painter.drawLine(x0, y0, x1, y1)
             for x, y in points([(first + n, v) for n, v in dots], 0.0, 1.0, last, width, height):

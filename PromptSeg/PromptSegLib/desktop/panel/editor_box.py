@@ -14,7 +14,7 @@ TAG = "PromptSeg"
 node for both, it would get our strokes, and keep them in its own history."""
 SPHERE = "BrushSphere"
 COLUMNS = 3
-MOST_ROWS, ROW = 4, 26
+MAX_ROWS, ROW = 4, 26
 """Rows of the table that are seen without scrolling it, and pixels of one, about."""
 
 
@@ -97,7 +97,7 @@ class EditorBox:
         """Have the table of segments as high as the rows that it has."""
         node = self.editor.segmentationNode()
         rows = node.GetSegmentation().GetNumberOfSegments() if node is not None else 0
-        height = ROW * (1 + max(1, min(MOST_ROWS, rows))) + 4
+        height = ROW * (1 + max(1, min(MAX_ROWS, rows))) + 4
         for table in slicer.util.findChildren(self.editor, "SegmentsTableView"):
             table.setMinimumHeight(height)
             table.setMaximumHeight(height)

@@ -155,11 +155,11 @@ class GalleryGrid:
         place, item = self.places[number], self.list.item(number)
         mark = MARKS.get(place.looked, "")
         item.setText(f"{place.index} {mark}".rstrip() + f"\n{place.structure}")
-        told = _("{name}, slice {n}: {why} ({mark})").format(
+        tip = _("{name}, slice {n}: {why} ({mark})").format(
             name=place.structure, n=place.index, why=place.why, mark=said_of(place.looked)
         )
-        item.setToolTip(as_tip(told))
-        item.setData(qt.Qt.AccessibleTextRole, told)
+        item.setToolTip(as_tip(tip))
+        item.setData(qt.Qt.AccessibleTextRole, tip)
 
     def _went(self, number: int) -> None:
         if 0 <= number < len(self.places):

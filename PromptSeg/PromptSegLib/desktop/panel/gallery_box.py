@@ -105,10 +105,10 @@ class GalleryBox:
         done, of = count(self._rows)
         self.counted.setText(_("{n} of {of} looked at").format(n=done, of=of))
         place = self.gallery.current
-        told = "" if place is None else _("{name}, slice {n}: {why}.").format(
+        reason = "" if place is None else _("{name}, slice {n}: {why}.").format(
             name=place.structure, n=place.index, why=place.why
         )  # fmt: skip
-        self.why.setText(told or _("Right and Left go through the slices; Y accepts, F flags."))
+        self.why.setText(reason or _("Right and Left go through the slices; Y accepts, F flags."))
 
     def _went(self, place: PicturePlace) -> None:
         self._look(place, SEEN)

@@ -217,12 +217,12 @@ class ReviewTab:
             one.setText(f"{word} {what}")
             one.setAccessibleName(f"{word} {what}")
             if place is not None:
-                told = _("{name}, slice {n}, then go to the next").format(name=place.structure, n=place.index)
+                tip = _("{name}, slice {n}, then go to the next").format(name=place.structure, n=place.index)
             elif row is not None:
-                told = _("All of {name}").format(name=row["structure"])
+                tip = _("All of {name}").format(name=row["structure"])
             else:
-                told = _("Choose a slice, or a structure in the table")
-            one.setToolTip(texts.with_key(told, key))
+                tip = _("Choose a slice, or a structure in the table")
+            one.setToolTip(texts.with_key(tip, key))
 
     def decide(self, decision: str) -> None:
         """Accept or flag what is at hand."""

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from .widgets import as_tip
 
-ROW, LEAST_ROWS = 22, 4
+ROW, MIN_ROWS = 22, 4
 """Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
 LOW = 0.7
 """A structure with less Dice than this asks for a look."""
@@ -103,7 +103,7 @@ class ReviewTable:
         head = line * max(text.count("\n") + 1 for text in heads) + 8
         high = max(ROW, line + 6)
         self.table.verticalHeader().defaultSectionSize = high
-        self.table.setMinimumHeight(head + high * min(LEAST_ROWS, len(rows)) + 4)
+        self.table.setMinimumHeight(head + high * min(MIN_ROWS, len(rows)) + 4)
         self.table.setMaximumHeight(head + high * len(rows) + 4)  # no empty space below it
         if 0 <= chosen < len(rows):
             self.table.selectRow(chosen)

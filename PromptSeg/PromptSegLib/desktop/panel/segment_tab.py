@@ -195,10 +195,10 @@ class SegmentTab:
         own = {one.structure.name: one for one in self.structures.ticked_own}
         out = {}
         for structure, identity in zip(result.structures, result.segment_ids, strict=True):
-            told, entry = result.corrections.get(structure.name), own.get(structure.name)
-            if told is not None and told["slices"] and entry is not None:
+            correction, entry = result.corrections.get(structure.name), own.get(structure.name)
+            if correction is not None and correction["slices"] and entry is not None:
                 prompt = str(entry.path), structure.name
-                out[structure.name] = Correction(prompt, identity, int(told["axis"]), tuple(told["slices"]))
+                out[structure.name] = Correction(prompt, identity, int(correction["axis"]), tuple(correction["slices"]))
         return out
 
     def _undo(self) -> None:

@@ -14,7 +14,7 @@ HEIGHT, TOP, BOTTOM = 46, 13, 15
 DIGIT = 8
 """Pixels of a digit, about."""
 FAR = 1_000_000
-LEAST = 7
+MIN_WIDTH = 7
 """Pixels that hatching and a cross need to be told apart."""
 _PRIORITY = (SliceStatus.COMPLETE, SliceStatus.ABSENT, SliceStatus.DRAFT, SliceStatus.UNTOUCHED)
 
@@ -121,7 +121,7 @@ class SliceStrip(Painted):
         for wanted in reversed(_PRIORITY):
             for index, (left, right) in enumerate(boxes):
                 if self._statuses[index] is wanted and wanted is not SliceStatus.UNTOUCHED:
-                    side = max(right - left, LEAST)
+                    side = max(right - left, MIN_WIDTH)
                     start = min(max(0, (left + right) // 2 - side // 2), max(0, width - side))
                     self._cell(painter, wanted, start, side, height, ink, fill)
         if boxes and boxes[0][1] - boxes[0][0] >= 5:

@@ -19,7 +19,7 @@ from ...volumes.plausible import warnings_of
 from ..labelled_teaching import SetTaught
 from ..runs import Run
 
-LEAST_DRAWN = 3
+MIN_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
 _HUGE = 400_000_000
 _THICK = 5.0
@@ -166,7 +166,7 @@ def carried(notes: Sequence[str], expected: Mapping[str, Sequence[float]]) -> tu
 def outcome(number: int, left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:
     """How good a round is likely to be, in plain words. ``left_out`` are the drawn slices (index, dice), each found
     without it."""
-    if len(left_out) < LEAST_DRAWN or not (estimate or _inner(left_out)):
+    if len(left_out) < MIN_DRAWN or not (estimate or _inner(left_out)):
         return _("Round {n}: draw at least three slices to learn how good it is.").format(n=number)
     if not estimate:
         return _("Round {n}. {found}").format(n=number, found=found_from_others(left_out))
@@ -178,7 +178,7 @@ def outcome(number: int, left_out: Sequence[Mapping[str, Any]], estimate: Mappin
 
 def found_from_others(left_out: Sequence[Mapping[str, Any]]) -> str:
     """How well the drawn slices were found from each other; empty where nothing tells."""
-    known = _inner(left_out) if len(left_out) >= LEAST_DRAWN else []
+    known = _inner(left_out) if len(left_out) >= MIN_DRAWN else []
     if not known:
         return ""
     text = _(

@@ -13,7 +13,7 @@ from ..panel_state import PanelState
 from .texts import describe
 from .widgets import text_label
 
-AGAIN_MS, MOST_TRIES = 20, 100
+AGAIN_MS, MAX_TRIES = 20, 100
 """A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""
 
 
@@ -98,7 +98,7 @@ class VolumeBox:
         False."""
         if choose and self.volume is None:
             self._state.set_reference("Volume", self._first())
-        self._behind = MOST_TRIES
+        self._behind = MAX_TRIES
         self._catch_up()
         self._describe()
 
@@ -149,7 +149,7 @@ class VolumeBox:
         if self._state.reference(role) is node:
             return
         self._state.set_reference(role, node)
-        self._behind = MOST_TRIES
+        self._behind = MAX_TRIES
         self._catch_up()
         self._changed(role)
 

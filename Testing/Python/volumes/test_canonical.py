@@ -1,4 +1,4 @@
-"""Oblique volumes: how oblique, straightened, and what was found there brought back to their own slices."""
+"""Oblique volumes: resampled to canonical axes, and what was found there resampled back to their own slices."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from PromptSegLib.errors import Stopped
+from PromptSegLib.volumes.canonical import angles, is_oblique, resampled_back, resampled_to_canonical
 from PromptSegLib.volumes.preprocess import WorkingVolume, nearest_axes
-from PromptSegLib.volumes.straight import angles, brought_back, is_oblique, straightened
 from PromptSegLib.volumes.volume import Grid, Volume
 
 SHAPE = (24, 40, 44)
@@ -56,7 +56,7 @@ def test_how_oblique_a_grid_is() -> None:
 def test_the_same_image_on_straight_axes_of_the_same_order(kind) -> None:
     grid = tilted(14, 6, *ORDERS[kind])
     values = field(places(in_array_order(grid), grid.shape)).astype(np.float32)
-    found = straightened(Volume(values, grid))
+    found = resampled_to_canonical(Volume(values, grid))
     assert found.grid.spacing == pytest.approx(grid.spacing)
     assert nearest_axes(found.grid) == nearest_axes(grid)
     assert angles(found.grid) == pytest.approx((0, 0, 0), abs=1e-4)
@@ -72,17 +72,17 @@ def test_the_same_image_on_straight_axes_of_the_same_order(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ORDERS)
-def test_what_was_found_is_brought_back_to_where_it_is(kind) -> None:
+def test_what_was_found_is_resampled_back_to_where_it_is(kind) -> None:
     grid = tilted(14, 6, *ORDERS[kind])
     ras = places(in_array_order(grid), grid.shape)
     centre = ras.reshape(3, -1).mean(1)
     ball = ((ras - centre[:, None, None, None]) ** 2).sum(0) < 15**2
     volume = Volume(np.where(ball, 60, -1000).astype(np.int16), grid)
-    work, seen = WorkingVolume(volume, crop=False), WorkingVolume(straightened(volume), crop=False)
+    work, seen = WorkingVolume(volume, crop=False), WorkingVolume(resampled_to_canonical(volume), crop=False)
     assert seen.plane == work.plane == "axial"
     distance = np.linalg.norm(places(seen.to_ras, (seen.count, *seen.size)) - centre[:, None, None, None], axis=0)
     values = np.where(distance < 15, 40, -40).astype(np.int8)
-    found = brought_back(values, seen, work, above=-24, outside=-48)
+    found = resampled_back(values, seen, work, above=-24, outside=-48)
     shown = np.flatnonzero(np.moveaxis(ball, work.axis, 0).any((1, 2)))
     assert set(shown) <= set(found) < set(range(work.count))
     assert found[shown[0]].dtype == np.int8
@@ -95,7 +95,7 @@ def test_what_was_found_is_brought_back_to_where_it_is(kind) -> None:
         assert (mask ^ drawn).sum() <= 0.12 * max(200, drawn.sum())
     corner = found[shown[len(shown) // 2]][0, 0]
     assert corner in (-40, -48)
-    assert brought_back(np.full_like(values, -30), seen, work, above=-24, outside=-48) == {}
+    assert resampled_back(np.full_like(values, -30), seen, work, above=-24, outside=-48) == {}
 
 
 def test_a_cancelled_run_ends_between_slices() -> None:
@@ -108,5 +108,5 @@ def test_a_cancelled_run_ends_between_slices() -> None:
 
     volume = Volume(np.arange(64 * 24 * 24, dtype=np.int16).reshape(64, 24, 24), grid)
     with pytest.raises(Stopped):
-        straightened(volume, should_stop)
+        resampled_to_canonical(volume, should_stop)
     assert len(asked) == 3

@@ -1,6 +1,6 @@
-"""Oblique volumes on straight axes: the network learned from slices straight across the patient.
+"""Oblique volumes on canonical axes: the network learned from slices straight across the patient.
 
-What is found there is brought back to the slices that the volume has, so that everything else knows the volume's own
+What is found there is resampled back to the slices that the volume has, so that everything else knows the volume's own
 grid alone.
 """
 
@@ -17,7 +17,7 @@ from .preprocess import AIR_HU, WorkingVolume, nearest_axes, within_ct
 from .volume import HIGHEST_HU, LOWEST_HU, Grid, Volume
 
 TILTED, TURNED = 7.0, 9.0
-"""Degrees from which a volume is straightened: of its slices from the plane that they are nearest to, and of rows and
+"""Degrees from which a volume is resampled: of its slices from the plane that they are nearest to, and of rows and
 columns within it. At 5 degrees of tilt resampling cost more than the tilt, at 10 of either it gained."""
 BLOCK = 16
 
@@ -39,10 +39,10 @@ def is_oblique(grid: Grid, axis: int) -> bool:
     return (found[axis] > TILTED or max(found) > TURNED) and mm[axis] >= rise
 
 
-def straightened(volume: Volume, should_stop: ShouldStop = never) -> Volume:
+def resampled_to_canonical(volume: Volume, should_stop: ShouldStop = never) -> Volume:
     """The same image on axes along the patient's, of the same order, signs and spacing, large enough for all of it.
 
-    Linear interpolation; what the volume does not show is air, or its least value. Raises ``Stopped``.
+    Linear interpolation; what the volume does not show is air, or its smallest value. Raises ``Stopped``.
     """
     grid = volume.grid
     turned = np.zeros((3, 3))
@@ -84,7 +84,7 @@ def straightened(volume: Volume, should_stop: ShouldStop = never) -> Volume:
     return Volume(out, target, volume.name, volume.modality, volume.notes)
 
 
-def brought_back(
+def resampled_back(
     values: np.ndarray, seen: WorkingVolume, work: WorkingVolume, above: int, outside: int
 ) -> dict[int, np.ndarray]:
     """``values`` (slices, rows, columns) int8 of the working grid ``seen`` on the slices of ``work`` in which one is

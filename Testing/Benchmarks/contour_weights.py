@@ -1,9 +1,9 @@
 """How much the drawn contours should weigh beside the network: Dice on undrawn slices at each weight, and what leaving
 out drawn slices would have chosen.
 
-    python Testing/Benchmarks/outline_weights.py DATASET/dataset.json --cases a,b --structures liver,aorta -k 5 \
+    python Testing/Benchmarks/contour_weights.py DATASET/dataset.json --cases a,b --structures liver,aorta -k 5 \
         --json weights.jsonl
-    python Testing/Benchmarks/outline_weights.py DATASET/dataset.json --json weights.jsonl --table
+    python Testing/Benchmarks/contour_weights.py DATASET/dataset.json --json weights.jsonl --table
 
 Rows are added to the file, one for each volume, structure and k.
 """
@@ -22,21 +22,21 @@ from few_slices import add_arguments, dice_without, evenly_spaced, interpolation
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.contours.fusion import WEIGHTS
 from PromptSegLib.session import Session
-from PromptSegLib.tune import descent
+from PromptSegLib.tune import optimise
 
-Choice = Callable[[descent.LeftOut], tuple[int, float]]
+Choice = Callable[[optimise.LeftOut], tuple[int, float]]
 
 
 def measure(options: argparse.Namespace, ks: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Teach once for each task, then look at the volume with every weight."""
-    seen: list[descent.LeftOut] = []
-    original: Choice = descent.LeftOut.choice
+    seen: list[optimise.LeftOut] = []
+    original: Choice = optimise.LeftOut.choice
 
-    def listening(left_out: descent.LeftOut) -> tuple[int, float]:
+    def listening(left_out: optimise.LeftOut) -> tuple[int, float]:
         seen.append(left_out)
         return original(left_out)
 
-    descent.LeftOut.choice = listening  # type: ignore[method-assign]
+    optimise.LeftOut.choice = listening  # type: ignore[method-assign]
     session = Session(options.backbone, threads=options.threads)
     for k in ks:
         for task in tasks(options, k + 2):
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace, ks: Sequence[int]) -> Iterator[dict[str
                 "dice": {},
             }
             for weight in WEIGHTS:
-                prompt = replace(learned.prompt, card=replace(learned.prompt.card, outline_weight=weight))
+                prompt = replace(learned.prompt, card=replace(learned.prompt.card, contour_weight=weight))
                 mask = session.segment([prompt], drawn={structure.name: annotations}).mask(structure.name)
                 row["dice"][str(weight)] = float(dice_without(mask, task, slices))
             yield row

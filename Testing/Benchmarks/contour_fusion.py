@@ -1,6 +1,6 @@
 """Contours between drawn slices without the backbone: interpolated, carried by the picture, and judged as it ships.
 
-    python Testing/Benchmarks/outlines.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
+    python Testing/Benchmarks/contour_fusion.py DATASET/dataset.json --cases a,b --margin-mm 20 -k 3 5 9 \
         --json contours.json [--net contour-fusion.safetensors] [--spacing 2] [--set FIELD_SIGMA=1]
 
 Dice on undrawn slices between the outermost drawn ones, on the volume's own grid; k slices spread evenly over a
@@ -24,21 +24,21 @@ import torch
 from few_slices import Rows, Task, add_arguments, evenly_spaced, mean, tasks
 
 from PromptSegLib.contours import demons
-from PromptSegLib.contours.fusion import contours_of, outline_spacing, slice_gaps
+from PromptSegLib.contours.fusion import contour_spacing, contours_of, slice_gaps
 from PromptSegLib.contours.fusion_net import ContourFusionNet, contour_fusion_net
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
-WAYS = ("interpolated", "carried", "judged")
+METHODS = ("interpolated", "propagated", "scored")
 
 
 def measure(task: Task, k: int, net: ContourFusionNet, spacing: float | None) -> tuple[dict[str, float], float]:
     """Dice by way, and seconds of one core for all that ships."""
     annotations = task.draw(evenly_spaced(task.mask, k))
-    work = WorkingVolume(task.volume, spacing=spacing or outline_spacing(task.volume, annotations, 2.0))
+    work = WorkingVolume(task.volume, spacing=spacing or contour_spacing(task.volume, annotations, 2.0))
     start = time.process_time()
-    judged = contours_of(work, annotations, net=net)
+    scored = contours_of(work, annotations, net=net)
     seconds = time.process_time() - start
-    sums = {name: np.zeros(2, int) for name in WAYS}
+    sums = {name: np.zeros(2, int) for name in METHODS}
 
     def count(name: str, signed: np.ndarray, index: int) -> None:
         inside, found = np.zeros(task.mask.shape[1:], bool), work.to_native(signed.clip(-1, 1), -0.9)
@@ -51,14 +51,14 @@ def measure(task: Task, k: int, net: ContourFusionNet, spacing: float | None) ->
         features = one.features()
         for index, shape in one.shape.items():
             count("interpolated", shape, index)
-            count("judged", judged[index], index)
+            count("scored", scored[index], index)
             carried = shape
             if one.propagation is not None:
                 near, far = features[index][0][:2]
                 t = min(index - one.low, one.high - index) / (one.high - one.low)
                 carried = np.full(work.size, -1.0, np.float32)
                 carried[one.propagation.box] = (1 - t) * near + t * far
-            count("carried", carried, index)
+            count("propagated", carried, index)
     return {name: (2 * both / total if total else float("nan")) for name, (both, total) in sums.items()}, seconds
 
 
@@ -102,12 +102,12 @@ def main() -> None:
                 rows.add(key, {**place, "dice": dice, "seconds": seconds})
                 print(f"{key}: {', '.join(f'{n} {v:.3f}' for n, v in dice.items())}, {seconds:.1f} s", flush=True)
     found = json.loads(options.json.read_text(encoding="utf-8")).values()
-    print(f"\n| setting | k | pairs | {' | '.join(WAYS)} | CPU seconds |\n" + "|---" * (len(WAYS) + 4) + "|")
+    print(f"\n| setting | k | pairs | {' | '.join(METHODS)} | CPU seconds |\n" + "|---" * (len(METHODS) + 4) + "|")
     for name in dict.fromkeys(r["setting"] for r in found):
         for k in sorted({r["k"] for r in found}):
             here = [r for r in found if r["k"] == k and r["setting"] == name]
             if here:
-                cells = [f"{mean([r['dice'][w] for r in here]):.3f}" for w in WAYS]
+                cells = [f"{mean([r['dice'][w] for r in here]):.3f}" for w in METHODS]
                 seconds = mean([r["seconds"] for r in here])
                 print(f"| {name} | {k} | {len(here)} | {' | '.join(cells)} | {seconds:.1f} |")
 
