@@ -19,6 +19,7 @@ class PromptSeg(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        loadTranslations()
         parent.title = _("PromptSeg")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = ["Segmentations", "SegmentEditor", "Terminologies"]
@@ -32,6 +33,13 @@ class PromptSeg(ScriptedLoadableModule):
             "Segmentation (arXiv 2211.09233)."
         )
         slicer.app.connect("startupCompleted()", registerSamples)
+
+
+def loadTranslations():
+    """Speak the language that 3D Slicer is set to, where a translation came with the module."""
+    folder = Path(__file__).parent / "Resources" / "Translations"
+    if folder.is_dir() and hasattr(slicer.app, "loadTranslations"):
+        slicer.app.loadTranslations(str(folder))
 
 
 def registerSamples():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -23,6 +24,7 @@ class Application:
     def __init__(self, qapplication: QtWidgets.QApplication, folder: Path) -> None:
         self._qt, self._folder, self._manager = qapplication, folder, None
         self._listeners: dict[str, list[Any]] = {}
+        self._locale, self._translators = "", []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_") and name not in facts()["slicer_app"]:
@@ -40,6 +42,25 @@ class Application:
     @property
     def temporaryPath(self) -> str:
         return str(self._folder)
+
+    @property
+    def applicationLocaleName(self) -> str:
+        return self._locale
+
+    def loadTranslations(self, folder: str) -> None:
+        """Files for the language that is set, by the ends of their names: with its country, else without."""
+        for ending in (self._locale, self._locale.partition("_")[0]):
+            files = sorted(Path(folder).glob(f"*{ending}.qm")) if ending else []
+            for path in files:
+                translator = QtCore.QTranslator()
+                if translator.load(str(path)):
+                    QtCore.QCoreApplication.installTranslator(translator)
+                    self._translators.append(translator)
+            if files:
+                return
+
+    def translate(self, context: str, text: str) -> str:
+        return str(QtCore.QCoreApplication.translate(context, text))
 
     def testingEnabled(self) -> bool:
         return True
@@ -200,7 +221,7 @@ def start(folder: Path) -> Application:
     slicer.util.selectModule = select_module
     for name, cls in SLICER.items():
         setattr(slicer, name, cls)
-    _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
+    _module("slicer.i18n", tr=tr, translate=application.translate)
     bases = (
         ScriptedLoadableModule,
         ScriptedLoadableModuleWidget,
@@ -211,6 +232,24 @@ def start(folder: Path) -> Application:
     sys.modules["SampleData"].SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
     _module("slicer.ScriptedLoadableModule", **{one.__name__: one for one in bases})
     return application
+
+
+def tr(text: str) -> str:
+    """As ``slicer.i18n.tr``: the caller's package and file are the context; placeholders must be the same."""
+    import slicer
+
+    path = Path(sys._getframe(1).f_code.co_filename)
+    package = f"{path.parent.name}." if (path.parent / "__init__.py").is_file() else ""
+    found = slicer.i18n.translate(package + path.stem, text)
+    same = [set(re.findall(r"(?<!\{)\{([^\{\}]+)\}(?!\})", one)) for one in (text, found)]
+    return found if same[0] == same[1] else text
+
+
+def speak(application: Application, language: str) -> None:
+    """Another language, as of the next window; empty for English."""
+    for translator in application._translators:
+        QtCore.QCoreApplication.removeTranslator(translator)
+    application._locale, application._translators = language, []
 
 
 def find_children(widget: Any = None, name: str = "*", text: str = "*", title: str = "*", className: str = "*") -> list:

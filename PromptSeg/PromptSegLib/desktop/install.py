@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata, util
 from typing import Any
 
@@ -42,11 +42,20 @@ def outdated() -> dict[str, str]:
 
 def wanted() -> list[str]:
     """What has to be installed or brought up to date before anything can be computed, as one would say it."""
-    old = [
-        f"{package} {MIN_VERSIONS[package]} or later ({version} is installed)"
-        for package, version in outdated().items()
-    ]
+    from slicer.i18n import tr as _
+
+    text = _("{package} {least} or later ({version} is installed)")
+    old = [text.format(package=name, least=MIN_VERSIONS[name], version=version) for name, version in outdated().items()]
     return [*missing(), *old]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as one says them: a, b and c."""
+    from slicer.i18n import tr as _
+
+    if len(names) < 2:
+        return "".join(names)
+    return _("{some} and {last}").format(some=", ".join(names[:-1]), last=names[-1])
 
 
 def versions() -> dict[str, str | None]:
@@ -81,7 +90,7 @@ def install(ask: Callable[[str], bool] | None = None, tell: Callable[[str], None
     question = _(
         "To compute on this computer, PromptSeg needs {packages}. They are downloaded from the Python Package "
         "Index into 3D Slicer. Install them now?"
-    ).format(packages=_(" and ").join(wanted()))
+    ).format(packages=listed(wanted()))
     if "torch" in packages:
         text = _("torch for the GPU: about {gb:g} GB to download, 10 minutes or so.")
         if not gpu:
@@ -89,7 +98,7 @@ def install(ask: Callable[[str], bool] | None = None, tell: Callable[[str], None
         question += "\n\n" + text.format(gb=GPU_GB if gpu else CPU_GB)
     if old:
         question += "\n\n" + _("Restart 3D Slicer afterwards if another module has used {names} already.").format(
-            names=_(" and ").join(old)
+            names=listed(list(old))
         )
     if "torch" in packages and extension is None:
         question += "\n\n" + _(
@@ -103,9 +112,7 @@ def install(ask: Callable[[str], bool] | None = None, tell: Callable[[str], None
     if not agreed:
         return False
     if tell is not None:
-        tell(
-            _("Installing {names}; the window may not answer for some minutes.").format(names=_(" and ").join(packages))
-        )
+        tell(_("Installing {names}; the window may not answer for some minutes.").format(names=listed(packages)))
     if extension is not None:
         _install_torch(extension)
     elif "torch" in packages and not (sys.platform.startswith("linux") and not gpu and _cpu_torch()):

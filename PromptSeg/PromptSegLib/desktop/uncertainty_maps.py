@@ -13,6 +13,8 @@ class UncertaintyMaps:
     """The map of each structure by its name, cut to its box; those of the last result only."""
 
     def __init__(self) -> None:
+        self.title = "Uncertainty (%)"
+        """What the legend says."""
         self._maps: dict[str, overlay.Box] = {}
         self._volume: Any = None
 
@@ -29,7 +31,7 @@ class UncertaintyMaps:
             overlay.hide(self._volume)
             return
         maps = [self._maps[name]] if name in self._maps else list(self._maps.values())
-        overlay.show(self._volume, maps, opacity, key=name)
+        overlay.show(self._volume, maps, opacity, overlay.uncertainty(self.title), key=name)
 
     def keep(self, jobs: Jobs, masks: Sequence[Mapping[str, Any]], volume: Any) -> Generator[None, None, None]:
         """Keep the maps that came with the masks of a result, in place of the former ones."""

@@ -63,6 +63,7 @@ class OverlayRow:
         self, logic: Logic, nodes: Callable[[], tuple[Any, Any, Any]], on_error: Callable[[PromptSegError], None]
     ) -> None:
         self._nodes, self._on_error = nodes, on_error
+        logic.maps.title = _("Uncertainty (%)")
         words = {
             "differences": _("Differences"),
             "ours": _("only here (false positive)"),

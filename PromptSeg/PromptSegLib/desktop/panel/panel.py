@@ -147,9 +147,7 @@ class Panel:
             return True
         message = self._page_message()
         if not message.text:  # what went wrong is said already
-            said = _("Nothing was installed. To compute, PromptSeg needs {names}.").format(
-                names=_(" and ").join(wanted)
-            )
+            said = _("Nothing was installed. To compute, PromptSeg needs {names}.").format(names=install.listed(wanted))
             message.warn(said, _("Install"), lambda: self.install())
         return False
 
@@ -260,7 +258,7 @@ class Panel:
         wanted = install.wanted()
         where = _("Everything is computed on this computer; nothing is sent anywhere.")
         if wanted:
-            where += " " + _("To be installed when first needed: {names}.").format(names=_(" and ").join(wanted))
+            where += " " + _("To be installed when first needed: {names}.").format(names=install.listed(wanted))
         elif self.logic.context.device:
             where += f" {self.logic.context.device}."
         self.foot.setText(where)

@@ -211,11 +211,14 @@ class ReviewTab:
     def _say_what(self) -> None:
         """Name what Accept and Flag are about."""
         place, row = self.gallery.current if self.rows else None, self.row
-        for one, word, key in ((self.accept, _("Accept"), "Y"), (self.flag, _("Flag"), "F")):
+        if place is not None or row is None:
+            words = _("Accept slice"), _("Flag slice")
+        else:
+            words = _("Accept structure"), _("Flag structure")
+        for one, word, key in zip((self.accept, self.flag), words, ("Y", "F"), strict=True):
             one.setEnabled(place is not None or row is not None)
-            what = _("slice") if place is not None or row is None else _("structure")
-            one.setText(f"{word} {what}")
-            one.setAccessibleName(f"{word} {what}")
+            one.setText(word)
+            one.setAccessibleName(word)
             if place is not None:
                 tip = _("{name}, slice {n}, then go to the next").format(name=place.structure, n=place.index)
             elif row is not None:

@@ -36,7 +36,7 @@ from .widgets import beside, button, text_label
 
 LATER_MS = 150
 """Strokes come in bursts of events: the strip follows a little later."""
-VIEWS = {"Red": _("Axial (red)"), "Green": _("Coronal (green)"), "Yellow": _("Sagittal (yellow)")}
+VIEWS = ("Red", "Green", "Yellow")
 
 
 class TeachTab:
@@ -76,7 +76,8 @@ class TeachTab:
         self.name, self.begin = self.naming.line, self.naming.begin
         self.view = qt.QComboBox()
         self.view.setAccessibleName(_("View to draw in"))
-        for name, title in VIEWS.items():
+        titles = _("Axial (red)"), _("Coronal (green)"), _("Sagittal (yellow)")
+        for name, title in zip(VIEWS, titles, strict=True):
             self.view.addItem(title, name)
         self.view.connect("currentIndexChanged(int)", self._viewed)
         self.strip = SliceStrip(self._go)
@@ -136,9 +137,8 @@ class TeachTab:
     def enter(self) -> None:
         """The tab is shown."""
         self._shown = True
-        names = list(VIEWS)
         chosen = self._state.text("View", "Red")
-        self.view.setCurrentIndex(names.index(chosen) if chosen in names else 0)
+        self.view.setCurrentIndex(VIEWS.index(chosen) if chosen in VIEWS else 0)
         self.watch.watch(chosen, self._volumes.volume)
         self._observe()
         self._edit()

@@ -1,0 +1,1412 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de" sourcelanguage="en">
+    <context>
+        <name>PromptSeg</name>
+        <message>
+            <source>PromptSeg</source>
+            <translation>PromptSeg</translation>
+        </message>
+        <message>
+            <source>Segment CT with a promptable network, and teach it a new structure from a few drawn slices. Everything is computed on this computer. Research software: not for diagnosis or treatment.</source>
+            <translation>CT segmentieren und dem Netz aus wenigen gezeichneten Schichten eine neue Struktur beibringen. Alles wird auf diesem Computer berechnet. Forschungssoftware: nicht für Diagnose oder Behandlung.</translation>
+        </message>
+        <message>
+            <source>The network follows Fischer, Bartler and Yang, Prompt Tuning for Parameter-efficient Medical Image Segmentation (arXiv 2211.09233).</source>
+            <translation>Das Netz folgt Fischer, Bartler und Yang, Prompt Tuning for Parameter-efficient Medical Image Segmentation (arXiv 2211.09233).</translation>
+        </message>
+        <message>
+            <source>PromptSeg: test passed</source>
+            <translation>PromptSeg: Test bestanden</translation>
+        </message>
+    </context>
+    <context>
+        <name>desktop.install</name>
+        <message>
+            <source>{package} {least} or later ({version} is installed)</source>
+            <translation>{package} ab {least} ({version} ist installiert)</translation>
+        </message>
+        <message>
+            <source>{some} and {last}</source>
+            <translation>{some} und {last}</translation>
+        </message>
+        <message>
+            <source>To compute on this computer, PromptSeg needs {packages}. They are downloaded from the Python Package Index into 3D Slicer. Install them now?</source>
+            <translation>Um auf diesem Computer zu rechnen, braucht PromptSeg {packages}. Sie werden vom Python Package Index in 3D Slicer geladen. Jetzt installieren?</translation>
+        </message>
+        <message>
+            <source>torch for the GPU: about {gb:g} GB to download, 10 minutes or so.</source>
+            <translation>torch für die GPU: etwa {gb:g} GB herunterzuladen, rund 10 Minuten.</translation>
+        </message>
+        <message>
+            <source>torch for the CPU, as there is no NVIDIA GPU: about {gb:g} GB to download, some minutes.</source>
+            <translation>torch für die CPU, da keine NVIDIA-GPU vorhanden ist: etwa {gb:g} GB herunterzuladen, einige Minuten.</translation>
+        </message>
+        <message>
+            <source>Restart 3D Slicer afterwards if another module has used {names} already.</source>
+            <translation>Starten Sie 3D Slicer danach neu, falls ein anderes Modul {names} schon benutzt hat.</translation>
+        </message>
+        <message>
+            <source>The extension PyTorch, which picks the torch for this computer's graphics card, is not installed: the usual torch is taken. To have the other one, cancel and install the extension in the Extensions Manager.</source>
+            <translation>Die Erweiterung PyTorch, die das zur Grafikkarte passende torch auswählt, ist nicht installiert: Es wird das übliche torch genommen. Für das andere brechen Sie ab und installieren die Erweiterung im Extensions Manager.</translation>
+        </message>
+        <message>
+            <source>Install what PromptSeg needs</source>
+            <translation>Installieren, was PromptSeg braucht</translation>
+        </message>
+        <message>
+            <source>Installing {names}; the window may not answer for some minutes.</source>
+            <translation>{names} wird installiert; das Fenster reagiert möglicherweise einige Minuten nicht.</translation>
+        </message>
+    </context>
+    <context>
+        <name>desktop.sample_data</name>
+        <message>
+            <source>Asking for the sample</source>
+            <translation>Das Beispiel-CT wird angefragt</translation>
+        </message>
+        <message>
+            <source>Downloading the sample: {done:.0f} of {all:.0f} MB</source>
+            <translation>Das Beispiel-CT wird geladen: {done:.0f} von {all:.0f} MB</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.check_page</name>
+        <message>
+            <source>Report</source>
+            <translation>Bericht</translation>
+        </message>
+        <message>
+            <source>Install what is missing</source>
+            <translation>Fehlendes installieren</translation>
+        </message>
+        <message>
+            <source>Asks once, then downloads</source>
+            <translation>Fragt einmal und lädt dann herunter</translation>
+        </message>
+        <message>
+            <source>Copy report</source>
+            <translation>Bericht kopieren</translation>
+        </message>
+        <message>
+            <source>For a message to the developers; nothing is sent</source>
+            <translation>Für eine Nachricht an die Entwickler; es wird nichts gesendet</translation>
+        </message>
+        <message>
+            <source>Folder ...</source>
+            <translation>Ordner ...</translation>
+        </message>
+        <message>
+            <source>Choose where structures of your own are kept</source>
+            <translation>Auswählen, wo Ihre eigenen Strukturen aufbewahrt werden</translation>
+        </message>
+        <message>
+            <source>Remember the patients that structures are taught in</source>
+            <translation>Patienten merken, an denen Strukturen angelernt werden</translation>
+        </message>
+        <message>
+            <source>Beside each of My structures, its patients' CT around it and the drawn slices are kept on this computer, and give the next patient a start. An export never holds them.</source>
+            <translation>Neben jeder Ihrer Strukturen werden auf diesem Computer die CT-Umgebung der Struktur und die gezeichneten Schichten der Patienten aufbewahrt; sie helfen beim nächsten Patienten. Ein Export enthält sie nie.</translation>
+        </message>
+        <message>
+            <source>Needed: {names}.</source>
+            <translation>Benötigt: {names}.</translation>
+        </message>
+        <message>
+            <source>Structures of your own: {path}</source>
+            <translation>Ihre eigenen Strukturen: {path}</translation>
+        </message>
+        <message>
+            <source>Structures of your own</source>
+            <translation>Ihre eigenen Strukturen</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.correcting</name>
+        <message>
+            <source>What was found is drawn: correct it and press Complete, or erase it and press Absent.</source>
+            <translation>Das Gefundene ist eingezeichnet: Korrigieren Sie es und drücken Sie Vollständig, oder radieren Sie es aus und drücken Sie Fehlt.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.curve</name>
+        <message>
+            <source>How teaching goes</source>
+            <translation>Verlauf des Anlernens</translation>
+        </message>
+        <message>
+            <source>Line: loss of the drawn slices. Dots: Dice of a drawn slice that was left out, whose number is above; the last part learns from all.</source>
+            <translation>Linie: Verlust (Loss) der gezeichneten Schichten. Punkte: Dice einer ausgelassenen gezeichneten Schicht, deren Nummer darüber steht; der letzte Teil lernt von allen.</translation>
+        </message>
+        <message>
+            <source>all</source>
+            <translation>alle</translation>
+        </message>
+        <message>
+            <source>loss {loss} (line)   Dice of the left-out slice {dice} (dots)</source>
+            <translation>Verlust {loss} (Linie)   Dice ausgelassen {dice} (Punkte)</translation>
+        </message>
+        <message>
+            <source>line: loss   dots: Dice (0 to 1) of each left-out slice</source>
+            <translation>Linie: Verlust   Punkte: Dice ausgelassener Schichten (0 bis 1)</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.example</name>
+        <message>
+            <source>Example: the structure is drawn in three of ten slices, and found in all slices between them</source>
+            <translation>Beispiel: Die Struktur ist in drei von zehn Schichten gezeichnet und wird in allen Schichten dazwischen gefunden</translation>
+        </message>
+        <message>
+            <source>You draw three slices, and mark one without it:</source>
+            <translation>Sie zeichnen drei Schichten und markieren eine ohne Struktur:</translation>
+        </message>
+        <message>
+            <source>PromptSeg finds it in every slice:</source>
+            <translation>PromptSeg findet sie in jeder Schicht:</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.frame_watch</name>
+        <message>
+            <source>{name} was drawn in another frame of the sequence.</source>
+            <translation>{name} wurde in einem anderen Einzelbild der Sequenz gezeichnet.</translation>
+        </message>
+        <message>
+            <source>Go to that frame</source>
+            <translation>Dorthin wechseln</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.gallery</name>
+        <message>
+            <source>looked at</source>
+            <translation>angesehen</translation>
+        </message>
+        <message>
+            <source>accepted</source>
+            <translation>angenommen</translation>
+        </message>
+        <message>
+            <source>flagged</source>
+            <translation>beanstandet</translation>
+        </message>
+        <message>
+            <source>not looked at</source>
+            <translation>nicht angesehen</translation>
+        </message>
+        <message>
+            <source>Slices that deserve a look</source>
+            <translation>Schichten, die einen Blick wert sind</translation>
+        </message>
+        <message>
+            <source>Click to go to the slice; Right and Left go to the next one and the one before</source>
+            <translation>Ein Klick führt zur Schicht; die Pfeiltasten rechts und links führen zur nächsten und zur vorigen</translation>
+        </message>
+        <message>
+            <source>{name}, slice {n}: {why} ({mark})</source>
+            <translation>{name}, Schicht {n}: {why} ({mark})</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.gallery_box</name>
+        <message>
+            <source>by risk</source>
+            <translation>nach Risiko</translation>
+        </message>
+        <message>
+            <source>by structure</source>
+            <translation>nach Struktur</translation>
+        </message>
+        <message>
+            <source>Order of the slices</source>
+            <translation>Reihenfolge der Schichten</translation>
+        </message>
+        <message>
+            <source>Which slices come first: those in which most may be wrong, or structure by structure</source>
+            <translation>Welche Schichten zuerst kommen: die mit dem größten Fehlerrisiko, oder Struktur für Struktur</translation>
+        </message>
+        <message>
+            <source>Slices that were looked at</source>
+            <translation>Angesehene Schichten</translation>
+        </message>
+        <message>
+            <source>Why this slice deserves a look</source>
+            <translation>Warum diese Schicht einen Blick wert ist</translation>
+        </message>
+        <message>
+            <source>Slices:</source>
+            <translation>Schichten:</translation>
+        </message>
+        <message>
+            <source>{n} of {of} looked at</source>
+            <translation>{n} von {of} angesehen</translation>
+        </message>
+        <message>
+            <source>{name}, slice {n}: {why}.</source>
+            <translation>{name}, Schicht {n}: {why}.</translation>
+        </message>
+        <message>
+            <source>Right and Left go through the slices; Y accepts, F flags.</source>
+            <translation>Pfeil rechts und links blättern durch die Schichten; Y nimmt an, F beanstandet.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.learning_curve</name>
+        <message>
+            <source>How learning goes</source>
+            <translation>Verlauf des Lernens</translation>
+        </message>
+        <message>
+            <source>Line: loss of the volumes that are learned from. Dots: mean Dice of held-out volumes; the best is kept.</source>
+            <translation>Linie: Verlust der Volumina, von denen gelernt wird. Punkte: mittlerer Dice der zurückgehaltenen Volumina; das Beste wird behalten.</translation>
+        </message>
+        <message>
+            <source>loss {loss} (line)   Dice of held-out volumes (dots), best {dice}</source>
+            <translation>Verlust {loss} (Linie)   Dice zurückgehaltener (Punkte), bester {dice}</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.naming</name>
+        <message>
+            <source>Name of the new structure, for example left kidney</source>
+            <translation>Name der neuen Struktur, zum Beispiel linke Niere</translation>
+        </message>
+        <message>
+            <source>Name of the structure</source>
+            <translation>Name der Struktur</translation>
+        </message>
+        <message>
+            <source>Enter begins to draw it, or renames the structure that is drawn</source>
+            <translation>Die Eingabetaste beginnt mit dem Zeichnen oder benennt die gezeichnete Struktur um</translation>
+        </message>
+        <message>
+            <source>Draw</source>
+            <translation>Zeichnen</translation>
+        </message>
+        <message>
+            <source>Make a segment of that name and draw in it</source>
+            <translation>Ein Segment dieses Namens anlegen und darin zeichnen</translation>
+        </message>
+        <message>
+            <source>Structure:</source>
+            <translation>Struktur:</translation>
+        </message>
+        <message>
+            <source>New</source>
+            <translation>Neu</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.overlay_row</name>
+        <message>
+            <source>Uncertainty (%)</source>
+            <translation>Unsicherheit (%)</translation>
+        </message>
+        <message>
+            <source>Differences</source>
+            <translation>Unterschiede</translation>
+        </message>
+        <message>
+            <source>only here (false positive)</source>
+            <translation>nur hier (falsch positiv)</translation>
+        </message>
+        <message>
+            <source>only in the reference (false negative)</source>
+            <translation>nur in der Referenz (falsch negativ)</translation>
+        </message>
+        <message>
+            <source>only after the last round</source>
+            <translation>nur nach der letzten Runde</translation>
+        </message>
+        <message>
+            <source>only before it</source>
+            <translation>nur davor</translation>
+        </message>
+        <message>
+            <source>None</source>
+            <translation>Keine</translation>
+        </message>
+        <message>
+            <source>Uncertainty</source>
+            <translation>Unsicherheit</translation>
+        </message>
+        <message>
+            <source>Differences from the reference</source>
+            <translation>Unterschiede zur Referenz</translation>
+        </message>
+        <message>
+            <source>Differences from the round before</source>
+            <translation>Unterschiede zur Runde davor</translation>
+        </message>
+        <message>
+            <source>rather sure</source>
+            <translation>eher sicher</translation>
+        </message>
+        <message>
+            <source>uncertain</source>
+            <translation>unsicher</translation>
+        </message>
+        <message>
+            <source>false positive</source>
+            <translation>falsch positiv</translation>
+        </message>
+        <message>
+            <source>false negative</source>
+            <translation>falsch negativ</translation>
+        </message>
+        <message>
+            <source>new in this round</source>
+            <translation>neu in dieser Runde</translation>
+        </message>
+        <message>
+            <source>gone in this round</source>
+            <translation>entfallen in dieser Runde</translation>
+        </message>
+        <message>
+            <source>Overlay</source>
+            <translation>Überlagerung</translation>
+        </message>
+        <message>
+            <source>What is laid over the slices in colour</source>
+            <translation>Was farbig über die Schichten gelegt wird</translation>
+        </message>
+        <message>
+            <source>How strongly it is laid over the slices</source>
+            <translation>Wie deutlich es über die Schichten gelegt wird</translation>
+        </message>
+        <message>
+            <source>Opacity of the overlay</source>
+            <translation>Deckkraft der Überlagerung</translation>
+        </message>
+        <message>
+            <source>Overlay:</source>
+            <translation>Überlagerung:</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.panel</name>
+        <message>
+            <source>Segment</source>
+            <translation>Segmentieren</translation>
+        </message>
+        <message>
+            <source>Teach</source>
+            <translation>Anlernen</translation>
+        </message>
+        <message>
+            <source>Review</source>
+            <translation>Prüfen</translation>
+        </message>
+        <message>
+            <source>Self-check</source>
+            <translation>Selbsttest</translation>
+        </message>
+        <message>
+            <source>What is installed, what computes, and a report to copy</source>
+            <translation>Was installiert ist, was rechnet, und ein Bericht zum Kopieren</translation>
+        </message>
+        <message>
+            <source>Nothing was installed. To compute, PromptSeg needs {names}.</source>
+            <translation>Es wurde nichts installiert. Zum Rechnen braucht PromptSeg {names}.</translation>
+        </message>
+        <message>
+            <source>Install</source>
+            <translation>Installieren</translation>
+        </message>
+        <message>
+            <source>Teach it a structure of your own: tab Teach.</source>
+            <translation>Lernen Sie nun eine eigene Struktur an: Reiter Anlernen.</translation>
+        </message>
+        <message>
+            <source>Everything is computed on this computer; nothing is sent anywhere.</source>
+            <translation>Alles wird auf diesem Computer berechnet; nichts wird gesendet.</translation>
+        </message>
+        <message>
+            <source>To be installed when first needed: {names}.</source>
+            <translation>Wird bei Bedarf installiert: {names}.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.review_tab</name>
+        <message>
+            <source>No reference</source>
+            <translation>Keine Referenz</translation>
+        </message>
+        <message>
+            <source>Any other segmentation to compare with: an expert's, another program's, an older one</source>
+            <translation>Eine andere Segmentierung zum Vergleich: die eines Experten, eines anderen Programms oder eine ältere</translation>
+        </message>
+        <message>
+            <source>Reference segmentation</source>
+            <translation>Referenzsegmentierung</translation>
+        </message>
+        <message>
+            <source>Review</source>
+            <translation>Prüfen</translation>
+        </message>
+        <message>
+            <source>Measure all segments and find the slices to look at</source>
+            <translation>Alle Segmente messen und die Schichten finden, die einen Blick wert sind</translation>
+        </message>
+        <message>
+            <source>Accept</source>
+            <translation>Annehmen</translation>
+        </message>
+        <message>
+            <source>Flag</source>
+            <translation>Beanstanden</translation>
+        </message>
+        <message>
+            <source>Side by side</source>
+            <translation>Nebeneinander</translation>
+        </message>
+        <message>
+            <source>The same slice twice, with and without the segmentation; again to end</source>
+            <translation>Dieselbe Schicht zweimal, mit und ohne Segmentierung; erneut drücken zum Beenden</translation>
+        </message>
+        <message>
+            <source>Report...</source>
+            <translation>Bericht...</translation>
+        </message>
+        <message>
+            <source>Save as a page (.html) or a table (.csv)</source>
+            <translation>Als Seite (.html) oder Tabelle (.csv) speichern</translation>
+        </message>
+        <message>
+            <source>Before / After</source>
+            <translation>Vorher / Nachher</translation>
+        </message>
+        <message>
+            <source>Show the round of teaching before the last one, and back</source>
+            <translation>Die Runde vor der letzten zeigen, und zurück</translation>
+        </message>
+        <message>
+            <source>Compare with:</source>
+            <translation>Vergleich mit:</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>No slice stands out: nothing asks for a look.</source>
+            <translation>Keine Schicht fällt auf: Nichts verlangt einen Blick.</translation>
+        </message>
+        <message>
+            <source>Accept slice</source>
+            <translation>Schicht annehmen</translation>
+        </message>
+        <message>
+            <source>Flag slice</source>
+            <translation>Schicht beanstanden</translation>
+        </message>
+        <message>
+            <source>Accept structure</source>
+            <translation>Struktur annehmen</translation>
+        </message>
+        <message>
+            <source>Flag structure</source>
+            <translation>Struktur beanstanden</translation>
+        </message>
+        <message>
+            <source>{name}, slice {n}, then go to the next</source>
+            <translation>{name}, Schicht {n}, dann weiter zur nächsten</translation>
+        </message>
+        <message>
+            <source>All of {name}</source>
+            <translation>{name} insgesamt</translation>
+        </message>
+        <message>
+            <source>Choose a slice, or a structure in the table</source>
+            <translation>Wählen Sie eine Schicht, oder eine Struktur in der Tabelle</translation>
+        </message>
+        <message>
+            <source>Choose a slice, or a structure in the table, first.</source>
+            <translation>Wählen Sie zuerst eine Schicht, oder eine Struktur in der Tabelle.</translation>
+        </message>
+        <message>
+            <source>Report</source>
+            <translation>Bericht</translation>
+        </message>
+        <message>
+            <source>Page (*.html);;Table (*.csv)</source>
+            <translation>Seite (*.html);;Tabelle (*.csv)</translation>
+        </message>
+        <message>
+            <source>Completed</source>
+            <translation>Abgeschlossen</translation>
+        </message>
+        <message>
+            <source>Flagged</source>
+            <translation>Beanstandet</translation>
+        </message>
+        <message>
+            <source>Writing the report...</source>
+            <translation>Der Bericht wird geschrieben...</translation>
+        </message>
+        <message>
+            <source>Saved: {path}.</source>
+            <translation>Gespeichert: {path}.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.review_table</name>
+        <message>
+            <source>Completed</source>
+            <translation>Abgeschlossen</translation>
+        </message>
+        <message>
+            <source>Flagged</source>
+            <translation>Beanstandet</translation>
+        </message>
+        <message>
+            <source>Nothing found</source>
+            <translation>Nichts gefunden</translation>
+        </message>
+        <message>
+            <source>Needs review</source>
+            <translation>Zu prüfen</translation>
+        </message>
+        <message>
+            <source>Volume
+(ml)</source>
+            <translation>Volumen
+(ml)</translation>
+        </message>
+        <message>
+            <source>Volume of the segment</source>
+            <translation>Volumen des Segments</translation>
+        </message>
+        <message>
+            <source>Expected
+Dice</source>
+            <translation>Erwarteter
+Dice</translation>
+        </message>
+        <message>
+            <source>Dice to be expected of the slices that were not drawn</source>
+            <translation>Zu erwartender Dice der nicht gezeichneten Schichten</translation>
+        </message>
+        <message>
+            <source>Dice</source>
+            <translation>Dice</translation>
+        </message>
+        <message>
+            <source>Dice with the reference</source>
+            <translation>Dice zur Referenz</translation>
+        </message>
+        <message>
+            <source>NSD</source>
+            <translation>NSD</translation>
+        </message>
+        <message>
+            <source>Surface Dice with the reference: part of both surfaces within 2 mm of the other</source>
+            <translation>Oberflächen-Dice zur Referenz: Anteil beider Oberflächen, der höchstens 2 mm von der anderen entfernt ist</translation>
+        </message>
+        <message>
+            <source>HD95
+(mm)</source>
+            <translation>HD95
+(mm)</translation>
+        </message>
+        <message>
+            <source>95th percentile of the distance between the surfaces</source>
+            <translation>95. Perzentil des Abstands zwischen den Oberflächen</translation>
+        </message>
+        <message>
+            <source>Structures and how good they are</source>
+            <translation>Strukturen und ihre Güte</translation>
+        </message>
+        <message>
+            <source>Structure</source>
+            <translation>Struktur</translation>
+        </message>
+        <message>
+            <source>Status</source>
+            <translation>Status</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.rounds</name>
+        <message>
+            <source>Before / After</source>
+            <translation>Vorher / Nachher</translation>
+        </message>
+        <message>
+            <source>Show the round before, and back</source>
+            <translation>Die Runde davor zeigen, und zurück</translation>
+        </message>
+        <message>
+            <source>Undo round</source>
+            <translation>Runde zurück</translation>
+        </message>
+        <message>
+            <source>Go back to the round before</source>
+            <translation>Zur Runde davor zurückkehren</translation>
+        </message>
+        <message>
+            <source>Accept</source>
+            <translation>Übernehmen</translation>
+        </message>
+        <message>
+            <source>Keep it in My structures, for this and other patients</source>
+            <translation>In Meine Strukturen aufbewahren, für diesen und andere Patienten</translation>
+        </message>
+        <message>
+            <source>After: the last round.</source>
+            <translation>Nachher: die letzte Runde.</translation>
+        </message>
+        <message>
+            <source>Before: the round before the last one.</source>
+            <translation>Vorher: die Runde vor der letzten.</translation>
+        </message>
+        <message>
+            <source>The last round was taken back.</source>
+            <translation>Die letzte Runde wurde zurückgenommen.</translation>
+        </message>
+        <message>
+            <source>{name} is kept in My structures, and ticked in Segment. In this CT it stays as it was taught.</source>
+            <translation>{name} ist in Meine Strukturen aufbewahrt und unter Segmentieren angehakt. In diesem CT bleibt die Struktur so, wie sie angelernt wurde.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.running</name>
+        <message>
+            <source>Starting</source>
+            <translation>Beginnt</translation>
+        </message>
+        <message>
+            <source>Stopped; nothing was changed.</source>
+            <translation>Abgebrochen; nichts wurde geändert.</translation>
+        </message>
+        <message>
+            <source>Stopping</source>
+            <translation>Wird abgebrochen</translation>
+        </message>
+        <message>
+            <source>Ending with the best so far</source>
+            <translation>Endet mit dem bisher Besten</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.segment_tab</name>
+        <message>
+            <source>Segment the ticked structures; the same button stops it</source>
+            <translation>Die angehakten Strukturen segmentieren; dieselbe Taste bricht ab</translation>
+        </message>
+        <message>
+            <source>Show the segmentation in the 3D view</source>
+            <translation>Die Segmentierung in der 3D-Ansicht zeigen</translation>
+        </message>
+        <message>
+            <source>Import ...</source>
+            <translation>Import ...</translation>
+        </message>
+        <message>
+            <source>Take a .promptset file into My structures</source>
+            <translation>Eine .promptset-Datei in Meine Strukturen aufnehmen</translation>
+        </message>
+        <message>
+            <source>Export ...</source>
+            <translation>Export ...</translation>
+        </message>
+        <message>
+            <source>Delete ...</source>
+            <translation>Löschen ...</translation>
+        </message>
+        <message>
+            <source>Forget ...</source>
+            <translation>Vergessen ...</translation>
+        </message>
+        <message>
+            <source>Correct the slices of this result that are least certain, and teach the structure in this patient, too</source>
+            <translation>Die unsichersten Schichten dieses Ergebnisses korrigieren und die Struktur auch an diesem Patienten anlernen</translation>
+        </message>
+        <message>
+            <source>Correct and teach again</source>
+            <translation>Korrigieren und erneut anlernen</translation>
+        </message>
+        <message>
+            <source>The volume is a frame of a sequence: segment each of its frames</source>
+            <translation>Das Volumen ist ein Einzelbild einer Sequenz: jedes ihrer Einzelbilder segmentieren</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>All {n} frames of the sequence</source>
+            <translation>Alle {n} Einzelbilder der Sequenz</translation>
+        </message>
+        <message>
+            <source>Save the selected or ticked structures of yours as a file</source>
+            <translation>Ihre ausgewählten oder angehakten Strukturen als Datei speichern</translation>
+        </message>
+        <message>
+            <source>Nothing to export: select or tick some of My structures</source>
+            <translation>Nichts zu exportieren: Wählen oder haken Sie einige unter Meine Strukturen an</translation>
+        </message>
+        <message>
+            <source>Remove the selected structure of yours</source>
+            <translation>Ihre ausgewählte Struktur entfernen</translation>
+        </message>
+        <message>
+            <source>Nothing to delete: select one of My structures</source>
+            <translation>Nichts zu löschen: Wählen Sie eine unter Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>Remove the pictures of patients that are kept beside the selected structure</source>
+            <translation>Die Bilder von Patienten entfernen, die neben der ausgewählten Struktur aufbewahrt sind</translation>
+        </message>
+        <message>
+            <source>Nothing to forget: select one of My structures that remembers patients</source>
+            <translation>Nichts zu vergessen: Wählen Sie eine unter Meine Strukturen, die sich Patienten merkt</translation>
+        </message>
+        <message>
+            <source>Stopped; the segmentation is as it was.</source>
+            <translation>Abgebrochen; die Segmentierung ist wie zuvor.</translation>
+        </message>
+        <message>
+            <source>Not found: {names}.</source>
+            <translation>Nicht gefunden: {names}.</translation>
+        </message>
+        <message>
+            <source>As taught in this CT: {names}.</source>
+            <translation>Wie in diesem CT angelernt: {names}.</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>Rückgängig</translation>
+        </message>
+        <message>
+            <source>Taken back: the segmentation is as it was before.</source>
+            <translation>Zurückgenommen: Die Segmentierung ist wie zuvor.</translation>
+        </message>
+        <message>
+            <source>Taken back, but for what you changed since: {names}.</source>
+            <translation>Zurückgenommen, bis auf das, was Sie seither geändert haben: {names}.</translation>
+        </message>
+        <message>
+            <source>Import a prompt set</source>
+            <translation>Prompt-Satz importieren</translation>
+        </message>
+        <message>
+            <source>Prompt sets (*.promptset)</source>
+            <translation>Prompt-Sätze (*.promptset)</translation>
+        </message>
+        <message>
+            <source>Imported: {names}.</source>
+            <translation>Importiert: {names}.</translation>
+        </message>
+        <message>
+            <source>Export</source>
+            <translation>Exportieren</translation>
+        </message>
+        <message>
+            <source>Saved: {path}.</source>
+            <translation>Gespeichert: {path}.</translation>
+        </message>
+        <message>
+            <source>Delete what was learned for {name}? This cannot be undone.</source>
+            <translation>Das für {name} Gelernte löschen? Das lässt sich nicht rückgängig machen.</translation>
+        </message>
+        <message>
+            <source>Delete a structure</source>
+            <translation>Struktur löschen</translation>
+        </message>
+        <message>
+            <source>Forget the patients that {name} was taught in? What was learned stays.</source>
+            <translation>Die Patienten vergessen, an denen {name} angelernt wurde? Das Gelernte bleibt.</translation>
+        </message>
+        <message>
+            <source>Forget patients</source>
+            <translation>Patienten vergessen</translation>
+        </message>
+        <message>
+            <source>Forgotten: nothing is kept of the patients any more.</source>
+            <translation>Vergessen: Von den Patienten ist nichts mehr aufbewahrt.</translation>
+        </message>
+        <message>
+            <source>Deleted.</source>
+            <translation>Gelöscht.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.start_page</name>
+        <message>
+            <source>Downloads 3D Slicer's own sample from github.com, if it was not before; nothing is sent</source>
+            <translation>Lädt ein Beispiel von 3D Slicer selbst von github.com, falls das noch nicht geschehen ist; nichts wird gesendet</translation>
+        </message>
+        <message>
+            <source>Try it on a sample CT</source>
+            <translation>An einem Beispiel-CT ausprobieren</translation>
+        </message>
+        <message>
+            <source>Load a CT: drag its file or its DICOM folder into the window.</source>
+            <translation>Laden Sie ein CT: Ziehen Sie seine Datei oder seinen DICOM-Ordner in das Fenster.</translation>
+        </message>
+        <message>
+            <source>Downloads an abdominal CT of 3D Slicer's own samples (github.com), and segments its liver.</source>
+            <translation>Lädt ein Abdomen-CT aus den Beispielen von 3D Slicer (github.com) und segmentiert die Leber.</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Stopped: nothing is kept.</source>
+            <translation>Abgebrochen: Nichts wird aufbewahrt.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.strip</name>
+        <message>
+            <source>not drawn</source>
+            <translation>nicht gezeichnet</translation>
+        </message>
+        <message>
+            <source>draft: only what is painted counts</source>
+            <translation>Entwurf: nur das Gemalte zählt</translation>
+        </message>
+        <message>
+            <source>complete: what is not painted is not the structure</source>
+            <translation>vollständig: was nicht bemalt ist, ist nicht die Struktur</translation>
+        </message>
+        <message>
+            <source>absent: the structure is not in this slice</source>
+            <translation>fehlt: die Struktur ist nicht in dieser Schicht</translation>
+        </message>
+        <message>
+            <source>Slices and what is drawn in them</source>
+            <translation>Schichten und was in ihnen gezeichnet ist</translation>
+        </message>
+        <message>
+            <source>Slice {n}: {status}</source>
+            <translation>Schicht {n}: {status}</translation>
+        </message>
+        <message>
+            <source>suggested next</source>
+            <translation>als nächste vorgeschlagen</translation>
+        </message>
+        <message>
+            <source>changed since the last round</source>
+            <translation>seit der letzten Runde geändert</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.structures</name>
+        <message>
+            <source>Search structures</source>
+            <translation>Strukturen suchen</translation>
+        </message>
+        <message>
+            <source>Structure</source>
+            <translation>Struktur</translation>
+        </message>
+        <message>
+            <source>Typical Dice</source>
+            <translation>Typischer Dice</translation>
+        </message>
+        <message>
+            <source>Structures</source>
+            <translation>Strukturen</translation>
+        </message>
+        <message>
+            <source>My structures</source>
+            <translation>Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>{n} of {all}</source>
+            <translation>{n} von {all}</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.teach_tab</name>
+        <message>
+            <source>Type the name of the structure, then press Draw.</source>
+            <translation>Geben Sie den Namen der Struktur ein und drücken Sie Zeichnen.</translation>
+        </message>
+        <message>
+            <source>View to draw in</source>
+            <translation>Ansicht, in der gezeichnet wird</translation>
+        </message>
+        <message>
+            <source>Axial (red)</source>
+            <translation>Axial (rot)</translation>
+        </message>
+        <message>
+            <source>Coronal (green)</source>
+            <translation>Koronal (grün)</translation>
+        </message>
+        <message>
+            <source>Sagittal (yellow)</source>
+            <translation>Sagittal (gelb)</translation>
+        </message>
+        <message>
+            <source>The view to draw in; marks, drafts and suggestions belong to its slices</source>
+            <translation>Die Ansicht, in der Sie zeichnen; Markierungen, Entwürfe und Vorschläge gehören zu ihren Schichten</translation>
+        </message>
+        <message>
+            <source>Complete</source>
+            <translation>Vollständig</translation>
+        </message>
+        <message>
+            <source>The whole structure is drawn in this slice</source>
+            <translation>Die ganze Struktur ist in dieser Schicht gezeichnet</translation>
+        </message>
+        <message>
+            <source>Absent</source>
+            <translation>Fehlt</translation>
+        </message>
+        <message>
+            <source>The structure is not in this slice</source>
+            <translation>Die Struktur ist nicht in dieser Schicht</translation>
+        </message>
+        <message>
+            <source>Not done</source>
+            <translation>Offen</translation>
+        </message>
+        <message>
+            <source>Take the mark of this slice back</source>
+            <translation>Die Markierung dieser Schicht zurücknehmen</translation>
+        </message>
+        <message>
+            <source>Next</source>
+            <translation>Nächste</translation>
+        </message>
+        <message>
+            <source>Go to the suggested slice: its drawing should help most</source>
+            <translation>Zur vorgeschlagenen Schicht gehen: Sie zu zeichnen hilft voraussichtlich am meisten</translation>
+        </message>
+        <message>
+            <source>Preview</source>
+            <translation>Vorschau</translation>
+        </message>
+        <message>
+            <source>A first mask within seconds</source>
+            <translation>Eine erste Maske innerhalb von Sekunden</translation>
+        </message>
+        <message>
+            <source>Teach</source>
+            <translation>Anlernen</translation>
+        </message>
+        <message>
+            <source>Learn the structure from what is drawn; about a minute</source>
+            <translation>Die Struktur aus dem Gezeichneten lernen; etwa eine Minute</translation>
+        </message>
+        <message>
+            <source>Stop and keep best</source>
+            <translation>Beenden, Bestes behalten</translation>
+        </message>
+        <message>
+            <source>End now with the best so far</source>
+            <translation>Jetzt mit dem bisher Besten enden</translation>
+        </message>
+        <message>
+            <source>{name} is a result. Choose the segment that you draw in, or draw another structure.</source>
+            <translation>{name} ist ein Ergebnis. Wählen Sie das Segment, in dem Sie zeichnen, oder zeichnen Sie eine andere Struktur.</translation>
+        </message>
+        <message>
+            <source>{complete} complete, {draft} draft, {absent} absent</source>
+            <translation>{complete} vollständig, {draft} Entwurf, {absent} fehlt</translation>
+        </message>
+        <message>
+            <source>Of {all} slices. Three to five complete ones are usual.</source>
+            <translation>Von {all} Schichten. Drei bis fünf vollständige sind üblich.</translation>
+        </message>
+        <message>
+            <source>You drew in another view: choose that view above to mark its slice.</source>
+            <translation>Sie haben in einer anderen Ansicht gezeichnet: Wählen Sie oben diese Ansicht, um ihre Schicht zu markieren.</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Teach again</source>
+            <translation>Erneut anlernen</translation>
+        </message>
+        <message>
+            <source>Draw the structure in a few slices. Press Complete when it is whole in a slice.</source>
+            <translation>Zeichnen Sie die Struktur in einigen Schichten. Drücken Sie Vollständig, wenn sie in einer Schicht ganz gezeichnet ist.</translation>
+        </message>
+        <message>
+            <source>The view is not along the volume's slices; turn it.</source>
+            <translation>Die Ansicht liegt nicht entlang der Schichten des Volumens; drehen Sie sie.</translation>
+        </message>
+        <message>
+            <source>Align the view</source>
+            <translation>Ansicht ausrichten</translation>
+        </message>
+        <message>
+            <source>Stopped; what was shown before is back.</source>
+            <translation>Abgebrochen; das zuvor Gezeigte ist wieder da.</translation>
+        </message>
+        <message>
+            <source>Stopped; the best so far is shown, that of step {n}.</source>
+            <translation>Beendet; gezeigt wird das bisher Beste, das von Schritt {n}.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.texts</name>
+        <message>
+            <source>{i} x {j} x {k}, {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU</source>
+            <translation>{i} x {j} x {k}, {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} bis {high:.0f} HU</translation>
+        </message>
+        <message>
+            <source>This volume is very large: crop it to what you need (module Crop Volume).</source>
+            <translation>Dieses Volumen ist sehr groß: Beschneiden Sie es auf das Nötige (Modul Crop Volume).</translation>
+        </message>
+        <message>
+            <source>Slices are more than 5 mm apart: small structures may be missed.</source>
+            <translation>Die Schichten liegen mehr als 5 mm auseinander: Kleine Strukturen können übersehen werden.</translation>
+        </message>
+        <message>
+            <source>{n} s left</source>
+            <translation>noch {n} s</translation>
+        </message>
+        <message>
+            <source>{n} min left</source>
+            <translation>noch {n} min</translation>
+        </message>
+        <message>
+            <source>Tick what to segment</source>
+            <translation>Haken Sie an, was segmentiert werden soll</translation>
+        </message>
+        <message>
+            <source>Segment 1 structure</source>
+            <translation>1 Struktur segmentieren</translation>
+        </message>
+        <message>
+            <source>Segment {n} structures</source>
+            <translation>{n} Strukturen segmentieren</translation>
+        </message>
+        <message>
+            <source>1 structure in {s:.0f} s.</source>
+            <translation>1 Struktur in {s:.0f} s.</translation>
+        </message>
+        <message>
+            <source>{n} structures in {s:.0f} s.</source>
+            <translation>{n} Strukturen in {s:.0f} s.</translation>
+        </message>
+        <message>
+            <source>learned in slices that are</source>
+            <translation>gelernt in Schichten der Ebene</translation>
+        </message>
+        <message>
+            <source>author</source>
+            <translation>Autor</translation>
+        </message>
+        <message>
+            <source>licence</source>
+            <translation>Lizenz</translation>
+        </message>
+        <message>
+            <source>date</source>
+            <translation>Datum</translation>
+        </message>
+        <message>
+            <source>note</source>
+            <translation>Notiz</translation>
+        </message>
+        <message>
+            <source>data</source>
+            <translation>Daten</translation>
+        </message>
+        <message>
+            <source>volumes</source>
+            <translation>Volumina</translation>
+        </message>
+        <message>
+            <source>slices drawn</source>
+            <translation>gezeichnete Schichten</translation>
+        </message>
+        <message>
+            <source>Dice of left-out slices</source>
+            <translation>Dice ausgelassener Schichten</translation>
+        </message>
+        <message>
+            <source>the same without contours</source>
+            <translation>dasselbe ohne Konturen</translation>
+        </message>
+        <message>
+            <source>Dice on validation subjects</source>
+            <translation>Dice an Validierungspatienten</translation>
+        </message>
+        <message>
+            <source>whole volumes: {training} learned from, {held_out} held out</source>
+            <translation>ganze Volumina: von {training} gelernt, {held_out} zurückgehalten</translation>
+        </message>
+        <message>
+            <source>Dice of each held out: {dice}</source>
+            <translation>Dice der zurückgehaltenen: {dice}</translation>
+        </message>
+        <message>
+            <source>{name}: stopped before its end.</source>
+            <translation>{name}: vor dem Ende beendet.</translation>
+        </message>
+        <message>
+            <source>{name}: stopped at step {n}, Dice {dice:.2f}.</source>
+            <translation>{name}: bei Schritt {n} beendet, Dice {dice:.2f}.</translation>
+        </message>
+        <message>
+            <source>{name} is learned: Dice {dice:.2f} in the volumes that were held out ({each}).</source>
+            <translation>{name} ist gelernt: Dice {dice:.2f} in den zurückgehaltenen Volumina ({each}).</translation>
+        </message>
+        <message>
+            <source>{name} is learned.</source>
+            <translation>{name} ist gelernt.</translation>
+        </message>
+        <message>
+            <source>It lies in My structures, ticked in the tab Segment.</source>
+            <translation>Sie liegt in Meine Strukturen und ist im Reiter Segmentieren angehakt.</translation>
+        </message>
+        <message>
+            <source>That is the best so far: Go on learns further.</source>
+            <translation>Das ist das bisher Beste: Fortsetzen lernt weiter.</translation>
+        </message>
+        <message>
+            <source>remembers on this computer the patients it was taught in: {mb:.1f} MB</source>
+            <translation>merkt sich auf diesem Computer die Patienten, an denen sie angelernt wurde: {mb:.1f} MB</translation>
+        </message>
+        <message>
+            <source>Expected Dice of {name}: {dice:.2f} ({low:.2f} to {high:.2f}).</source>
+            <translation>Erwarteter Dice von {name}: {dice:.2f} ({low:.2f} bis {high:.2f}).</translation>
+        </message>
+        <message>
+            <source>Round {n}: draw at least three slices to learn how good it is.</source>
+            <translation>Runde {n}: Zeichnen Sie mindestens drei Schichten, um zu erfahren, wie gut sie ist.</translation>
+        </message>
+        <message>
+            <source>Round {n}. {found}</source>
+            <translation>Runde {n}. {found}</translation>
+        </message>
+        <message>
+            <source>Round {n}: expected Dice {dice:.2f} ({low:.2f} to {high:.2f}) between the first and the last drawn slice.</source>
+            <translation>Runde {n}: erwarteter Dice {dice:.2f} ({low:.2f} bis {high:.2f}) zwischen der ersten und der letzten gezeichneten Schicht.</translation>
+        </message>
+        <message>
+            <source>The drawn slices between the first and the last were found from the others with a mean Dice of {dice:.2f}.</source>
+            <translation>Die gezeichneten Schichten zwischen der ersten und der letzten wurden aus den anderen mit einem mittleren Dice von {dice:.2f} gefunden.</translation>
+        </message>
+        <message>
+            <source>Without your contours the network found left-out slices with a Dice of only {dice:.2f}: in another CT it may find little of it. Draw a few slices there, too, and teach it there.</source>
+            <translation>Ohne Ihre Konturen fand das Netz ausgelassene Schichten mit einem Dice von nur {dice:.2f}: In einem anderen CT findet es davon vielleicht wenig. Zeichnen Sie auch dort einige Schichten und lernen Sie die Struktur dort an.</translation>
+        </message>
+        <message>
+            <source>1. Type the name of a structure, and press Draw.</source>
+            <translation>1. Geben Sie den Namen einer Struktur ein und drücken Sie Zeichnen.</translation>
+        </message>
+        <message>
+            <source>2. Draw it in three to five slices, the first and the last among them. In each, press Complete.</source>
+            <translation>2. Zeichnen Sie sie in drei bis fünf Schichten, darunter die erste und die letzte. Drücken Sie in jeder Vollständig.</translation>
+        </message>
+        <message>
+            <source>3. Press Absent in a slice without it, then Teach.</source>
+            <translation>3. Drücken Sie Fehlt in einer Schicht ohne sie, dann Anlernen.</translation>
+        </message>
+        <message>
+            <source>4. Correct a slice where the result is wrong, and teach again. Accept keeps it for other patients.</source>
+            <translation>4. Korrigieren Sie eine Schicht, in der das Ergebnis falsch ist, und lernen Sie erneut an. Übernehmen bewahrt sie für andere Patienten auf.</translation>
+        </message>
+        <message>
+            <source>{text} (key {key})</source>
+            <translation>{text} (Taste {key})</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.volume_box</name>
+        <message>
+            <source>Volume</source>
+            <translation>Volumen</translation>
+        </message>
+        <message>
+            <source>Load a CT first</source>
+            <translation>Zuerst ein CT laden</translation>
+        </message>
+        <message>
+            <source>The CT to work on</source>
+            <translation>Das CT, an dem gearbeitet wird</translation>
+        </message>
+        <message>
+            <source>Segmentation</source>
+            <translation>Segmentierung</translation>
+        </message>
+        <message>
+            <source>New, made when needed</source>
+            <translation>Neu, wird bei Bedarf angelegt</translation>
+        </message>
+        <message>
+            <source>Where results go and where you draw; a new one is made when it is needed</source>
+            <translation>Wohin Ergebnisse kommen und wo Sie zeichnen; eine neue wird bei Bedarf angelegt</translation>
+        </message>
+        <message>
+            <source>What the volume is</source>
+            <translation>Was das Volumen ist</translation>
+        </message>
+        <message>
+            <source>Volume:</source>
+            <translation>Volumen:</translation>
+        </message>
+        <message>
+            <source>Segmentation:</source>
+            <translation>Segmentierung:</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.volumes_page</name>
+        <message>
+            <source>Learn from whole volumes that are segmented already, three or more</source>
+            <translation>Von ganzen, schon segmentierten Volumina lernen, drei oder mehr</translation>
+        </message>
+        <message>
+            <source>Tick volumes of different patients in which the structure is segmented. A quarter of them is held out and tells how well it is found.</source>
+            <translation>Haken Sie Volumina verschiedener Patienten an, in denen die Struktur segmentiert ist. Ein Viertel davon wird zurückgehalten und zeigt, wie gut sie gefunden wird.</translation>
+        </message>
+        <message>
+            <source>Structure to learn</source>
+            <translation>Zu lernende Struktur</translation>
+        </message>
+        <message>
+            <source>A data set on disk, in the layout of the Medical Segmentation Decathlon or of nnU-Net</source>
+            <translation>Ein Datensatz auf der Festplatte, im Aufbau des Medical Segmentation Decathlon oder von nnU-Net</translation>
+        </message>
+        <message>
+            <source>Folder ...</source>
+            <translation>Ordner ...</translation>
+        </message>
+        <message>
+            <source>Scene</source>
+            <translation>Szene</translation>
+        </message>
+        <message>
+            <source>Back to the volumes of the scene</source>
+            <translation>Zurück zu den Volumina der Szene</translation>
+        </message>
+        <message>
+            <source>Volume</source>
+            <translation>Volumen</translation>
+        </message>
+        <message>
+            <source>Segmentation</source>
+            <translation>Segmentierung</translation>
+        </message>
+        <message>
+            <source>Segmented volumes</source>
+            <translation>Segmentierte Volumina</translation>
+        </message>
+        <message>
+            <source>at most </source>
+            <translation>höchstens </translation>
+        </message>
+        <message>
+            <source> min</source>
+            <translation> min</translation>
+        </message>
+        <message>
+            <source>Minutes to learn at most</source>
+            <translation>Höchstens so viele Minuten lernen</translation>
+        </message>
+        <message>
+            <source>It ends sooner when held-out volumes are no longer found better</source>
+            <translation>Es endet früher, wenn zurückgehaltene Volumina nicht mehr besser gefunden werden</translation>
+        </message>
+        <message>
+            <source>Teach</source>
+            <translation>Anlernen</translation>
+        </message>
+        <message>
+            <source>Learn the structure; the same button stops it</source>
+            <translation>Die Struktur lernen; dieselbe Taste hält an</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>Fortsetzen</translation>
+        </message>
+        <message>
+            <source>Go on with this run for as long again</source>
+            <translation>Diesen Lauf noch einmal so lange fortsetzen</translation>
+        </message>
+        <message>
+            <source>Forget this run, with the volumes that are kept for it; what it learned stays in My structures</source>
+            <translation>Diesen Lauf mit den dafür aufbewahrten Volumina vergessen; das Gelernte bleibt in Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>Forget</source>
+            <translation>Vergessen</translation>
+        </message>
+        <message>
+            <source>(not known)</source>
+            <translation>(nicht bekannt)</translation>
+        </message>
+        <message>
+            <source>The segmentation does not say which volume it is of: {remedy}.</source>
+            <translation>Die Segmentierung sagt nicht, zu welchem Volumen sie gehört: {remedy}.</translation>
+        </message>
+        <message>
+            <source>PromptSeg found this itself: tick it once you have checked it.</source>
+            <translation>Das hat PromptSeg selbst gefunden: Haken Sie es an, wenn Sie es geprüft haben.</translation>
+        </message>
+        <message>
+            <source>Stop and keep best</source>
+            <translation>Beenden, Bestes behalten</translation>
+        </message>
+        <message>
+            <source>Data set {name}: {n} volumes.</source>
+            <translation>Datensatz {name}: {n} Volumina.</translation>
+        </message>
+        <message>
+            <source>No volume of the scene is segmented: load CTs with their segmentations, or choose a folder.</source>
+            <translation>Kein Volumen der Szene ist segmentiert: Laden Sie CTs mit ihren Segmentierungen, oder wählen Sie einen Ordner.</translation>
+        </message>
+        <message>
+            <source>{n} of {all} ticked; {least} are needed.</source>
+            <translation>{n} von {all} angehakt; {least} werden gebraucht.</translation>
+        </message>
+        <message>
+            <source>{n} of {all} ticked.</source>
+            <translation>{n} von {all} angehakt.</translation>
+        </message>
+        <message>
+            <source>Back to drawing slices</source>
+            <translation>Zurück zum Zeichnen von Schichten</translation>
+        </message>
+        <message>
+            <source>Teach from segmented volumes ...</source>
+            <translation>Aus segmentierten Volumina anlernen ...</translation>
+        </message>
+        <message>
+            <source>Learning from segmented volumes ...</source>
+            <translation>Lernt aus segmentierten Volumina ...</translation>
+        </message>
+        <message>
+            <source>A data set, with its dataset.json</source>
+            <translation>Ein Datensatz mit seiner dataset.json</translation>
+        </message>
+        <message>
+            <source>Stopped.</source>
+            <translation>Beendet.</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Stopped before anything was learned.</source>
+            <translation>Beendet, bevor etwas gelernt wurde.</translation>
+        </message>
+        <message>
+            <source>Teach all the same</source>
+            <translation>Trotzdem anlernen</translation>
+        </message>
+        <message>
+            <source>Forget the unfinished run of {name}? It cannot be gone on with then.</source>
+            <translation>Den unfertigen Lauf von {name} vergessen? Er lässt sich dann nicht mehr fortsetzen.</translation>
+        </message>
+        <message>
+            <source>Forget a run</source>
+            <translation>Lauf vergessen</translation>
+        </message>
+    </context>
+</TS>
