@@ -113,8 +113,9 @@ def learn(
     ``on_loaded`` is told once when the volumes were read, with a sentence on each that is odd.
     ``folder`` keeps the prepared volumes and a checkpoint, from which ``resume`` goes on as if nothing had been.
     ``time_budget`` is in seconds, and the last look is within it as far as can be told. When stopped after the volumes
-    were read, the best prompt so far comes back with ``stopped`` set; before that ``Stopped`` is raised. Raises
-    :class:`InputError`, :class:`OutputError` and :class:`PromptError`.
+    were read, the best prompt so far comes back with ``stopped`` set; before anything that was learned was looked at,
+    ``Stopped`` is raised, and a checkpoint may be there. Raises :class:`InputError`, :class:`OutputError` and
+    :class:`PromptError`.
     """
     recipe, began = recipe or SetRecipe(), time.monotonic()
     if start_from is not None:
@@ -140,6 +141,8 @@ def learn(
         run.go_on()
     loaded = time.monotonic() - began
     run.loop()
+    if run.stopped and not run.state.best_step and len(run.state.curve) < 2:
+        raise Stopped
     result = run.result(known)
     return replace(result, seconds={"read": loaded, "learn": time.monotonic() - began - loaded})
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PromptSegError, Stopped
+from ..errors import PromptSegError
 from .call import Call
 from .jobs import Jobs
 from .payload import get_box, get_structure, get_volume, put_structure
@@ -72,8 +72,6 @@ def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
     except PromptSegError:
         run_folder.remove_if_empty(folder)
         raise
-    if result.stopped and len(result.curve) < 2:  # nothing was looked at but what it began with
-        raise Stopped
     path = jobs.path(f"{call.id}/prompt.promptset")
     prompt = replace(result.prompt, structure=structure)
     PromptSet.of(structure.name, [prompt]).write(path)

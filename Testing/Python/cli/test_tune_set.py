@@ -158,6 +158,40 @@ def test_ctrl_c_while_volumes_are_read_ends_at_once_and_keeps_what_is_whole(plac
     assert (place / "new.run" / "promptseg-run.json").is_file()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
+def test_ctrl_c_keeps_the_best_and_what_was_killed_goes_on(place, shipped, labelled, promptseg) -> None:
+    """Stopped after a look, gone on with, killed after another, and gone on with to its end."""
+    tiny = ("--backbone", str(shipped / "Models" / "punet-ct.safetensors"))
+    before = b"what was there"
+    (place / "new.promptset").write_bytes(before)
+
+    def look(step: int, *more: str):
+        process = start(place, *words("--steps", "1000000", *tiny, *more))
+        assert process.stdout
+        told = iter(process.stdout)
+        metrics = (json.loads(line).get("metrics") or {} for line in told)
+        assert any("dice" in one and one["step"] == step for one in metrics), process.communicate()[1]
+        return process
+
+    process = look(0)
+    process.send_signal(signal.SIGINT)
+    assert "Stopped before there was a prompt; --resume goes on" in process.communicate(timeout=120)[1]
+    assert (place / "new.promptset").read_bytes() == before
+    process = look(50, "--resume")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the best prompt so far (step " in err
+    assert list(PromptSet.read(place / "new.promptset")) == ["spleen"]
+    process = look(100, "--resume")
+    process.kill()
+    process.communicate(timeout=120)
+    outcome = promptseg(*words("--resume", "--json", "--steps", "101", *tiny))
+    assert outcome.status == 0, outcome.err
+    assert [one["step"] for one in outcome.result["curve"]] == [0, 50, 100, 101]
+    assert not (place / "new.run").exists()
+
+
 def test_too_few_volumes_and_options_without_a_data_set(promptseg, labelled) -> None:
     text = json.loads(labelled.read_text())
     labelled.write_text(json.dumps({**text, "training": text["training"][:2]}))

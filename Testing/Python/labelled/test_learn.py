@@ -183,8 +183,15 @@ def test_stopping_keeps_the_best_so_far_and_before_the_volumes_nothing(
 ) -> None:
     with pytest.raises(Stopped):
         learn(backbone, [labelled], "renal cyst", tmp_path / "a", recipe=QUICK, should_stop=lambda: True)
-    quick_scores(0.2, 0.9, 0.5)
     seen: list = []
+    with pytest.raises(Stopped):  # what it began with is no prompt that was learned
+        learn(
+            backbone, [labelled], "renal cyst", tmp_path / "c", recipe=QUICK, on_progress=seen.append,
+            should_stop=lambda: any(e.stage == "learn" for e in seen),
+        )  # fmt: skip
+    assert (tmp_path / "c" / LAST).is_file()
+    quick_scores(0.2, 0.9, 0.5)
+    seen.clear()
     recipe = replace(QUICK, look_every=2, validation=0.2)
     found = learn(
         backbone, [labelled], "renal cyst", tmp_path / "b", recipe=recipe, on_progress=seen.append,
