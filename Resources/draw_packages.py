@@ -26,17 +26,17 @@ def imports() -> Graph:
     """What each package of the library, and each sibling as a whole, imports of the others, but for what everything may
     use."""
     files = [path for name in ("PromptSegLib", *SIBLINGS) for path in (TOP / name).rglob("*.py")]
-    names = {_room(path.relative_to(TOP).with_suffix("").parts) for path in files} - {"__init__", *FOR_ALL}
+    names = {_package(path.relative_to(TOP).with_suffix("").parts) for path in files} - {"__init__", *FOR_ALL}
     graph: Graph = {name: set() for name in sorted(names)}
     for path in files:
         parts = path.relative_to(TOP).with_suffix("").parts
-        room = _room(parts)
-        if room in names and parts[-1] != "__main__":
-            graph[room] |= {_room(other) for other in _imported(path, parts)} & names - {room}
+        package = _package(parts)
+        if package in names and parts[-1] != "__main__":
+            graph[package] |= {_package(other) for other in _imported(path, parts)} & names - {package}
     return graph
 
 
-def _room(parts: tuple[str, ...]) -> str:
+def _package(parts: tuple[str, ...]) -> str:
     """The box that a module is drawn in, from its dotted name in pieces."""
     if parts[0] in SIBLINGS:
         return parts[0]

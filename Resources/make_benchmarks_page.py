@@ -1,8 +1,8 @@
-"""Put the tables of ``docs/benchmarks.md`` in place, from the result files of ``Testing/Benchmarks/results``.
+"""Put the tables of ``docs/benchmarks.md`` and ``docs/experiments.md`` in place, from result files.
 
-``python Resources/make_benchmarks_page.py`` replaces each line that ends with ``<!-- results: NAME -->``, and the
-table below it, by the command that measured NAME.json, the machine, and the table. A test fails when page and files
-differ.
+``python Resources/make_benchmarks_page.py`` replaces each line that ends with ``<!-- results: NAME -->``, and the table
+below it, by the commands that measured ``Testing/Benchmarks/results/NAME.json``, the machine, and the table; several
+names make one table. A test fails when a page and its files differ.
 
 A result file has ``command``, ``machine``, ``columns``, ``digits`` of each column's decimals and ``rows``; and where it
 has them ``signed``, the columns whose numbers have a sign, and ``side_by_side``, how many rows share a line.
@@ -12,35 +12,44 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "experiments.md")
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
-PLACE = re.compile(r"^.*<!-- results: ([\w-]+) -->\n(?:\n(?:\|.*\n)+)?", re.MULTILINE)
+PLACE = re.compile(r"^.*<!-- results: ([\w -]+) -->\n(?:\n(?:\|.*\n)+)?", re.MULTILINE)
 
 
-def table(name: str, result: Mapping[str, Any]) -> str:
-    """Command, machine and table in Markdown; rows that begin with "mean" are bold."""
-    how = f"`{result['command']}`" if result["command"].startswith(("python", "PYTHONPATH")) else result["command"]
-    how += f", {result['machine']}:" if result["machine"] else ":"
-    columns = result["columns"]
-    signed = [name in result.get("signed", ()) for name in columns]
+def table(name: str, results: Sequence[Mapping[str, Any]]) -> str:
+    """Commands, machine and table in Markdown; rows that begin with "mean" are bold.
+
+    Several results have the first one's layout; where one of them has fewer columns, those at the end are empty.
+    """
+    first = results[0]
+    how = "; ".join(f"`{one['command']}`" if _is_call(one["command"]) else one["command"] for one in results)
+    machines = list(dict.fromkeys(one["machine"] for one in results if one["machine"]))
+    columns = first["columns"]
+    signed = [name in first.get("signed", ()) for name in columns]
     rows = []
-    for row in result["rows"]:
-        cells = [_cell(value, *how) for value, *how in zip(row, result["digits"], signed, strict=True)]
+    for row in (row for one in results for row in one["rows"]):
+        full = [*row, *[""] * (len(columns) - len(row))]
+        cells = [_cell(value, *how) for value, *how in zip(full, first["digits"], signed, strict=True)]
         if str(row[0]).startswith("mean"):
             cells = [f"**{cell}**" if cell else "" for cell in cells]
         rows.append(cells)
-    beside = result.get("side_by_side", 1)
+    beside = first.get("side_by_side", 1)
     high = -(-len(rows) // beside)
     lines = [[c for row in rows[n::high] for c in row] for n in range(high)]
     width = len(columns) * beside
     lines = [line + [""] * (width - len(line)) for line in lines]
-    parts = [f"{how} <!-- results: {name} -->", "", _row(list(columns) * beside), _row(["---"] * width)]
-    return "\n".join([*parts, *map(_row, lines), ""])
+    heads = [f"{', '.join([how, *machines])}: <!-- results: {name} -->", "", _row(list(columns) * beside)]
+    return "\n".join([*heads, _row(["---"] * width), *map(_row, lines), ""])
+
+
+def _is_call(command: str) -> bool:
+    return command.startswith(("python", "PYTHONPATH"))
 
 
 def _cell(value: float | str, digits: int, signed: bool) -> str:
@@ -54,18 +63,20 @@ def _row(cells: list[str]) -> str:
 
 
 def page(text: str) -> str:
-    """The page with every table as its file has it."""
+    """The page with every table as its files have it."""
 
     def put(found: re.Match[str]) -> str:
-        return table(found[1], json.loads((RESULTS / f"{found[1]}.json").read_text(encoding="utf-8")))
+        files = [RESULTS / f"{name}.json" for name in found[1].split()]
+        return table(found[1], [json.loads(file.read_text(encoding="utf-8")) for file in files])
 
     return PLACE.sub(put, text)
 
 
 def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
-    print(PAGE)
+    """Write the pages."""
+    for path in PAGES:
+        path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+        print(path)
 
 
 if __name__ == "__main__":

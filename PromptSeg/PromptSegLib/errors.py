@@ -1,6 +1,6 @@
 """What can go wrong for a user, each as one sentence with a remedy.
 
-Every error that a user can cause or meet is a :class:`PromptSegError`; the faces print ``str(error)`` and stop.
+Every error that a user can cause or meet is a :class:`PromptSegError`; the front ends print ``str(error)`` and stop.
 Anything else that escapes is a defect of ours.
 """
 

@@ -60,7 +60,7 @@ class OnDemand(Mapping[str, T]):
 
 
 class Session:
-    """A backbone on a device, and the volume at hand. Every face works through this class.
+    """A backbone on a device, and the volume at hand. Every front end works through this class.
 
     The process is left as it is: how many threads compute, and how memory is kept, is for the program to decide
     (:func:`PromptSegLib.model.precision.take_process`). ``threads`` is for a caller who wants torch's number of
@@ -332,7 +332,7 @@ class Session:
         """The undrawn slices of the volume at hand whose drawing should help most, the best first, with reasons.
 
         ``segmentation`` is the one that ``prompt`` and ``annotations`` gave; without it, it is made first. An empty
-        list says that nothing is in doubt. Raises as :meth:`segment`.
+        list says that nothing is uncertain. Raises as :meth:`segment`.
         """
         from .tune.suggest import suggest
 

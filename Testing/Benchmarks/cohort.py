@@ -59,7 +59,7 @@ def main() -> None:
         hourly, seconds = volumes_an_hour(args, processes)
         times += seconds
         tell(f"volumes an hour, {processes} process{'es' * (processes > 1)}", f"{hourly:.0f}")
-    tell("seconds a volume", f"{sum(times) / len(times):.1f} (mean), {max(times):.1f} (most)")
+    tell("seconds a volume", f"{sum(times) / len(times):.1f} (mean), {max(times):.1f} (max)")
     own, client = overhead(args, cluster=False)
     dask, dask_client = overhead(args, cluster=True)
     tell("scheduling overhead a volume, processes of our own", f"{1000 * own:.1f} ms")

@@ -45,7 +45,7 @@ fi
 [ -n "${SMALL:-}" ] && start+=(--preset tiny)
 step train "$((${TRAIN_LIMIT:-600}))s" "$python" -m PromptSegCli pretrain "$pack" -o "$out/run" --device "$device" \
     --workers "$workers" --groups "${GROUPS_:-48}" --lr "${LR:-2e-3}" --warmup 200 --steps 100000 --decay 60000 \
-    --time-budget "${TRAIN:-9m}" --paced --slices 5 --learned 0 --dense 2 --validate-every 1000000 --validate-stride 8 \
+    --time-budget "${TRAIN:-9m}" --paced --slices 5 --prompt-tasks 0 --dense 2 --validate-every 1000000 --validate-stride 8 \
     --save-every 2000 "${start[@]}"
 [ "${KEEP_CHECKPOINT:-}" = 1 ] || rm -f "$out/run/last.safetensors"
 ls -l "$out" "$out/run" 2>/dev/null

@@ -62,8 +62,8 @@ class Settings:
     batches: int = 60
     dense: float = 1.0
     """Weight of the loss of all base structures at once, which reaches the network past their deep tokens."""
-    shown: float = 0.0
-    """Weight of tasks that are shown in other slices: base structures, unions of two, and all of one brightness."""
+    episodic: float = 0.0
+    """Weight of few-shot tasks, drawn in other slices: base structures, unions of two, and all of one brightness."""
     cpa: float = 0.01
     """Weight of contrastive prototype assignment in mode "joint"."""
     head_width: int = 16
@@ -79,7 +79,7 @@ class Settings:
         if self.config == "paper":
             return paper()
         levels = (1, 2, 3, 4) if self.config == "all blocks" else (4,)
-        width = PUNetConfig.proposer_width if self.shown else 0
+        width = PUNetConfig.proposer_width if self.episodic else 0
         return PUNetConfig(prompted_encoder_levels=levels, proposer_width=width, head_width=self.head_width)
 
 
@@ -111,7 +111,8 @@ class Results:
     def bind(self, settings: Settings) -> None:
         """Refuse to go on with other settings than the file's."""
         wanted = json.loads(json.dumps(asdict(settings)))
-        if self.values["settings"] not in ({}, wanted):
+        former = {k.replace("shown", "episodic"): v for k, v in self.values["settings"].items()}  # as it was called
+        if former not in ({}, wanted):
             raise SystemExit(f"{self.path} was made with other settings: choose another --out")
         self.values["settings"] = wanted
 
@@ -163,7 +164,7 @@ def pretrain(
         ema=0.99,
         mode=mode,
         dense=settings.dense,
-        shown=settings.shown,
+        episodic=settings.episodic,
         cpa=settings.cpa,
     )
     began = clock(place)
@@ -326,12 +327,8 @@ def table(results: Results) -> str:
         for subjects in sorted({c["subjects"] for c in cells if c["mode"] == mode}, key=lambda n: -(n or 10**6)):
             here = [c for c in cells if (c["mode"], c["subjects"]) == (mode, subjects)]
             columns = ["method", *new, "mean", "to full, points", "trained", "share %", spent]
-            lines += [
-                f"**{subjects or 'All'} subjects**",
-                "",
-                f"| {' | '.join(columns)} |",
-                "|---" * len(columns) + "|",
-            ]
+            lines += [f"**{subjects or 'All'} subjects**", "", f"| {' | '.join(columns)} |"]
+            lines += ["|---" * len(columns) + "|"]
             lines += [_row(m, here, new) for m in METHODS if any(c["method"] == m for c in here)]
             lines.append("")
     rates = ", ".join(f"{METHODS[k].label} {v['chosen']:g}" for k, v in values["rates"].items())
@@ -401,7 +398,7 @@ def main() -> None:
     parser.add_argument("--structures", nargs="+", choices=NEW, help="only these structures")
     parser.add_argument("--subjects", nargs="+", type=int, help="only these numbers of subjects (0: all)")
     parser.add_argument("--dense", type=float, default=1.0, help="weight of the dense loss in pre-training")
-    parser.add_argument("--shown", type=float, default=0.0, help="weight of shown tasks in pre-training")
+    parser.add_argument("--episodic", type=float, default=0.0, help="weight of few-shot tasks in pre-training")
     parser.add_argument("--cpa", type=float, default=0.01, help="weight of prototype assignment in mode joint")
     parser.add_argument("--head-width", type=int, default=16, help="features that the head compares")
     parser.add_argument("--base", type=lambda text: tuple(text.split(",")), default=BASE, help="pre-trained structures")
@@ -426,7 +423,7 @@ def main() -> None:
         steps=max(1, round(usual.steps * options.budget)),
         batches=max(1, round(usual.batches * options.budget)),
         dense=options.dense,
-        shown=options.shown,
+        episodic=options.episodic,
         cpa=options.cpa,
         head_width=options.head_width,
         base=options.base,

@@ -35,7 +35,7 @@ from PromptSegLib.volumes.io import read_labels, read_volume
 
 SHOWN, WORST = 10, 0.1
 RANDOM, TRUE = "random", "the true order"
-FORMER, FORMER_UNSURE = "not what neighbours show", "entropy"
+FORMER, FORMER_UNCERTAIN = "not what neighbours show", "entropy"
 """What reviews sorted by before this was measured, without and with a map of uncertainty."""
 IN_USE = ("neighbours and interpolation", "expected error + neighbours + interpolation")
 """What they sort by now."""
@@ -65,7 +65,7 @@ def slices_of(
         bits = entropy.sum(axis=(1, 2), dtype=np.float64)
         shown |= bits > 0
         orders |= {
-            FORMER_UNSURE: bits * pixel / 2,
+            FORMER_UNCERTAIN: bits * pixel / 2,
             "entropy, relative": bits / own,
             "expected error": error * pixel,
             "expected error, relative": error / own,
@@ -165,7 +165,7 @@ def main() -> None:
     rows: list[list[float | str]] = []
     for name, found in sorted(real.items(), key=lambda item: item[1]["area"]):
         other = made.get(name)
-        note = {FORMER: " (former)", FORMER_UNSURE: " (former)"}.get(name, " (in use)" if name in IN_USE else "")
+        note = {FORMER: " (former)", FORMER_UNCERTAIN: " (former)"}.get(name, " (in use)" if name in IN_USE else "")
         last: list[float | str] = ["", ""] if other is None else [other["area"], other["hits"]]
         rows.append([name + note, found["area"], found["hits"], found["inner"], *last])
     print(" | ".join(COLUMNS))

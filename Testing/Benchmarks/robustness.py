@@ -183,7 +183,7 @@ def main() -> None:
     prompts = resolve(options.prompts)
     session = Session(options.backbone, threads=options.threads)
     print(f"{dataset.name}: {', '.join(c.name for c in cases)}\n")
-    print("| the same patient | mean Dice | change | most lost |\n|---|---|---|---|")
+    print("| the same patient | mean Dice | change | largest loss |\n|---|---|---|---|")
     first: dict[tuple[str, str], float] = {}
     for title, change in CHANGES.items():
         if options.only and first and not any(words in title for words in options.only):

@@ -32,7 +32,7 @@ from PromptSegLib.tune.suggest import suggest
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegTrain.simulate import evenly_spaced
 
-UNSURE, NOTHING = 0.0, -6.0
+UNCERTAIN, NOTHING = 0.0, -6.0
 TARGETS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 STRATEGIES = ("suggestion", "farthest first", "evenly spaced")
 
@@ -49,7 +49,7 @@ class Simulation:
         if not network:
             self.work = WorkingVolume(task.volume)
             self.logits: Mapping[int, np.ndarray] = {}
-            self.empty = UNSURE
+            self.empty = UNCERTAIN
             return
         slices = evenly_spaced(task.mask, taught)
         result = session.tune(task.draw(slices), Structure(task.structure))

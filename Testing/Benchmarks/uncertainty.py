@@ -19,7 +19,7 @@ def candidates(logits: LogitMap, index: int) -> dict[str, np.ndarray]:
     """Maps of one slice on the working grid, (rows, columns) float32 from 0 (sure) to 1, by name.
 
     *entropy* of the final logits in bits; *disagreement* of the network with the drawn contours, or with the final
-    result where there is no contour; their mean (*sum*) and their maximum (*greater*); and what is shipped, *doubt*:
+    result where there is no contour; their mean (*sum*) and their maximum (*greater*); and what ships, *uncertainty*:
     entropy of the contours' probabilities with the network's, trusted as far as the chosen weight says.
     """
 

@@ -76,10 +76,25 @@ def test_the_picture_of_the_packages_is_that_of_the_sources() -> None:
 
 def test_the_tables_of_the_benchmarks_are_those_of_their_result_files() -> None:
     make = load("make_benchmarks_page")
-    text = make.PAGE.read_text(encoding="utf-8")
-    assert text == make.page(text), "run `python Resources/make_benchmarks_page.py`"
-    named = re.findall(r"<!-- results: ([\w-]+) -->", text)
-    assert len(named) == len(set(named)) == text.count("\n| --- |"), "every table has one file"
+    named = []
+    for path in make.PAGES:
+        text = path.read_text(encoding="utf-8")
+        assert text == make.page(text), "run `python Resources/make_benchmarks_page.py`"
+        here = re.findall(r"<!-- results: ([\w -]+) -->", text)
+        assert len(here) == text.count("\n| --- |"), "every table has its files"
+        named += [name for names in here for name in names.split()]
+    assert len(named) == len(set(named))
+    assert {*named} == {path.stem for path in make.RESULTS.glob("*.json")}, "every result is in a page"
+
+
+def test_the_page_of_benchmarks_is_short() -> None:
+    text = load("make_benchmarks_page").PAGES[0].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+
+
+def test_the_picture_of_the_papers_claim_is_drawn_from_its_result_file() -> None:
+    draw = load("draw_paper_claim")
+    assert draw.PICTURE.read_text(encoding="utf-8") == draw.svg(), "run `python Resources/draw_paper_claim.py`"
 
 
 def test_a_table_shows_a_result_file_as_it_is() -> None:
@@ -87,9 +102,13 @@ def test_a_table_shows_a_result_file_as_it_is() -> None:
     result = {"command": "python it.py", "machine": "one core", "columns": ["what", "Dice", "change"]}
     result |= {"digits": [0, 3, 2], "signed": ["change"], "rows": [["liver", 0.9, 0.1], ["mean", 0.5, -0.25]]}
     expected = "`python it.py`, one core: <!-- results: x -->\n\n| what | Dice | change |\n| --- | --- | --- |\n"
-    assert make.table("x", result) == expected + "| liver | 0.900 | +0.10 |\n| **mean** | **0.500** | **-0.25** |\n"
-    beside = make.table("x", result | {"side_by_side": 2})
+    assert make.table("x", [result]) == expected + "| liver | 0.900 | +0.10 |\n| **mean** | **0.500** | **-0.25** |\n"
+    beside = make.table("x", [result | {"side_by_side": 2}])
     assert beside.endswith("| liver | 0.900 | +0.10 | **mean** | **0.500** | **-0.25** |\n")
+    other = {"command": "python it.py b", "machine": "one core", "rows": [["spleen", 0.8]]}
+    both = make.table("x y", [result, other])
+    assert both.startswith("`python it.py`; `python it.py b`, one core: <!-- results: x y -->\n")
+    assert both.endswith("| spleen | 0.800 |  |\n")
 
 
 def test_the_page_of_the_command_line_is_what_its_help_says(script: ModuleType) -> None:

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if found:
         console.table("", ("slice", "of what may be wrong", "why"), rows)
     else:
-        console.line("No slice is in doubt: there is nothing to draw.")
+        console.line("No slice is uncertain: there is nothing to draw.")
     console.result(suggestions=[vars(one) for one in found])
     return 0
 

@@ -1,7 +1,7 @@
 """Which subjects a backbone has learned from, those of the backbones before it included.
 
 A run that starts from a backbone may split its data otherwise than that one's run did. What it then measures on
-"held-out" subjects is praise for what was learned by heart, so such runs, and such figures, are refused.
+"held-out" subjects would be leakage, so such runs, and such figures, are refused.
 """
 
 from __future__ import annotations

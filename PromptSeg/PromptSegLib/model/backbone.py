@@ -39,7 +39,7 @@ class Backbone:
     card: dict[str, Any] = field(default_factory=dict)
     shared: dict[str, Tensor] | None = None
     """Deep tokens (n, C) under which pre-training showed all structures at once, on ``device`` and of ``dtype``: a
-    second look at a slice that all prompts whose cards say ``shared_pass`` have in common."""
+    shared-token pass over a slice that all prompts whose cards say ``shared_pass`` have in common."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor of a prompt for this backbone."""

@@ -78,9 +78,9 @@ def _trust(fits: Sequence[PairFit]) -> float:
     return float(np.mean([one.trust for one in fits])) if fits else 0.5
 
 
-def log_odds(share: float) -> float:
+def log_odds(probability: float) -> float:
     """Held within 0.02 to 0.98."""
-    held = min(max(share, 0.02), 0.98)
+    held = min(max(probability, 0.02), 0.98)
     return math.log(held / (1 - held))
 
 

@@ -1,4 +1,4 @@
-"""Sentences about what was drawn that deserve a second look. Nothing is refused here: the user may well be right."""
+"""Sentences on what was drawn that needs review. Nothing is refused here: the user may well be right."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class LeftOut:
 
     def choice(self) -> tuple[int, float]:
         """The number of steps at which the network alone has the best Dice, of those that all have reached, and the
-        weight that goes with it: that of the least cross-entropy and price; ``usual`` where no left-out slice has
+        weight that goes with it: that of the smallest cross-entropy and penalty; ``usual`` where no left-out slice has
         contours on both sides.
 
         Cross-entropy tells how far the network can be trusted beside contours, whose own probabilities allow for the

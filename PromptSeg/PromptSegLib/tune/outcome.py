@@ -56,7 +56,7 @@ class Outcome:
     ``left_out`` lists the drawn slices that were left out, with their Dice at the step and the contours' weight that
     were chosen; ``leave_one_slice_out_dice`` is its mean, None with fewer than two, and ``network_dice`` the mean of
     what the network found there without contours, as it has to on other volumes. ``history`` lists steps with loss and
-    Dice, ``notes`` are sentences on what deserves a second look, ``stages`` are seconds of each part of tuning.
+    Dice, ``notes`` are sentences on what needs review, ``stages`` are seconds of each part of tuning.
 
     ``steps`` is how many the prompt has learned that was kept: where the user ``stopped``, the best so far. ``seconds``
     is how long the round took, ``estimate`` what to expect of the undrawn slices, ``suggestions`` what to draw next,
@@ -192,7 +192,7 @@ def _step(value: Any) -> dict[str, float]:
 
 
 def _review(value: Any) -> dict[str, Any]:
-    """Its own types are those of :mod:`PromptSegLib.review.findings`; a face asks for what it knows of them."""
+    """Its own types are those of :mod:`PromptSegLib.review.findings`; a front end asks for what it knows of them."""
     if not isinstance(value, Mapping):
         raise TypeError(value)
     return dict(value)

@@ -91,7 +91,7 @@ class TuningResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what deserves a second look."""
+        """Sentences on what needs review."""
         return self.outcome.notes
 
     @property

@@ -61,7 +61,7 @@ _TOLERATED = 0.10  # ... that is worth a warning; more is an error
 _TILT_DEGREES = 0.5
 _DRIFT_MM = 0.5
 _ADVICE = "export the whole series again"
-_REGULARISE = "load it in 3D Slicer, which can straighten it while loading, and save it as NRRD"
+_REGULARISE = "load it in 3D Slicer, which can regularise it while loading, and save it as NRRD"
 
 
 @dataclass(frozen=True)
@@ -382,12 +382,12 @@ def _check_geometry(where: str, slices: Sequence[_Slice], notes: list[str]) -> f
             f" {along[worst]:.3g} mm between {between}",
             "load it in 3D Slicer, which can make it even while loading, and save it as NRRD",
         )
-    integer = slices[-1].position - slices[0].position
-    sideways = float(np.linalg.norm(integer - (integer @ normal) * normal))
-    tilt = float(np.degrees(np.arctan2(sideways, abs(integer @ normal))))
+    extent = slices[-1].position - slices[0].position
+    sideways = float(np.linalg.norm(extent - (extent @ normal) * normal))
+    tilt = float(np.degrees(np.arctan2(sideways, abs(extent @ normal))))
     if tilt > _TILT_DEGREES and sideways > _DRIFT_MM:
         raise InputError(f"{where} was scanned with a gantry tilted by {tilt:.1f} degrees", _REGULARISE)
-    mean = float(integer @ normal) / (len(slices) - 1)
+    mean = float(extent @ normal) / (len(slices) - 1)
     if unevenness > _EVEN:
         notes.append(
             f"{where} is slightly uneven: {along[worst]:.3g} mm between {between}, {distance:.3g} mm elsewhere;"

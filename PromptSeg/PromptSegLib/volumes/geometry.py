@@ -125,7 +125,7 @@ def sheared(name: str, off: float) -> InputError:
     """The error for a volume whose axes are not at right angles, by the cosine ``off``."""
     return InputError(
         f"{name} is sheared: its axes are off the right angle by {_degrees(off)}, which PromptSeg does not support",
-        "load the DICOM series that it was made of in 3D Slicer, which straightens it, and save that as NRRD",
+        "load the DICOM series that it was made of in 3D Slicer, which regularises it, and save that as NRRD",
     )
 
 

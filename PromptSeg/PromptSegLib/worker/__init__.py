@@ -1,1 +1,1 @@
-"""A resident process that computes, and how a face talks to it. The face's side needs numpy only."""
+"""A resident process that computes, and how a front end talks to it. The front end's side needs numpy only."""

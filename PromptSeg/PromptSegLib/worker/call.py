@@ -16,7 +16,7 @@ class Call(Protocol):
     fields: Mapping[str, Any]
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Say something to the face."""
+        """Say something to the front end."""
 
     def on_progress(self, progress: Progress) -> None:
         """Say where the work is."""

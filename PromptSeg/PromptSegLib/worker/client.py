@@ -1,6 +1,6 @@
-"""The face's side of the conversation, without a transport: bytes in, events out.
+"""The front end's side of the conversation, without a transport: bytes in, events out.
 
-A face moves the bytes, by ``qt.QProcess`` or by ``subprocess`` (:mod:`.process`), tells the time, and does what
+A front end moves the bytes, by ``qt.QProcess`` or by ``subprocess`` (:mod:`.process`), tells the time, and does what
 :meth:`Conversation.tick` asks for. So one set of rules, and one set of tests, holds for all of them:
 
 - a request is answered exactly once, by *done* or *error*, also when the worker is killed, runs out of memory, crashes,

@@ -1,4 +1,4 @@
-"""What each request does: it fills the same types as every face does, and calls the session."""
+"""What each request does: it fills the same types as every front end does, and calls the session."""
 
 from __future__ import annotations
 

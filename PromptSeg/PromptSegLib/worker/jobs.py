@@ -1,7 +1,7 @@
-"""The private folder that arrays pass through between a face and the worker.
+"""The private folder that arrays pass through between a front end and the worker.
 
-The face makes it and removes it; the worker removes it too when its standard input closes, so that images are not left
-behind by a face that crashed. Each request has a sub-folder named by its id.
+The front end makes it and removes it; the worker removes it too when its standard input closes, so that images are not
+left behind by a front end that crashed. Each request has a sub-folder named by its id.
 
 Temporary files may be shared by containers and by computers, whose processes cannot be seen from here. So those who use
 a folder keep it locked, and its name tells which system they run on: what is locked, or is another system's, is never

@@ -1,7 +1,7 @@
-"""What a face and the worker say to each other: UTF-8 JSON, one object a line.
+"""What a front end and the worker say to each other: UTF-8 JSON, one object a line.
 
-A face writes requests to the worker's standard input, ``{"id": "7", "do": "segment", "prompts": ["abdomen-ct"]}``, and
-reads events, ``{"id": "7", "event": "progress", ...}``. An ``id`` is chosen by the face and names the job folder that
+A front end writes requests to the worker's standard input, ``{"id": "7", "do": "segment", "prompts": ["abdomen-ct"]}``,
+and reads events, ``{"id": "7", "event": "progress", ...}``. It chooses an ``id``, which names the job folder that
 arrays pass through (:mod:`.jobs`). Every request is answered by any number of other events and exactly one *done*,
 whose ``status`` is "done" or "stopped", or *error*. Events that belong to no request have the id null: *hello*, which
 comes first, and *error* for a line that is no request.
@@ -33,7 +33,7 @@ Check = Callable[[Any, str], None]
 
 
 class RequestError(InputError):
-    """A request that the worker does not understand: a defect of the face that sent it."""
+    """A request that the worker does not understand: a defect of the front end that sent it."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -90,7 +90,7 @@ def decode_request(line: bytes | None) -> dict[str, Any]:
 
 
 def decode_event(line: bytes | None) -> dict[str, Any]:
-    """An event, with what every face reads of it checked; raises :class:`RequestError` for anything else."""
+    """An event, with what every front end reads of it checked; raises :class:`RequestError` for anything else."""
     message = decode(line)
     event, identity = message.get("event"), message.get("id")
     known = isinstance(event, str) and event in EVENTS and "id" in message
@@ -245,7 +245,7 @@ EVENTS: dict[str, dict[str, Check]] = {
     "done": {"status": _a("a status", lambda value: value in ("done", "stopped")),
              "result": _a("an object", lambda value: isinstance(value, dict))},
 }  # fmt: skip
-"""The fields of each event that faces read; there may be more. What is not finite comes as null."""
+"""The fields of each event that front ends read; there may be more. What is not finite comes as null."""
 
 _of_a_file = _object({"file": text, "name?": text})
 
@@ -329,7 +329,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
   gathered in ``folder``; ``time_budget`` is in seconds. ``resume`` goes on from the checkpoint of the folder. The
   result names the ``prompt`` file, and has ``card``, ``dice`` of each held-out subject, ``subjects``, ``curve`` and
   ``notes``.
-- *leave*: end now, if nothing else is waiting, and let the job folder be: a face that has nothing to do gives the
+- *leave*: end now, if nothing else is waiting, and let the job folder be: a front end that has nothing to do gives the
   memory back so, and starts another worker later.
 - *cancel*: stop the request ``of``; with ``keep``, tuning and learning end with the best prompt so far.
 """

@@ -62,7 +62,7 @@ def serve(args: argparse.Namespace) -> int:
     """Serve until standard input closes; then the job folder is removed and the process ends, so this never returns."""
     source, sink = take_over_pipes()
     with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the face's; it closes our input
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's; it closes our input
     from .engine import Engine
     from .jobs import Jobs
 
@@ -199,7 +199,7 @@ class WorkerLoop:
                 except Exception as error:  # without this thread nothing would be answered any more
                     traceback.print_exc()
                     self._answer_unread(line, _defect(error))
-        # The face is gone, or done with us: stop what computes, and leave even if it does not stop.
+        # The front end is gone, or done with us: stop what computes, and leave even if it does not stop.
         with self._lock:
             for call in self._calls.values():
                 call.level = CANCEL

@@ -219,7 +219,7 @@ class Service:
     ) -> None:
         self.conversation, self.clock = Conversation(), clock
         self.wake: Callable[[], None] = lambda: None
-        """Called when there is something to do: a face then begins to call :meth:`turn` often."""
+        """Called when there is something to do: a front end then begins to call :meth:`poll` often."""
         self.idle_after = idle_after
         self._start, self._env = start, env
         self._settings = (str(backbone), device, threads, python)
@@ -249,7 +249,7 @@ class Service:
 
     @property
     def active(self) -> bool:
-        """Whether :meth:`turn` has anything to do soon: also while a worker that was let go still runs."""
+        """Whether :meth:`poll` has anything to do soon: also while a worker that was let go still runs."""
         return self.busy or self.conversation.waiting
 
     @property

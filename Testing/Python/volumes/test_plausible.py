@@ -104,7 +104,7 @@ def test_padding_around_the_body_is_air_whatever_its_number() -> None:
     assert np.array_equal(found, expected)
 
 
-def test_straightening_does_not_spread_metal() -> None:
+def test_resampling_to_canonical_axes_does_not_spread_metal() -> None:
     turn = np.eye(4)
     a = np.radians(15)
     turn[1:3, 1:3] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
