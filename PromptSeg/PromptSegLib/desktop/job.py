@@ -44,6 +44,8 @@ class Job:
         self.result: Any = None
         self.problem: PromptSegError | None = None
         self.stopped = False
+        self.warned: list[str] = []
+        """What the worker noticed on the way, but for what it says of the volume itself."""
         self._service, self._pump = service, pump
         self._on_progress, self._on_done, self._on_error, self._on_stopped = on_progress, on_done, on_error, on_stopped
         self._now: Startable | None = None
@@ -102,6 +104,8 @@ class Job:
             found = progress_of(event)
             if found is not None:
                 self.tell(found)
+            if event["event"] == "warning" and event.get("about") != "volume" and event["message"] not in self.warned:
+                self.warned.append(str(event["message"]))
             if on_event is not None and (found is None or "computer" in event):
                 on_event(event)
 
@@ -116,8 +120,9 @@ class Job:
         )
 
     def go_on(self, other: Job) -> None:
-        """Go on with another job, whose listeners end this one."""
+        """Go on with another job, whose listeners end this one; what it is warned of is this one's, too."""
         self._now = other
+        other.warned = self.warned
 
     def tell(self, progress: Progress) -> None:
         """Pass progress on; a fraction that is not told stays as it was."""

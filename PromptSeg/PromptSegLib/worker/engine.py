@@ -323,7 +323,7 @@ class Engine:
             check(call.should_stop)
             session.set_volume(volume)
             for sentence in session.warnings:
-                call.emit("warning", message=sentence)
+                call.emit("warning", message=sentence, about="volume")
             self._volume_file = given["file"]
             call.emit("metric", stage="read", metrics={"seconds": time.perf_counter() - start})
         return session

@@ -240,7 +240,7 @@ EVENTS: dict[str, dict[str, Check]] = {
     "metric": {"stage?": line_of_text, "metrics?": metrics},
     "preview": mask,
     "artefact": {"kind": line_of_text, "file": file},
-    "warning": {"message": line_of_text},
+    "warning": {"message": line_of_text, "about?": line_of_text},
     "error": {"kind": line_of_text, "problem": line_of_text, "remedy": line_of_text, "message": line_of_text},
     "done": {"status": _a("a status", lambda value: value in ("done", "stopped")),
              "result": _a("an object", lambda value: isinstance(value, dict))},

@@ -71,6 +71,589 @@
         </message>
     </context>
     <context>
+        <name>desktop.sentences</name>
+        <message>
+            <source>Loading the backbone</source>
+            <translation>Netz wird geladen</translation>
+        </message>
+        <message>
+            <source>Reading {name}</source>
+            <translation>{name} wird gelesen</translation>
+        </message>
+        <message>
+            <source>slice {n} of {count}</source>
+            <translation>Schicht {n} von {count}</translation>
+        </message>
+        <message>
+            <source>Resampling oblique slices to canonical axes</source>
+            <translation>Schräge Schichten werden auf die Hauptachsen umgerechnet</translation>
+        </message>
+        <message>
+            <source>Writing masks to the volume's grid</source>
+            <translation>Masken werden auf das Gitter des Volumens geschrieben</translation>
+        </message>
+        <message>
+            <source>Registering with the patient it was taught in</source>
+            <translation>Registrierung mit dem Patienten, an dem angelernt wurde</translation>
+        </message>
+        <message>
+            <source>First mask: Dice {dice} on the drawn slices</source>
+            <translation>Erste Maske: Dice {dice} auf den gezeichneten Schichten</translation>
+        </message>
+        <message>
+            <source>Without slice {index}</source>
+            <translation>Ohne Schicht {index}</translation>
+        </message>
+        <message>
+            <source>Step {step} of {steps}</source>
+            <translation>Schritt {step} von {steps}</translation>
+        </message>
+        <message>
+            <source>Stopped; step {step} of {steps} is kept</source>
+            <translation>Beendet; Schritt {step} von {steps} wird behalten</translation>
+        </message>
+        <message>
+            <source>Done</source>
+            <translation>Fertig</translation>
+        </message>
+        <message>
+            <source>Looking at {name}</source>
+            <translation>{name} wird angesehen</translation>
+        </message>
+        <message>
+            <source>Looked at all structures</source>
+            <translation>Alle Strukturen angesehen</translation>
+        </message>
+        <message>
+            <source>differs by {share} from the adjacent slices</source>
+            <translation>unterscheidet sich um {share} von den Nachbarschichten</translation>
+        </message>
+        <message>
+            <source>about {area} cm² may be wrong</source>
+            <translation>etwa {area} cm² sind möglicherweise falsch</translation>
+        </message>
+        <message>
+            <source>differs by {share} from the adjacent slices, about {area} cm² may be wrong</source>
+            <translation>unterscheidet sich um {share} von den Nachbarschichten, etwa {area} cm² sind möglicherweise falsch</translation>
+        </message>
+        <message>
+            <source>Dice {dice}</source>
+            <translation>Dice {dice}</translation>
+        </message>
+        <message>
+            <source>Nothing was found.</source>
+            <translation>Nichts wurde gefunden.</translation>
+        </message>
+        <message>
+            <source>It is in {n} separate parts.</source>
+            <translation>Die Struktur besteht aus {n} getrennten Teilen.</translation>
+        </message>
+        <message>
+            <source>There is a speck beside it.</source>
+            <translation>Daneben liegt ein Fleckchen.</translation>
+        </message>
+        <message>
+            <source>There are {n} specks beside it.</source>
+            <translation>Daneben liegen {n} Fleckchen.</translation>
+        </message>
+        <message>
+            <source>It touches the border of the image.</source>
+            <translation>Die Struktur berührt den Bildrand.</translation>
+        </message>
+        <message>
+            <source>It is missing in 1 slice between others that show it.</source>
+            <translation>Die Struktur fehlt in 1 Schicht zwischen anderen, die sie zeigen.</translation>
+        </message>
+        <message>
+            <source>It is missing in {n} slices between others that show it.</source>
+            <translation>Die Struktur fehlt in {n} Schichten zwischen anderen, die sie zeigen.</translation>
+        </message>
+        <message>
+            <source>It changes abruptly at slice {index}.</source>
+            <translation>Die Struktur ändert sich sprunghaft bei Schicht {index}.</translation>
+        </message>
+        <message>
+            <source>It changes abruptly at slices {listed}.</source>
+            <translation>Die Struktur ändert sich sprunghaft bei den Schichten {listed}.</translation>
+        </message>
+        <message>
+            <source>It changes abruptly at slices {listed} and others.</source>
+            <translation>Die Struktur ändert sich sprunghaft bei den Schichten {listed} und anderen.</translation>
+        </message>
+        <message>
+            <source>Beyond slice {index}, where the drawing ends, the network still finds the structure.</source>
+            <translation>Jenseits von Schicht {index}, wo die Zeichnung endet, findet das Netz die Struktur noch.</translation>
+        </message>
+        <message>
+            <source>Beyond slice {index}, where the drawing ends, the structure seems to go on: draw it here, or mark this slice as without it.</source>
+            <translation>Jenseits von Schicht {index}, wo die Zeichnung endet, scheint die Struktur weiterzugehen: Zeichnen Sie sie hier, oder markieren Sie, dass sie in dieser Schicht fehlt.</translation>
+        </message>
+        <message>
+            <source>Here the network is most uncertain.</source>
+            <translation>Hier ist das Netz am unsichersten.</translation>
+        </message>
+        <message>
+            <source>Between slices {below} and {above} the network is uncertain or disagrees with the contours most.</source>
+            <translation>Zwischen den Schichten {below} und {above} ist das Netz am unsichersten oder widerspricht den Konturen am meisten.</translation>
+        </message>
+        <message>
+            <source>Between slices {below} and {above} is the widest gap, and the contour changes there.</source>
+            <translation>Zwischen den Schichten {below} und {above} ist die größte Lücke, und die Kontur ändert sich dort.</translation>
+        </message>
+        <message>
+            <source>Between slices {below} and {above} the contour changes most.</source>
+            <translation>Zwischen den Schichten {below} und {above} ändert sich die Kontur am meisten.</translation>
+        </message>
+        <message>
+            <source>Between slices {below} and {above} the contour changes and the network is uncertain.</source>
+            <translation>Zwischen den Schichten {below} und {above} ändert sich die Kontur, und das Netz ist unsicher.</translation>
+        </message>
+        <message>
+            <source>Here, and in the slices around, the result is least certain.</source>
+            <translation>Hier und in den Schichten ringsum ist das Ergebnis am unsichersten.</translation>
+        </message>
+        <message>
+            <source>Slice {index} is not what the other drawn slices let expect (Dice {dice}, the middle of all {middle}): check whether they contradict each other.</source>
+            <translation>Schicht {index} ist nicht, was die anderen gezeichneten Schichten erwarten lassen (Dice {dice}, Mitte aller {middle}): Prüfen Sie, ob sie einander widersprechen.</translation>
+        </message>
+        <message>
+            <source>Only one slice shows the structure: how good the result is, cannot be estimated.</source>
+            <translation>Nur eine Schicht zeigt die Struktur: Wie gut das Ergebnis ist, lässt sich nicht schätzen.</translation>
+        </message>
+        <message>
+            <source>The structure seems to go on beyond slice {index}, where the drawing ends: it is not small, and little is looked for beyond. Draw the first and the last slice that show it, or mark a slice without it as absent.</source>
+            <translation>Die Struktur scheint über Schicht {index} hinauszugehen, wo die Zeichnung endet: Sie ist dort nicht klein, und jenseits wird wenig gesucht. Zeichnen Sie die erste und die letzte Schicht, die sie zeigen, oder markieren Sie eine Schicht ohne sie mit Fehlt.</translation>
+        </message>
+        <message>
+            <source>The structure seems to go on beyond slices {first} and {last}, where the drawing ends: they are not small, and little is looked for beyond. Draw the first and the last slice that show it, or mark a slice without it as absent.</source>
+            <translation>Die Struktur scheint über die Schichten {first} und {last} hinauszugehen, wo die Zeichnung endet: Sie ist dort nicht klein, und jenseits wird wenig gesucht. Zeichnen Sie die erste und die letzte Schicht, die sie zeigen, oder markieren Sie eine Schicht ohne sie mit Fehlt.</translation>
+        </message>
+        <message>
+            <source>The contour in slice {index} touches the border of the image: the structure may go on.</source>
+            <translation>Die Kontur in Schicht {index} berührt den Bildrand: Die Struktur geht vielleicht weiter.</translation>
+        </message>
+        <message>
+            <source>Slice {index} shows separate parts where the other slices have one: check that it is one structure.</source>
+            <translation>Schicht {index} zeigt getrennte Teile, wo die anderen Schichten einen haben: Prüfen Sie, ob es eine Struktur ist.</translation>
+        </message>
+        <message>
+            <source>Slices {listed} show separate parts where the other slices have one: check that it is one structure.</source>
+            <translation>Die Schichten {listed} zeigen getrennte Teile, wo die anderen Schichten einen haben: Prüfen Sie, ob es eine Struktur ist.</translation>
+        </message>
+        <message>
+            <source>Slice {index} is marked as without the structure, between slices that show it: it will stay empty.</source>
+            <translation>Schicht {index} ist als ohne Struktur markiert, zwischen Schichten, die sie zeigen: Sie bleibt leer.</translation>
+        </message>
+        <message>
+            <source>Learned from {slices} of {patients}, too.</source>
+            <translation>Auch von {slices} {patients} gelernt.</translation>
+        </message>
+        <message>
+            <source>one slice</source>
+            <translation>einer Schicht</translation>
+        </message>
+        <message>
+            <source>{n} slices</source>
+            <translation>{n} Schichten</translation>
+        </message>
+        <message>
+            <source>an earlier patient</source>
+            <translation>eines früheren Patienten</translation>
+        </message>
+        <message>
+            <source>{n} earlier patients</source>
+            <translation>von {n} früheren Patienten</translation>
+        </message>
+        <message>
+            <source>The prompt before was learned in {before} slices: taught anew in {now} ones.</source>
+            <translation>Der bisherige Prompt wurde in anderen Schichten gelernt ({before}): neu angelernt ({now}).</translation>
+        </message>
+        <message>
+            <source>{name} was learned in {before} slices, and these were drawn in {now} ones: what is drawn stays as it is, and does not help to find the slices between.</source>
+            <translation>{name} wurde in anderen Schichten gelernt ({before}) als diese gezeichnet sind ({now}): Das Gezeichnete bleibt, hilft aber nicht, die Schichten dazwischen zu finden.</translation>
+        </message>
+        <message>
+            <source>axial</source>
+            <translation>axial</translation>
+        </message>
+        <message>
+            <source>coronal</source>
+            <translation>koronal</translation>
+        </message>
+        <message>
+            <source>sagittal</source>
+            <translation>sagittal</translation>
+        </message>
+        <message>
+            <source>Nothing is kept for the next patient: {why}</source>
+            <translation>Für den nächsten Patienten wird nichts aufbewahrt: {why}</translation>
+        </message>
+        <message>
+            <source>{name} could not be carried over from the patient it was taught in: {why}.</source>
+            <translation>{name} konnte nicht von dem Patienten übertragen werden, an dem angelernt wurde: {why}.</translation>
+        </message>
+        <message>
+            <source>{name} is a first guess: a Dice of about {dice} is to be expected.</source>
+            <translation>{name} ist eine erste Schätzung: Ein Dice von etwa {dice} ist zu erwarten.</translation>
+        </message>
+        <message>
+            <source>the two CTs do not fit, they may show different parts of the body</source>
+            <translation>die beiden CTs passen nicht zueinander, sie zeigen vielleicht verschiedene Körperteile</translation>
+        </message>
+        <message>
+            <source>the field of view does not show that part of the body</source>
+            <translation>das Sichtfeld zeigt diesen Körperteil nicht</translation>
+        </message>
+        <message>
+            <source>it lies outside the field of view</source>
+            <translation>die Struktur liegt außerhalb des Sichtfelds</translation>
+        </message>
+        <message>
+            <source>nothing is known of it</source>
+            <translation>nichts ist darüber bekannt</translation>
+        </message>
+        <message>
+            <source>{name} is of the modality {modality}, not CT; results are likely to be wrong.</source>
+            <translation>{name} hat die Modalität {modality}, nicht CT; Ergebnisse sind wahrscheinlich falsch.</translation>
+        </message>
+        <message>
+            <source>The values of {name} do not look like a CT's in HU: {why}; results are likely to be wrong.</source>
+            <translation>Die Werte von {name} sehen nicht nach einem CT in HU aus: {why}; Ergebnisse sind wahrscheinlich falsch.</translation>
+        </message>
+        <message>
+            <source>most of them are outside of {low} to {high}</source>
+            <translation>die meisten liegen außerhalb von {low} bis {high}</translation>
+        </message>
+        <message>
+            <source>they span only {low} to {high}</source>
+            <translation>sie reichen nur von {low} bis {high}</translation>
+        </message>
+        <message>
+            <source>hardly any is below 0, where air and fat are ({low} to {high})</source>
+            <translation>kaum einer liegt unter 0, wo Luft und Fett sind ({low} bis {high})</translation>
+        </message>
+        <message>
+            <source>hardly any is above {value}, where tissue is</source>
+            <translation>kaum einer liegt über {value}, wo Gewebe ist</translation>
+        </message>
+        <message>
+            <source>{name} has no image</source>
+            <translation>{name} hat kein Bild</translation>
+        </message>
+        <message>
+            <source>{name} is a label map</source>
+            <translation>{name} ist eine Label Map</translation>
+        </message>
+        <message>
+            <source>{name} has several values per voxel</source>
+            <translation>{name} hat mehrere Werte pro Voxel</translation>
+        </message>
+        <message>
+            <source>{name} has no such segment</source>
+            <translation>{name} hat kein solches Segment</translation>
+        </message>
+        <message>
+            <source>{name} belongs to the volume {other}</source>
+            <translation>{name} gehört zum Volumen {other}</translation>
+        </message>
+        <message>
+            <source>{name} holds surfaces and no label map</source>
+            <translation>{name} enthält Oberflächen und keine Label Map</translation>
+        </message>
+        <message>
+            <source>{name} and {other} are moved by different transforms, and one of them is bent</source>
+            <translation>{name} und {other} sind durch verschiedene Transformationen bewegt, und eine davon ist nicht linear</translation>
+        </message>
+        <message>
+            <source>{name} was not drawn on the voxels of {other}</source>
+            <translation>{name} wurde nicht auf den Voxeln von {other} gezeichnet</translation>
+        </message>
+        <message>
+            <source>{name} was drawn in another frame of the sequence than the one in view</source>
+            <translation>{name} wurde in einem anderen Einzelbild der Sequenz gezeichnet als dem gezeigten</translation>
+        </message>
+        <message>
+            <source>The view is not along the slices of {name}</source>
+            <translation>Die Ansicht liegt nicht entlang der Schichten von {name}</translation>
+        </message>
+        <message>
+            <source>{name} is bent by a transform, so its slices are no planes</source>
+            <translation>{name} ist durch eine Transformation gekrümmt, seine Schichten sind also keine Ebenen</translation>
+        </message>
+        <message>
+            <source>Slice {index} is marked as absent, and something is drawn in it</source>
+            <translation>Schicht {index} ist mit Fehlt markiert, und etwas ist darin gezeichnet</translation>
+        </message>
+        <message>
+            <source>Slice {index} is marked as complete, and nothing is drawn in it</source>
+            <translation>Schicht {index} ist als vollständig markiert, und nichts ist darin gezeichnet</translation>
+        </message>
+        <message>
+            <source>The slice marks of {name} cannot be read</source>
+            <translation>Die Schichtmarkierungen von {name} können nicht gelesen werden</translation>
+        </message>
+        <message>
+            <source>The slices of {name} were marked on another volume, or the volume was changed</source>
+            <translation>Die Schichten von {name} wurden auf einem anderen Volumen markiert, oder das Volumen wurde geändert</translation>
+        </message>
+        <message>
+            <source>The segmentation was removed</source>
+            <translation>Die Segmentierung wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{names}: changed since</source>
+            <translation>{names}: seither geändert</translation>
+        </message>
+        <message>
+            <source>No structure was asked for</source>
+            <translation>Es wurde keine Struktur verlangt</translation>
+        </message>
+        <message>
+            <source>There is nothing to export</source>
+            <translation>Es gibt nichts zu exportieren</translation>
+        </message>
+        <message>
+            <source>Only structures of your own can be deleted</source>
+            <translation>Nur Ihre eigenen Strukturen können gelöscht werden</translation>
+        </message>
+        <message>
+            <source>{path} cannot be deleted ({why})</source>
+            <translation>{path} kann nicht gelöscht werden ({why})</translation>
+        </message>
+        <message>
+            <source>{name} is one of the files that the structures are kept in</source>
+            <translation>{name} ist eine der Dateien, in denen die Strukturen aufbewahrt sind</translation>
+        </message>
+        <message>
+            <source>The folder {folder} cannot be made ({why})</source>
+            <translation>Der Ordner {folder} kann nicht angelegt werden ({why})</translation>
+        </message>
+        <message>
+            <source>The folder {folder} for your structures cannot be made ({why})</source>
+            <translation>Der Ordner {folder} für Ihre Strukturen kann nicht angelegt werden ({why})</translation>
+        </message>
+        <message>
+            <source>The volume or the segmentation was removed meanwhile</source>
+            <translation>Das Volumen oder die Segmentierung wurde inzwischen entfernt</translation>
+        </message>
+        <message>
+            <source>{name} was removed</source>
+            <translation>{name} wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{name} and {other} have no structure in common</source>
+            <translation>{name} und {other} haben keine gemeinsame Struktur</translation>
+        </message>
+        <message>
+            <source>{name} has no segment</source>
+            <translation>{name} hat kein Segment</translation>
+        </message>
+        <message>
+            <source>{name} could not be downloaded</source>
+            <translation>{name} konnte nicht heruntergeladen werden</translation>
+        </message>
+        <message>
+            <source>{name} could not be downloaded ({why})</source>
+            <translation>{name} konnte nicht heruntergeladen werden ({why})</translation>
+        </message>
+        <message>
+            <source>The result of teaching {name} was removed</source>
+            <translation>Das Ergebnis des Anlernens von {name} wurde entfernt</translation>
+        </message>
+        <message>
+            <source>There is no segmentation to take back</source>
+            <translation>Es gibt keine Segmentierung zurückzunehmen</translation>
+        </message>
+        <message>
+            <source>The sequence was changed or removed meanwhile</source>
+            <translation>Die Sequenz wurde inzwischen geändert oder entfernt</translation>
+        </message>
+        <message>
+            <source>No slice shows the structure yet</source>
+            <translation>Noch keine Schicht zeigt die Struktur</translation>
+        </message>
+        <message>
+            <source>There is no volume to work on</source>
+            <translation>Es gibt kein Volumen zum Bearbeiten</translation>
+        </message>
+        <message>
+            <source>{name} could not be installed ({why})</source>
+            <translation>{name} konnte nicht installiert werden ({why})</translation>
+        </message>
+        <message>
+            <source>torch was not installed</source>
+            <translation>torch wurde nicht installiert</translation>
+        </message>
+        <message>
+            <source>{name} {version} is installed, and PromptSeg needs {least} or later</source>
+            <translation>{name} {version} ist installiert, und PromptSeg braucht {least} oder neuer</translation>
+        </message>
+        <message>
+            <source>The disk is full</source>
+            <translation>Die Festplatte ist voll</translation>
+        </message>
+        <message>
+            <source>A file or folder may not be used</source>
+            <translation>Eine Datei oder ein Ordner darf nicht benutzt werden</translation>
+        </message>
+        <message>
+            <source>This computer's memory is not enough</source>
+            <translation>Der Arbeitsspeicher dieses Computers reicht nicht</translation>
+        </message>
+        <message>
+            <source>The GPU's memory is not enough</source>
+            <translation>Der Speicher der GPU reicht nicht</translation>
+        </message>
+        <message>
+            <source>The computing process was ended by the system, most often because memory ran out</source>
+            <translation>Der Rechenprozess wurde vom System beendet, meist weil der Arbeitsspeicher nicht reichte</translation>
+        </message>
+        <message>
+            <source>choose a volume that is loaded</source>
+            <translation>wählen Sie ein geladenes Volumen</translation>
+        </message>
+        <message>
+            <source>choose the CT itself</source>
+            <translation>wählen Sie das CT selbst</translation>
+        </message>
+        <message>
+            <source>choose a volume with one value per voxel, such as a CT</source>
+            <translation>wählen Sie ein Volumen mit einem Wert pro Voxel, etwa ein CT</translation>
+        </message>
+        <message>
+            <source>choose a segment</source>
+            <translation>wählen Sie ein Segment</translation>
+        </message>
+        <message>
+            <source>choose another segmentation or a new one</source>
+            <translation>wählen Sie eine andere Segmentierung oder eine neue</translation>
+        </message>
+        <message>
+            <source>make binary labelmap its source representation in the module Segmentations</source>
+            <translation>machen Sie im Modul Segmentations Binary labelmap zu ihrer Quelldarstellung</translation>
+        </message>
+        <message>
+            <source>put both under the same transform in the module Transforms</source>
+            <translation>legen Sie beide im Modul Transforms unter dieselbe Transformation</translation>
+        </message>
+        <message>
+            <source>draw on the volume that it belongs to</source>
+            <translation>zeichnen Sie auf dem Volumen, zu dem es gehört</translation>
+        </message>
+        <message>
+            <source>go to that frame, or draw the structure in a new segment</source>
+            <translation>gehen Sie zu jenem Einzelbild, oder zeichnen Sie die Struktur in einem neuen Segment</translation>
+        </message>
+        <message>
+            <source>turn it to the volume plane (the view's menu, Rotate to volume plane)</source>
+            <translation>drehen Sie sie in die Ebene des Volumens (Menü der Ansicht, Rotate to volume plane)</translation>
+        </message>
+        <message>
+            <source>harden the transform or take the volume out of it, in the module Transforms</source>
+            <translation>wenden Sie die Transformation fest an oder nehmen Sie das Volumen heraus, im Modul Transforms</translation>
+        </message>
+        <message>
+            <source>erase it or mark the slice as complete</source>
+            <translation>radieren Sie es aus oder markieren Sie die Schicht als vollständig</translation>
+        </message>
+        <message>
+            <source>draw in it or mark it as absent</source>
+            <translation>zeichnen Sie darin oder markieren Sie sie mit Fehlt</translation>
+        </message>
+        <message>
+            <source>mark its slices again, or use a newer PromptSeg</source>
+            <translation>markieren Sie seine Schichten neu, oder benutzen Sie ein neueres PromptSeg</translation>
+        </message>
+        <message>
+            <source>choose the volume that they were drawn on, or clear the marks</source>
+            <translation>wählen Sie das Volumen, auf dem sie gezeichnet wurden, oder löschen Sie die Markierungen</translation>
+        </message>
+        <message>
+            <source>choose the segment that you draw</source>
+            <translation>wählen Sie das Segment, in dem Sie zeichnen</translation>
+        </message>
+        <message>
+            <source>choose another one</source>
+            <translation>wählen Sie eine andere</translation>
+        </message>
+        <message>
+            <source>delete the segments that are not wanted</source>
+            <translation>löschen Sie die nicht gewünschten Segmente</translation>
+        </message>
+        <message>
+            <source>tick at least one</source>
+            <translation>haken Sie mindestens eine an</translation>
+        </message>
+        <message>
+            <source>tick at least one structure</source>
+            <translation>haken Sie mindestens eine Struktur an</translation>
+        </message>
+        <message>
+            <source>choose one of My structures</source>
+            <translation>wählen Sie eine unter Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>check its permissions</source>
+            <translation>prüfen Sie die Zugriffsrechte</translation>
+        </message>
+        <message>
+            <source>choose another</source>
+            <translation>wählen Sie eine andere</translation>
+        </message>
+        <message>
+            <source>choose another one in the self-check</source>
+            <translation>wählen Sie im Selbsttest einen anderen</translation>
+        </message>
+        <message>
+            <source>choose another one and try again</source>
+            <translation>wählen Sie ein anderes und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>give the same structures the same names in both</source>
+            <translation>geben Sie denselben Strukturen in beiden dieselben Namen</translation>
+        </message>
+        <message>
+            <source>segment something first</source>
+            <translation>segmentieren Sie zuerst etwas</translation>
+        </message>
+        <message>
+            <source>check the connection to the internet and try again, or load a CT of your own</source>
+            <translation>prüfen Sie die Verbindung zum Internet und versuchen Sie es erneut, oder laden Sie ein eigenes CT</translation>
+        </message>
+        <message>
+            <source>teach it again</source>
+            <translation>lernen Sie sie erneut an</translation>
+        </message>
+        <message>
+            <source>choose it and try again</source>
+            <translation>wählen Sie sie und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>draw it in at least one slice</source>
+            <translation>zeichnen Sie sie in mindestens einer Schicht</translation>
+        </message>
+        <message>
+            <source>restart 3D Slicer and install it before another module uses it</source>
+            <translation>starten Sie 3D Slicer neu und installieren Sie es, bevor ein anderes Modul es benutzt</translation>
+        </message>
+        <message>
+            <source>open the module PyTorch Util and install it there</source>
+            <translation>öffnen Sie das Modul PyTorch Util und installieren Sie es dort</translation>
+        </message>
+        <message>
+            <source>check the network, then try again</source>
+            <translation>prüfen Sie das Netzwerk und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>free some space</source>
+            <translation>schaffen Sie Platz</translation>
+        </message>
+        <message>
+            <source>close other programs or crop the image</source>
+            <translation>schließen Sie andere Programme oder beschneiden Sie das Bild</translation>
+        </message>
+    </context>
+    <context>
         <name>panel.check_page</name>
         <message>
             <source>Report</source>

@@ -266,3 +266,13 @@ def test_a_segmentation_that_goes_between_results_is_one_message(desk, ct, scene
     monkeypatch.setattr(nodes, "show", removed)
     with pytest.raises(InputError, match="removed meanwhile"):
         desk.logic.segment(ct, [str(engine_files[1])], node).wait(60)
+
+
+def test_what_the_worker_noticed_on_the_way_is_told(make_desk, scene, phantom, engine_files) -> None:
+    desk = make_desk("if call.do == 'segment': call.emit('warning', message='Noticed.')")
+    desk.logic.library.import_file(engine_files[1])
+    volume = phantom.volume
+    odd = type(volume)((volume.voxels // 400).astype(volume.voxels.dtype), volume.grid, "odd")  # said of the volume
+    job = desk.logic.segment(desk.add_ct(scene, odd), ["liver"], review=False)
+    job.wait(60)
+    assert job.warned == ["Noticed."], "what is wrong with the volume stands below its name"

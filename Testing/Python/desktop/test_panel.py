@@ -426,3 +426,16 @@ def test_what_is_missing_is_asked_for_once_and_told(panel, loaded, own, monkeypa
     assert not panel.segment.message.text
     assert "when first needed" not in panel.foot.text
     assert not panel.segment.running.running
+
+
+def test_what_the_worker_noticed_is_seen_beside_the_result(panel, loaded, own, pump) -> None:
+    panel.segment.structures.tick(own)
+    panel.segment.button.click()
+    panel.segment.running.job.warned.append("Nothing is kept for the next patient: the disk is full.")
+    pump(lambda: not panel.segment.running.running)
+    first, second = panel.segment.message.text.split("\n")
+    assert "1 structure in" in first
+    assert second == "\u26a0 Nothing is kept for the next patient: the disk is full."
+    assert panel.segment.message._button.text == "Undo"
+    panel.segment.message._button.click()
+    assert "Taken back" in panel.segment.message.text

@@ -14,6 +14,7 @@ from ...errors import PromptSegError
 from .. import install
 from ..core import choose_library_folder, choose_to_remember
 from ..logic import Logic
+from ..sentences import told
 from .widgets import as_tip, button
 
 
@@ -64,7 +65,7 @@ class CheckPage:
         self._on_change()
 
     def _failed(self, problem: PromptSegError) -> None:
-        self._info = {"problem": str(problem)}
+        self._info = {"problem": told(problem)}
         self._show()
 
     def _show(self) -> None:

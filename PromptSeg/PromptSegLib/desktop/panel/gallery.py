@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..pictures import PicturePlace
+from ..sentences import spoken
 from .widgets import as_tip
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class GalleryGrid:
         mark = MARKS.get(place.looked, "")
         item.setText(f"{place.index} {mark}".rstrip() + f"\n{place.structure}")
         tip = _("{name}, slice {n}: {why} ({mark})").format(
-            name=place.structure, n=place.index, why=place.why, mark=said_of(place.looked)
+            name=place.structure, n=place.index, why=spoken(place.why), mark=said_of(place.looked)
         )
         item.setToolTip(as_tip(tip))
         item.setData(qt.Qt.AccessibleTextRole, tip)

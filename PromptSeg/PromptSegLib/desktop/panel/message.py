@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import qt
 
 from ...errors import PromptSegError
+from ..sentences import spoken, told
 from .widgets import text_label
 
 
@@ -42,7 +43,15 @@ class Message:
 
     def warn(self, problem: PromptSegError | str, button: str = "", remedy: Callable[[], None] | None = None) -> None:
         """Say what is wrong, with its remedy."""
-        self._say(f"\u26a0 {problem}", button, remedy)
+        self._say(f"\u26a0 {told(problem)}", button, remedy)
+
+    def add(self, warnings: Iterable[str]) -> None:
+        """Say more than is said already: what was noticed on the way."""
+        more = [f"\u26a0 {spoken(one)}" for one in warnings]
+        if more:
+            said = self.text
+            button = str(self._button.text) if said else ""
+            self._say("\n".join([*([said] if said else ()), *more]), button, self._remedy if said else None)
 
     def _say(self, text: str, button: str, remedy: Callable[[], None] | None = None) -> None:
         self._label.setText(text)

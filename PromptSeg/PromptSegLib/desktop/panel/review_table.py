@@ -9,6 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from ...mrml.decisions import ACCEPTED, FLAGGED
+from ..sentences import spoken
 from .widgets import as_tip
 
 ROW, MIN_ROWS = 22, 4
@@ -97,7 +98,7 @@ class ReviewTable:
                 item = qt.QTableWidgetItem(text)
                 if 0 < column < len(cells) - 1:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                item.setToolTip(as_tip("\n".join((row["structure"], *row["remarks"]))))
+                item.setToolTip(as_tip("\n".join((row["structure"], *map(spoken, row["remarks"])))))
                 self.table.setItem(number, column, item)
         line = int(self.table.fontMetrics().height())
         head = line * max(text.count("\n") + 1 for text in heads) + 8

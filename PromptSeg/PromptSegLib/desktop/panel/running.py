@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from ...errors import PromptSegError
 from ...progress import Progress
 from ..job import Job
+from ..sentences import spoken
 from .message import Message
 from .texts import time_left
 from .widgets import text_label
@@ -66,8 +67,10 @@ class Running:
                 on_progress(report)
 
         def done(result: Any) -> None:
+            warned = self.job.warned if self.job is not None else []
             self._end()
             on_done(result)
+            self._message.add(warned)
 
         def failed(problem: PromptSegError) -> None:
             self._end()
@@ -101,7 +104,7 @@ class Running:
     def _show(self, report: Progress) -> None:
         self._bar.setValue(round(1000 * report.fraction))
         left = time_left(report.fraction, time.monotonic() - self._began)
-        parts = [report.message, f"{report.fraction:.0%}", left, self._device()]
+        parts = [spoken(report.message), f"{report.fraction:.0%}", left, self._device()]
         self._label.setText(", ".join(part for part in parts if part))
 
     def _end(self) -> None:

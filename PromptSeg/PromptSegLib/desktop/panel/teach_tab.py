@@ -19,6 +19,7 @@ from ...progress import Progress
 from ..logic import Logic
 from ..panel_state import PanelState
 from ..results import TeachResult
+from ..sentences import spoken
 from . import texts
 from .correcting import Correcting
 from .curve import Curve
@@ -354,7 +355,7 @@ class TeachTab:
         """Go to the suggested slice, and say why."""
         found = self._suggestions()
         if found:
-            index, reason = int(found[0]["index"]), str(found[0]["reason"])
+            index, reason = int(found[0]["index"]), spoken(str(found[0]["reason"]))
             self._go(index)
             drawn = self.correcting.draft(self.segment_id, self.axis, index, self.editor.save_state)
             if drawn:
@@ -423,7 +424,7 @@ class TeachTab:
         self.rounds.add(result)
         bring_into_view(self._volumes.volume, self._volumes.segmentation, result.result_segment_id, self.watch.place)
         stopped = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
-        self.message.tell(" ".join((*([stopped] if result.stopped else []), *result.notes)))
+        self.message.tell(" ".join((*([stopped] if result.stopped else []), *map(spoken, result.notes))))
         self._round_changed()
 
     def _round_changed(self) -> None:

@@ -18,6 +18,7 @@ from ...prompts.card import Card
 from ...volumes.plausible import warnings_of
 from ..labelled_teaching import SetTaught
 from ..runs import Run
+from ..sentences import spoken, told
 
 MIN_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
@@ -31,7 +32,7 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
     try:
         volume = nodes.volume_of(volume_node)
     except PromptSegError as error:
-        return "", [str(error)]
+        return "", [told(error)]
     i, j, k = volume.grid.size
     sx, sy, sz = volume.grid.spacing
     step = max(1, volume.voxels.size // _SAMPLES)
@@ -40,7 +41,7 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
     line = _("{i} x {j} x {k}, {x:.2f} x {y:.2f} x {z:.2f} mm, {low:.0f} to {high:.0f} HU").format(
         i=i, j=j, k=k, x=sx, y=sy, z=sz, low=low, high=high
     )
-    warnings = list(warnings_of(volume))
+    warnings = [spoken(one) for one in warnings_of(volume)]
     if volume.voxels.size > _HUGE:
         warnings.append(_("This volume is very large: crop it to what you need (module Crop Volume)."))
     if max(sx, sy, sz) > _THICK:
@@ -48,7 +49,7 @@ def describe(volume_node: Any) -> tuple[str, list[str]]:
     try:
         views.to_world(volume_node)
     except PromptSegError as error:  # it can be segmented, but not drawn in
-        warnings.append(str(error))
+        warnings.append(told(error))
     return line, warnings
 
 
@@ -160,7 +161,7 @@ def carried(notes: Sequence[str], expected: Mapping[str, Sequence[float]]) -> tu
     """What is worth saying of structures that were taught in other patients."""
     text = _("Expected Dice of {name}: {dice:.2f} ({low:.2f} to {high:.2f}).")
     found = [text.format(name=n, dice=v[0], low=v[1], high=v[2]) for n, v in expected.items()]
-    return (*found, *notes)
+    return (*found, *map(spoken, notes))
 
 
 def outcome(number: int, left_out: Sequence[Mapping[str, Any]], estimate: Mapping[str, float] | None) -> str:
