@@ -12,6 +12,7 @@ from pathlib import Path
 from .atomic import check_writable
 from .errors import InputError, OutputError
 from .resources import resource
+from .spelling import spelled
 
 
 def check_outputs(
@@ -81,6 +82,6 @@ def _same(path: Path, other: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.samefile(other)
     first, second = os.path.realpath(path), os.path.realpath(other)
-    if not path.exists() and not other.exists():  # two results: the disk may ignore case
-        return first.casefold() == second.casefold()
+    if not path.exists() and not other.exists():  # two results: the disk may ignore case, or how accents are written
+        return spelled(first) == spelled(second)
     return first == second

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -28,6 +29,7 @@ from .job import WorkerMismatchError
 from .manifest import FAILED, Record
 from .task import Task
 
+_ADDRESS = re.compile(r"://|:\d+/?$")
 LOCAL = "local"
 """The address that asks for a cluster on this computer."""
 _CONNECT = 10
@@ -138,12 +140,22 @@ class Cluster:
 
     def _connect(self) -> Any:
         given: dict[str, Any] = {"timeout": _CONNECT, "set_as_default": False}
+        # One that could not connect would be closed again when it is thrown away, wait for 20 s and print a trace.
+        client = type("Client", (self._distributed.Client,), {"__del__": lambda _: None})
         try:
             if self._cluster is not None:
-                return self._distributed.Client(self._cluster, **given)
+                return client(self._cluster, **given)
             if Path(self._address).is_file():
-                return self._distributed.Client(scheduler_file=self._address, **given)
-            return self._distributed.Client(self._address, **given)
+                return client(scheduler_file=self._address, **given)
+            if not _ADDRESS.search(self._address):
+                raise ClusterError(
+                    f"'{short(self._address)}' is neither a scheduler's file nor an address, such as tcp://head:8786",
+                    "start a scheduler with dask scheduler --scheduler-file FILE and name that file, or leave"
+                    " --scheduler out",
+                )
+            return client(self._address, **given)
+        except ClusterError:
+            raise
         except Exception as error:  # whatever an address or a file that is none leads to
             raise ClusterError(
                 f"No Dask scheduler answers at {short(self._address)} ({_first_line(error)})",

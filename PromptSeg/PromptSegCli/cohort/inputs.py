@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PromptSegLib.errors import InputError, few, quoted, short
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from PromptSegLib.spelling import spelled
 from PromptSegLib.volumes.images import ENDINGS
 
 from .items import Inputs, Item, Skipped, check_names, stamp_of, subject_of
@@ -270,7 +271,7 @@ def table(path: Path) -> list[Item]:
         files = [_series_of(placed)[0], *([reference] if reference else [])]
         prompts = tuple(part.strip() for part in _sets(row.get("prompts", ""), path.parent))
         item = Item(subject, placed, stamp=stamp_of(files), prompts=prompts, reference=reference)
-        other, former = places.setdefault(subject.casefold(), (line, item))
+        other, former = places.setdefault(spelled(subject), (line, item))
         if former != item:
             raise InputError(
                 f"Lines {other} and {line} of {path.name} are different volumes called '{named or subject}'",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from PromptSegLib.errors import InputError, short
+from PromptSegLib.spelling import spelled
 
 MAX_PART = 80
 """Characters of one part of a name."""
@@ -99,10 +100,11 @@ def _values(name: str, found: os.stat_result) -> list[object]:
 
 
 def check_names(items: Sequence[Item]) -> None:
-    """Raise :class:`InputError` where two volumes would have one name, also on a disk that ignores case."""
+    """Raise :class:`InputError` where two volumes would have one name, also on a disk that ignores case or how
+    accents are written."""
     seen: dict[str, Item] = {}
     for one in items:
-        other = seen.setdefault(one.subject.casefold(), one)
+        other = seen.setdefault(spelled(one.subject), one)
         if other is not one:
             raise InputError(
                 f"{short(other.image, 120)} and {short(one.image, 120)} would both be called '{one.subject}'",

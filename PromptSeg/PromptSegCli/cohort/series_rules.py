@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PromptSegLib.errors import quoted, short
+from PromptSegLib.spelling import spelled
 
 ONE = "one"
 """The rule that takes the series with most slices of each study."""
@@ -32,12 +33,12 @@ def unfit(series: Sequence[StudySeries], rules: Sequence[str]) -> dict[str, str]
     slices, or the first by number of several.
     """
     patterns = [rule.strip() for rule in rules if rule.casefold() != ONE]
-    fits = [rule.casefold().replace("[", "[[]") for rule in patterns]
+    fits = [spelled(rule).replace("[", "[[]") for rule in patterns]
     reasons: dict[str, str] = {}
     if patterns:
         wanted = f"its description does not fit {quoted(map(short, patterns))}"
         for one in series:
-            if not any(fnmatch.fnmatchcase(one.text.casefold().strip(), rule) for rule in fits):
+            if not any(fnmatch.fnmatchcase(spelled(one.text), rule) for rule in fits):
                 reasons[one.uid] = wanted
     if len(patterns) < len(rules):
         best: dict[str, StudySeries] = {}

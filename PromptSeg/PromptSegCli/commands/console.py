@@ -190,6 +190,12 @@ class Console:
                 f"Standard output cannot be written to ({why})", note or "nothing was written: lead it elsewhere"
             ) from error
 
+    def with_written(self, problem: PromptSegError) -> str:
+        """The sentence of an error that came after some of the results were written, which says which are there."""
+        if not self.written or any(str(path) in problem.problem for path in self.written):
+            return str(problem)
+        return str(PromptSegError(f"{problem.problem} ({self._complete()})", problem.remedy))
+
     def _complete(self) -> str:
         """Which files are there, as a part of a sentence."""
         *others, last = map(str, self.written)

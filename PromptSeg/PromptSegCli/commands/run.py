@@ -79,7 +79,7 @@ def _run(words: Sequence[str], console: Console, stop: StopOnSignal, debug: bool
             console.stopped(stop.sentence)
             return STOPPED
         if problem is not None:
-            console.error(str(problem))
+            console.error(console.with_written(problem))
             return PROBLEM
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         again = "" if debug else "; run the command again with --debug and report what it prints"

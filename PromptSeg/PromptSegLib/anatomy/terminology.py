@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from ..spelling import spelled
 from .structure import Code, Structure
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
@@ -193,7 +194,7 @@ def find(name: str) -> Structure | None:
 
 def key(name: str) -> str:
     """What is the same for all spellings of a name that :func:`find` takes for one, also of names it does not know."""
-    words = name.casefold().replace("_", " ").replace("-", " ").split()
+    words = spelled(name).replace("_", " ").replace("-", " ").split()
     sides = {"l": "left", "r": "right"}
     return " ".join(sorted(sides.get(word, word) for word in words))
 

@@ -17,6 +17,7 @@ from ..errors import OutputError, PromptError, PromptSegError, quoted
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
 from ..prompts.promptfile import read_header, rewrite
+from ..spelling import spelled
 
 MINE = "My structures"
 
@@ -206,11 +207,11 @@ class Library:
 
 def _named(entries: Sequence[PromptEntry], text: str) -> PromptEntry | None:
     """The entry that a text means: as it is written, else in any case, else by a synonym."""
-    key = text.casefold().strip()
+    key = spelled(text)
     ways: tuple[Callable[[PromptEntry], bool], ...] = (
         lambda one: text in (one.text, one.structure.name),
-        lambda one: key in (one.text.casefold(), one.structure.name.casefold()),
-        lambda one: key in [other.casefold() for other in one.structure.synonyms],
+        lambda one: key in (spelled(one.text), spelled(one.structure.name)),
+        lambda one: key in [spelled(other) for other in one.structure.synonyms],
     )
     return next((one for way in ways for one in entries if way(one)), None)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..anatomy.terminology import TISSUE, parse_entry
 from ..mrml import nodes
+from ..spelling import spelled
 
 
 def unique(name: str, taken: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def matching(segment: Any, reference: Any) -> str:
         structure = nodes.tag(one, nodes.RESULT_TAG) or one.GetName()
         known = entry[1] is not None and entry[1].value != TISSUE.value  # which Slicer gives to every new segment
         code = f"{entry[1].value} {entry[2].value if entry[2] else ''}" if known and entry[1] else ""
-        return one.GetName().casefold(), structure.casefold(), code
+        return spelled(one.GetName()), spelled(structure), code
 
     name, structure, code = description(segment)
     contents = reference.GetSegmentation()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the header of a safetensors file. Raises :class:`InputError` if it is damaged or something
     else."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     meta = read_header(path)
     try:
+        try:
+            os.fspath(path).encode()
+        except UnicodeEncodeError:  # a name that safetensors cannot take
+            return load(Path(path).read_bytes()), meta
         return load_file(str(path)), meta
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} is damaged or incomplete", "get the file again") from error

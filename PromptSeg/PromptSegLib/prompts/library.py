@@ -10,6 +10,7 @@ from typing import Any
 from ..anatomy.structure import Structure
 from ..errors import PromptError, quoted, short
 from ..resources import resource
+from ..spelling import spelled
 from .promptset import Prompt, PromptSet
 
 SUFFIX = ".promptset"
@@ -136,18 +137,14 @@ def _named(found: PromptSet, word: str) -> Prompt | None:
     """The prompt of that name: as it is written, else in any case, else by a synonym."""
     if word in found:
         return found[word]
-    key = _key(word)
-    by_name = (one for one in found.values() if _key(one.structure.name) == key)
+    key = spelled(word)
+    by_name = (one for one in found.values() if spelled(one.structure.name) == key)
     by_synonym = (one for one in found.values() if key in _synonyms(one.structure))
     return next(by_name, None) or next(by_synonym, None)
 
 
 def _synonyms(structure: Structure) -> set[str]:
-    return {_key(one) for one in structure.synonyms}
-
-
-def _key(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return {spelled(one) for one in structure.synonyms}
 
 
 def _it_has(found: PromptSet) -> str:

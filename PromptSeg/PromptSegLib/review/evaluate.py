@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import GridError, InputError
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
+from ..spelling import spelled
 from ..volumes.labels import differences
 from ..volumes.volume import Grid
 from .metrics import ScoreRow, score
@@ -215,7 +216,7 @@ def _by_name(labels: Labels) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for value in sorted(labels.names):
         if value:
-            found.setdefault(_own_name(labels, value).strip().casefold(), []).append(value)
+            found.setdefault(spelled(_own_name(labels, value)), []).append(value)
     return found
 
 

@@ -43,6 +43,7 @@ from .dicom_file import (
     stored_pixels,
 )
 from .dicom_frames import numbers_of, unit_axes
+from .dicom_meaning import check_one_patient, check_values, unit_notes
 from .geometry import Place, grid_at
 from .images import Image, check_readable
 from .room import check_room
@@ -114,6 +115,7 @@ def read_slices(paths: Sequence[Path], where: str) -> Image:
 def _image(where: str, files: Sequence[DicomFile], notes: list[str]) -> Image:
     """The volume that the files of one series make."""
     files = _without_odd(where, files, notes)
+    notes += check_one_patient(where, files) + unit_notes(where, files)
     slices = _stacked([one for file in files for one in _slices(file)])
     notes += _rescale_notes(where, slices)
     distance = _check_geometry(where, slices, notes)
@@ -238,6 +240,7 @@ def _slices(file: DicomFile) -> Iterable[_Slice]:
     of, name = file.elements, file.path.name
     if (of.integer(SAMPLES, 1) or 1) > 1:
         raise InputError(f"{name} is a colour image", "choose a CT series")
+    check_values(of, name)
     rows, columns, frames = of.integer(ROWS), of.integer(COLUMNS), of.integer(FRAMES, 1)
     if not rows or not columns or not of.integer(ALLOCATED) or not frames or frames < 1:
         raise InputError(f"{name} does not say how many pixels it has, or how they are stored", _ADVICE)

@@ -12,6 +12,7 @@ import numpy as np
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
 from ..errors import GridError, InputError, PromptSegError, short
+from ..spelling import spelled
 from .dicom_labels import read_label_object
 from .geometry import differences
 from .images import read_image
@@ -62,10 +63,10 @@ class LabelMap:
         raises :class:`InputError` if there is none, or several.
         """
         if isinstance(which, str):
-            wanted = which.strip().casefold()
+            wanted = spelled(which)
             names = {value: name for value, (name, _) in self.refused.items()}
             names |= {value: one.name for value, one in self.names.items()}
-            found = [value for value, name in names.items() if name.strip().casefold() == wanted]
+            found = [value for value, name in names.items() if spelled(name) == wanted]
             if len(found) > 1:
                 exactly = [value for value in found if names[value].strip() == which.strip()]
                 found = exactly if len(exactly) == 1 else found

@@ -11,6 +11,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from PromptSegCli.commands.segment import map_name
 from PromptSegLib import resources
+from PromptSegLib.errors import OutputError
 from PromptSegLib.inputs_stay import files_of
 
 from .conftest import Promptseg, tune_words
@@ -153,6 +154,20 @@ def test_review_takes_the_map_of_the_structure(promptseg: Promptseg, place: Path
     assert uncertain[1] < 0.1
     (place / "maps" / map_name("liver")).unlink()
     assert "No map of probabilities in maps: 'liver" in promptseg(*words[:-1]).out
+
+
+def test_an_error_after_a_result_was_written_says_so(promptseg: Promptseg, place: Path, monkeypatch) -> None:
+    from PromptSegLib.volumes import io
+
+    def full(path, *_: object) -> None:
+        raise OutputError(f"{path} could not be written (No space left on device)", "choose another folder")
+
+    monkeypatch.setattr(io, "write_map", full)
+    outcome = promptseg(*SEGMENT, "-o", "out.nii.gz", "--probabilities", "maps")
+    assert outcome.status == 2
+    last = outcome.err.splitlines()[-1]
+    assert last.endswith("(No space left on device) (out.nii.gz was written); choose another folder.")
+    assert (place / "out.nii.gz").is_file()
 
 
 def test_volumes_are_told_and_what_was_not_found(promptseg: Promptseg, monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import signal
 import sys
@@ -107,12 +108,19 @@ def test_a_task_that_was_done_and_not_told_of_is_not_done_again(tasks, site: Sit
 
 def test_a_scheduler_that_is_not_there_is_told(tasks, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(cluster, "_CONNECT", 1)
-    for address in ("tcp://127.0.0.1:1", "nonsense://x", "tcp://no.such.host.invalid:8786", ""):
+    for address in ("", "scheduler.json", "/none/file.json", "head"):
+        with pytest.raises(ClusterError, match=r"is neither a scheduler's file nor an address.*--scheduler-file FILE"):
+            Cluster(tasks, address)
+    unheard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    for address in ("tcp://127.0.0.1:1", "nonsense://x", "tcp://no.such.host.invalid:8786", "tcp://head"):
         with pytest.raises(ClusterError, match=r"No Dask scheduler answers at .*; start one with dask scheduler"):
             Cluster(tasks, address)
     (tmp_path / "scheduler.json").write_text("{}")
     with pytest.raises(ClusterError, match="No Dask scheduler answers"):
         Cluster(tasks, str(tmp_path / "scheduler.json"))
+    gc.collect()
+    assert not unheard  # what was half made is thrown away without a word
 
 
 def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_is_done(tasks, site: Site, elsewhere) -> None:

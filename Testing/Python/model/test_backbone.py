@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,13 @@ def test_what_is_written_comes_back_as_fp16(net, path) -> None:
     assert backbone.card == {"name": "small", "id": backbone.id, "licence": "research use"}
     for name, tensor in net.state_dict().items():
         assert torch.equal(backbone.net.state_dict()[name], tensor.half().float()), name
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the system has no such names")
+def test_a_name_that_is_not_utf8(path) -> None:
+    odd = os.fsdecode(os.fsencode(path.parent) + b"/Sch\xe4del.safetensors")
+    path.rename(odd)
+    assert load_backbone(odd, "cpu").net.config == tiny()
 
 
 def test_shared_tokens_come_back_and_count_for_the_id(net, path, tmp_path) -> None:
