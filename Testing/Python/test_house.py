@@ -97,9 +97,17 @@ def test_each_library_is_used_where_it_may_be(path: Path) -> None:
         assert not others, f"{short(path)} imports {others} at the top, which Slicer does not have"
 
 
-def test_importing_the_package_and_the_command_line_brings_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "PromptSegLib, PromptSegCli.cli, PromptSegLib.errors, PromptSegLib.progress, PromptSegLib.resources",
+        # What shows a review in 3D Slicer's window, which stands still meanwhile.
+        "PromptSegLib.review.page, PromptSegLib.review.report_html, PromptSegLib.review.review_csv",
+    ],
+)
+def test_importing_the_package_and_the_command_line_brings_nothing_heavy(modules: str) -> None:
     code = (
-        "import PromptSegLib, PromptSegCli.cli, PromptSegLib.errors, PromptSegLib.progress, PromptSegLib.resources\n"
+        f"import {modules}\n"
         "heavy = {'torch', 'SimpleITK', 'matplotlib', 'scipy', 'itk', 'vtk', 'slicerio'} & set(sys.modules)\n"
         "sys.exit(f'imported: {sorted(heavy)}' if heavy else 0)"
     )

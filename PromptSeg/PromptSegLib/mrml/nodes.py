@@ -8,7 +8,7 @@ not fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -257,36 +257,18 @@ def segment_mask(node: Any, segment_id: str, volume_node: Any, resample: bool = 
     return out
 
 
-def segment_box(node: Any, segment_id: str, volume_node: Any) -> tuple[np.ndarray, tuple[int, int, int]]:
+def segment_box(
+    node: Any, segment_id: str, volume_node: Any, resample: bool = True
+) -> tuple[np.ndarray, tuple[int, int, int]]:
     """(K, J, I) bool of one segment in a box of its own, and where that begins (k, j, i) in the volume: quick where its
     voxels are the volume's; resampled to the whole volume where they are not. Raises as :func:`segment_mask`."""
     found = _box(node, segment_id, volume_node)
-    return (segment_mask(node, segment_id, volume_node, resample=True), (0, 0, 0)) if found is None else found
+    return (segment_mask(node, segment_id, volume_node, resample), (0, 0, 0)) if found is None else found
 
 
 def is_taught(segment: Any) -> bool:
     """Whether a result was taught in this volume; older scenes say it in the name alone."""
     return bool(tag(segment, TAUGHT_TAG)) or str(segment.GetName()).endswith(TAUGHT)
-
-
-def painted(
-    node: Any, segment_id: str, volume_node: Any, axis: int, without: Iterable[tuple[int, int]] = ()
-) -> list[int]:
-    """The slices along ``axis`` in which a segment has a voxel outside of the slices ``without`` (axis, index): quick,
-    for it looks at the segment's own box alone.
-
-    Raises as :func:`segment_mask`.
-    """
-    found = _box(node, segment_id, volume_node)
-    if found is None:
-        segment_mask(node, segment_id, volume_node)  # says why
-        return []
-    array, low = found
-    for along, index in without:
-        if 0 <= index - low[along] < array.shape[along]:
-            array[(slice(None),) * along + (index - low[along],)] = False
-    there = array.any(axis=tuple(other for other in range(3) if other != axis))
-    return [int(index) + low[axis] for index in np.flatnonzero(there)]
 
 
 def _box(node: Any, segment_id: str, volume_node: Any) -> tuple[np.ndarray, tuple[int, int, int]] | None:

@@ -123,9 +123,12 @@ def hide(volume_node: Any) -> None:
             scene.RemoveNode(one)
 
 
+_PERCENT = ((np.arange(256) * 100 + 127) // 255).astype(np.uint8)
+
+
 def _percent(values: np.ndarray) -> np.ndarray:
     """0 to 255 as 0 to 100: the numbers at the legend."""
-    return ((np.arange(256) * 100 + 127) // 255).astype(np.uint8)[values]
+    return _PERCENT[values]
 
 
 def _node(volume_node: Any) -> Any:
@@ -156,7 +159,13 @@ def _make(volume_node: Any) -> Any:
     node.SetAndObserveImageData(image)
     scene.AddNode(node)
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-    node.CreateDefaultDisplayNodes()
+    # What is shown from where to where is known: a default display would go through all voxels to find it.
+    display = scene.CreateNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    display.UnRegister(None)
+    display.SetAutoWindowLevel(0)
+    display.SetAutoThreshold(0)
+    display.SetSaveWithScene(0)
+    node.SetAndObserveDisplayNodeID(scene.AddNode(display).GetID())
     return node
 
 

@@ -10,7 +10,8 @@ from ..anatomy.terminology import entry_string, find
 from ..annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from ..errors import AnnotationError
 from .marks import SliceMarks
-from .nodes import grid_of, painted, segment_mask, tag
+from .nodes import grid_of, segment_box, tag
+from .paint import Paint
 
 TAG = "PromptSeg.Slices"
 """It goes with the segment: it survives renaming, .seg.nrrd files, scenes, and is undone with the segment's voxels."""
@@ -60,18 +61,22 @@ def mark(node: Any, segment_id: str, volume_node: Any, axis: int, index: int, st
     """
     marks = marks_of(node, segment_id, volume_node).with_status(axis, index, status)
     if status in (SliceStatus.COMPLETE, SliceStatus.ABSENT):
-        _check(status, index, segment_mask(node, segment_id, volume_node).take(index, axis=axis))
+        _check(status, index, paint_of(node, segment_id, volume_node).slice(axis, index))
     set_marks(node, segment_id, marks)
     return marks
 
 
-def statuses_of(node: Any, segment_id: str, volume_node: Any, axis: int) -> list[SliceStatus]:
+def statuses_of(
+    node: Any, segment_id: str, volume_node: Any, axis: int, paint: Paint | None = None
+) -> list[SliceStatus]:
     """The status of every slice along ``axis``; one that is painted on and not marked is a draft, unless all that is
-    painted there was drawn in marked slices along another axis."""
+    painted there was drawn in marked slices along another axis. ``paint`` is what :func:`paint_of` gives, if it is at
+    hand."""
+    paint = paint or paint_of(node, segment_id, volume_node)
     marks = marks_of(node, segment_id, volume_node)
-    own, there = marks.of(axis), set(painted(node, segment_id, volume_node, axis))
-    new = _unmarked(node, segment_id, volume_node, axis, marks)
-    count = grid_of(volume_node).shape[axis]
+    own, there = marks.of(axis), set(paint.along(axis))
+    new = _unmarked(paint, axis, marks)
+    count = paint.shape[axis]
     found = [own.get(index, SliceStatus.DRAFT if index in new else SliceStatus.UNTOUCHED) for index in range(count)]
     return [
         SliceStatus.UNTOUCHED if status is SliceStatus.DRAFT and index not in there else status
@@ -83,29 +88,35 @@ def keep_drafts(node: Any, segment_id: str, volume_node: Any, axis: int) -> None
     """Mark as drafts along ``axis`` what is painted and marked nowhere: before another axis is looked at, across whose
     slices it lies. Changes nothing where there is nothing to mark."""
     marks = marks_of(node, segment_id, volume_node)
-    new = _unmarked(node, segment_id, volume_node, axis, marks)
+    new = _unmarked(paint_of(node, segment_id, volume_node), axis, marks)
     if new:
         for index in new:
             marks = marks.with_status(axis, index, SliceStatus.DRAFT)
         set_marks(node, segment_id, marks)
 
 
-def drawn_along(node: Any, segment_id: str, volume_node: Any, axis: int) -> int:
+def drawn_along(node: Any, segment_id: str, volume_node: Any, axis: int, paint: Paint | None = None) -> int:
     """The axis whose slice was drawn in, of what is painted and marked nowhere: ``axis``, unless it is one slice along
-    another and several along this."""
+    another and several along this. ``paint`` as of :func:`statuses_of`."""
     marks = marks_of(node, segment_id, volume_node)
-    if len(_unmarked(node, segment_id, volume_node, axis, marks)) > 1:
+    paint = paint or paint_of(node, segment_id, volume_node)
+    if len(_unmarked(paint, axis, marks)) > 1:
         for other in range(3):
-            if other != axis and len(_unmarked(node, segment_id, volume_node, other, marks)) == 1:
+            if other != axis and len(_unmarked(paint, other, marks)) == 1:
                 return other
     return axis
 
 
-def _unmarked(node: Any, segment_id: str, volume_node: Any, axis: int, marks: SliceMarks) -> list[int]:
+def paint_of(node: Any, segment_id: str, volume_node: Any) -> Paint:
+    """What is painted in a segment, to be asked several things. Raises as :func:`segment_mask`."""
+    return Paint(*segment_box(node, segment_id, volume_node, resample=False), grid_of(volume_node).shape)
+
+
+def _unmarked(paint: Paint, axis: int, marks: SliceMarks) -> list[int]:
     """The slices along ``axis`` that have no mark, and paint that is in no marked slice along another axis."""
     other = [(along, index) for along, index in marks.statuses if along != axis]
     own = marks.of(axis)
-    return [index for index in painted(node, segment_id, volume_node, axis, other) if index not in own]
+    return [index for index in paint.along(axis, other) if index not in own]
 
 
 def annotations_of(
@@ -116,26 +127,27 @@ def annotations_of(
     ``background_id`` is a segment of strokes that say where the structure is not: they count in drafts. Raises
     :class:`~PromptSegLib.errors.AnnotationError` where marks contradict what is drawn, and as :func:`segment_mask`.
     """
-    grid = grid_of(volume_node)
-    mask = np.moveaxis(segment_mask(node, segment_id, volume_node), axis, 0)
-    strokes = None
-    if background_id:
-        strokes = np.moveaxis(segment_mask(node, background_id, volume_node), axis, 0) & ~mask
+    grid, paint = grid_of(volume_node), paint_of(node, segment_id, volume_node)
+    background = paint_of(node, background_id, volume_node) if background_id else None
+
+    def strokes_in(index: int) -> np.ndarray | None:
+        return None if background is None else background.slice(axis, index) & ~paint.slice(axis, index)
+
     marks = marks_of(node, segment_id, volume_node)
-    own, new = marks.of(axis), set(_unmarked(node, segment_id, volume_node, axis, marks))
-    if strokes is not None:
-        new |= {int(index) for index in np.flatnonzero(strokes.any(axis=(1, 2)))}
+    own, new = marks.of(axis), set(_unmarked(paint, axis, marks))
+    if background is not None:
+        new |= {index for index in background.along(axis) if np.any(strokes_in(index))}
     slices = {}
     for index in sorted({*own, *new}):
-        plane = mask[index]
+        plane, strokes = paint.slice(axis, index), strokes_in(index)
         status = own.get(index, SliceStatus.DRAFT)
-        if status is SliceStatus.DRAFT and not plane.any() and (strokes is None or not strokes[index].any()):
+        if status is SliceStatus.DRAFT and not plane.any() and (strokes is None or not strokes.any()):
             continue  # it was erased since
         _check(status, index, plane)
         outside = IGNORE if status is SliceStatus.DRAFT else 0
         values = np.full(plane.shape, outside, np.uint8)
         if strokes is not None:
-            values[strokes[index]] = 0
+            values[strokes] = 0
         values[plane] = 1
         slices[index] = Slice(status, values)
     return SliceAnnotations(axis, grid, slices)

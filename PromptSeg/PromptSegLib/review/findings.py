@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from ..errors import GridError
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
@@ -188,6 +187,8 @@ def _worst(
 def _remarks(mask: np.ndarray, jumps: np.ndarray, axis: int) -> tuple[str, ...]:
     if not mask.any():
         return ("Nothing was found.",)
+    from scipy import ndimage  # not where a review is only shown: see :mod:`.thumbnails`
+
     remarks = []
     labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
     sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]

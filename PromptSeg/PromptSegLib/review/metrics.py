@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ..errors import InputError
 
@@ -204,6 +203,8 @@ def _difference(slab: np.ndarray, corners: tuple[np.ndarray, ...], across: int) 
 
 def _distances(a: _Surface, b: _Surface) -> np.ndarray:
     """Distance in mm from each element of ``a`` that counts to the nearest element of ``b``; 0 for the others."""
+    from scipy.spatial import cKDTree  # not where a review is only shown: see :mod:`.thumbnails`
+
     distances = np.zeros(len(a.points))
     measured = a.weights > 0
     distances[measured] = cKDTree(b.points, balanced_tree=False).query(a.points[measured])[0]

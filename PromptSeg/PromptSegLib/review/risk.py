@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..progress import ShouldStop, check, never
 
@@ -124,6 +123,8 @@ def interpolated(
 
     ``spacing`` is in mm along the array axes (K, J, I). Raises ``Stopped``.
     """
+    from scipy import ndimage  # not where a review is only shown: see :mod:`.thumbnails`
+
     out = mask.copy()
     view, made = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
     there: np.ndarray = np.any(view, axis=0)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..volumes.volume import Grid
 from .figures import Plane
@@ -112,8 +111,8 @@ def thumbnail(
     lines = []
     for box, colour in contours:
         inside = _sampled(plane.turn(box.slice(grid.shape, axis, index)), rows, columns, 0.0) > 0.5
-        line = ndimage.binary_dilation(inside, iterations=width) & ~inside  # beside it: what is drawn stays in sight
-        out[ndimage.binary_dilation(line, iterations=width) & ~line] //= 2
+        line = _grown(inside, width) & ~inside  # beside it: what is drawn stays in sight
+        out[_grown(line, width) & ~line] //= 2
         lines.append((line, colour))
     for line, colour in lines:  # after all dark rims, so that none hides another's line
         out[line] = colour
@@ -127,5 +126,27 @@ def _sampled(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, outside
     part = picture[first[0] : last[0], first[1] : last[1]].astype(np.float32)
     if not part.size:
         return np.full((len(rows), len(columns)), outside, np.float32)
-    at = np.meshgrid(rows - first[0], columns - first[1], indexing="ij")
-    return ndimage.map_coordinates(part, at, order=1, mode="constant", cval=outside)
+    low, high, share, there = zip(*map(_between, (rows - first[0], columns - first[1]), part.shape), strict=True)
+    lines = part[low[0]] * (1 - share[0][:, None]) + part[high[0]] * share[0][:, None]
+    out = lines[:, low[1]] * (1 - share[1]) + lines[:, high[1]] * share[1]
+    return np.where(there[0][:, None] & there[1], out, outside).astype(np.float32)
+
+
+def _between(places: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels of a line of ``count`` below and above each place, how far it is from the first of them to the second,
+    and whether it lies on the line."""
+    low = np.clip(np.floor(places).astype(int), 0, count - 1)
+    return low, np.minimum(low + 1, count - 1), places - low, (places >= 0) & (places <= count - 1)
+
+
+def _grown(mask: np.ndarray, width: int) -> np.ndarray:
+    """A mask (rows, columns) and what is no more than ``width`` steps up, down, left and right from it.
+
+    Without scipy, as all here: this runs in 3D Slicer's window, which would stand still while it is loaded."""
+    out = mask.copy()
+    for _ in range(width):
+        former = out.copy()
+        for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:])):
+            out[here] |= former[there]
+            out[:, here] |= former[:, there]
+    return out

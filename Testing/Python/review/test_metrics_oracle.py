@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import surface_distance as oracle
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from PromptSegLib.review import metrics
 from PromptSegLib.review.metrics import score
@@ -83,8 +84,8 @@ def test_distances_are_the_same(seed: int, spacing: tuple[float, float, float]) 
     steps, counts = np.array(spacing), np.ones(len(found), bool)
     a, b = (metrics._surface(mask, steps, counts, 0) for mask in (found, reference))
     for ours, other in (
-        (metrics.cKDTree(b.points, balanced_tree=False).query(a.points)[0], known["distances_pred_to_gt"]),
-        (metrics.cKDTree(a.points, balanced_tree=False).query(b.points)[0], known["distances_gt_to_pred"]),
+        (cKDTree(b.points, balanced_tree=False).query(a.points)[0], known["distances_pred_to_gt"]),
+        (cKDTree(a.points, balanced_tree=False).query(b.points)[0], known["distances_gt_to_pred"]),
     ):
         np.testing.assert_allclose(np.sort(ours), np.sort(other), atol=1e-4)
 

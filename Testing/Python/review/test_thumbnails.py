@@ -108,3 +108,20 @@ def test_slices_of_any_axis_lie_as_radiologists_look_at_them(axis: int) -> None:
         assert inside[48, 48] == 255
     else:
         assert inside[36:46, 48].mean() > inside[54:64, 48].mean()
+
+
+def test_sampling_and_growing_are_scipys_without_scipy() -> None:
+    """The window of 3D Slicer draws these pictures, and must not stand still while scipy is loaded."""
+    from scipy import ndimage
+
+    from PromptSegLib.review.thumbnails import _grown, _sampled
+
+    random = np.random.default_rng(4)
+    picture = random.integers(-1000, 1000, (23, 31)).astype(np.int16)
+    rows, columns = np.arange(-3.3, 25, 0.7), np.arange(-2.0, 33, 1.0)
+    at = np.meshgrid(rows, columns, indexing="ij")
+    wanted = ndimage.map_coordinates(picture.astype(np.float32), at, order=1, mode="constant", cval=-7.0)
+    np.testing.assert_allclose(_sampled(picture, rows, columns, -7.0), wanted, atol=1e-3)
+    for width in (1, 2, 4):
+        mask = random.random((20, 17)) > 0.97
+        assert np.array_equal(_grown(mask, width), ndimage.binary_dilation(mask, iterations=width))

@@ -15,6 +15,7 @@ from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ...mrml import nodes, sequences, slices
 from ...mrml.correction import Correction
+from ...mrml.paint import Paint
 from ...progress import Progress
 from ..logic import Logic
 from ..panel_state import PanelState
@@ -192,8 +193,9 @@ class TeachTab:
             return
         self.frame.look(node, identity, volume, self.running.running)
         try:
-            self._drawn_elsewhere(node, identity, volume)
-            self._statuses = slices.statuses_of(node, identity, volume, self.axis)
+            paint = slices.paint_of(node, identity, volume)
+            self._drawn_elsewhere(node, identity, volume, paint)
+            self._statuses = slices.statuses_of(node, identity, volume, self.axis, paint)
         except PromptSegError as problem:
             self._statuses = []
             self.message.warn(problem)
@@ -212,9 +214,9 @@ class TeachTab:
         )
         self._buttons()
 
-    def _drawn_elsewhere(self, node: Any, identity: str, volume: Any) -> None:
+    def _drawn_elsewhere(self, node: Any, identity: str, volume: Any, paint: Paint) -> None:
         """What was drawn in another view is a draft of that view's slice, and not one of each slice that it crosses."""
-        along = slices.drawn_along(node, identity, volume, self.axis)
+        along = slices.drawn_along(node, identity, volume, self.axis, paint)
         if along != self.axis:
             slices.keep_drafts(node, identity, volume, along)
             self.message.tell(_("You drew in another view: choose that view above to mark its slice."))

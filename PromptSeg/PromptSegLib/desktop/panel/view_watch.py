@@ -9,8 +9,8 @@ import qt
 import slicer
 
 from ...errors import GridError, PromptSegError
-from ...mrml import nodes
 from ...mrml import slice_views as views
+from ...mrml.slices import paint_of
 
 LAYOUT_MS = 50
 
@@ -197,7 +197,7 @@ def bring_into_view(volume: Any, segmentation: Any, segment_id: str, place: tupl
     if display is not None:
         display.SetSegmentVisibility(segment_id, True)
     axis, index = place
-    if axis >= 0 and index not in nodes.painted(segmentation, segment_id, volume, axis):
+    if axis >= 0 and index not in paint_of(segmentation, segment_id, volume).along(axis):
         centre_on(segmentation, [segment_id])
 
 
