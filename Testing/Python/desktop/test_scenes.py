@@ -149,7 +149,7 @@ def test_at_exit_widgets_may_be_gone_before_we_are_told(panel, module, loaded, s
     panel.volumes._again.start()
     monkeypatch.setattr(widgets, "_GONE", [True])
     module.cleanup()
-    for timer in (panel.volumes._later, panel.volumes._again, panel.teach._later):
+    for timer in (panel.volumes._later, panel.volumes._again, panel.teach.drawn.later):
         assert not timer.isActive()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ..logic import Logic
 from ..results import TeachResult
@@ -25,6 +26,8 @@ class Rounds:
         self._logic, self._message, self._on_change, self._on_kept = logic, message, on_change, on_kept
         self.result: TeachResult | None = None
         """The round that the panel speaks of; None before the first, and for another segment."""
+        self._asked: list[SliceStatus] = []
+        self._taught: list[SliceStatus] = []
         self.quality = text_label()
         self.before = button(_("Before / After"), _("Show the round before, and back"), self._toggle)
         self.undo = button(_("Undo round"), _("Go back to the round before"), self._undo)
@@ -45,11 +48,22 @@ class Rounds:
     def begin(self, known: Sequence[TeachResult] = ()) -> None:
         """Another structure, with the rounds that are known of it."""
         self.result = known[-1] if known else None
+        self._taught = []
         self.refresh(False)
+
+    def asked(self, statuses: Sequence[SliceStatus]) -> None:
+        """A round begins, of slices with these statuses."""
+        self._asked = list(statuses)
+
+    def changed(self, statuses: Sequence[SliceStatus], axis: int) -> list[int]:
+        """The slices along an axis that were drawn in or marked since the last round."""
+        if self.result is None or self.result.axis != axis or len(self._taught) != len(statuses):
+            return []
+        return [n for n, (a, b) in enumerate(zip(statuses, self._taught, strict=True)) if a is not b]
 
     def add(self, result: TeachResult) -> None:
         """A round is done."""
-        self.result = result
+        self.result, self._taught = result, self._asked
         self.refresh(False)
 
     def suggestions(self, axis: int) -> list[dict[str, Any]]:

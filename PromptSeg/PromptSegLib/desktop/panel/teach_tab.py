@@ -9,8 +9,6 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ...anatomy.structure import Structure
-from ...anatomy.terminology import find
 from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ...mrml import nodes, sequences, slices
@@ -24,9 +22,10 @@ from ..sentences import spoken
 from . import texts
 from .correcting import Correcting
 from .curve import Curve
+from .drawn_segment import DrawnSegment
 from .editor_box import EditorBox
 from .example import Example
-from .frame_watch import FrameWatch, observe_drawing
+from .frame_watch import FrameWatch
 from .message import Message
 from .naming import Naming
 from .rounds import Rounds
@@ -36,8 +35,6 @@ from .view_watch import ViewWatch, bring_into_view, show_volume
 from .volume_box import VolumeBox
 from .widgets import beside, button, text_label
 
-LATER_MS = 150
-"""Strokes come in bursts of events: the strip follows a little later."""
 VIEWS = ("Red", "Green", "Yellow")
 
 
@@ -53,27 +50,20 @@ class TeachTab:
         on_kept: Callable[[str], None],
     ) -> None:
         self._logic, self._state, self._volumes, self._ready, self._on_kept = logic, state, volumes, ready, on_kept
-        self._observed: list[tuple[Any, int]] = []
         self._statuses: list[SliceStatus] = []
-        self._drawn_at_round: list[SliceStatus] = []
-        self._drawn_now: list[SliceStatus] = []
-        self._axis_at_round = 0
         self._shown = False
         self.watch = ViewWatch(self._moved)
         self.correcting = Correcting(state, volumes)
         self.message = Message()
         self.running = Running(self.message, lambda: logic.context.device, self._changed)
-        self._later = qt.QTimer()
-        self._later.setSingleShot(True)
-        self._later.setInterval(LATER_MS)
-        self._later.connect("timeout()", self.refresh)
+        self.drawn = DrawnSegment(state, volumes, self.refresh)
         self._build()
 
     def _build(self) -> None:
         self.widget = qt.QWidget()
         ask = _("Type the name of the structure, then press Draw.")
         self.naming = Naming(
-            self._begin, lambda name: slices.name_segment(self._segment(), name), lambda: self.message.tell(ask)
+            self._begin, lambda name: slices.name_segment(self.drawn.segment, name), lambda: self.message.tell(ask)
         )
         self.name, self.begin = self.naming.line, self.naming.begin
         self.view = qt.QComboBox()
@@ -118,17 +108,7 @@ class TeachTab:
     @property
     def segment_id(self) -> str:
         """The segment that is drawn in; empty before there is one, and for a segment that shows a result."""
-        segment = self._segment()
-        return self._chosen_id if segment is not None and not nodes.tag(segment, nodes.RESULT_TAG) else ""
-
-    @property
-    def _chosen_id(self) -> str:
-        """The segment that is chosen in the editor, whatever it is."""
-        return self._state.text("Segment")
-
-    def _segment(self) -> Any:
-        node, identity = self._volumes.segmentation, self._chosen_id
-        return node.GetSegmentation().GetSegment(identity) if node is not None and identity else None
+        return self.drawn.id
 
     @property
     def axis(self) -> int:
@@ -142,18 +122,17 @@ class TeachTab:
         chosen = self._state.text("View", "Red")
         self.view.setCurrentIndex(VIEWS.index(chosen) if chosen in VIEWS else 0)
         self.watch.watch(chosen, self._volumes.volume)
-        self._observe()
+        self.drawn.watch()
         self._edit()
-        self.naming.show(self._drawn_name)
+        self.naming.show(self.drawn.name)
         self._go_on()
         self.refresh()
 
     def exit(self) -> None:
         """Another tab or module is shown."""
         self._shown = False
-        self._later.stop()
         self.watch.stop()
-        self._unobserve()
+        self.drawn.unwatch()
         self.editor.exit()
 
     def scene_closed(self) -> None:
@@ -166,14 +145,13 @@ class TeachTab:
     def cleanup(self) -> None:
         """The panel goes."""
         self._shown = False
-        self._later.stop()
         self.watch.stop()
-        self._unobserve()
+        self.drawn.unwatch()
 
     def refresh(self) -> None:
         """Show what is drawn now."""
         node, volume, identity = self._volumes.segmentation, self._volumes.volume, self.segment_id
-        chosen = self._segment()
+        chosen = self.drawn.segment
         self.editor.widget.setVisible(chosen is not None)
         self.editor.fold()
         for one in self._of_segment:
@@ -187,7 +165,7 @@ class TeachTab:
         )
         self.hint.setVisible(not identity)
         self.example.setVisible(chosen is None)
-        self.naming.refresh(self._drawn_name, enabled=volume is not None and not self.running.running)
+        self.naming.refresh(self.drawn.name, enabled=volume is not None and not self.running.running)
         self.rounds.widget.setVisible(bool(identity) and volume is not None)
         if not identity or volume is None:
             return
@@ -199,13 +177,7 @@ class TeachTab:
         except PromptSegError as problem:
             self._statuses = []
             self.message.warn(problem)
-        changed: list[int] = []
-        same = self._axis_at_round == self.axis and len(self._drawn_at_round) == len(self._statuses)
-        if self._drawn_at_round and same:
-            changed = [
-                n for n, (a, b) in enumerate(zip(self._statuses, self._drawn_at_round, strict=True)) if a is not b
-            ]
-        self.strip.show_statuses(self._statuses, changed)
+        self.strip.show_statuses(self._statuses, self.rounds.changed(self._statuses, self.axis))
         self.strip.show_suggested([int(one["index"]) for one in self._suggested()])
         number = {one.value: self._statuses.count(one) for one in SliceStatus}
         self.counts.setText(_("{complete} complete, {draft} draft, {absent} absent").format(**number))
@@ -251,10 +223,6 @@ class TeachTab:
 
     # Drawing
 
-    @property
-    def _drawn_name(self) -> str:
-        return str(self._segment().GetName()) if self.segment_id else ""
-
     def _begin(self, name: str) -> None:
         volume = self._volumes.volume
         self.message.clear()
@@ -270,7 +238,7 @@ class TeachTab:
         self.editor.save_state()
         identity = slices.add_segment(node, name)
         sequences.keep_frame(node, identity, volume)
-        self._state.set_text("Segment", identity)
+        self.drawn.choose(identity)
         self._anew()
         show_volume(volume, node)
         self.enter()
@@ -290,32 +258,30 @@ class TeachTab:
 
     def _anew(self) -> None:
         """A segment without rounds."""
-        self._drawn_at_round = []
         self.strip.show_suggested(())
         self.rounds.begin()
         self.curve.setVisible(False)
 
     def _another_segment(self, identity: str) -> None:
-        if self._shown and identity and identity != self._chosen_id:
-            self._state.set_text("Segment", identity)
-            self.naming.show(self._drawn_name)
+        if self._shown and identity and identity != self.drawn.chosen_id:
+            self.drawn.choose(identity)
+            self.naming.show(self.drawn.name)
             self._go_on()
-            self._later.start()
+            self.drawn.later.start()
 
     def _go_on(self) -> None:
         """With the rounds of the segment at hand, if there are any."""
         known = self._logic.rounds_of(self._volumes.volume, self._volumes.segmentation, self.segment_id)
         if self.rounds.result is not (known[-1] if known else None):
             self.rounds.begin(known)
-            self._drawn_at_round = []
             self.curve.setVisible(False)
 
     def _edit(self) -> None:
         node, volume = self._volumes.segmentation, self._volumes.volume
-        if node is None or volume is None or self._segment() is None:
+        if node is None or volume is None or self.drawn.segment is None:
             self.editor.exit()  # nothing is drawn where it cannot be seen
             return
-        self.editor.enter(node, volume, self._chosen_id)
+        self.editor.enter(node, volume, self.drawn.chosen_id)
         self._logic.context.save_state = self.editor.save_state
 
     # Slices
@@ -374,7 +340,7 @@ class TeachTab:
                 with contextlib.suppress(PromptSegError):  # the strip says what is wrong
                     slices.keep_drafts(self._volumes.segmentation, self.segment_id, self._volumes.volume, former)
             self._state.set_text("Axis", str(axis))
-            self._later.start()
+            self.drawn.later.start()
         self.strip.show_current(index)
 
     def _viewed(self, index: int) -> None:
@@ -382,13 +348,9 @@ class TeachTab:
         self._state.set_text("View", name)
         if self._shown:
             self.watch.watch(name, self._volumes.volume)
-            self._later.start()
+            self.drawn.later.start()
 
     # Teaching
-
-    def _structure(self) -> Structure:
-        name = str(self._segment().GetName())
-        return find(name) or Structure(name, None, tuple(self._segment().GetColor()))
 
     def _preview(self) -> None:
         if self._ready():
@@ -406,8 +368,8 @@ class TeachTab:
 
     def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
         volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id
-        structure, axis = self._structure(), self.axis
-        self._drawn_now = list(self._statuses)
+        structure, axis = self.drawn.structure, self.axis
+        self.rounds.asked(self._statuses)
         self.running.begin(
             lambda **listeners: ask(volume, node, identity, structure, axis=axis, **more, **listeners),
             on_done,
@@ -420,7 +382,6 @@ class TeachTab:
             self.curve.add(report.metrics)
 
     def _taught(self, result: TeachResult) -> None:
-        self._drawn_at_round, self._axis_at_round = self._drawn_now, result.axis
         self.curve.end()
         self.curve.setVisible(False)  # what came out of it is what is looked at now
         self.rounds.add(result)
@@ -433,15 +394,3 @@ class TeachTab:
         self._state.keep_review([], 0)  # it was of the round before
         self._go_on()  # another segment may have been chosen meanwhile
         self.refresh()
-
-    # Watching what is drawn
-
-    def _observe(self) -> None:
-        self._unobserve()
-        if self._volumes.segmentation is not None:
-            self._observed = observe_drawing(self._volumes.segmentation, self._volumes.volume, self._later.start)
-
-    def _unobserve(self) -> None:
-        for what, tag in self._observed:
-            what.RemoveObserver(tag)
-        self._observed = []
