@@ -26,6 +26,7 @@ from PromptSegLib.datasets.provenance import check_measured
 from PromptSegLib.errors import InputError, OutputError, as_problem, quoted
 from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.model.backbone import load_backbone, write_backbone
+from PromptSegLib.prompts.library import joined_window
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 
 
@@ -115,14 +116,11 @@ def _joined(
 ) -> Prompt:
     """One structure's prompt of several data sets: its numbers are the same, its card tells of all."""
     first = found[0][1]
-    windows = [p.card.window for _, p in found]
-    known = [w for w in windows if w is not None]
-    window = None if len(known) < len(windows) else (min(w[0] for w in known), max(w[1] for w in known))
     card = replace(
         first.card,
         volumes=sum(p.card.volumes or 0 for _, p in found) or None,
         slices=sum(p.card.slices or 0 for _, p in found) or None,
-        window=window,
+        window=joined_window(p.card.window for _, p in found),
         data=tuple(dict.fromkeys(name for _, p in found for name in p.card.data)),
         components=components,
         shared_pass=found[0][0] in second_look,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 
 import numpy as np
 
 from PromptSegLib.review.figures import Plane, frame, window_for
+from PromptSegLib.review.png import indexed_png_of
 from PromptSegLib.volumes.volume import Volume
 
 SIDE = 128
@@ -38,7 +37,7 @@ def thumbnail(volume: Volume, mask: np.ndarray) -> str:
     shown = np.clip((image[np.ix_(*picked)].astype(np.float32) - low) / (high - low), 0, 1)
     pixels = np.round(shown * (_GREYS - 1)).astype(np.uint8)
     pixels[_edge(inside[np.ix_(*picked)])] = _GREYS
-    return base64.b64encode(png(pixels, _palette())).decode("ascii")
+    return base64.b64encode(indexed_png_of(pixels, _palette())).decode("ascii")
 
 
 def _edge(mask: np.ndarray) -> np.ndarray:
@@ -48,19 +47,6 @@ def _edge(mask: np.ndarray) -> np.ndarray:
     return mask & ~inner
 
 
-def _palette() -> bytes:
-    greys = [round(n * 255 / (_GREYS - 1)) for n in range(_GREYS)]
-    return bytes(value for grey in greys for value in (grey, grey, grey)) + bytes(_CONTOUR)
-
-
-def png(pixels: np.ndarray, palette: bytes) -> bytes:
-    """A PNG file of palette indices (rows, columns) uint8; the format: W3C, Portable Network Graphics, 3rd edition."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows, columns = pixels.shape
-    lines = np.hstack([np.zeros((rows, 1), np.uint8), pixels]).tobytes()  # each line without a filter
-    head = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"PLTE", palette) + chunk(b"IDAT", zlib.compress(lines, 9))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+def _palette() -> np.ndarray:
+    greys = [(round(n * 255 / (_GREYS - 1)),) * 3 for n in range(_GREYS)]
+    return np.array([*greys, _CONTOUR], np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..anatomy.structure import Structure
 from ..errors import PromptError, quoted, short
 from ..resources import resource
 from ..spelling import spelled
+from .card import Card
 from .promptset import Prompt, PromptSet
 
 SUFFIX = ".promptset"
@@ -45,21 +47,40 @@ def asked(wanted: str | Mapping[str, Any]) -> PromptSet:
 
 def once(asked_by: Iterable[tuple[str, Prompt]]) -> list[Prompt]:
     """Each structure once, from prompts and who asked for them. Where several sets hold a structure with the same
-    numbers, as the sets of one backbone may, the first is taken. Raises :class:`PromptError` for two prompts of one
-    structure, and for one that is asked for twice in the same words."""
+    numbers, as the sets of one backbone may, the first is taken, with the HU window of all of them together: in which
+    order they are asked for changes nothing. Raises :class:`PromptError` for two prompts of one structure, of which
+    also two count that see a volume in different ways, and for one that is asked for twice in the same words."""
     found: dict[str, tuple[Prompt, str]] = {}
     for text, prompt in asked_by:
         name = prompt.structure.name
         first, words = found.setdefault(name, (prompt, text))
-        if first is not prompt and (words == text or not _same_numbers(first, prompt)):
+        if first is prompt:
+            continue
+        if words == text or not (_same_numbers(first, prompt) and _seen_alike(first.card, prompt.card)):
             where = f"by {words} and {text}" if words != text else f"by {text}, given twice"
             raise PromptError(f"The structure '{name}' is asked for twice, {where}", "ask for it once")
+        window = joined_window((first.card.window, prompt.card.window))
+        if window != first.card.window:
+            found[name] = replace(first, card=replace(first.card, window=window)), words
     return [prompt for prompt, _ in found.values()]
+
+
+def joined_window(windows: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """The HU window (low, high) that holds all of them; None, which is all that a volume has, if one of them is."""
+    known = list(windows)
+    ranges = [one for one in known if one is not None]
+    return None if len(ranges) < len(known) else (min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
 def resolve_all(texts: Iterable[str]) -> list[Prompt]:
     """The prompts that all texts ask for, in that order, each structure once (:func:`once`)."""
     return once((text, prompt) for text in texts for prompt in resolve(text).values())
+
+
+def _seen_alike(one: Card, other: Card) -> bool:
+    """Whether two cards have the network see a volume, and its result kept, in the same way but for the window."""
+    names = ("plane", "spacing", "components", "shared_pass", "shared_tokens", "contour_weight")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _same_numbers(one: Prompt, other: Prompt) -> bool:

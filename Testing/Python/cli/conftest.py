@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from command_outcome import CommandOutcome
 
 from PromptSegCli.cli import main
 from PromptSegLib import resources
@@ -21,28 +20,7 @@ SHAPE = (96, 28, 30)
 DRAWN, ABSENT = "40,52,64", "20,90"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it said."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of standard output; fails if there is anything else."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The last event, which must be a result."""
-        last = self.events[-1]
-        assert last["event"] == "result"
-        return last
-
-
-Promptseg = Callable[..., Outcome]
+Promptseg = Callable[..., CommandOutcome]
 
 
 def save(array: np.ndarray, path: Path, spacing: Sequence[float] = (2.0, 2.0, 2.5)) -> Path:
@@ -136,11 +114,11 @@ def place(shipped, inputs, tmp_path, monkeypatch) -> Path:
 def promptseg(place, capfd) -> Promptseg:
     """Run the command line in the working folder."""
 
-    def run(*words: object) -> Outcome:
+    def run(*words: object) -> CommandOutcome:
         capfd.readouterr()
         status = main([str(word) for word in words])
         captured = capfd.readouterr()
-        return Outcome(status, captured.out, captured.err)
+        return CommandOutcome(status, captured.out, captured.err)
 
     return run
 

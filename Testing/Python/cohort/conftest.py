@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from command_outcome import CommandOutcome
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -26,25 +26,6 @@ from PromptSegCli.cohort.run import CohortPlan, Options, execute, plan
 from PromptSegCli.cohort.task import Task
 
 SHAPE = (12, 20, 22)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it said."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def result(self) -> dict[str, Any]:
-        last = self.events[-1]
-        assert last["event"] == "result"
-        return last
 
 
 def scan(path: Path, seed: int = 0, shape: Sequence[int] = SHAPE) -> Path:
@@ -174,18 +155,18 @@ def site(engine, engine_files, tmp_path, monkeypatch) -> Site:
 
 
 @pytest.fixture
-def cohort(engine_files, tmp_path, monkeypatch, capfd) -> Callable[..., Outcome]:
+def cohort(engine_files, tmp_path, monkeypatch, capfd) -> Callable[..., CommandOutcome]:
     """Run the command in ``tmp_path`` with the tiny backbone; the results go to ``out``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PROMPTSEG_DEBUG", raising=False)
     backbone, prompts = engine_files
 
-    def run(*words: object, given: bool = True) -> Outcome:
+    def run(*words: object, given: bool = True) -> CommandOutcome:
         capfd.readouterr()
         common = ["--prompts", str(prompts), "--backbone", str(backbone), "--device", "cpu", "-o", "out"]
         status = main(["cohort", *(str(word) for word in words), *(common if given else [])])
         captured = capfd.readouterr()
-        return Outcome(status, captured.out, captured.err)
+        return CommandOutcome(status, captured.out, captured.err)
 
     return run
 

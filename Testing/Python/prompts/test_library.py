@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,28 @@ def test_a_structure_that_two_sets_hold_alike_is_taken_once() -> None:
         once([("a", liver), ("b", short)])
     with pytest.raises(PromptError, match="by a, given twice"):
         once([("a", liver), ("a", replace(liver))])
+
+
+@pytest.mark.parametrize(
+    ("windows", "wanted"),
+    [
+        ([(-124.0, 279.0), (-1000.0, 1500.0)], (-1000.0, 1500.0)),
+        ([(-124.0, 279.0), (-200.0, 200.0), (-100.0, 300.0)], (-200.0, 300.0)),
+        ([(-124.0, 279.0), None], None),
+    ],
+)
+def test_of_windows_of_one_structure_all_count_in_any_order(windows, wanted) -> None:
+    """The sets of abdomen and chest hold one esophagus; the volumes of the abdomen were clipped."""
+    (liver,) = resolve("abdomen-ct:liver").values()
+    alike = [replace(liver, card=replace(liver.card, window=window)) for window in windows]
+    for order in permutations(alike):
+        (found,) = once((str(n), one) for n, one in enumerate(order))
+        assert found.card.window == wanted
+        assert found.tensors is order[0].tensors
+
+
+def test_prompts_that_see_volumes_in_different_ways_are_two() -> None:
+    (liver,) = resolve("abdomen-ct:liver").values()
+    other = replace(liver, card=replace(liver.card, spacing=liver.card.spacing + 0.5))
+    with pytest.raises(PromptError, match="'liver' is asked for twice, by a and b; ask for it once"):
+        once([("a", liver), ("b", other)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.review.figures import Plane
-from PromptSegLib.review.png import data_uri, png_of
+from PromptSegLib.review.png import data_uri, indexed_png_of, png_of
 from PromptSegLib.review.thumbnails import OURS, REFERENCE, MaskBox, thumbnail, view_of
 from PromptSegLib.volumes.volume import Grid
 
@@ -125,3 +125,26 @@ def test_sampling_and_growing_are_scipys_without_scipy() -> None:
     for width in (1, 2, 4):
         mask = random.random((20, 17)) > 0.97
         assert np.array_equal(_grown(mask, width), ndimage.binary_dilation(mask, iterations=width))
+
+
+def test_a_picture_of_few_colours_is_what_any_reader_sees() -> None:
+    image = pytest.importorskip("matplotlib.image")
+    palette = np.array([(0, 0, 0), (90, 90, 90), (255, 196, 0)], np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 3, (17, 23)).astype(np.uint8)
+    read = image.imread(io.BytesIO(indexed_png_of(pixels, palette)), format="png")
+    assert np.array_equal(np.round(read[..., :3] * 255).astype(np.uint8), palette[pixels])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "palette"),
+    [
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((1, 3), np.uint8)),
+        (np.zeros((2, 2), np.int16), np.zeros((1, 3), np.uint8)),
+        (np.full((2, 2), 3, np.uint8), np.zeros((3, 3), np.uint8)),
+        (np.zeros((0, 2), np.uint8), np.zeros((3, 3), np.uint8)),
+        (np.zeros((2, 2), np.uint8), np.zeros((3, 4), np.uint8)),
+    ],
+)
+def test_what_is_no_picture_of_few_colours(pixels, palette) -> None:
+    with pytest.raises(ValueError, match=r"a (picture|palette)"):
+        indexed_png_of(pixels, palette)
