@@ -58,7 +58,8 @@ how well each drawn slice is found from the others.
 
 With --dataset it learns from whole labelled volumes of several subjects instead:
 better in other patients than a few slices of one. A share of them is held out and
-looked at on the way; the best prompt there is kept.
+looked at on the way; the best prompt there is kept. Three of the others give the
+next patient a start (FILE.memory).
 
 Files that are there already are replaced. Ctrl-C stops within a second and keeps
 the best prompt so far, where there is one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, PromptSegError, Stopped, quoted
 from PromptSegLib.inputs_stay import check_outputs
+from PromptSegLib.prompts.library import memory_beside, remembers
 
 from .arguments import (
     check_input,
@@ -61,16 +62,22 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         option = "IMAGE LABELS" if odd[0] == "pairs" else f"--{odd[0]}"
         raise InputError(f"{option} is for drawn slices, and --dataset learns from whole volumes", "leave one out")
     inputs = [*(("--dataset", one) for one in args.dataset), ("--start-from", args.start_from)]
-    check_outputs({"-o": (args.output, (".promptset",))}, [*inputs, ("--backbone", args.backbone)])
+    outputs = {"-o": (args.output, (".promptset",))}
+    keeps = not args.no_memory and remembers()
+    if keeps and args.output.suffix == ".promptset":
+        outputs["The .memory file of -o"] = (memory_beside(args.output), ())
+    check_outputs(outputs, [*inputs, ("--backbone", args.backbone)])
     for dataset in args.dataset:
         check_input(dataset)
     former = former_prompt(args.start_from, args.structure) if args.start_from else None
     session = open_session(args, console)
     stop.check()
     from PromptSegLib.labelled import run_folder
+    from PromptSegLib.labelled.carried_subjects import memory_of
     from PromptSegLib.labelled.learn import SetRecipe, learn
     from PromptSegLib.prompts.promptset import PromptSet
 
+    datasets = [Path(one) for one in args.dataset]
     given = {"steps": args.steps, "seed": args.seed, "validation": args.validation}
     recipe = SetRecipe(**{k: v for k, v in given.items() if v is not None})
     folder = args.output.with_name(args.output.name.removesuffix(".promptset") + SUFFIX)
@@ -83,7 +90,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 kept.enter_context(stop.keeping())  # from now on there is something to keep
 
             result = learn(
-                session.backbone, [Path(one) for one in args.dataset], args.structure, folder, recipe=recipe,
+                session.backbone, datasets, args.structure, folder, recipe=recipe,
                 start_from=former, resume=args.resume, time_budget=args.time_budget,
                 on_loaded=loaded, on_progress=console.progress, should_stop=stop,
             )  # fmt: skip
@@ -95,7 +102,15 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         run_folder.remove_if_empty(folder)
         raise
     console.seconds.update(result.seconds)
-    _report(args, console, result, folder)
+    memory = None
+    if keeps and not result.stopped:
+        with contextlib.suppress(Stopped), console.timed("memory", "Reading what the next patient starts from", 1.0):
+            known = memory_of(result.subjects, datasets, folder / run_folder.CACHE, result.prompt.structure.name, stop)
+            if known.teachers:
+                memory = memory_beside(args.output)
+                known.write(memory)
+                console.wrote(memory)
+    _report(args, console, result, folder, memory)
     if result.stopped:
         console.stopped(
             f"Stopped; the best prompt so far (step {result.steps}) was written to {args.output}, and --resume goes on."
@@ -106,7 +121,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     return 0
 
 
-def _report(args: argparse.Namespace, console: Console, result: SetResult, folder: Path) -> None:
+def _report(args: argparse.Namespace, console: Console, result: SetResult, folder: Path, memory: Path | None) -> None:
     name, subjects = result.prompt.structure.name, result.subjects
     looks = [(int(one["step"]), one.get("loss"), one.get("dice")) for one in result.curve]
     console.table(f"{name}: the held-out volumes that were looked at", ("step", "loss", "Dice"), looks)
@@ -118,7 +133,9 @@ def _report(args: argparse.Namespace, console: Console, result: SetResult, folde
         console.line(note)
     if not result.complete and not result.stopped:
         console.line(f"The time is over; --resume goes on. {folder} keeps the run and the volumes until then.")
-    console.done(args.output)
+    if memory:
+        console.line(f"{memory} gives other patients a start. It shows subjects of the set: do not pass it on.")
+    console.done(args.output, *([memory] if memory else []))
     console.result(
         structure=name,
         steps=result.steps,
@@ -128,6 +145,7 @@ def _report(args: argparse.Namespace, console: Console, result: SetResult, folde
         curve=list(result.curve),
         notes=result.notes,
         prompt=args.output,
+        memory=memory,
         run=None if result.complete else folder,
         stopped=result.stopped,
     )

@@ -19,6 +19,8 @@ from ..volumes.volume import Volume
 from .sample import RECIPE, Sample, by_name, shown_in, with_unions
 
 REGIONS = ("base", "first", "last", "parent", "ml", "contrast")
+TEACHER = "teacher.memory"
+"""What the next patient may start from of a volume that was handed over: goes with the arrays that it lies beside."""
 Plane = Callable[[int, int, int], "np.ndarray | None"]
 """The mask of a structure (its number) in a slice (index, axis) of a volume; None where it is not known to be."""
 
@@ -90,7 +92,8 @@ def open_sample(
 
 def remove_sample(folder: Path) -> None:
     """Take the arrays of one volume away; what else lies in their folder stays."""
-    for name in ("case.json", *(f"{what}.npy" for what in ("grey", "labels", *(f"regions-{r}" for r in REGIONS)))):
+    arrays = ("grey", "labels", *(f"regions-{one}" for one in REGIONS))
+    for name in ("case.json", TEACHER, *(f"{what}.npy" for what in arrays)):
         with contextlib.suppress(OSError):
             (folder / name).unlink()
     with contextlib.suppress(OSError):

@@ -24,7 +24,7 @@ from .context import Context, Work
 from .job import Job
 from .runs import Run, Runs
 
-LEAST = 3
+MIN_VOLUMES = 3
 """Fewer volumes are better taught by drawing in them."""
 GATHERING = 0.15
 """Share of the whole that handing over the volumes takes."""
@@ -112,9 +112,9 @@ class LabelledTeaching:
 
 def check_pairs(pairs: Sequence[Pair], name: str) -> None:
     """Raise :class:`InputError` where these cannot teach, as far as can be told without looking into them."""
-    if len(pairs) < LEAST:
+    if len(pairs) < MIN_VOLUMES:
         raise InputError(
-            f"{len(pairs)} segmented volumes of {name} are ticked, and {LEAST} are needed",
+            f"{len(pairs)} segmented volumes of {name} are ticked, and {MIN_VOLUMES} are needed",
             "load and tick more, or draw it in a few slices of one instead",
         )
     known: list[Any] = []
@@ -203,7 +203,7 @@ class _Course:
             box = put_box(jobs, f"{identity}/mask.npy", mask)
             return {
                 "folder": str(self.run.folder), "number": number, "volume": given,
-                "structure": self.run.structure.name, "mask": box,
+                "structure": self.run.structure.name, "mask": box, "remember": self.context.remembers,
             }  # fmt: skip
 
         part.do_steps(prepare(), lambda fields: part.do_request("gather", fields, part.finish, identity=identity))
@@ -216,6 +216,7 @@ class _Course:
             "folder": str(self.run.folder), "structure": put_structure(self.run.structure),
             "called": self.run.called or None, "datasets": list(self.run.datasets) or None,
             "validation": VALIDATION, "time_budget": 60.0 * self.minutes, "resume": self.resume,
+            "remember": self.context.remembers,
         }  # fmt: skip
         part.do_request(
             "learn", fields, lambda result: part.finish(self._kept(result)), identity=identity, on_event=self._hear
@@ -231,7 +232,9 @@ class _Course:
     def _kept(self, result: Mapping[str, Any]) -> SetTaught:
         """Keep what was learned in the library, in the place of what the same run had left there."""
         library, run = self.context.library, self.run
-        text = library.save(self.context.service.jobs.path(result["prompt"]), run.structure)
+        jobs = self.context.service.jobs
+        memory = jobs.path(result["memory"]) if result.get("memory") else None
+        text = library.save(jobs.path(result["prompt"]), run.structure, memory=memory)
         if run.kept:
             with contextlib.suppress(PromptSegError):  # the user was quicker
                 library.delete(run.kept)

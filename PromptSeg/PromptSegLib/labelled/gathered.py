@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.sample import Sample
-from ..datasets.sample_cache import open_sample, remove_sample, write_sample
+from ..datasets.sample_cache import TEACHER, open_sample, remove_sample, write_sample
 from ..errors import InputError
 from ..progress import ShouldStop, never
+from ..register.teachers import Memory, remembered
 from ..volumes.volume import Volume
 
 _FOLDER = "gathered-000000000000"
@@ -23,9 +24,17 @@ _NAME = re.compile(r"volume [0-9]{1,6}")
 
 
 def gather(
-    cache: Path, number: int, volume: Volume, mask: np.ndarray, structure: str, should_stop: ShouldStop = never
+    cache: Path,
+    number: int,
+    volume: Volume,
+    mask: np.ndarray,
+    structure: str,
+    should_stop: ShouldStop = never,
+    *,
+    remember: bool = False,
 ) -> None:
-    """Keep a volume with the ``mask`` (K, J, I) bool of ``structure`` on its grid, as the one of this number.
+    """Keep a volume with the ``mask`` (K, J, I) bool of ``structure`` on its grid, as the one of this number; with
+    ``remember`` also what the next patient may start from.
 
     Raises :class:`InputError` where the mask shows nothing, :class:`OutputError` where the cache cannot be written, and
     ``Stopped``.
@@ -37,10 +46,17 @@ def gather(
 
     if mask.any():
         write_sample(folder, volume, (structure,), plane, should_stop=should_stop)
+        if remember:
+            Memory((remembered(volume, {structure: (mask, 1.0)}, should_stop),)).write(teacher_file(cache, name))
     made = open_sample(folder, name, (structure,)) if mask.any() else None
     if made is None or not made.where:
         remove_sample(folder)
         raise InputError(f"{structure} is nowhere in {volume.name}", "leave that volume out, or segment it there first")
+
+
+def teacher_file(cache: Path, name: str) -> Path:
+    """Where a volume is kept as the next patient may start from it."""
+    return cache / _FOLDER / name / TEACHER
 
 
 def samples(cache: Path, structure: str) -> list[Sample]:

@@ -43,7 +43,7 @@ def gather(call: Call, jobs: Jobs) -> dict[str, Any]:
     run_folder.take(folder)
     gathered.gather(
         folder / run_folder.CACHE, fields["number"], volume, get_box(jobs, fields["mask"], volume.grid),
-        fields["structure"], call.should_finish,
+        fields["structure"], call.should_finish, remember=bool(fields.get("remember")),
     )  # fmt: skip
     return {}
 
@@ -51,12 +51,15 @@ def gather(call: Call, jobs: Jobs) -> dict[str, Any]:
 def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
     """Learn the structure; what is asked to end with the best so far before a step was made is stopped."""
     from ..labelled import run_folder
+    from ..labelled.carried_subjects import memory_of
     from ..labelled.learn import SetRecipe
     from ..labelled.learn import learn as learn_from
+    from ..prompts.library import memory_beside, remembers
     from ..prompts.promptset import PromptSet
 
     fields = call.fields
     structure, folder = get_structure(fields["structure"]), Path(fields["folder"])
+    datasets = [Path(one) for one in fields.get("datasets") or ()]
     recipe = SetRecipe(**{key: fields[key] for key in ("steps", "seed", "validation") if fields.get(key) is not None})
 
     def loaded(warnings: Sequence[str]) -> None:
@@ -65,21 +68,27 @@ def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
 
     try:
         result = learn_from(
-            backbone, [Path(one) for one in fields.get("datasets") or ()], fields.get("called") or structure.name,
+            backbone, datasets, fields.get("called") or structure.name,
             folder, recipe=recipe, resume=bool(fields.get("resume")), time_budget=fields.get("time_budget"),
             on_loaded=loaded, on_progress=call.on_progress, should_stop=call.should_finish,
         )  # fmt: skip
     except PromptSegError:
         run_folder.remove_if_empty(folder)
         raise
-    path = jobs.path(f"{call.id}/prompt.promptset")
+    path, memory = jobs.path(f"{call.id}/prompt.promptset"), None
     prompt = replace(result.prompt, structure=structure)
     PromptSet.of(structure.name, [prompt]).write(path)
     call.emit("artefact", kind="prompt", file=f"{call.id}/{path.name}")
+    if fields.get("remember") and remembers() and not (result.stopped and datasets):
+        known = memory_of(result.subjects, datasets, folder / run_folder.CACHE, structure.name, call.should_stop)
+        if known.teachers:
+            known.write(memory_beside(path))
+            memory = f"{call.id}/{memory_beside(path).name}"
     if result.complete:
         run_folder.remove(folder)  # it holds the volumes
     return {
         "prompt": f"{call.id}/{path.name}", "structure": put_structure(structure), "card": prompt.card.to_json(),
         "dice": result.dice, "subjects": result.subjects.split, "curve": list(result.curve), "steps": result.steps,
         "notes": list(result.notes), "stopped": result.stopped, "complete": result.complete,
+        "memory": memory,
     }  # fmt: skip

@@ -287,7 +287,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
     "prompts": {"folders?": _list(text)},
     "info": {},
     "describe": {"dataset": text},
-    "gather": {"folder": text, "number": count, "volume": volume, "structure": text, "mask": box},
+    "gather": {"folder": text, "number": count, "volume": volume, "structure": text, "mask": box, "remember?": flag},
     "learn": {
         "folder": text,
         "structure": structure,
@@ -298,6 +298,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
         "steps?": steps,
         "seed?": integer,
         "resume?": flag,
+        "remember?": flag,
     },
     "cancel": {"of": identity, "keep?": flag},
     "leave": {},
@@ -328,7 +329,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
 - *learn*: learn a structure from whole labelled volumes: of ``datasets``, where it is ``called`` so, or those that were
   gathered in ``folder``; ``time_budget`` is in seconds. ``resume`` goes on from the checkpoint of the folder. The
   result names the ``prompt`` file, and has ``card``, ``dice`` of each held-out subject, ``subjects``, ``curve`` and
-  ``notes``.
+  ``notes``. With ``remember``, here and in *gather*, the next patient starts from three of the volumes: ``memory``.
 - *leave*: end now, if nothing else is waiting, and let the job folder be: a front end that has nothing to do gives the
   memory back so, and starts another worker later.
 - *cancel*: stop the request ``of``; with ``keep``, tuning and learning end with the best prompt so far.

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.register.teachers import Memory
 
 from .conftest import save
 from .test_stopping import start
@@ -48,6 +49,19 @@ def test_it_writes_a_prompt_that_other_commands_take_and_leaves_no_volumes_behin
     assert {"cache", "learn", "validate"} <= stages
     used = promptseg("segment", "set/case_1.nii.gz", "--prompts", "new.promptset", "-o", "o.nii.gz", "--device", "cpu")
     assert used.status == 0, used.err
+
+
+def test_three_subjects_are_kept_for_the_next_patient_unless_that_is_not_wanted(
+    promptseg, place, labelled, monkeypatch
+) -> None:
+    monkeypatch.delenv("PROMPTSEG_MEMORY")
+    assert promptseg(*words("--no-memory")).status == 0
+    assert not (place / "new.memory").exists()
+    outcome = promptseg(*words("--json"))
+    assert outcome.status == 0, outcome.err
+    assert outcome.result["memory"] == "new.memory"
+    kept = Memory.read(place / "new.memory")
+    assert (kept.names, len(kept.teachers)) == (["spleen"], 3)
 
 
 def test_for_people_it_tells_the_curve_the_subjects_and_what_the_figure_is_worth(promptseg, labelled) -> None:

@@ -17,6 +17,7 @@ from PromptSegLib.mrml import nodes
 from PromptSegLib.mrml.labelled_pairs import pairs_of
 from PromptSegLib.mrml.vtk_images import array_of
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.register.teachers import Memory
 
 SMALL = """
 from PromptSegLib.datasets import tasks
@@ -66,6 +67,7 @@ def test_from_the_scene_to_my_structures(quick, scene, kit) -> None:
     (entry,) = mine.prompts
     assert (entry.text, entry.structure) == (result.text, find("liver"))
     assert entry.card.extra["subjects"] == {"training": 3, "held_out": 1}
+    assert Memory.read(entry.memory).names == ["liver"], "the next patient starts from three of them"
     kept = b"".join(one.read_bytes() for one in quick.logic.library.folder.rglob("*") if one.is_file())
     assert b"DOE" not in kept, "what may be exported has no name of a patient"
     assert not quick.logic.labelled.runs.folder.exists()

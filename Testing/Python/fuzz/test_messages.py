@@ -32,6 +32,10 @@ REQUESTS: list[dict[str, Any]] = [
     {"id": "1", "do": "review", "grid": GRID, "structures": [
         {"name": "a", "mask": {"file": "a/b.npy", "low": [0, 0, 0]}, "drawn": [1], "estimate": 0.5}]},
     {"id": "1", "do": "prompts", "folders": ["/tmp"]},
+    {"id": "1", "do": "gather", "folder": "/tmp/r", "number": 1, "volume": VOLUME, "structure": "liver",
+     "mask": {"file": "a/b.npy", "low": [0, 0, 0]}},
+    {"id": "1", "do": "learn", "folder": "/tmp/r", "structure": STRUCTURE, "datasets": ["/d"], "validation": 0.25,
+     "time_budget": 60.0, "steps": 3, "seed": 1, "resume": True},
     {"id": "1", "do": "cancel", "of": "2", "keep": True},
 ]  # fmt: skip
 ANSWERS: list[dict[str, Any]] = [

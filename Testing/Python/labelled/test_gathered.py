@@ -10,6 +10,7 @@ import torch
 
 from PromptSegLib.errors import InputError, Stopped
 from PromptSegLib.labelled import run_folder
+from PromptSegLib.labelled.carried_subjects import memory_of, usual
 from PromptSegLib.labelled.gathered import gather, samples
 from PromptSegLib.labelled.learn import SetRecipe, learn
 from PromptSegLib.volumes.volume import Volume
@@ -46,6 +47,35 @@ def test_subjects_are_numbers_and_no_name_is_kept(backbone, kit, tmp_path) -> No
     assert found.prompt.card.extra["subjects"] == {"training": 3, "held_out": 2}
     written = b"".join(one.read_bytes() for one in (tmp_path / "run").rglob("*") if one.is_file())
     assert b"DOE" not in written
+    run_folder.remove(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_three_usual_subjects_that_taught_are_what_the_next_patient_starts_from(
+    backbone, kit, labelled, tmp_path
+) -> None:
+    """The same from a data set and from volumes that were handed over; none of those that were held out."""
+    made = learn(backbone, [labelled], "renal cyst", tmp_path / "set", recipe=replace(QUICK, validation=0.0))
+    cache = tmp_path / "set" / run_folder.CACHE
+    chosen = [one.name for one in usual(made.subjects.training, "Renal_Cyst")]
+    assert len(chosen) == 3
+    known = memory_of(made.subjects, [labelled], cache, "my cyst")
+    assert known.names == ["my cyst"]
+    run_folder.take(tmp_path / "run")
+    for name in chosen:
+        one = kit.make_phantom(int(name[1:]), values=(1, 2, kit.new))
+        place = tmp_path / "run" / run_folder.CACHE
+        gather(place, int(name[1:]), one.volume, one.labels == kit.new, "my cyst", remember=True)
+    found = learn(backbone, [], "my cyst", tmp_path / "run", recipe=replace(QUICK, validation=0.0))
+    other = memory_of(found.subjects, [], place, "my cyst")
+    for one, again in zip(known.teachers, other.teachers, strict=True):
+        share, same = (each.masks["my cyst"].share.astype(int) for each in (one, again))
+        assert share.shape == same.shape
+        assert np.abs(share - same).mean() < 2
+        assert np.abs(one.picture.grey.astype(int) - again.picture.grey).mean() < 2
+    held = learn(backbone, [labelled], "renal cyst", tmp_path / "held", recipe=QUICK)
+    taught = {one.name for one in held.subjects.training}
+    assert {one.name for one in usual(held.subjects.training, "Renal_Cyst")} <= taught
     run_folder.remove(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

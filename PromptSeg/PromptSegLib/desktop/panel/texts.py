@@ -22,6 +22,8 @@ from ..sentences import spoken, told
 
 MIN_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
+MAX_NAMED = 8
+"""Held-out volumes that a message has room for."""
 _HUGE = 400_000_000
 _THICK = 5.0
 _SAMPLES = 40_000
@@ -137,7 +139,8 @@ def learned_from_volumes(result: SetTaught) -> str:
     name = result.structure.name
     if values:
         text = _("{name} is learned: Dice {dice:.2f} in the volumes that were held out ({each}).")
-        each = ", ".join(f"{one} {value:.2f}" for one, value in result.dice.items())
+        each = ", ".join(f"{one} {value:.2f}" for one, value in list(result.dice.items())[:MAX_NAMED])
+        each += ", ..." if len(values) > MAX_NAMED else ""
         said = text.format(name=name, dice=sum(values) / len(values), each=each)
     else:
         said = _("{name} is learned.").format(name=name)

@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from ...errors import PromptSegError
 from ...mrml.labelled_pairs import NO_VOLUME, Pair, pairs_of, structure_of, structures_in
 from ...progress import Progress
-from ..labelled_teaching import LEAST, OddValuesError, SetTaught
+from ..labelled_teaching import MIN_VOLUMES, OddValuesError, SetTaught
 from ..logic import Logic
 from ..runs import Run
 from . import texts
@@ -213,7 +213,7 @@ class VolumesPage:
         self.scene.setVisible(self._dataset is not None)
         for one in (self.structure, self.folder, self.scene, self.minutes):
             one.setEnabled(not busy)
-        enough = self._dataset is not None or count >= LEAST
+        enough = self._dataset is not None or count >= MIN_VOLUMES
         self.teach.setText(_("Stop and keep best") if busy else _("Teach"))
         self.teach.setEnabled(busy or (bool(self._name) and enough))
         self.said.setText(self._what(count))
@@ -228,8 +228,10 @@ class VolumesPage:
             return _("Data set {name}: {n} volumes.").format(name=self._dataset["name"], n=self._dataset["volumes"])
         if not self._pairs:
             return _("No volume of the scene is segmented: load CTs with their segmentations, or choose a folder.")
-        if count < LEAST:
-            return _("{n} of {all} ticked; {least} are needed.").format(n=count, all=len(self._pairs), least=LEAST)
+        if count < MIN_VOLUMES:
+            return _("{n} of {all} ticked; {least} are needed.").format(
+                n=count, all=len(self._pairs), least=MIN_VOLUMES
+            )
         return _("{n} of {all} ticked.").format(n=count, all=len(self._pairs))
 
     def _say_opener(self) -> None:
