@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         option = "IMAGE LABELS" if odd[0] == "pairs" else f"--{odd[0]}"
         raise InputError(f"{option} is for drawn slices, and --dataset learns from whole volumes", "leave one out")
     inputs = [*(("--dataset", one) for one in args.dataset), ("--start-from", args.start_from)]
-    outputs = {"-o": (args.output, (".promptset",))}
+    outputs: dict[str, tuple[Path, tuple[str, ...]]] = {"-o": (args.output, (".promptset",))}
     keeps = not args.no_memory and remembers()
     if keeps and args.output.suffix == ".promptset":
         outputs["The .memory file of -o"] = (memory_beside(args.output), ())

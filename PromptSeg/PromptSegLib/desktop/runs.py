@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..worker.protocol import structure as check_structure_json
 
 FOLDER = "Unfinished"
 _CHECKPOINT = "last.safetensors"
+_DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Runs:
 
     def new(self, structure: Structure, volumes: int = 0, datasets: Sequence[str] = (), called: str = "") -> Run:
         """Begin one. Raises :class:`OutputError` where nothing can be kept."""
+        self._sweep()
         stem = re.sub(r"[^\w-]+", "-", structure.name).strip("-")[:60] or "structure"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +83,15 @@ class Runs:
             number += 1
             name = f"{stem}-{number}"
         return self.keep(Run(self.folder / f"{name}.json", structure, volumes, tuple(datasets), called))
+
+    def _sweep(self) -> None:
+        """Take away what was left behind before there was anything to go on from, a day ago or more: it holds volumes.
+        Younger ones may be of another window that is at it."""
+        for file in self.folder.glob("*.json"):
+            run = _read(file)
+            with contextlib.suppress(OSError):
+                if run is not None and not run.started and time.time() - file.stat().st_mtime > _DAY:
+                    self.remove(run)
 
     def keep(self, run: Run, **changes: Any) -> Run:
         """Write what is known of a run, with changes, and give it. Raises :class:`OutputError`."""

@@ -337,6 +337,54 @@
             <translation>kaum einer liegt über {value}, wo Gewebe ist</translation>
         </message>
         <message>
+            <source>The backbone was pre-trained on {n} of the {count} held-out subjects: for others, expect less than the Dice here.</source>
+            <translation>Mit {n} der {count} zurückgehaltenen Patienten wurde das Netz vortrainiert: bei anderen ist weniger zu erwarten als der Dice hier.</translation>
+        </message>
+        <message>
+            <source>The run ended before the last look: the Dice is that of some slices of some subjects.</source>
+            <translation>Der Lauf endete vor der letzten Auswertung: der Dice gilt für einige Schichten einiger Patienten.</translation>
+        </message>
+        <message>
+            <source>With fewer than three held-out subjects the Dice says little of the next one.</source>
+            <translation>Bei weniger als drei zurückgehaltenen Patienten sagt der Dice wenig über den nächsten.</translation>
+        </message>
+        <message>
+            <source>{n} segmented volumes of {name} are ticked, and {least} are needed</source>
+            <translation>{n} segmentierte Volumina von {name} sind angekreuzt, {least} werden gebraucht</translation>
+        </message>
+        <message>
+            <source>{name} is ticked with two segmentations</source>
+            <translation>{name} ist mit zwei Segmentierungen angekreuzt</translation>
+        </message>
+        <message>
+            <source>The values of {name} do not look like a CT's in HU: {why}</source>
+            <translation>Die Werte von {name} sehen nicht wie die eines CT in HU aus: {why}</translation>
+        </message>
+        <message>
+            <source>{name} does not say which volume it is of</source>
+            <translation>{name} sagt nicht, zu welchem Volumen sie gehört</translation>
+        </message>
+        <message>
+            <source>{name}, or the volume that it is of, was removed</source>
+            <translation>{name} oder das Volumen dazu wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{name} does not lie on the voxels of {other}</source>
+            <translation>{name} liegt nicht auf den Voxeln von {other}</translation>
+        </message>
+        <message>
+            <source>{name} is empty in {other}</source>
+            <translation>{name} ist in {other} leer</translation>
+        </message>
+        <message>
+            <source>{name} is nowhere in {other}</source>
+            <translation>{name} kommt in {other} nicht vor</translation>
+        </message>
+        <message>
+            <source>{name} is in {n} of the volumes, and a labelled set needs {least}</source>
+            <translation>{name} ist in {n} der Volumina, {least} werden gebraucht</translation>
+        </message>
+        <message>
             <source>{name} has no image</source>
             <translation>{name} hat kein Bild</translation>
         </message>
@@ -507,6 +555,46 @@
         <message>
             <source>The computing process was ended by the system, most often because memory ran out</source>
             <translation>Der Rechenprozess wurde vom System beendet, meist weil der Arbeitsspeicher nicht reichte</translation>
+        </message>
+        <message>
+            <source>load and tick more, or draw it in a few slices of one instead</source>
+            <translation>laden Sie weitere und kreuzen Sie sie an, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
+        </message>
+        <message>
+            <source>untick one: a volume must not be learned from and held out</source>
+            <translation>nehmen Sie eines der Kreuze weg: aus einem zurückgehaltenen Volumen darf nicht gelernt werden</translation>
+        </message>
+        <message>
+            <source>untick it, or load it again so that its values are HU</source>
+            <translation>nehmen Sie das Kreuz weg, oder laden Sie es neu, so dass seine Werte HU sind</translation>
+        </message>
+        <message>
+            <source>choose both, volume and segmentation, in the Segment Editor once</source>
+            <translation>wählen Sie Volumen und Segmentierung einmal zusammen im Segment Editor</translation>
+        </message>
+        <message>
+            <source>choose others and try again</source>
+            <translation>wählen Sie andere und versuchen Sie es noch einmal</translation>
+        </message>
+        <message>
+            <source>untick it, or give it the volume's geometry (Segment Editor, the button beside the source volume)</source>
+            <translation>nehmen Sie das Kreuz weg, oder geben Sie ihr die Geometrie des Volumens (Segment Editor, die Taste neben dem Quellvolumen)</translation>
+        </message>
+        <message>
+            <source>untick that volume, or segment it there first</source>
+            <translation>nehmen Sie das Kreuz bei diesem Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
+        </message>
+        <message>
+            <source>leave that volume out, or segment it there first</source>
+            <translation>lassen Sie dieses Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
+        </message>
+        <message>
+            <source>add volumes, or draw it in a few slices of one instead</source>
+            <translation>nehmen Sie Volumina hinzu, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
+        </message>
+        <message>
+            <source>name a dataset.json in the layout of the Decathlon or of nnU-Net</source>
+            <translation>wählen Sie den Ordner einer dataset.json im Aufbau des Decathlon oder von nnU-Net</translation>
         </message>
         <message>
             <source>choose a volume that is loaded</source>
@@ -1936,6 +2024,10 @@ Dice</translation>
             <translation>Beenden, Bestes behalten</translation>
         </message>
         <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
             <source>Data set {name}: {n} volumes.</source>
             <translation>Datensatz {name}: {n} Volumina.</translation>
         </message>
@@ -1970,10 +2062,6 @@ Dice</translation>
         <message>
             <source>Stopped.</source>
             <translation>Beendet.</translation>
-        </message>
-        <message>
-            <source>Cancel</source>
-            <translation>Abbrechen</translation>
         </message>
         <message>
             <source>Stopped before anything was learned.</source>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -162,6 +163,22 @@ def test_files_of_runs_that_say_something_else_are_left_alone(tmp_path) -> None:
         (run.folder / "last.safetensors").write_bytes(b"")
         assert runs.unfinished() == []
     assert runs.new(Structure("a/b")).file.name == "a-b-2.json"
+
+
+def test_what_a_crash_left_behind_goes_after_a_day(tmp_path) -> None:
+    runs = Runs(lambda: tmp_path)
+    old, young, begun = (runs.new(Structure(name), 3) for name in ("old", "young", "begun"))
+    for run in (old, young, begun):
+        run.folder.mkdir()
+        (run.folder / "volume.npy").write_bytes(b"a patient")
+    (begun.folder / "last.safetensors").write_bytes(b"")
+    for run in (old, begun):
+        os.utime(run.file, (1.0, 1.0))
+    runs.new(Structure("next"))
+    assert not old.folder.exists()
+    assert not old.file.exists()
+    assert young.folder.exists()
+    assert runs.unfinished() == [begun]
 
 
 # The page

@@ -23,7 +23,7 @@ JOINED = {
     "suggest.goes_on", "suggest.between_uncertain", "suggest.widest", "suggest.changes", "suggest.changes_uncertain",
     "advice.odd", "advice.beyond", "advice.beyond_both", "advice.border", "advice.part", "advice.parts", "advice.gone",
     "volume.modality", "volume.values", "problem.download", "problem.download_why", "plane.axial", "plane.coronal",
-    "plane.sagittal", "progress.kept", "progress.without",
+    "plane.sagittal", "set.pretrained", "problem.odd", "progress.kept", "progress.without",
 }  # fmt: skip
 """Sentences that the engine joins of parts: the tests below have it say those that can be had at little cost."""
 

@@ -147,7 +147,7 @@ def learned_from_volumes(result: SetTaught) -> str:
     said += " " + _("It lies in My structures, ticked in the tab Segment.")
     if not result.complete:
         said += " " + _("That is the best so far: Go on learns further.")
-    return " ".join((said, *result.notes))
+    return " ".join((said, *map(spoken, result.notes)))
 
 
 def remembered_lines(memory: Path | None) -> list[str]:

@@ -214,7 +214,8 @@ class VolumesPage:
         for one in (self.structure, self.folder, self.scene, self.minutes):
             one.setEnabled(not busy)
         enough = self._dataset is not None or count >= MIN_VOLUMES
-        self.teach.setText(_("Stop and keep best") if busy else _("Teach"))
+        learning = busy and self.running.job is not None and self.running.job.kind == "learn"
+        self.teach.setText(_("Stop and keep best") if learning else _("Cancel") if busy else _("Teach"))
         self.teach.setEnabled(busy or (bool(self._name) and enough))
         self.said.setText(self._what(count))
         left = [] if busy else self._teaching.runs.unfinished()
