@@ -147,12 +147,13 @@ class Console:
 
     def wrote(self, *paths: Path) -> None:
         """Remember which files are whole, to be said also where the run ends otherwise."""
-        self.written.extend(paths)
+        self.written.extend(path for path in paths if path not in self.written)
         if self._stop is not None:
             self._stop.sentence = f"Stopped; {self._complete()}."
 
     def done(self, *paths: Path) -> None:
         """Say which files were written, how long it took and how much memory."""
+        self.written.extend(path for path in paths if path not in self.written)
         taken = f"{self.elapsed:.1f} s, at most {peak_memory_mib():.0f} MiB of memory"
         self.line(f"Written to {' and '.join(str(path) for path in paths)} ({taken}).")
 

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     take_process()
     with console.timed("demo", "Starting"):
         result = run_demo(args.output, console.progress, stop, backbone=args.backbone, device=args.device)
+    console.wrote(*result.files)
     console.table("", ("", ""), [(figure.label, figure.value) for figure in result.numbers])
     for note in result.notes:
         console.line(note)

@@ -98,8 +98,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
             console.wrote(args.output)
     except Stopped:
         raise Stopped(stop.sentence) from None
-    except PromptSegError:
+    except PromptSegError as error:
         run_folder.remove_if_empty(folder)
+        if folder.exists() and str(folder) not in str(error):
+            raise type(error)(f"{error.problem} ({folder} keeps the prepared volumes)", error.remedy) from error
         raise
     console.seconds.update(result.seconds)
     memory = None

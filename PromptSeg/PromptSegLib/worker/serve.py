@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import queue
 import select
@@ -36,6 +37,7 @@ LEAVE_AFTER = 1.0
 """Seconds after the end of input until the process ends, whatever it is doing."""
 _EVERY = 0.1
 """Seconds between two reports of progress."""
+_NOBODY_LISTENS = (errno.EPIPE, errno.EBADF, errno.ESHUTDOWN, errno.ECONNRESET, errno.EINVAL)
 GO_ON, KEEP, CANCEL = range(3)
 
 
@@ -185,8 +187,11 @@ class WorkerLoop:
             try:
                 while data:
                     data = data[os.write(self._sink, data) :]
-            except OSError:  # nobody listens any more
-                self._leave()
+            except OSError as error:
+                if error.errno in _NOBODY_LISTENS:
+                    self._leave()
+                sys.stderr.write(f"Standard output cannot be written to ({error.strerror}); the worker ends.\n")
+                self._leave(status=2)
 
     def _read(self) -> None:
         lines = Lines()
@@ -256,13 +261,13 @@ class WorkerLoop:
         fields = {"kind": "request", "problem": error.problem, "remedy": error.remedy, "message": str(error)}
         self._write(id=None if known else identity, event="error", **fields)
 
-    def _leave(self, keep: bool = False) -> None:
+    def _leave(self, keep: bool = False, status: int = 0) -> None:
         """End at once: Python's own way of ending takes seconds once torch is loaded. ``keep`` spares the folder."""
         if not keep:
             self._engine.jobs.close()
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
-        os._exit(0)
+        os._exit(status)
 
 
 def _defect(error: Exception) -> PromptSegError:

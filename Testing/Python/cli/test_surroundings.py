@@ -71,6 +71,18 @@ def test_a_full_standard_output(more: tuple[str, ...], place: Path, shipped: Pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_a_worker_that_cannot_answer_says_so(place: Path) -> None:
+    with (
+        open("/dev/full", "w") as full,  # noqa: PTH123
+        start(place, ("worker",), stdout=full, stdin=subprocess.PIPE) as process,
+    ):
+        assert process.stderr
+        err = process.stderr.read()
+    assert process.returncode == 2
+    assert err == "Standard output cannot be written to (No space left on device); the worker ends.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 def test_a_full_standard_error_changes_nothing(place: Path, shipped: Path) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         process = start(place, segment(place, shipped), stderr=full)
@@ -184,6 +196,8 @@ def test_the_last_word_names_what_was_written(capsys) -> None:
     assert stop.sentence == "Stopped; a.promptset was written."
     console.wrote(Path("b.nrrd"))
     assert stop.sentence == "Stopped; a.promptset and b.nrrd were written."
+    console.done(Path("b.nrrd"), Path("c.nrrd"))  # a command that only says at the end what there is
+    assert console.written == [Path("a.promptset"), Path("b.nrrd"), Path("c.nrrd")]
 
 
 def test_unfinished_files_are_taken_away(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_three_subjects_are_kept_for_the_next_patient_unless_that_is_not_wanted(
     assert (kept.names, len(kept.teachers)) == (["spleen"], 3)
 
 
+def test_what_a_run_that_came_to_nothing_leaves_is_told(promptseg, place, kit, monkeypatch) -> None:
+    from PromptSegLib.datasets import tasks
+
+    monkeypatch.setattr(tasks, "SIZES", ((64, 64),))
+    kit.write_dataset(place / "set", (1, 2))
+    outcome = promptseg(*words())
+    assert outcome.status == 2
+    last = outcome.err.splitlines()[-1]
+    assert "a labelled set needs 3 (new.run keeps the prepared volumes); add volumes" in last
+    assert (place / "new.run").is_dir()
+
+
 def test_for_people_it_tells_the_curve_the_subjects_and_what_the_figure_is_worth(promptseg, labelled) -> None:
     outcome = promptseg(*words())
     assert outcome.status == 0, outcome.err
