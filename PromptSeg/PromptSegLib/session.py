@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from .anatomy.structure import Structure
     from .annotations import SliceAnnotations
+    from .earlier_patients import EarlierPatients
     from .model.backbone import Backbone
     from .model.encoded import Encoded
-    from .prior import Factors, Location
     from .prompts.promptset import Prompt
     from .register.excerpt import Excerpt
-    from .register.located import CarriedMask, Registrations
+    from .register.located import CarriedMask
     from .register.teachers import Memory, Teacher
     from .review.findings import Review
     from .segment.result import Segmentation
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from .tune.tuner import TuningRecipe, TuningResult
 
 T = TypeVar("T")
-
-AROUND_MM = 40.0
-"""How far around a structure that was carried over the network looks: it is used to see an organ's surroundings."""
 
 
 class OnDemand(Mapping[str, T]):
@@ -78,7 +75,7 @@ class Session:
             torch.set_num_threads(threads)
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
-        self._registrations: Registrations | None = None
+        self._earlier: EarlierPatients | None = None
         self._preview: dict[bytes, Encoded] = {}
         self.warnings: tuple[str, ...] = ()
         """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
@@ -97,7 +94,7 @@ class Session:
 
         check_extent(volume.grid, volume.name)
         _ = volume.range_hu  # refuses NaN and constant images before any work
-        self._works, self._registrations = WorkingVolumes(volume), None
+        self._works, self._earlier = WorkingVolumes(volume), None
         self._preview.clear()
         self.warnings = tuple(warnings_of(volume))
 
@@ -121,8 +118,8 @@ class Session:
         """
         from .contours.crop import crop_of
         from .contours.fusion import contour_spacing, prior_of, weight_for
+        from .earlier_patients import note_expectations
         from .register.corrected import between_close_slices
-        from .register.teachers import MAX_USED
         from .segment.segmenter import segment
 
         works, prompts = self._ready(), list(prompts)
@@ -131,16 +128,16 @@ class Session:
         drawn, priors_of = drawn or {}, priors or {}
         for slices in drawn.values():
             self._same_grid(slices)
-        taught = {p.structure.name: priors_of[p.structure.name] for p in prompts if p.structure.name in priors_of}
-        taught = {name: list(teachers)[-MAX_USED:] for name, teachers in taught.items() if teachers}
-        found = self._locate(taught, part(on_progress, 0.0, 0.5), should_stop) if taught else {}
+        found: Mapping[str, CarriedMask] = {}
+        if any(priors_of.get(p.structure.name) for p in prompts):
+            found = self.earlier.locate(priors_of, prompts, part(on_progress, 0.0, 0.5), should_stop)
         contours, crops, locations = {}, {}, {}
         for prompt in prompts:
             name = prompt.structure.name
             one, by_hand = found.get(name), drawn.get(name)
             carried = one if one is not None and one.prior is not None else None
             if carried is not None:
-                locations[name] = self._location(prompt, carried, by_hand, should_stop)
+                locations[name] = self.earlier.location(prompt, carried, by_hand, should_stop)
             if by_hand is not None:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
                 weight = weight_for(prompt.card, works.volume.grid)
@@ -158,86 +155,20 @@ class Session:
             priors=contours,
             crops=crops,
             locations=locations,
-            on_progress=part(on_progress, 0.5, 1.0) if taught else on_progress,
+            on_progress=part(on_progress, 0.5, 1.0) if found else on_progress,
             should_stop=should_stop,
         )
-        self._tell(result, prompts, found)
+        note_expectations(result, prompts, found)
         return result
 
-    def _locate(
-        self, taught: Mapping[str, Sequence[Teacher]], on_progress: OnProgress, should_stop: ShouldStop
-    ) -> dict[str, CarriedMask]:
-        return self._registering().locate(taught, on_progress, should_stop)
+    @property
+    def earlier(self) -> EarlierPatients:
+        """The volume at hand beside the patients in whom structures were taught."""
+        from .earlier_patients import EarlierPatients
 
-    def _registering(self) -> Registrations:
-        from .register.located import Registrations
-
-        if self._registrations is None:
-            self._registrations = Registrations(self._ready().volume, self.backbone.device)
-        return self._registrations
-
-    def _location(
-        self, prompt: Prompt, found: CarriedMask, by_hand: SliceAnnotations | None, should_stop: ShouldStop
-    ) -> Location:
-        """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them."""
-        from .prior import Location
-        from .register.blend import blend_of, box_of, on_slices
-        from .register.corrected import corrected
-        from .register.log_odds import LIMIT
-        from .volumes.canonical import is_oblique
-
-        assert self._registrations is not None
-        assert found.prior is not None
-        work = self._ready().get(prompt.card.plane, prompt.card.spacing)
-        slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
-        if by_hand is not None:
-            slices = corrected(slices, by_hand, work, should_stop)
-        left_out_dice = _network_dice(prompt)
-
-        def blend(plausible: float, known: float) -> Factors:
-            return blend_of(left_out_dice, plausible, found.fits, known=known)
-
-        span, crop = None, None
-        if slices and not is_oblique(work.volume.grid, work.axis):
-            span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
-        return Location(slices, blend, -LIMIT, span, crop)
-
-    def _tell(self, result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, CarriedMask]) -> None:
-        """Add to a result what is to be expected of it, and what could not be carried over."""
-        from .register.expected import expected
-
-        notes = []
-        for prompt in prompts:
-            name = prompt.structure.name
-            one = found.get(name)
-            if one is None:
-                continue
-            if one.reason:
-                notes.append(f"{name} could not be carried over from the patient it was taught in: {one.reason}.")
-                continue
-            if result.maps[name].drawn:
-                continue  # what was drawn here tells more
-            expects = expected(self.predictors(result, prompt, one))
-            if expects is not None:
-                result.expected[name] = expects.dice, expects.low, expects.high
-                if expects.first_guess:
-                    notes.append(f"{name} is a first guess: a Dice of about {expects.dice:.2f} is to be expected.")
-        result.notes = tuple(notes)
-
-    @staticmethod
-    def predictors(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict[str, float | None]:
-        """What is known without a reference of a structure that was carried over, see
-        :mod:`PromptSegLib.register.expected`."""
-        from .segment.result import agreement_of
-
-        own, both = agreement_of(result.maps[prompt.structure.name])
-        fits = [one.trust for one in found.fits]
-        return {
-            "probabilities": own,
-            "fit": sum(fits) / len(fits) if fits else None,
-            "network": _network_dice(prompt),
-            "agreement": both,
-        }
+        if self._earlier is None:
+            self._earlier = EarlierPatients(self._ready(), self.backbone.device)
+        return self._earlier
 
     def tune(
         self,
@@ -287,11 +218,7 @@ class Session:
 
     def others(self, memory: Memory, name: str) -> list[Teacher]:
         """The patients in whom a structure was taught, but the one at hand."""
-        from .register.excerpt import identity_of
-
-        taught = memory.of(name)
-        here = identity_of(self._ready().volume) if taught else ""
-        return [one for one in taught if here not in {drawn.identity for drawn in one.drawn.values()}]
+        return self.earlier.but_this_one(memory, name)
 
     def remember(
         self,
@@ -304,20 +231,13 @@ class Session:
         ``annotations`` gave, and the drawn slices. Raises :class:`InputError` for an empty mask, and ``Stopped``."""
         from .contours.crop import crop_of
         from .register.excerpt import Excerpt
-        from .register.teachers import teacher_of
 
         name = prompt.structure.name
         expected = self.estimate(segmentation, annotations, prompt)
         quality = None if expected is None else expected.dice
         work = self._ready().get(annotations.axis, prompt.card.spacing)
         drawn = Excerpt.of(work, annotations, crop_of(work, annotations))
-        return teacher_of(
-            self._registering().picture(should_stop),
-            {name: (segmentation.mask(name), quality)},
-            self._ready().volume.grid,
-            should_stop,
-            {} if drawn is None else {name: drawn},
-        )
+        return self.earlier.teacher(segmentation.mask(name), quality, name, drawn, should_stop)
 
     def suggest(
         self,
@@ -437,9 +357,3 @@ def _elsewhere(grid: Grid, volume: Volume, remedy: str) -> GridError:
 
     how = differences(grid, volume.grid)
     return GridError(f"The drawn slices belong to another volume than {volume.name}: {how}", remedy)
-
-
-def _network_dice(prompt: Prompt) -> float | None:
-    """What the network is known to find alone of slices or patients that a prompt was not learned from."""
-    card = prompt.card
-    return card.network_dice if card.network_dice is not None else card.validation_dice

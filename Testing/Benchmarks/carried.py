@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from few_slices import Rows, Task, add_arguments, mean, tasks
 
+from PromptSegLib import earlier_patients
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
@@ -115,17 +116,17 @@ def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, f
     label, out = key.split("--")[0] + name, {"own": own, "told": prompt.card.network_dice}
     out["network"] = score(looks.mask(label), task.mask, spacing).dice
     work, start = looks.maps[label].work, time.process_time()
-    found = session._locate({name: [kept]}, ignore, never)[name]
+    found = session.earlier.locate({name: [kept]}, [prompt], ignore, never)[name]
     out["seconds"], out["reason"] = time.process_time() - start, found.reason
     if found.prior is None:
         return out | {"carried": 0.0, "refined": 0.0, "both": out["network"]}
-    location = session._location(prompt, found, None, never)
+    location = session.earlier.location(prompt, found, None, never)
     fused = LogitMap(work, dict(looks.maps[label].slices))
     fused.locate(location)
     clean_map(fused, prompt.card.components)
     both = Segmentation(looks.labels, looks.grid, (Structure(name),), {name: fused})
     out["both"] = score(both.mask(name), task.mask, spacing).dice
-    out["signs"] = session.predictors(both, prompt, found)
+    out["signs"] = earlier_patients.predictors(both, prompt, found)
     truth = {k: work.mask_to_working(task.mask[k]) > 0.5 for k in range(work.count)}
     out["carried"] = dice_of({k: p > 0 for k, (p, _) in location.slices.items()}, truth)
     out["refined"] = dice_of({k: p.astype(np.float32) + g > 0 for k, (p, g) in location.slices.items()}, truth)
@@ -391,7 +392,8 @@ def main() -> None:
         if not todo or time.perf_counter() - began > 60 * options.minutes:
             continue
         session.set_volume(some[0].volume)
-        session._locate({task.structure: [lessons[t, task.structure][1]] for task, t in todo}, ignore, never)
+        kept = {task.structure: [lessons[t, task.structure][1]] for task, t in todo}
+        session.earlier.locate(kept, [lessons[t, task.structure][0] for task, t in todo], ignore, never)
         prompts = [blunted(lessons[t, task.structure][0], n, t + task.structure) for task, t in todo for n in NOISE]
         looks = session.segment(prompts)
         for task, teacher in todo:

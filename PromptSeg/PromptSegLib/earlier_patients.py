@@ -1,0 +1,127 @@
+"""What the patients in whom a structure was taught say of the one at hand: their masks, carried over by registration.
+
+A session asks for it; results are told what to expect of them, and what could not be carried over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .prior import Factors, Location
+from .register.blend import blend_of, box_of, on_slices
+from .register.corrected import corrected
+from .register.excerpt import Excerpt, identity_of
+from .register.expected import expected
+from .register.located import CarriedMask, Registrations
+from .register.log_odds import LIMIT
+from .register.teachers import MAX_USED, Memory, Teacher, teacher_of
+from .segment.result import Segmentation, agreement_of
+from .volumes.canonical import is_oblique
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from .annotations import SliceAnnotations
+    from .progress import OnProgress, ShouldStop
+    from .prompts.promptset import Prompt
+    from .segment.segmenter import WorkingVolumes
+
+AROUND_MM = 40.0
+"""How far around a structure that was carried over the network looks: it is used to see an organ's surroundings."""
+
+
+class EarlierPatients:
+    """The volume at hand beside earlier patients: each pair is registered once, and that is kept."""
+
+    def __init__(self, works: WorkingVolumes, device: torch.device) -> None:
+        self._works, self._registrations = works, Registrations(works.volume, device)
+
+    def locate(
+        self,
+        priors: Mapping[str, Sequence[Teacher]],
+        prompts: Sequence[Prompt],
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> dict[str, CarriedMask]:
+        """Each structure of ``prompts`` that was taught in other patients, as it is carried over from the latest of
+        them. Raises ``Stopped``."""
+        names = [p.structure.name for p in prompts if priors.get(p.structure.name)]
+        taught = {name: list(priors[name])[-MAX_USED:] for name in names}
+        return self._registrations.locate(taught, on_progress, should_stop) if taught else {}
+
+    def location(
+        self, prompt: Prompt, found: CarriedMask, by_hand: SliceAnnotations | None, should_stop: ShouldStop
+    ) -> Location:
+        """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them. Raises
+        ``Stopped``."""
+        assert found.prior is not None
+        work = self._works.get(prompt.card.plane, prompt.card.spacing)
+        slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
+        if by_hand is not None:
+            slices = corrected(slices, by_hand, work, should_stop)
+        left_out_dice = network_dice(prompt)
+
+        def blend(plausible: float, known: float) -> Factors:
+            return blend_of(left_out_dice, plausible, found.fits, known=known)
+
+        span, crop = None, None
+        if slices and not is_oblique(work.volume.grid, work.axis):
+            span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
+        return Location(slices, blend, -LIMIT, span, crop)
+
+    def but_this_one(self, memory: Memory, name: str) -> list[Teacher]:
+        """The patients in whom a structure was taught, but the one at hand."""
+        taught = memory.of(name)
+        here = identity_of(self._works.volume) if taught else ""
+        return [one for one in taught if here not in {drawn.identity for drawn in one.drawn.values()}]
+
+    def teacher(
+        self, mask: np.ndarray, dice: float | None, name: str, drawn: Excerpt | None, should_stop: ShouldStop
+    ) -> Teacher:
+        """The patient at hand as the next one's: a structure's mask (K, J, I) bool with the Dice to be expected of it,
+        and its drawn slices. Raises :class:`InputError` for an empty mask, and ``Stopped``."""
+        picture, grid = self._registrations.picture(should_stop), self._works.volume.grid
+        drawings = {} if drawn is None else {name: drawn}
+        return teacher_of(picture, {name: (mask, dice)}, grid, should_stop, drawings)
+
+
+def note_expectations(result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, CarriedMask]) -> None:
+    """Add to a result what is to be expected of it, and what could not be carried over."""
+    notes = []
+    for prompt in prompts:
+        name = prompt.structure.name
+        one = found.get(name)
+        if one is None:
+            continue
+        if one.reason:
+            notes.append(f"{name} could not be carried over from the patient it was taught in: {one.reason}.")
+            continue
+        if result.maps[name].drawn:
+            continue  # what was drawn here tells more
+        expects = expected(predictors(result, prompt, one))
+        if expects is not None:
+            result.expected[name] = expects.dice, expects.low, expects.high
+            if expects.first_guess:
+                notes.append(f"{name} is a first guess: a Dice of about {expects.dice:.2f} is to be expected.")
+    result.notes = tuple(notes)
+
+
+def predictors(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict[str, float | None]:
+    """What is known without a reference of a structure that was carried over: see
+    :mod:`PromptSegLib.register.expected`."""
+    own, both = agreement_of(result.maps[prompt.structure.name])
+    fits = [one.trust for one in found.fits]
+    return {
+        "probabilities": own,
+        "fit": sum(fits) / len(fits) if fits else None,
+        "network": network_dice(prompt),
+        "agreement": both,
+    }
+
+
+def network_dice(prompt: Prompt) -> float | None:
+    """The Dice that the network is known to find alone, of slices or patients that a prompt was not learned from."""
+    card = prompt.card
+    return card.network_dice if card.network_dice is not None else card.validation_dice
