@@ -29,7 +29,7 @@ from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
 from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
 from PromptSegTrain.recipe import Recipe
-from PromptSegTrain.train import average, train_step
+from PromptSegTrain.step import average, train_step
 
 EVERY = 6
 """Of how many slices of held-out subjects one is looked at."""

@@ -34,7 +34,7 @@ from PromptSegLib.model.files import read_tensors, write_tensors
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
 from PromptSegTrain.pretraining_model import PretrainingModel
 from PromptSegTrain.recipe import MODES, Recipe
-from PromptSegTrain.train import average, train_step
+from PromptSegTrain.step import average, train_step
 from PromptSegTrain.validate import validate
 
 BASE = ("spleen", "left kidney", "gallbladder", "liver")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..errors import InputError, PromptError, PromptSegError, Stopped, quoted
-from ..progress import OnProgress, Progress, check
-from . import labelled_requests
+from ..progress import OnProgress, Progress, check, part
+from . import inventory, labelled_requests
 from .call import Call
 from .jobs import Jobs
 from .payload import (
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
     from ..segment.result import Segmentation
     from ..session import Session
 
-_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "safetensors")
-
 
 class Engine:
     """Keeps the backbone and the volume warm from one request to the next."""
@@ -57,8 +51,8 @@ class Engine:
             "tune": self._tune,
             "suggest": self._suggest,
             "review": self._look,
-            "prompts": self._prompts,
-            "info": self._info,
+            "prompts": inventory.prompt_sets,
+            "info": lambda one: inventory.installation(lambda: self._loaded(one)),
             "describe": labelled_requests.describe,
             "gather": lambda one: labelled_requests.gather(one, self.jobs),
             "learn": lambda one: labelled_requests.learn(one, self.jobs, self._loaded(one).backbone),
@@ -79,7 +73,7 @@ class Engine:
         session = self._ready(call)
         for note in session.notes(prompts, drawn):
             call.emit("warning", message=note)
-        listen = _part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
+        listen = part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
         result = session.segment(prompts, drawn=drawn, priors=priors, on_progress=listen, should_stop=call.should_stop)
         out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
         out |= {"notes": [*problems, *result.notes], "expected": result.expected}
@@ -114,9 +108,9 @@ class Engine:
             first = session.tune(
                 annotations, structure, start_from=former, steps=0, seed=seed, should_stop=call.should_finish
             )
-            listen = _part(call.on_progress, 0.0, 0.1)
+            listen = part(call.on_progress, 0.0, 0.1)
             self._apply(call, session, first.prompt, annotations, memory, "preview", listen)
-        listen = _part(call.on_progress, 0.1 if first else 0.0, 0.8 if then else 1.0)
+        listen = part(call.on_progress, 0.1 if first else 0.0, 0.8 if then else 1.0)
         try:
             result = session.tune(
                 annotations,
@@ -143,7 +137,7 @@ class Engine:
         }
         outcome = replace(result.outcome, notes=(*notes, *result.notes))
         if then:
-            listen = _part(call.on_progress, 0.8, 0.95)
+            listen = part(call.on_progress, 0.8, 0.95)
             segmentation, out["masks"] = self._apply(
                 call, session, result.prompt, annotations, memory, "artefact", listen
             )
@@ -249,52 +243,6 @@ class Engine:
             masks.append(one)
         return masks
 
-    def _prompts(self, call: Call) -> dict[str, Any]:
-        from ..prompts.library import SUFFIX, shipped
-
-        own: list[Path] = []
-        for folder in call.fields.get("folders") or ():
-            try:
-                own += sorted(Path(folder).glob(f"*{SUFFIX}"))
-            except OSError as error:
-                call.emit("warning", message=f"{folder} cannot be read ({error.strerror}).", file=folder)
-        sets = []
-        for path, is_shipped in [*((path, True) for path in shipped()), *((path, False) for path in own)]:
-            try:
-                sets.append(_card(path, is_shipped))
-            except PromptError as error:
-                call.emit("warning", message=str(error), file=str(path))
-        return {"sets": sets}
-
-    def _info(self, call: Call) -> dict[str, Any]:
-        """Also where something is missing: that is what the user wants to know."""
-        about: dict[str, Any] = {
-            "versions": {"promptseg": __version__, "python": platform.python_version()}
-            | {name: _version(name) for name in _PACKAGES},
-            "device": None,
-            "computer": None,
-            "precision": None,
-            "backbone": None,
-            "problem": None,
-        }
-        try:
-            session = self._loaded(call)
-        except ModuleNotFoundError as error:
-            about["problem"] = f"The Python package {error.name} is not installed."
-            return about
-        except PromptSegError as error:
-            about["problem"] = str(error)
-            return about
-        from ..review.machine import computer
-
-        backbone = session.backbone
-        return about | {
-            "device": str(backbone.device),
-            "computer": computer(backbone.device),
-            "precision": str(backbone.dtype).removeprefix("torch."),
-            "backbone": {"name": backbone.name, "id": backbone.id, "card": dict(backbone.card)},
-        }
-
     def _loaded(self, call: Call) -> Session:
         """The session; loading it is the one stage that cannot be interrupted."""
         check(call.should_stop)
@@ -338,29 +286,11 @@ def _review(
     axis: int,
 ) -> dict[str, Any]:
     """How good each structure is, and where to look; ``prompts`` are what was learned from ``drawn``."""
-    listen = _part(call.on_progress, 0.95, 1.0)
+    listen = part(call.on_progress, 0.95, 1.0)
     found = session.review(
         result, drawn=drawn, prompts=prompts, axis=axis, on_progress=listen, should_stop=call.should_stop
     )
     return found.to_json()
-
-
-def _card(path: Path, is_shipped: bool) -> dict[str, Any]:
-    """What a prompt set says about itself, without its tensors."""
-    from ..prompts.promptfile import read_header
-
-    header = read_header(path)
-    prompts = [
-        {"structure": put_structure(one.structure), "card": one.card.to_json(), "backbone": one.backbone_id}
-        for one in header.entries
-    ]
-    return {
-        "name": header.name,
-        "file": str(path),
-        "shipped": is_shipped,
-        "card": dict(header.card),
-        "prompts": prompts,
-    }
 
 
 def _priors(wanted: Sequence[Any]) -> tuple[dict[str, list[Teacher]], list[str]]:
@@ -407,20 +337,3 @@ def _former(wanted: str | Mapping[str, Any], name: str) -> Prompt:
     if name not in prompts and len(prompts) != 1:
         raise PromptError(f"{found.name} has no prompt for '{name}'", f"it has: {quoted(prompts)}")
     return prompts.get(name) or next(iter(prompts.values()))
-
-
-def _part(listen: OnProgress, low: float, high: float) -> OnProgress:
-    """A listener for a part of a run."""
-
-    def part(progress: Progress) -> None:
-        fraction = low + (high - low) * progress.fraction
-        listen(Progress(progress.stage, fraction, progress.message, progress.metrics))
-
-    return part
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
