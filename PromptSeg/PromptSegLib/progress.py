@@ -27,7 +27,7 @@ ShouldStop = Callable[[], bool]
 
 
 def ignore(_: Progress) -> None:
-    """The default listener."""
+    """Take note of nothing: the listener where nobody listens."""
 
 
 def never() -> bool:

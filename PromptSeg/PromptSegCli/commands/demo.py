@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
+    """Run the demonstration and write its report; returns 0. Raises :class:`PromptSegError` or ``Stopped``."""
     check_folder(args.output)
     from PromptSegLib.model.precision import take_process
 

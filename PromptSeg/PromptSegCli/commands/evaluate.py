@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
+    """Compare two label files and print the table; returns 0. Raises :class:`PromptSegError` or ``Stopped``."""
     from PromptSegLib.review.evaluate import evaluate, parse_pairs
 
     pairs = parse_pairs(args.pairs) if args.pairs is not None else None

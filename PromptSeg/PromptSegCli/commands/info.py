@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`DeviceError` for a device that is not there; says so if there is no usable backbone."""
+    """Print versions, device and backbone; returns 0. Raises :class:`DeviceError` for a device that is not there; a
+    backbone that cannot be used is part of what is printed."""
     from PromptSegLib.model.precision import default_threads, fast_dtype, pick_device
     from PromptSegLib.prompts.library import shipped
 

@@ -142,7 +142,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError`, or ``Stopped`` after saving."""
+    """Train a backbone; returns 0, or 130 where another process was stopped. Raises :class:`PromptSegError`, or
+    ``Stopped`` after saving."""
     check_folder(args.output)
     for dataset in args.datasets:
         check_input(dataset)

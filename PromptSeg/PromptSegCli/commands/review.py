@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    """Review a segmentation and write the page; returns 0. Raises :class:`PromptSegError` before anything is written,
+    or ``Stopped``."""
     from PromptSegLib.review.evaluate import names_of
     from PromptSegLib.review.findings import review
     from PromptSegLib.review.page import About, page, pictures_of

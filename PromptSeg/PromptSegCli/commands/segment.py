@@ -68,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    """Segment a volume and write the result; returns 0. Raises :class:`PromptSegError` before anything is written, or
+    ``Stopped``."""
     from PromptSegLib.prompts.library import remembers, resolve_all
     from PromptSegLib.register.teachers import remembered_by
     from PromptSegLib.volumes.io import LABEL_ENDINGS, read_volume

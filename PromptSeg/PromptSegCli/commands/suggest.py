@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Do it. Raises :class:`PromptSegError` or ``Stopped``."""
+    """Print the slices to draw next; returns 0. Raises :class:`PromptSegError` or ``Stopped``."""
     from .tune import DrawnVolume
 
     check_input(args.image)

@@ -115,7 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """Raises :class:`PromptSegError` before anything is written, or ``Stopped``."""
+    """Learn a prompt and write it; returns 0. Raises :class:`PromptSegError` before anything is written, or
+    ``Stopped``."""
     if args.dataset:
         return tune_set.run(args, console, stop)
     _check_given(args)

@@ -124,7 +124,7 @@ class ContourFusionNet(nn.Module):
         self.last = nn.Conv2d(WIDTH, 1, 1)
 
     def forward(self, maps: Tensor, scalars: Tensor) -> Tensor:
-        """See the class."""
+        """Logits (B, H, W) of maps (B, 8, H, W) and scalars (B, 8)."""
         distances = maps[:, :3]
         spread = scalars[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         x = torch.cat([torch.tanh(distances / 2), distances.clamp(-12, 12) / 6, maps[:, 3:], spread], 1)

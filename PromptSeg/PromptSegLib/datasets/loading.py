@@ -216,6 +216,7 @@ def load_samples(
 
     Another recipe or label table makes a new cache, other files make a case anew. Progress is reported only while
     something is being made. Volumes that show no structure at all are left out, but where ``regions`` are wanted.
+    Raises :class:`InputError` for a case that cannot be read, and ``Stopped``.
     """
     table = json.dumps([RECIPE, dataset.name, sorted(dataset.labels.items())])
     folder = Path(cache) / f"{dataset.file_name}-{hashlib.sha256(table.encode()).hexdigest()[:12]}"

@@ -19,7 +19,7 @@ class Startable(Protocol):
     """A :class:`~PromptSegLib.worker.service.Request` or :class:`~PromptSegLib.worker.service.Steps`."""
 
     def cancel(self) -> None:
-        """Stop it."""
+        """Stop the request or the piece of work; its listener hears of it."""
 
 
 class Job:
@@ -132,17 +132,17 @@ class Job:
             self._on_progress(Progress(progress.stage, self._fraction, progress.message, progress.metrics))
 
     def finish(self, result: Any) -> None:
-        """It is done."""
+        """End with a result: ``on_done`` hears it."""
         self.result = result
         self._end(self._on_done, result)
 
     def fail(self, problem: PromptSegError) -> None:
-        """Something went wrong."""
+        """End with what went wrong: ``on_error`` hears it."""
         self.problem = problem
         self._end(self._on_error, problem)
 
     def stop(self) -> None:
-        """It was cancelled."""
+        """End as cancelled: ``on_stopped`` is called."""
         self.stopped = True
         self._end(self._on_stopped)
 

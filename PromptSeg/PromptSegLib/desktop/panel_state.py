@@ -36,7 +36,7 @@ class PanelState:
         return self._node().GetParameter(name) or default
 
     def set_text(self, name: str, value: str) -> None:
-        """Keep a value."""
+        """Keep a text in the parameter node, which is changed only where it has another."""
         if self.text(name) != value:
             self._node().SetParameter(name, value)
 

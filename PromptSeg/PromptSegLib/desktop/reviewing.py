@@ -34,7 +34,8 @@ class Reviewing:
         """How good segments are and where to look, beside a reference segmentation where one is given.
 
         Segments are matched with those of the reference by name, else by terminology code. Gives the dict of
-        :meth:`PromptSegLib.review.findings.Review.to_json` with "segment_id" in each structure.
+        :meth:`PromptSegLib.review.findings.Review.to_json` with "segment_id" in each structure, or :class:`InputError`
+        where there is no finished segment.
         """
         context = self._context
         job = context.new_job("review", listeners, volume, segmentation, reference)

@@ -123,7 +123,7 @@ class _Download(threading.Thread):
         )
 
     def load(self) -> Any:
-        """The volume node of what was downloaded."""
+        """The volume node of what was downloaded. Raises :class:`InputError` where nothing was."""
         node = None
         if self._path and Path(self._path).is_file():  # what has another checksum was removed
             node = self._logic.loadNode(self._path, self._node, None, {})

@@ -45,5 +45,5 @@ class UncertaintyMaps:
                 yield
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget the maps of the last result."""
         self._maps, self._volume = {}, None

@@ -73,7 +73,8 @@ class PUNet(nn.Module):
     def encode(self, images: Tensor) -> Encoded:
         """Everything about ``images`` (B, H, W, in_channels) that no prompt reaches. Pads on the high side.
 
-        Of images with more channels, those in the middle are used: the slice itself, without its neighbours.
+        Of images with more channels, those in the middle are used: the slice itself, without its neighbours. Raises
+        ``ValueError`` for fewer.
         """
         first = (images.shape[-1] - self.config.in_channels) // 2
         if first < 0:

@@ -51,7 +51,7 @@ class Affine:
     score: float = 0.0
 
     def apply(self, points: Tensor) -> Tensor:
-        """Positions (..., 3)."""
+        """Where the transform takes ``points`` (..., 3), in mm."""
         turn = torch.as_tensor(self.matrix[:, :3], dtype=points.dtype, device=points.device)
         shift = torch.as_tensor(self.matrix[:, 3], dtype=points.dtype, device=points.device)
         return points @ turn.T + shift

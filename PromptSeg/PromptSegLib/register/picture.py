@@ -93,7 +93,7 @@ class Region:
         return cls((a, c, e), (b, d, f))
 
     def joined(self, other: Region) -> Region:
-        """Around both."""
+        """The smallest region that holds both."""
         a, b, c = (min(x, y) for x, y in zip(self.low, other.low, strict=True))
         d, e, f = (max(x, y) for x, y in zip(self.high, other.high, strict=True))
         return Region((a, b, c), (d, e, f))

@@ -69,7 +69,7 @@ def displaced(vectors: Tensor, frame: Frame, points: Tensor) -> Tensor:
 
 
 def frame_of(picture: Picture) -> Frame:
-    """A picture's voxels."""
+    """Shape, origin and spacing (mm) of a picture, as registration counts its voxels."""
     s, a, r = picture.grey.shape
     return Frame((s, a, r), picture.origin, picture.spacing)
 

@@ -248,7 +248,8 @@ def teacher_of(
     should_stop: ShouldStop = never,
     drawn: Mapping[str, Excerpt] | None = None,
 ) -> Teacher:
-    """The same from a picture that was made already."""
+    """What the next patient starts from: a picture, and by structure its mask (K, J, I) bool on ``grid`` with the Dice
+    to be expected of it, and its drawn slices. Raises :class:`InputError` for an empty mask, and ``Stopped``."""
     shares = {name: mask_in(picture, mask, grid, should_stop) for name, (mask, _) in masks.items()}
     union = np.max(np.stack(list(shares.values())), 0)
     there = np.flatnonzero((union > 0.25).any((1, 2)))

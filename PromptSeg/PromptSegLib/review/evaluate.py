@@ -88,7 +88,7 @@ class Evaluation:
     only_in_reference: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything for ``json.dumps``."""
+        """The rows, the mean and what was left out, as plain JSON."""
         return {
             "rows": [row.to_json() for row in self.rows],
             "mean": self.mean.to_json(),

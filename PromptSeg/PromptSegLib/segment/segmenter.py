@@ -72,7 +72,8 @@ def segment(
 
     ``priors`` gives, by structure name, what is added to the network's logits, and ``crops`` the part (rows, columns)
     of the working grid that is looked at: outside of it there is nothing of the structure. ``locations`` gives what
-    other patients tell of where the structure is.
+    other patients tell of where the structure is. Raises :class:`PromptError` for a structure that is asked for twice
+    or a prompt of another backbone, and ``Stopped``.
     """
     drawn, priors, crops, locations = drawn or {}, priors or {}, crops or {}, locations or {}
     names = [p.structure.name for p in prompts]

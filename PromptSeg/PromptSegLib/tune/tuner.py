@@ -114,7 +114,9 @@ def tune(
     should_stop: ShouldStop = never,
 ) -> TuningResult:
     """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`. ``preview`` keeps
-    what a run without steps encoded for the next one."""
+    what a run without steps encoded for the next one. Raises :class:`AnnotationError` for drawings or numbers of steps
+    that cannot be learned from, :class:`PromptError` for a former prompt that does not fit, and ``Stopped`` before the
+    first mask."""
     recipe = recipe or TuningRecipe()
     check_structure(structure)  # what cannot be written must not be learned first
     max_steps = recipe.steps if steps is None else steps

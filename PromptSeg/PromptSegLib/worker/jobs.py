@@ -88,7 +88,8 @@ class Jobs:
         return file
 
     def write_in_steps(self, file: str, array: np.ndarray) -> Generator[None, None, str]:
-        """As :meth:`write_array`, a few megabytes at each step: for a thread that must not be held up."""
+        """As :meth:`write_array`, a few megabytes at each step, for a thread that must not wait. Returns ``file``;
+        raises :class:`OutputError`."""
         path = self.path(file)
         unfinished = path.with_name(f".{path.name}")
         step = max(1, _STEP_BYTES * len(array) // max(1, array.nbytes)) if array.ndim else 1

@@ -50,12 +50,12 @@ class Curve(Painted):
         )
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all losses: another run begins."""
         self._series, self._latest, self._over = {}, (math.nan, math.nan), False
         self.update()
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """The run is over: the last numbers are not shown any more."""
         self._over = True
         self.update()
 

@@ -30,7 +30,7 @@ class LearningCurve(Painted):
         )
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget the curve: another run begins."""
         self.losses, self.dice = [], []
         self.update()
 

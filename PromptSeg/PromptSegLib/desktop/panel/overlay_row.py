@@ -132,7 +132,7 @@ class OverlayRow:
         self.refresh()
 
     def end(self) -> None:
-        """Take it away."""
+        """Take away what is laid over the slice views."""
         self.overlays.end()
         self.refresh()
 

@@ -20,7 +20,7 @@ class Painted(qt.QWidget):
         raise NotImplementedError
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802
-        """Called by Qt."""
+        """Qt asks for the picture: :meth:`draw` with a painter."""
         painter = qt.QPainter(self)
         try:
             self.draw(painter)

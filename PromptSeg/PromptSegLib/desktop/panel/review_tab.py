@@ -115,7 +115,7 @@ class ReviewTab:
         self.overlay.end()
 
     def cleanup(self) -> None:
-        """The panel goes."""
+        """Remove all observers and end what is being made: the panel goes."""
         keys, self._keys = self._keys, []  # they belong to the main window
         for one in keys:
             one.deleteLater()

@@ -143,7 +143,7 @@ class TeachTab:
         self._anew()
 
     def cleanup(self) -> None:
-        """The panel goes."""
+        """Remove all observers and end what is being made: the panel goes."""
         self._shown = False
         self.watch.stop()
         self.drawn.unwatch()

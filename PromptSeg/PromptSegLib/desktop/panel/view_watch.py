@@ -45,7 +45,7 @@ class ViewWatch:
             self.tell()
 
     def stop(self) -> None:
-        """Watch nothing."""
+        """Remove all observers of the slice views."""
         if self._node is not None:
             self._node.RemoveObserver(self._tag)
         self._node = self._volume = None
