@@ -15,6 +15,7 @@ from .register.excerpt import Excerpt, identity_of
 from .register.expected import expected
 from .register.located import CarriedMask, Registrations
 from .register.log_odds import LIMIT
+from .register.references import teachers_from
 from .register.teachers import MAX_USED, Memory, Teacher, teacher_of
 from .segment.result import Segmentation, agreement_of
 from .volumes.canonical import is_oblique
@@ -44,19 +45,24 @@ class EarlierPatients:
         prompts: Sequence[Prompt],
         on_progress: OnProgress,
         should_stop: ShouldStop,
+        references: bool = False,
     ) -> dict[str, CarriedMask]:
         """Each structure of ``prompts`` that was taught in other patients, as it is carried over from the latest of
-        them. Raises ``Stopped``."""
+        them; with ``references``, where there are none, from the open reference CTs that a prompt has masks in. Raises
+        ``Stopped``."""
         names = [p.structure.name for p in prompts if priors.get(p.structure.name)]
         taught = {name: list(priors[name])[-MAX_USED:] for name in names}
+        masks = {p.structure.name: p.masks for p in prompts if references and p.masks}
+        taught |= teachers_from({name: own for name, own in masks.items() if name not in taught})
         return self._registrations.locate(taught, on_progress, should_stop) if taught else {}
 
     def location(
         self, prompt: Prompt, found: CarriedMask, by_hand: SliceAnnotations | None, should_stop: ShouldStop
-    ) -> Location:
-        """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them. Raises
-        ``Stopped``."""
-        assert found.prior is not None
+    ) -> Location | None:
+        """What was carried over, on the slices that the prompt sees, corrected by what was drawn in them; None where
+        nothing was, and nothing tells that the structure is not there. Raises ``Stopped``."""
+        if found.prior is None:
+            return nowhere(network_dice(prompt)) if found.outside and by_hand is None else None
         work = self._works.get(prompt.card.plane, prompt.card.spacing)
         slices = on_slices(found.prior, self._registrations.picture(should_stop), work, should_stop)
         if by_hand is not None:
@@ -87,6 +93,11 @@ class EarlierPatients:
         return teacher_of(picture, {name: (mask, dice)}, grid, should_stop, drawings)
 
 
+def nowhere(left_out_dice: float | None) -> Location:
+    """That a structure lies outside the field of view: only a network that is confident finds any of it."""
+    return Location({}, lambda plausible, known: blend_of(left_out_dice, plausible, (), known=known), -LIMIT)
+
+
 def note_expectations(result: Segmentation, prompts: Sequence[Prompt], found: Mapping[str, CarriedMask]) -> None:
     """Add to a result what is to be expected of it, and what could not be carried over."""
     notes = []
@@ -95,8 +106,12 @@ def note_expectations(result: Segmentation, prompts: Sequence[Prompt], found: Ma
         one = found.get(name)
         if one is None:
             continue
+        if one.outside and not result.volume_ml(name):
+            notes.append(f"{name} was not found: registered with where it was taught, {one.reason}.")
+            continue
         if one.reason:
-            notes.append(f"{name} could not be carried over from the patient it was taught in: {one.reason}.")
+            source = "a reference CT" if one.by_reference else "the patient it was taught in"
+            notes.append(f"{name} could not be carried over from {source}: {one.reason}.")
             continue
         if result.maps[name].drawn:
             continue  # what was drawn here tells more

@@ -102,10 +102,10 @@ class Location:
     def known(self, network: Mapping[int, np.ndarray]) -> float:
         """How far the network's int8 logits show that it knows the structure by itself, 0 to 1: the Dice that they let
         expect of their own mask, times the share of its largest piece; less where most of it lies where the structure
-        cannot be, or it is more than three times as large, or as small, as what was carried over."""
+        cannot be, or it is more than three times as large, or as small, as what was carried over, if anything was."""
         shown = {index: own for index, own in network.items() if (own > 0).any()}
         size = float(sum(np.sum(np.asarray(place) > 0) for place, _ in self.slices.values()))
-        if not shown or not size:
+        if not shown:
             return 0.0
         low, high = min(shown), max(shown)
         found = np.zeros((high - low + 1, *next(iter(shown.values())).shape), bool)
@@ -118,8 +118,10 @@ class Location:
             if index in shown:
                 found[index - low] = mask
         pieces = np.bincount(ndimage.label(found)[0].ravel())[1:]
-        alike = min(sums[1], size) / max(sums[1], size)
         own_dice = 2 * sums[2] / (sums[0] + sums[1])
+        if not size:
+            return float(own_dice * pieces.max() / pieces.sum())
+        alike = min(sums[1], size) / max(sums[1], size)
         return float(own_dice * pieces.max() / pieces.sum() * min(1.0, 2 * sums[3] / sums[1]) * min(1.0, 3 * alike))
 
     def cut(self, network: Mapping[int, np.ndarray], count: int) -> bool:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -104,6 +105,7 @@ class Session:
         *,
         drawn: Mapping[str, SliceAnnotations] | None = None,
         priors: Mapping[str, Sequence[Teacher]] | None = None,
+        references: bool = True,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> Segmentation:
@@ -113,8 +115,9 @@ class Session:
         them what their contours say counts beside the network, with the weight that tuning found. ``priors`` gives the
         other patients in whom a structure was taught: their masks are carried over by registration, corrected by what
         is ``drawn`` here, and count beside the network where drawn slices are not close to each other; ``notes`` of
-        the result says where that was not possible. Raises ``PromptError`` (none asked for, one asked for twice,
-        another backbone's), ``GridError`` and ``Stopped``.
+        the result says where that was not possible. A prompt of another computer has its masks in open reference CTs,
+        which stand in for those patients unless ``references`` is False. Raises ``PromptError`` (none asked for, one
+        asked for twice, another backbone's), ``GridError`` and ``Stopped``.
         """
         from .contours.crop import crop_of
         from .contours.fusion import contour_spacing, prior_of, weight_for
@@ -125,19 +128,21 @@ class Session:
         works, prompts = self._ready(), list(prompts)
         if not prompts:
             raise PromptError("No structure was asked for", "name at least one prompt")
-        drawn, priors_of = drawn or {}, priors or {}
+        drawn, priors = drawn or {}, priors or {}
         for slices in drawn.values():
             self._same_grid(slices)
         found: Mapping[str, CarriedMask] = {}
-        if any(priors_of.get(p.structure.name) for p in prompts):
-            found = self.earlier.locate(priors_of, prompts, part(on_progress, 0.0, 0.5), should_stop)
+        if any(priors.get(p.structure.name) or (references and p.masks) for p in prompts):
+            listen = part(on_progress, 0.0, 0.5)
+            found = self.earlier.locate(priors, prompts, listen, should_stop, references=references)
         contours, crops, locations = {}, {}, {}
         for prompt in prompts:
             name = prompt.structure.name
             one, by_hand = found.get(name), drawn.get(name)
             carried = one if one is not None and one.prior is not None else None
-            if carried is not None:
-                locations[name] = self.earlier.location(prompt, carried, by_hand, should_stop)
+            location = None if one is None else self.earlier.location(prompt, one, by_hand, should_stop)
+            if location is not None:
+                locations[name] = location
             if by_hand is not None:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
                 weight = weight_for(prompt.card, works.volume.grid)
@@ -211,10 +216,13 @@ class Session:
             fine = works.get(drawn.axis, contour_spacing(volume, drawn, spacing))
             drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
         drawings += drawings_of(remembered, drawings)
-        return tune(
+        learned = tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
             preview=self._preview, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
+        if start_from is None or not start_from.masks:
+            return learned
+        return replace(learned, prompt=replace(learned.prompt, masks=start_from.masks))
 
     def others(self, memory: Memory, name: str) -> list[Teacher]:
         """The patients in whom a structure was taught, but the one at hand."""

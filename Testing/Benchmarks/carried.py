@@ -38,6 +38,7 @@ from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, predic
 from PromptSegLib.register.located import CarriedMask, Registrations
 from PromptSegLib.register.log_odds import LIMIT, largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
+from PromptSegLib.register.references import on_references, teachers_from
 from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.register.teachers import Memory, Teacher, beside, remembered
 from PromptSegLib.review.metrics import score
@@ -144,6 +145,12 @@ def by_expert(options: argparse.Namespace) -> None:
     for task in tasks(teaching, 1):
         kept.setdefault(task.case, (task.volume, {}))[1][task.structure] = (task.mask, 1.0)
     teachers = {case: remembered(volume, masks) for case, (volume, masks) in kept.items()}
+    exports = {}
+    for case, one in teachers.items() if options.references else ():
+        exports[case] = on_references({name: [one] for name in one.masks}).masks
+        print(
+            case, {n: [(m.returned, round(m.trust, 2)) for m in some] for n, some in exports[case].items()}, flush=True
+        )
     patients: dict[str, list[Task]] = {}
     for task in tasks(options, 1):
         patients.setdefault(task.case, []).append(task)
@@ -154,6 +161,8 @@ def by_expert(options: argparse.Namespace) -> None:
         for teacher, one in others.items():
             found = registrations.locate({name: [one] for name in structures if name in one.masks})
             picture, seconds = registrations.picture(), time.process_time() - start
+            away = exports[teacher] if options.references else {}
+            sent = registrations.locate(teachers_from(away))
             for task in some:
                 here = found.get(task.structure)
                 if here is None:
@@ -166,6 +175,14 @@ def by_expert(options: argparse.Namespace) -> None:
                     row["fit"] = here.fits[0].trust
                 row |= {n: float(2 * (m & truth).sum() / (m.sum() + truth.sum())) for n, m in masks.items()}
                 row |= {"structure": task.structure, "teacher": teacher, "case": case, "seconds": seconds}
+                if options.references:
+                    there = sent.get(task.structure)
+                    mask = np.zeros(truth.shape, bool)
+                    if there is not None and there.prior is not None:
+                        mask[there.prior.box] = largest(there.prior.log_odds > 0)
+                        row["references"] = len(there.fits)
+                    row["by reference"] = float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+                    row["returned"] = [m.returned for m in away.get(task.structure, ())]
                 rows.add(f"expert {teacher} {task.structure} {case}", row)
                 print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
     table(list(rows.rows.values()))
@@ -360,6 +377,8 @@ def main() -> None:
     parser.add_argument("--correct", type=int, default=0, help="slices to correct in each patient")
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
+    also = "with --expert: also by way of the open reference CTs, as exported prompts go"
+    parser.add_argument("--references", action="store_true", help=also)
     parser.add_argument("--fit", type=Path, help="such a folder: only fit")
     parser.add_argument("--pairs", help="teacher:patient,... as files: only how they fit")
     options = parser.parse_args()
@@ -409,7 +428,8 @@ def main() -> None:
 
 def table(rows: list[dict]) -> None:
     """Print each structure's mean, side by side."""
-    ways = ("own", "network", "carried", "refined", "both")
+    every = ("own", "network", "carried", "refined", "both", "by reference")
+    ways = [way for way in every if any(way in row for row in rows)]
     print(f"\n| structure | pairs | {' | '.join(ways)} |\n" + "|---" * (len(ways) + 2) + "|")
     for structure in (*dict.fromkeys(r["structure"] for r in rows), None):
         some = [r for r in rows if structure in (None, r["structure"])]

@@ -172,7 +172,9 @@ def _segmented(
     session.set_volume(volume)
     stage("read", start)
     start = time.monotonic()
-    result = session.segment(prompts, priors=priors, on_progress=part(on_progress, 0.1, 0.9), should_stop=should_stop)
+    result = session.segment(
+        prompts, priors=priors, references=task.memory, on_progress=part(on_progress, 0.1, 0.9), should_stop=should_stop
+    )
     stage("segment", start)
     start = time.monotonic()
     on_progress(Progress("write", 0.9, f"Writing {task.subject}"))

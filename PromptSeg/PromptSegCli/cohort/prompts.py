@@ -32,7 +32,7 @@ def digest(prompt: Prompt) -> str:
         made.update(f"{name}|{array.shape}|".encode() + array.tobytes())
     card = prompt.card.to_json()
     card.pop("taught_on", None)
-    stated = [dataclasses.asdict(prompt.structure), card, prompt.backbone_id]
+    stated = [dataclasses.asdict(prompt.structure), card, prompt.backbone_id, *(one.to_json() for one in prompt.masks)]
     made.update(json.dumps(stated, sort_keys=True, default=str).encode())
     return made.hexdigest()[:32]
 

@@ -89,7 +89,8 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
             found = resolve_all(one.prompts)
             check_backbone(found, identity, options.backbone)
             sets[one.prompts] = {prompt.structure.name: digest(prompt) for prompt in found}
-            extra = stamp_of(memories_of(one.prompts)) if options.memory else ""
+            alone = "alone" if any(prompt.masks for prompt in found) else ""
+            extra = stamp_of(memories_of(one.prompts)) if options.memory else alone
             marks[one.prompts] = digest_of([*map(str, sets[one.prompts].items()), extra])
         task = _task(one, folder, options, backbone, identity, sets[one.prompts], marks[one.prompts])
         if os.path.realpath(folder.root / task.output) in sources:

@@ -21,7 +21,7 @@ class Task:
     reference: str
     orientation: str | None
     memory: bool
-    """Whether what a taught prompt remembers of other patients is used."""
+    """Whether what a taught prompt tells of other patients is used."""
     format: str
     root: str
     output: str

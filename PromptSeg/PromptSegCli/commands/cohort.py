@@ -69,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cluster = "a Dask scheduler: its address, its scheduler file, or local for one on this computer"
     parser.add_argument("--scheduler", metavar="ADDRESS", type=expanded, help=cluster)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and what is left out, and end")
-    without = "do not use what FILE.memory beside a taught prompt knows of the patient it was taught in"
+    without = (
+        "carry nothing over from the patients a prompt was taught in: neither from FILE.memory beside it, nor from"
+        " where an exported prompt has them in open reference CTs"
+    )
     parser.add_argument("--no-memory", action="store_true", help=without)
     add_orientation(parser)
     add_engine(parser)

@@ -1,4 +1,4 @@
-"""``promptseg prompts``: list, show and merge prompt sets."""
+"""``promptseg prompts``: list, show, merge and export prompt sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .console import Console
     from .stopping import StopOnSignal
 
-SUMMARY = "list, show and merge prompt sets"
+SUMMARY = "list, show, merge and export prompt sets"
 
 
 def run_list(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
@@ -71,9 +71,32 @@ def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) ->
     return 0
 
 
+def run_export(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
+    """``prompts export SET -o FILE``: prompts for other computers, with where they lie in open reference CTs."""
+    from PromptSegLib.prompts.library import resolve
+    from PromptSegLib.register.references import exported
+    from PromptSegLib.register.teachers import Memory, memory_of
+
+    path = memory_of(args.set)
+    check_outputs({"-o": (args.output, (".promptset",))}, [("SET", args.set), ("SET's memory", path)])
+    prompts = resolve(args.set)
+    memory = Memory() if path is None else Memory.read(path)
+    made, without = exported(prompts, memory, console.progress, stop)
+    stop.check()
+    made.write(args.output)
+    console.wrote(args.output)
+    rows = [(name, len(one.masks), max((m.returned for m in one.masks), default=None)) for name, one in made.items()]
+    console.table("", ("structure", "reference CTs", "Dice there and back"), rows)
+    for name, reason in without.items():
+        console.line(f"{name} tells other computers nothing of its place: {reason}.")
+    console.done(args.output)
+    console.result(output=args.output, references={n: len(one.masks) for n, one in made.items()}, without=without)
+    return 0
+
+
 def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
-    """Declare list, show and merge below ``parser`` by ``add(subparsers, name, summary, text, examples, run)``."""
-    below = parser.add_subparsers(metavar="list|show|merge", required=True)
+    """Declare the commands below ``parser`` by ``add(subparsers, name, summary, text, examples, run)``."""
+    below = parser.add_subparsers(metavar="list|show|merge|export", required=True)
     add(
         below, "list", "the shipped prompt sets", "List the shipped prompt sets.", ("promptseg prompts list",), run_list
     )
@@ -89,6 +112,17 @@ def add_commands(parser: argparse.ArgumentParser, add: Any) -> None:
     merge.add_argument("sets", metavar="SET", type=expanded, nargs="+", help=".promptset files or shipped prompt sets")
     merge.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
     merge.add_argument("--name", help="the name of the new set (default: that of the file)")
+
+    text = """\
+Write taught prompts to a file for other computers. What FILE.memory beside SET
+knows of the patients it was taught in is carried by registration into open
+reference CTs that PromptSeg ships: the file says where the structures lie in
+these, which gives patients elsewhere a start, and holds no picture of a patient.
+Ctrl-C stops within a second and writes nothing."""
+    example = "promptseg prompts export kidney.promptset -o kidney-for-others.promptset"
+    export = add(below, "export", "taught prompts for other computers", text, (example,), run_export)
+    export.add_argument("set", metavar="SET", type=expanded, help="a .promptset file, perhaps with :structure")
+    export.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
 
 
 def _memory(text: str) -> dict[str, Any] | None:
@@ -107,7 +141,7 @@ def _entry(prompt: Any) -> dict[str, Any]:
         "code": f"{meaning} ({code.scheme} {code.value})" if code else None,
         "parameters": sum(tensor.numel() for tensor in prompt.tensors.values()),
         "backbone": prompt.backbone_id,
-        "card": prompt.card.to_json(),
+        "card": prompt.card.to_json() | ({"references": len(prompt.masks)} if prompt.masks else {}),
     }
 
 
@@ -124,6 +158,7 @@ _CARD = {
     "date": "date",
     "licence": "licence",
     "note": "note",
+    "references": "reference CTs that show its place",
 }
 _MAX_NAMES = 12  # names in a cell; --json has all
 _NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice")

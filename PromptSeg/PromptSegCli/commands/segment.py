@@ -61,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help=kind)
     maps = "also write a map of probabilities (.nii.gz, 0 to 1) for each structure to this folder"
     parser.add_argument("--probabilities", metavar="DIR", type=output, help=maps)
-    without = "do not use what FILE.memory beside a taught prompt knows of the patient it was taught in"
+    without = (
+        "carry nothing over from the patients a prompt was taught in: neither from FILE.memory beside it, nor from"
+        " where an exported prompt has them in open reference CTs"
+    )
     parser.add_argument("--no-memory", action="store_true", help=without)
     add_orientation(parser)
     add_engine(parser)
@@ -96,10 +99,11 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         session.set_volume(volume)
     console.warn(*session.warnings)
     stop.check()
-    priors, problems = ({}, []) if args.no_memory or not remembers() else remembered_by(args.prompts)
+    carries = remembers() and not args.no_memory
+    priors, problems = remembered_by(args.prompts) if carries else ({}, [])
     for problem in problems:
         console.line(problem)
-    result = session.segment(prompts, priors=priors, on_progress=console.progress, should_stop=stop)
+    result = session.segment(prompts, priors=priors, references=carries, on_progress=console.progress, should_stop=stop)
     console.seconds.update(result.seconds)
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):

@@ -182,7 +182,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
 
     stopped, expected, memory = result.stopped, None, None
     if (args.segmentation or keeps) and not stopped:
-        made = _segment(args, session, result.prompt, *drawn[0], known, console, stop)
+        made = _segment(args, session, result.prompt, *drawn[0], known, keeps, console, stop)
         stopped = made is None
         if made is not None:
             console.warn(*made.notes)
@@ -219,6 +219,7 @@ def _segment(
     volume: Volume,
     annotations: SliceAnnotations,
     known: Memory,
+    references: bool,
     console: Console,
     stop: StopOnSignal,
 ) -> Segmentation | None:
@@ -229,7 +230,9 @@ def _segment(
             listen = console.part(_TUNING, 1.0)
             with stop.keeping():
                 priors = {args.name: session.others(known, args.name)}
-                result = session.segment([prompt], drawn=drawn, priors=priors, on_progress=listen, should_stop=stop)
+                result = session.segment(
+                    [prompt], drawn=drawn, priors=priors, references=references, on_progress=listen, should_stop=stop
+                )
             stop.check()
             if args.segmentation:
                 write_segmentation(args.segmentation, result, volume.source, session.backbone.id, stop)

@@ -5,18 +5,22 @@ Only the cards of files are read here, which needs neither torch nor safetensors
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import check_writable, replacing
 from ..errors import OutputError, PromptError, PromptSegError, quoted
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
-from ..prompts.promptfile import read_header, rewrite
+from ..prompts.promptfile import read_file, read_header, rewrite
 from ..spelling import spelled
 
 MINE = "My structures"
@@ -130,23 +134,17 @@ class Library:
             raise PromptError("Only what is kept beside structures of your own can be deleted", "choose one of these")
         _remove(memory_beside(entry.path))
 
-    def export(self, texts: Sequence[str], path: Path | str) -> Path:
+    def export(self, texts: Sequence[str], path: Path | str, made: Mapping[Path, Path] | None = None) -> Path:
         """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
-        nothing is replaced. Raises :class:`PromptSegError`."""
-        chosen: dict[Path, list[str]] = {}
-        for text in texts:
-            entry = self._entry(text)
-            if entry is None:
-                raise PromptError(f"There is no prompt {text!r} any more", "choose one that is listed")
-            chosen.setdefault(entry.path, []).append(entry.structure.name)
-        if not chosen:
-            raise PromptError("There is nothing to export", "tick at least one structure")
+        nothing is replaced. ``made`` has what stands in for a file, with more in it for other computers. Raises
+        :class:`PromptSegError`."""
+        made, chosen = made or {}, self.files_of(texts)
         path = Path(path)
         if len(chosen) == 1:
             ((source, names),) = chosen.items()
             if any(_same(path, one.path) for kept in self.sets() for one in kept.prompts):
                 raise OutputError(f"{path.name} is one of the files that the structures are kept in", "choose another")
-            rewrite(source, path, names)
+            rewrite(made.get(source, source), path, names)
             return path
         folder = path.with_suffix("")
         try:
@@ -154,8 +152,34 @@ class Library:
         except OSError as error:
             raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another one") from error
         for source, names in chosen.items():
-            rewrite(source, _free(folder, source.stem), names)
+            rewrite(made.get(source, source), _free(folder, source.stem), names)
         return folder
+
+    def files_of(self, texts: Sequence[str]) -> dict[Path, list[str]]:
+        """The files of these prompts, and which of their structures are meant. Raises :class:`PromptError`."""
+        chosen: dict[Path, list[str]] = {}
+        for text in texts:
+            entry = self.entry(text)
+            if entry is None:
+                raise PromptError(f"There is no prompt {text!r} any more", "choose one that is listed")
+            chosen.setdefault(entry.path, []).append(entry.structure.name)
+        if not chosen:
+            raise PromptError("There is nothing to export", "tick at least one structure")
+        return chosen
+
+    def memory_of(self, prompt: Path | str) -> Path | None:
+        """The file that remembers the patients of what was learned in ``prompt``, if this is kept here too, under
+        whatever name; None where it is not, or nothing is remembered of it. Raises :class:`PromptError`."""
+        header, arrays = read_file(prompt)
+        own = {_identity(one.backbone_id, array) for one, array in zip(header.entries, arrays, strict=True)}
+        for file in sorted(self.folder.glob(f"*{SUFFIX}")):
+            if not memory_beside(file).is_file():
+                continue
+            with suppress(PromptSegError):
+                kept, arrays = read_file(file)
+                if own <= {_identity(one.backbone_id, array) for one, array in zip(kept.entries, arrays, strict=True)}:
+                    return memory_beside(file)
+        return None
 
     def delete(self, text: str) -> None:
         """Remove this prompt, and with the last one its file. Raises :class:`PromptError` for a shipped one."""
@@ -172,10 +196,11 @@ class Library:
         _remove(entry.path)
 
     def _own(self, text: str) -> PromptEntry | None:
-        entry = self._entry(text)
+        entry = self.entry(text)
         return entry if entry is not None and entry.path.parent.resolve() == self.folder.resolve() else None
 
-    def _entry(self, text: str) -> PromptEntry | None:
+    def entry(self, text: str) -> PromptEntry | None:
+        """The prompt of that text; None where it is not there any more."""
         return next((p for one in self.sets() for p in one.prompts if p.text == text), None)
 
     def _read(self, path: Path, is_shipped: bool) -> SetEntry | None:
@@ -214,6 +239,14 @@ def _named(entries: Sequence[PromptEntry], text: str) -> PromptEntry | None:
         lambda one: key in [spelled(other) for other in one.structure.synonyms],
     )
     return next((one for way in ways for one in entries if way(one)), None)
+
+
+def _identity(backbone: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Tells what was learned from anything else that was, whatever it is called."""
+    digest = hashlib.sha256(backbone.encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -23,7 +23,7 @@ class Startable(Protocol):
 
 
 class Job:
-    """What was asked for: ``kind`` is "segment", "preview", "teach", "suggest", "review" or "check".
+    """What was asked for: ``kind`` is "segment", "preview", "teach", "suggest", "review", "export" or "check".
 
     Exactly one of ``on_done(result)``, ``on_error(PromptSegError)`` and ``on_stopped()`` is called, never within the
     call that made the job; ``on_stopped`` follows within a second of :meth:`cancel`.

@@ -7,6 +7,7 @@ it was left when the scene is loaded again.
 from __future__ import annotations
 
 import contextlib
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,11 @@ class RoundHistory:
         kept = memory if self._context.remembers and memory.is_file() else None
         return self._context.library.save(result.prompt, result.structure, memory=kept, **card)
 
+    def where(self, result: TeachResult) -> Where | None:
+        """The segment that a round is of; None where it is of none any more."""
+        known = ((where, one) for where, of in self._segments.items() for one in of.rounds)
+        return next((where for where, one in known if one is result), None)
+
     def undo(self) -> TeachResult | None:
         """Go back to the round before; gives it, None if there is none any more."""
         rounds = self.at_hand
@@ -156,6 +162,7 @@ class RoundHistory:
                 return None
             file = jobs.path(f"round-{jobs.new_id()}/prompt.promptset")
             file.write_bytes(kept.prompt)
+            self._bring_memory(file)
             entry = read_header(file).entries[0]
             result_id, found = kept.result_segment_id, None
             if segmentation.GetSegmentation().GetSegment(result_id) is not None:
@@ -165,6 +172,13 @@ class RoundHistory:
                 found = Found(entry.structure, mask[box], (k, j, i), 0.0)
             return TeachResult(kept.round, entry.structure, str(file), result_id, entry.card, kept.outcome, found)
         return None
+
+    def _bring_memory(self, prompt: Path) -> None:
+        """Scenes hold no pictures of patients for later ones: what the library remembers of the same prompt is brought
+        beside it."""
+        known = self._context.library.memory_of(prompt) if self._context.remembers else None
+        if known is not None:
+            shutil.copyfile(known, memory_beside(prompt))
 
     def _show(self, where: Where, one: TeachResult | None, structure: Structure) -> None:
         """Show a round's mask in the segment of results, or take that segment away."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..anatomy.structure import Structure
 from ..anatomy.terminology import find
+from ..atomic import replacing
 from ..errors import AnnotationError
 from ..mrml import nodes, sequences, slices
 from ..prompts.card import Card
+from ..prompts.library import memory_beside
 from ..tune.outcome import Outcome
 from ..worker.payload import get_mask, put_annotations, put_structure
 from .context import Context, Work, are_there, check_there
 from .job import Job
 from .result_nodes import show_masks
 from .results import TeachResult
-from .round_history import RoundHistory
+from .round_history import RoundHistory, Where
 from .uncertainty_maps import UncertaintyMaps
 
 SUGGESTED = 3
@@ -81,6 +84,36 @@ class Teaching:
             job.finish(list(result["suggestions"]))
 
         job.do_steps(prepare(), lambda fields: job.do_request("suggest", fields, receive, identity=folder))
+        return job
+
+    def remember(self, where: Where, result: TeachResult, prompt: Path, **listeners: Any) -> Job:
+        """Make anew what the next patient starts from, of a round that came with a scene without it, and keep it beside
+        ``prompt``, where that is still there."""
+        volume, segmentation, segment_id = where
+        context = self._context
+        job = context.new_job("remember", listeners, volume, segmentation)
+        folder = context.folder(job)
+
+        def prepare() -> Work:
+            drawn = slices.annotations_of(segmentation, segment_id, volume, result.outcome.axis)
+            yield
+            sent = yield from context.send(volume)
+            given = put_annotations(context.service.jobs, folder, drawn)
+            return {
+                "volume": sent, "annotations": given, "structure": put_structure(result.structure),
+                "start_from": result.prompt, "steps": 0, "segment": True, "remember": True,
+            }  # fmt: skip
+
+        def receive(found: Mapping[str, Any]) -> None:
+            def put() -> Work:
+                yield
+                if "memory" in found and prompt.is_file() and context.remembers:
+                    with replacing(memory_beside(prompt)) as file:
+                        file.write(context.service.jobs.path(found["memory"]).read_bytes())
+
+            job.do_steps(put(), job.finish)
+
+        job.do_steps(prepare(), lambda fields: job.do_request("tune", fields, receive, identity=folder))
         return job
 
     def _teach(

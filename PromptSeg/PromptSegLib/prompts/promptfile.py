@@ -2,6 +2,9 @@
 
 What is written is read back before it takes a file's place, so that whatever can be written can be read. Reading runs
 no code of the file and needs no torch; sizes, types, shapes and a checksum are checked before a tensor is used.
+
+Where a structure lies in open reference CTs stands in the header beside the card: versions that know no such thing read
+the rest.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from ..anatomy.structure import MAX_NAME, Structure, structure_from
 from ..atomic import replacing
 from ..errors import PromptError, quoted, short
 from .card import Card, check_plain, plain_text
+from .reference_mask import ReferenceMask, masks_from
 
 FORMAT = "promptseg-promptset-1"
 MAX_BYTES = 256 * 2**20
 MAX_HEADER = 4_000_000
 MAX_PROMPTS = 1000
+_MASKS = "reference_masks"
 
 Arrays = Mapping[str, np.ndarray]
 """A prompt's tensors by name, float16."""
@@ -31,11 +36,12 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Entry:
-    """One prompt of a file, without its tensors."""
+    """One prompt of a file, without its tensors; ``masks`` say where the structure lies in open reference CTs."""
 
     structure: Structure
     backbone_id: str
     card: Card
+    masks: tuple[ReferenceMask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ def read_header(path: Path | str) -> Header:
             start += file.read(length) if length <= MAX_HEADER else b""
     except OSError as error:
         raise PromptError(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
-    return _parsed(_raw_header(start, size, path.name)[0], path.name)
+    raw, _, masks, _ = _raw_header(start, size, path.name)
+    return _parsed(raw, masks, path.name)
 
 
 def read_file(path: Path | str) -> tuple[Header, list[Arrays]]:
@@ -75,9 +82,9 @@ def read_file(path: Path | str) -> tuple[Header, list[Arrays]]:
 def decode(data: bytes, label: str) -> tuple[Header, list[Arrays]]:
     """The content of a file called ``label``; raises as :func:`read_file`."""
     broken = PromptError(f"{label} is damaged or was changed", "get the file again")
-    raw, table, start = _raw_header(data, len(data), label)
+    raw, table, masks, start = _raw_header(data, len(data), label)
     arrays = _arrays(table, memoryview(data)[start:], broken)
-    header = _parsed(raw, label)
+    header = _parsed(raw, masks, label)
     if raw.pop("checksum", None) != _checksum(raw, arrays):
         raise broken
     own: list[dict[str, np.ndarray]] = [{} for _ in header.entries]
@@ -110,7 +117,11 @@ def encode(header: Header, arrays: Sequence[Arrays]) -> bytes:
         ],
     }
     raw["checksum"] = _checksum(raw, flat)
-    table: dict[str, Any] = {"__metadata__": {"format": FORMAT, "promptset": json.dumps(raw)}}
+    meta = {"format": FORMAT, "promptset": json.dumps(raw)}
+    masks = {str(n): [m.to_json() for m in one.masks] for n, one in enumerate(header.entries) if one.masks}
+    if masks:
+        meta[_MASKS] = json.dumps({"masks": masks, "checksum": _mask_checksum(masks, raw["checksum"])})
+    table: dict[str, Any] = {"__metadata__": meta}
     place = 0
     for key, values in flat.items():
         table[key] = {"dtype": "F16", "shape": list(values.shape), "data_offsets": [place, place + values.nbytes]}
@@ -172,8 +183,8 @@ def _size_of(path: Path) -> int:
     return size
 
 
-def _raw_header(start: bytes, size: int, label: str) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """(the header's JSON, the table of tensors, where they begin)."""
+def _raw_header(start: bytes, size: int, label: str) -> tuple[dict[str, Any], dict[str, Any], Any, int]:
+    """(the header's JSON, the table of tensors, JSON of the masks in reference CTs, where the tensors begin)."""
     length = int.from_bytes(start[:8], "little")
     if not 2 <= length <= min(size - 8, MAX_HEADER) or len(start) < 8 + length:
         raise _foreign(label)
@@ -183,6 +194,7 @@ def _raw_header(start: bytes, size: int, label: str) -> tuple[dict[str, Any], di
         if meta["format"] != FORMAT:
             raise _foreign(label)
         raw = json.loads(meta["promptset"])
+        masks = json.loads(meta[_MASKS]) if _MASKS in meta else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _foreign(label) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("prompts"), list):
@@ -191,12 +203,13 @@ def _raw_header(start: bytes, size: int, label: str) -> tuple[dict[str, Any], di
         check_plain(raw, MAX_HEADER, 20)
     except (ValueError, RecursionError) as error:
         raise PromptError(f"{label} cannot be used: its card is not {error}", "get the file again") from error
-    return raw, table, 8 + length
+    return raw, table, masks, 8 + length
 
 
-def _parsed(raw: Mapping[str, Any], label: str) -> Header:
+def _parsed(raw: Mapping[str, Any], masks: Any, label: str) -> Header:
     """The header with every field checked."""
     entries: list[Entry] = []
+    placed = _placed(masks, raw, label)
     try:
         if not 0 < len(raw["prompts"]) <= MAX_PROMPTS:
             raise PromptError(f"It holds {len(raw['prompts'])} prompts, not 1 to {MAX_PROMPTS}", "get the file again")
@@ -210,7 +223,8 @@ def _parsed(raw: Mapping[str, Any], label: str) -> Header:
             if not isinstance(one, dict) or not isinstance(one.get("backbone"), str) or len(one["backbone"]) > MAX_NAME:
                 raise PromptError("A prompt names no backbone", "get the file again")
             card = Card.from_json(one.get("card"))  # type: ignore[arg-type]
-            entries.append(Entry(structure_from(one.get("structure")), one["backbone"], card))
+            own = placed.get(len(entries), ())
+            entries.append(Entry(structure_from(one.get("structure")), one["backbone"], card, own))
         names = [one.structure.name for one in entries]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -218,6 +232,26 @@ def _parsed(raw: Mapping[str, Any], label: str) -> Header:
     except PromptError as error:
         raise PromptError(f"{label} cannot be used: {_lower(error.problem)}", "get the file again") from error
     return Header(_title(raw["name"]), raw["card"], tuple(entries))
+
+
+def _placed(found: Any, raw: Mapping[str, Any], label: str) -> dict[int, tuple[ReferenceMask, ...]]:
+    """The masks in reference CTs by the prompts' numbers, each checked."""
+    if found is None:
+        return {}
+    try:
+        masks = found["masks"]
+        if set(found) != {"masks", "checksum"} or not set(masks) <= {str(n) for n in range(len(raw["prompts"]))}:
+            raise ValueError("masks")
+        if found["checksum"] != _mask_checksum(masks, raw["checksum"]):
+            raise ValueError("checksum")
+        return {int(n): masks_from(one) for n, one in masks.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise PromptError(f"{label} is damaged or was changed", "get the file again") from error
+
+
+def _mask_checksum(masks: Mapping[str, Any], of: str) -> str:
+    """Of the masks and of the file that they belong to."""
+    return hashlib.sha256((json.dumps(masks, sort_keys=True) + str(of)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _arrays(table: Mapping[str, Any], data: memoryview, broken: PromptError) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from ..errors import PromptError
 from . import promptfile
 from .card import Card
 from .promptfile import Entry, Header
+from .reference_mask import ReferenceMask
 from .taught_on import recall, remember
 
 if TYPE_CHECKING:
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 class Prompt:
     """What was learned for one structure on one backbone.
 
-    ``tensors`` maps the names of :meth:`~PromptSegLib.model.punet.PUNet.prompt_shapes` to tensors.
+    ``tensors`` maps the names of :meth:`~PromptSegLib.model.punet.PUNet.prompt_shapes` to tensors. ``masks`` say where
+    the structure lies in open reference CTs, if it was exported so.
     """
 
     structure: Structure
     backbone_id: str
     tensors: Mapping[str, Tensor]
     card: Card = field(default_factory=Card)
+    masks: tuple[ReferenceMask, ...] = ()
 
     def check(self, shapes: Mapping[str, tuple[int, ...]], backbone_id: str, backbone_name: str = "") -> None:
         """Raise :class:`PromptError` unless this prompt was learned on that backbone and is complete."""
@@ -87,7 +90,7 @@ class PromptSet(Mapping[str, Prompt]):
         The grids of the volumes that a prompt was taught on are remembered on this computer, and are not in the file.
         Raises :class:`PromptError` for what could not be read again, and :class:`OutputError`.
         """
-        entries = tuple(Entry(p.structure, p.backbone_id, p.card) for p in self.values())
+        entries = tuple(Entry(p.structure, p.backbone_id, p.card, p.masks) for p in self.values())
         arrays = [{k: v.detach().cpu().half().numpy() for k, v in p.tensors.items()} for p in self.values()]
         promptfile.write_file(path, Header(self.name, self.card, entries), arrays)
         for prompt, own in zip(self.values(), arrays, strict=True):
@@ -104,5 +107,5 @@ class PromptSet(Mapping[str, Prompt]):
             seen = tuple(dict.fromkeys((*entry.card.taught_on, *recall(own))))
             tensors = {k: torch.from_numpy(v.astype("f4")) for k, v in own.items()}
             card = replace(entry.card, taught_on=seen)
-            prompts.append(Prompt(entry.structure, entry.backbone_id, tensors, card))
+            prompts.append(Prompt(entry.structure, entry.backbone_id, tensors, card, entry.masks))
         return cls.of(header.name, prompts, header.card)

@@ -21,7 +21,8 @@ class PairFit:
     self-similarity after the deformation, ``bodies`` the Dice of the two bodies where both are seen (all at most 1);
     ``inverse_mm`` the median distance at which forward and backward search miss each other, ``folding`` the share of
     voxels in which space is turned inside out, ``seen`` the share of the region that lies in the patient's field of
-    view, ``scales`` the affine's least and greatest.
+    view, ``scales`` the affine's least and greatest. ``before`` is the trust of a registration before this one, by
+    which the mask came into the teacher's CT.
     """
 
     score: float
@@ -34,11 +35,22 @@ class PairFit:
     scales: tuple[float, float]
     fits: bool = True
     reason: str = ""
+    before: float | None = None
+
+    @property
+    def outside(self) -> bool:
+        """Whether the two CTs fit, and the region lies outside the patient's field of view."""
+        return self.reason == OUTSIDE
+
+    @property
+    def trust_here(self) -> float:
+        """One figure of them: alike structures, less for folding and for bodies that do not cover each other."""
+        return self.structure - 2 * self.folding + (self.bodies - 0.9)
 
     @property
     def trust(self) -> float:
-        """One figure of them: alike structures, less for folding and for bodies that do not cover each other."""
-        return self.structure - 2 * self.folding + (self.bodies - 0.9)
+        """The same; of two registrations, one after the other, the lesser."""
+        return self.trust_here if self.before is None else min(self.trust_here, self.before)
 
 
 def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, fixed: Level, moving: Level) -> PairFit:
@@ -82,13 +94,19 @@ scores from 0.57 and :attr:`PairFit.trust` from 0.42 on, a head with an abdomen 
 ``carried.py --pairs`` lists them."""
 
 
+SAME_BODY_SCORE = 0.6
+"""Above what any such head had."""
+OUTSIDE = "the field of view does not show that part of the body"
+
+
 def scored(fit: PairFit) -> PairFit:
     """The same with the verdict."""
-    reason = ""
-    if fit.score < MIN_SCORE or fit.trust < MIN_TRUST:
+    reason, elsewhere = "", fit.seen < MIN_SEEN
+    # Of what is not seen there is no trust; that two CTs share another part of the body is in the affine's score.
+    if fit.score < MIN_SCORE or (fit.trust < MIN_TRUST and not (elsewhere and fit.score >= SAME_BODY_SCORE)):
         reason = "the two CTs do not fit, they may show different parts of the body"
-    elif fit.seen < MIN_SEEN:
-        reason = "the field of view does not show that part of the body"
+    elif elsewhere:
+        reason = OUTSIDE
     return replace(fit, fits=not reason, reason=reason)
 
 

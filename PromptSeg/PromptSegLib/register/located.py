@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..progress import OnProgress, ShouldStop, ignore, never, part
 from ..volumes.volume import Volume
-from .grey_fit import PairFit
+from .grey_fit import OUTSIDE, PairFit
 from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
+
+MUCH_POORER = 0.1
+"""References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
+alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,29 @@ class CarriedMask:
     """What the teachers of one structure say: ``prior`` is None where none of them fits or nothing of the structure
     lies in the field of view, and ``reason`` then says so. ``fits`` has those that were used, ``agreement`` the Dice of
     the carried masks with each other (None for one teacher), ``quality`` the mean Dice that theirs are believed to
-    have."""
+    have. ``by_reference`` says that an open reference CT stood in the teachers' place, ``outside`` that there is no
+    prior because the CTs fit and the structure lies outside the field of view."""
 
     prior: Located | None
     reason: str = ""
     fits: tuple[PairFit, ...] = ()
     agreement: float | None = None
     quality: float | None = None
+    by_reference: bool = False
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class WarpedMasks:
+    """Soft masks (S, A, R) of one structure on a picture, one from each teacher who fits, as they came: with ``fits``
+    how well these do, ``quality`` the mean Dice that their masks are believed to have, and ``reason`` why others do
+    not; ``outside`` says that of all others it is that the field of view does not show it."""
+
+    masks: tuple[np.ndarray, ...] = ()
+    fits: tuple[PairFit, ...] = ()
+    quality: float | None = None
+    reason: str = "nothing is known of it"
+    outside: bool = False
 
 
 class Registrations:
@@ -38,6 +58,13 @@ class Registrations:
         self.volume, self.device = volume, device
         self._picture: Picture | None = None
         self._known: dict[str, Deformation] = {}
+
+    @classmethod
+    def on(cls, picture: Picture, device: torch.device | str = "cpu") -> Registrations:
+        """Of a picture that was made already."""
+        made = cls(Volume(picture.grey, picture.grid), device)
+        made._picture = picture
+        return made
 
     def picture(self, should_stop: ShouldStop = never) -> Picture:
         """The volume's picture. Raises ``Stopped``."""
@@ -71,6 +98,17 @@ class Registrations:
         should_stop: ShouldStop = never,
     ) -> dict[str, CarriedMask]:
         """Where the structures ``wanted``, by name with their teachers, lie in the volume. Raises ``Stopped``."""
+        warped = self.warp(wanted, on_progress, should_stop)
+        by_reference = {name: any(one.is_reference for one in teachers) for name, teachers in wanted.items()}
+        return {name: self._found(one, by_reference[name], should_stop) for name, one in warped.items()}
+
+    def warp(
+        self,
+        wanted: Mapping[str, Sequence[Teacher]],
+        on_progress: OnProgress = ignore,
+        should_stop: ShouldStop = never,
+    ) -> dict[str, WarpedMasks]:
+        """The teachers' masks of the structures ``wanted`` on the volume's picture. Raises ``Stopped``."""
         regions = _regions(wanted)
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
@@ -78,31 +116,43 @@ class Registrations:
             made[key] = self.deformation(
                 teacher, region, part(on_progress, number / total, (number + 1) / total), should_stop
             )
-        return {name: self._found(name, teachers, made, should_stop) for name, teachers in wanted.items()}
+        return {name: self._warped(name, teachers, made, should_stop) for name, teachers in wanted.items()}
 
-    def _found(
+    def _warped(
         self, name: str, teachers: Sequence[Teacher], made: Mapping[str, Deformation], should_stop: ShouldStop
-    ) -> CarriedMask:
-        picture = self.picture(should_stop)
-        masks, fits, reasons, qualities = [], [], [], []
+    ) -> WarpedMasks:
+        frame = frame_of(self.picture(should_stop))
+        masks, fits, reasons, qualities, outside = [], [], [], [], True
         for teacher in teachers:
             deformation = made.get(teacher.digest)
             if deformation is None:
                 continue
             if not deformation.fit.fits:
                 reasons.append(deformation.fit.reason)
+                outside &= deformation.fit.outside
                 continue
-            share = teacher.masks[name].on(teacher.picture)
-            masks.append(deformation.carried(share, teacher.picture, frame_of(picture), should_stop))
-            fits.append(deformation.fit)
-            qualities.append(teacher.masks[name].quality)
-        if not masks:
-            return CarriedMask(None, reasons[0] if reasons else "nothing is known of it")
-        prior = located(masks, picture, should_stop=should_stop)
-        if prior is None:
-            return CarriedMask(None, "it lies outside the field of view", tuple(fits))
+            mask = teacher.masks[name]
+            masks.append(deformation.carried(mask.on(teacher.picture), teacher.picture, frame, should_stop))
+            fits.append(replace(deformation.fit, before=mask.trust))
+            qualities.append(mask.quality)
+        if any(one.is_reference for one in teachers):
+            best = max((fit.trust_here for fit in fits), default=0.0)
+            chosen = [n for n, fit in enumerate(fits) if fit.trust_here > best - MUCH_POORER]
+            masks, fits = [masks[n] for n in chosen], [fits[n] for n in chosen]
+            qualities = [qualities[n] for n in chosen]
         known = [q for q in qualities if q is not None]
-        return CarriedMask(prior, "", tuple(fits), _agreement(masks), sum(known) / len(known) if known else None)
+        quality = sum(known) / len(known) if known else None
+        if not reasons:
+            return WarpedMasks(tuple(masks), tuple(fits), quality)
+        return WarpedMasks(tuple(masks), tuple(fits), quality, reasons[0], outside)
+
+    def _found(self, warped: WarpedMasks, by_reference: bool, should_stop: ShouldStop) -> CarriedMask:
+        if not warped.masks:
+            return CarriedMask(None, warped.reason, by_reference=by_reference, outside=warped.outside)
+        prior = located(warped.masks, self.picture(should_stop), should_stop=should_stop)
+        if prior is None:
+            return CarriedMask(None, OUTSIDE, warped.fits, by_reference=by_reference, outside=True)
+        return CarriedMask(prior, "", warped.fits, _agreement(warped.masks), warped.quality, by_reference)
 
 
 def _regions(wanted: Mapping[str, Sequence[Teacher]]) -> dict[str, tuple[Teacher, Region]]:

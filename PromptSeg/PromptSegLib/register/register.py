@@ -15,7 +15,7 @@ from ..threads import without_denormals
 from ..volumes.preprocess import grey_from_hu
 from .affine import Affine, Level, by_grey, by_organs
 from .dense import Weights, channels, convex_search, refined
-from .grey_fit import PairFit, fit_of
+from .grey_fit import MIN_SCORE, PairFit, fit_of, scored
 from .picture import Picture, Region
 from .sampling import Frame, halved, sample
 
@@ -23,7 +23,7 @@ MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
 SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
 _STAGE = "register"
-REGISTERING = "Registering with the patient it was taught in"
+REGISTERING = "Registering with another CT"
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def register(
             affine = by_organs(own[1], other[1], maps, should_stop) or affine
     clock.lap("affine")
     check(should_stop)
+    if affine.score < MIN_SCORE and not organs:
+        return _hopeless(affine, own[2].frame, region, clock.seconds)
 
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
@@ -148,6 +150,13 @@ def register(
     clock.lap("check")
     listen(1.0)
     return Deformation(affine, box.coarser(), vectors * box.spacing, fit, region, clock.seconds)
+
+
+def _hopeless(affine: Affine, frame: Frame, region: Region, seconds: Mapping[str, float]) -> Deformation:
+    """What stands for two CTs that do not even fit roughly: nothing further is tried."""
+    low, high = float(affine.scales.min()), float(affine.scales.max())
+    fit = scored(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, 0.0, (low, high)))
+    return Deformation(affine, frame.coarser(), torch.zeros(3, *frame.coarser().shape), fit, region, seconds)
 
 
 class _Clock:

@@ -38,11 +38,13 @@ structures of one teacher have one picture, and share one registration."""
 @dataclass(frozen=True)
 class Mask:
     """A finished mask: ``share`` (s, a, r) uint8, 255 where the structure fills a voxel, from voxel ``first`` of its
-    picture on; ``quality`` is the Dice that it is believed to have, None if nothing tells."""
+    picture on; ``quality`` is the Dice that it is believed to have, None if nothing tells. Where the picture is an open
+    reference CT, ``trust`` is how well the patient fitted it (:attr:`PairFit.trust`)."""
 
     share: np.ndarray
     first: tuple[int, int, int]
     quality: float | None = None
+    trust: float | None = None
 
     def on(self, picture: Picture) -> np.ndarray:
         """On the whole picture, (S, A, R) float32 0..1."""
@@ -55,11 +57,13 @@ class Mask:
 @dataclass(frozen=True)
 class Teacher:
     """One patient in whom structures were taught: the picture, and by the structure's name the masks and, where they
-    were kept, the drawn slices."""
+    were kept, the drawn slices. ``is_reference`` says that the picture is an open reference CT in the patient's place.
+    """
 
     picture: Picture
     masks: Mapping[str, Mask]
     drawn: Mapping[str, Excerpt] = field(default_factory=dict)
+    is_reference: bool = False
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, PromptError, PromptSegError, Stopped, quoted
 from ..progress import OnProgress, Progress, check, part
-from . import inventory, labelled_requests
+from . import inventory, labelled_requests, prompt_export
 from .call import Call
 from .jobs import Jobs
 from .payload import (
@@ -27,7 +27,7 @@ from .payload import (
 if TYPE_CHECKING:
     from ..annotations import SliceAnnotations
     from ..prompts.promptset import Prompt
-    from ..register.teachers import Memory, Teacher
+    from ..register.teachers import Memory
     from ..segment.result import Segmentation
     from ..session import Session
 
@@ -51,6 +51,7 @@ class Engine:
             "tune": self._tune,
             "suggest": self._suggest,
             "review": self._look,
+            "export": lambda one: prompt_export.export(self.jobs, one),
             "prompts": inventory.prompt_sets,
             "info": lambda one: inventory.installation(lambda: self._loaded(one)),
             "describe": labelled_requests.describe,
@@ -64,17 +65,21 @@ class Engine:
         return {}
 
     def _segment(self, call: Call) -> dict[str, Any]:
-        from ..prompts.library import asked, once
+        from ..prompts.library import asked, once, remembers
+        from ..register.teachers import remembered_by
 
         wanted = call.fields["prompts"]
         prompts = once((str(one), prompt) for one in wanted for prompt in asked(one).values())
         drawn = {name: get_annotations(self.jobs, given) for name, given in (call.fields.get("drawn") or {}).items()}
-        priors, problems = _priors(call.fields["prompts"]) if call.fields.get("memory") else ({}, [])
+        carries = bool(call.fields.get("memory")) and remembers()
+        priors, problems = remembered_by(call.fields["prompts"]) if carries else ({}, [])
         session = self._ready(call)
         for note in session.notes(prompts, drawn):
             call.emit("warning", message=note)
         listen = part(call.on_progress, 0.0, 0.9 if call.fields.get("review") else 1.0)
-        result = session.segment(prompts, drawn=drawn, priors=priors, on_progress=listen, should_stop=call.should_stop)
+        result = session.segment(
+            prompts, drawn=drawn, priors=priors, references=carries, on_progress=listen, should_stop=call.should_stop
+        )
         out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
         out |= {"notes": [*problems, *result.notes], "expected": result.expected}
         if call.fields.get("suggest"):
@@ -221,10 +226,12 @@ class Engine:
         listen: OnProgress,
     ) -> tuple[Segmentation, list[dict[str, Any]]]:
         """The volume segmented with what was just learned: drawn slices as drawn, with what earlier patients tell."""
+        from ..prompts.library import remembers
+
         name = prompt.structure.name
         result = session.segment(
             [prompt], drawn={name: annotations}, priors={name: session.others(memory, name)},
-            on_progress=listen, should_stop=call.should_stop,
+            references=remembers(), on_progress=listen, should_stop=call.should_stop,
         )  # fmt: skip
         return result, self._masks(call, result, event)
 
@@ -291,14 +298,6 @@ def _review(
         result, drawn=drawn, prompts=prompts, axis=axis, on_progress=listen, should_stop=call.should_stop
     )
     return found.to_json()
-
-
-def _priors(wanted: Sequence[Any]) -> tuple[dict[str, list[Teacher]], list[str]]:
-    """The patients that files beside prompts remember, by structure, and sentences on files that cannot be used."""
-    from ..prompts.library import remembers
-    from ..register.teachers import remembered_by
-
-    return remembered_by(wanted) if remembers() else ({}, [])
 
 
 def _memory(examples: Any, name: str) -> tuple[Memory, str]:

@@ -284,6 +284,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
     },
     "suggest": {"volume?": volume, "annotations": annotation, "prompt": wanted, "limit?": integer},
     "review": {"grid": grid, "structures": _list(looked_at), "axis?": axis, "limit?": integer},
+    "export": {"prompts": _list(_of_a_file), "memory?": flag},
     "prompts": {"folders?": _list(text)},
     "info": {},
     "describe": {"dataset": text},
@@ -320,6 +321,9 @@ REQUESTS: dict[str, dict[str, Check]] = {
 - *suggest*: which slices to draw next, from what was drawn and the ``prompt`` that was learned from it, as a text.
 - *review*: how good masks are and where to look, perhaps beside reference masks; ``low`` (k, j, i) is where a mask's
   box begins. Needs no backbone.
+- *export*: prompts for other computers; with ``memory``, what is remembered of the patients that they were taught in
+  is carried to open reference CTs. The result has ``files``, the ``file`` of each ``source``, and ``without``: by
+  structure, why it tells others nothing of its place.
 - *prompts*: the shipped prompt sets and those in ``folders``.
 - *info*: versions, device, backbone.
 - *describe*: the ``name`` of a data set (a ``dataset.json``, its folder, or a ``.pack``), its ``structures``, and how

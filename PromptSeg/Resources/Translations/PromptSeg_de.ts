@@ -1475,8 +1475,16 @@ Dice</translation>
             <translation>Exportieren</translation>
         </message>
         <message>
+            <source>Stopped; nothing was exported.</source>
+            <translation>Abgebrochen; nichts wurde exportiert.</translation>
+        </message>
+        <message>
             <source>Saved: {path}.</source>
             <translation>Gespeichert: {path}.</translation>
+        </message>
+        <message>
+            <source>Others get no start in their patients for: {names}.</source>
+            <translation>Anderen gibt dies in ihren Patienten keinen Anfang für: {names}.</translation>
         </message>
         <message>
             <source>Delete what was learned for {name}? This cannot be undone.</source>

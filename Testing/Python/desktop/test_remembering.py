@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from PromptSegLib.desktop.catalogue import Library
-from PromptSegLib.errors import PromptError
+from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.library import memory_beside
+from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.register.register import REGISTERING
 from PromptSegLib.register.teachers import Memory
 
@@ -141,3 +142,38 @@ def test_the_panel_lists_forgets_and_switches_off(panel, loaded, own, pump, monk
     assert not panel.logic.context.remembers
     panel.check.remember.setChecked(True)
     assert remembers_patients()
+
+
+def test_an_export_of_a_remembered_structure_is_made_by_the_worker(desk, kept, tmp_path) -> None:
+    """A phantom of 8 cm fits none of the reference CTs: it is exported all the same, and told."""
+    heard: list = []
+    path, without = desk.logic.export([kept], tmp_path / "out.promptset", on_progress=heard.append).wait(300)
+    assert path == tmp_path / "out.promptset"
+    assert PromptSet.read(path)["my liver"].masks == ()
+    assert list(without) == ["my liver"]
+    assert any(one.stage == "register" for one in heard)
+    assert [one.name for one in tmp_path.glob("out*")] == ["out.promptset"]
+    with pytest.raises(PromptError, match="There is no prompt 'gone' any more"):
+        desk.logic.export(["gone"], tmp_path / "more.promptset").wait(60)
+
+
+def test_an_export_is_stopped_within_a_second_and_writes_nothing(desk, kept, tmp_path) -> None:
+    job = desk.logic.export([kept], tmp_path / "out.promptset", on_progress=lambda p: job.cancel())
+    with pytest.raises(Stopped):
+        job.wait(120)
+    assert not (tmp_path / "out.promptset").exists()
+
+
+def test_the_panel_exports_and_says_for_what_others_get_no_start(
+    panel, loaded, own, pump, tmp_path, monkeypatch
+) -> None:
+    import qt
+
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *given: str(tmp_path / "out"))
+    panel.segment.structures.tick(own)
+    assert panel.segment.exporter.enabled
+    panel.segment.exporter.click()
+    pump(lambda: "Saved: " in panel.segment.message.text)
+    assert f"Saved: {tmp_path / 'out.promptset'}." in panel.segment.message.text
+    assert "Others get no start in their patients for: " in panel.segment.message.text
+    assert (tmp_path / "out.promptset").is_file()

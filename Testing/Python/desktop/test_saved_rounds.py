@@ -10,7 +10,9 @@ import pytest
 from PromptSegLib.annotations import SliceStatus
 from PromptSegLib.mrml import nodes, slices
 from PromptSegLib.mrml import taught as kept_rounds
+from PromptSegLib.prompts.library import memory_beside
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.register.teachers import Memory
 from PromptSegLib.tune.outcome import Outcome
 
 
@@ -138,3 +140,35 @@ def test_a_scene_may_say_what_it_wants(came_back, make_desk) -> None:
     assert before.pop("axis") == 0
     node.SetText(json.dumps({**before, "estimate": None}))  # as scenes were before rounds had an axis
     assert len(desk.logic.rounds_of(volume, segmentation, segment_id)) == 1
+
+
+def test_what_the_library_remembers_of_a_round_is_found_again(desk, ct, taught, scene, saved, make_desk) -> None:
+    """The prompt is the same under another name, and with an author."""
+    node, segment_id = taught
+    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120)
+    text = desk.logic.accept(result, author="A")
+    kept = desk.logic.library.entry(text).memory
+    again = saved(scene)
+    volume = again.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    other = make_desk()
+    other.logic.library.folder = desk.logic.library.folder
+    (round_,) = other.logic.rounds_of(volume, segmentation, segment_id)
+    assert memory_beside(round_.prompt).read_bytes() == kept.read_bytes()
+    third = make_desk()
+    third.logic.library.folder = desk.logic.library.folder
+    third.logic.context.remembers = False
+    (round_,) = third.logic.rounds_of(volume, segmentation, segment_id)
+    assert not memory_beside(round_.prompt).exists()
+
+
+def test_what_is_remembered_nowhere_is_made_anew_when_a_round_is_kept(came_back) -> None:
+    _, desk, volume, segmentation, segment_id = came_back
+    (again,) = desk.logic.rounds_of(volume, segmentation, segment_id)
+    assert not memory_beside(again.prompt).exists()
+    text = desk.logic.accept(again)
+    (job,) = desk.logic.context._jobs
+    assert job.kind == "remember"
+    job.wait(120)
+    (teacher,) = Memory.read(desk.logic.library.entry(text).memory).of("my liver")
+    assert sorted(teacher.drawn["my liver"].drawn) == [0, 5, 7]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PromptSegLib.errors import PromptSegError
 
 MINUTES = float(os.environ.get("PROMPTSEG_FUZZ_MINUTES", "0"))
-KINDS = 18
+KINDS = 19
 """Tests that share the minutes."""
 
 NUMBERS: tuple[Any, ...] = (

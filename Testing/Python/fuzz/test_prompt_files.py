@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from PromptSegLib.prompts import promptfile
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.prompts.reference_mask import ReferenceMask
+from PromptSegLib.register.references import teachers_from
 
 from .attack import TEXTS, attack, broken, odd, survives, tampered
 
@@ -100,6 +103,30 @@ def test_prompt_sets_bit_by_bit(tmp_path, parts, engine_files) -> None:
     length = int.from_bytes(whole[:8], "little")
     small = {"__metadata__": meta, **dict(list(table.items())[:6])}
     attack(st.one_of(tampered(small), broken(whole, 8 + length)), check, 120)
+
+
+def test_masks_in_reference_cts(tmp_path, parts) -> None:
+    table, meta, header, data = parts
+    share = np.zeros((6, 7, 8), np.float32)
+    share[1:5, 1:5, 1:6] = 1.0
+    one = ReferenceMask.of("0123456789abcdef", share, 0.9, 0.5)
+    arrays = promptfile._arrays(table, memoryview(data), PromptSegError("broken"))
+    unsigned = {k: v for k, v in header.items() if k != "checksum"}
+    raw = unsigned | {"checksum": promptfile._checksum(unsigned, arrays)}
+
+    def check(changed: Any) -> None:
+        try:
+            signed = {"masks": changed, "checksum": promptfile._mask_checksum(changed, raw["checksum"])}
+        except (TypeError, ValueError, RecursionError):
+            return
+        told = {**meta, "promptset": json.dumps(raw), "reference_masks": json.dumps(signed)}
+        path = put(tmp_path / "x.promptset", {**table, "__metadata__": told}, data)
+        use(path)
+        found = survives(lambda: PromptSet.read(path))
+        if found is not None:
+            teachers_from({name: prompt.masks for name, prompt in found.items() if prompt.masks})
+
+    attack(tampered({"0": [one.to_json(), one.to_json() | {"reference": "f" * 16}]}), check, 150)
 
 
 def test_texts_that_ask_for_prompts(tmp_path, engine_files, monkeypatch) -> None:

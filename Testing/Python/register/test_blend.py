@@ -77,6 +77,24 @@ def test_the_more_it_knows_the_less_the_others_count(left_out_dice) -> None:
     assert blend_of(left_out_dice, 0.5, (), known=CONFIDENT) == ALONE
 
 
+SEEN = {
+    "sure of one piece": (lambda work, middle: logits(ball(work, middle, 10), 4.0), True),
+    "uncertain": (lambda work, middle: logits(ball(work, middle, 10), 0.2), False),
+    "scattered": (lambda work, middle: logits(ball(work, middle, 4), 1.0, noise=3.0), False),
+    "nothing": (lambda work, middle: logits(ball(work, middle, -5), 4.0), False),
+}
+
+
+@pytest.mark.parametrize("left_out_dice", LEFT_OUT_DICE)
+@pytest.mark.parametrize(("network", "finds"), SEEN.values(), ids=SEEN.keys())
+def test_outside_the_field_of_view_only_a_sure_network_finds_anything(work, network, finds, left_out_dice) -> None:
+    own = network(work, (work.count / 2, work.size[0] / 2, work.size[1] / 2))
+    nowhere = Location({}, lambda plausible, known: blend_of(left_out_dice, plausible, (), known=known), -LIMIT)
+    found = LogitMap(work, dict(own))
+    found.locate(nowhere)
+    assert any((one > 0).any() for one in found.slices.values()) == finds
+
+
 UNKNOWING = {
     "uncertain": lambda work, middle: logits(ball(work, middle, 10), 0.2),
     "scattered": lambda work, middle: logits(ball(work, middle, 4), 1.0, noise=3.0),

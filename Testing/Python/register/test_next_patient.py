@@ -134,6 +134,23 @@ def test_a_patient_who_does_not_fit_is_told_and_changes_nothing(opened, taught, 
     assert both.notes[0].startswith("new could not be carried over from the patient it was taught in: ")
 
 
+def test_a_prompt_whose_region_is_not_in_the_field_of_view_finds_nothing_and_says_so(
+    trained, prompts, kits, teacher
+) -> None:
+    """An organ of the abdomen, and a CT of the chest; the network that learned on phantoms finds some of it there."""
+    kept = remembered(teacher.volume, {"liver": (teacher.labels == 3, 0.9)})
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(kits.patient(kits.bent, low=50, high=190, seed=4).volume)
+    found = session.segment([prompts["liver"]], priors={"liver": [kept]})
+    assert not found.mask("liver").any()
+    assert found.nothing_of() == ("liver",)
+    assert found.notes == (
+        "liver was not found: registered with where it was taught, "
+        "the field of view does not show that part of the body.",
+    )
+    assert not found.expected
+
+
 def test_it_stops(opened, taught) -> None:
     prompt, kept = taught
     opened.set_volume(Volume(opened.volume.voxels, opened.volume.grid))

@@ -109,6 +109,18 @@ def test_a_pair_that_does_not_fit_is_said_not_to(teacher, kits) -> None:
         assert found.fit.reason
 
 
+def test_a_field_of_view_beside_the_organ_is_said(teacher, kits) -> None:
+    """A chest, and an organ of the abdomen that was taught in a whole trunk."""
+    own, theirs = pictures(teacher, kits.patient(kits.bent, low=50, high=190, seed=4))
+    found = register(theirs, own, region_of(own, teacher))
+    assert found.fit.outside
+    assert not found.fit.fits
+    assert "field of view" in found.fit.reason
+    inside = register(theirs, own, Region((60.0, -40.0, -100.0), (130.0, 40.0, 100.0)))
+    assert inside.fit.fits
+    assert not inside.fit.outside
+
+
 def test_nothing_in_common(teacher) -> None:
     air = np.full((30, 40, 40), -1000, np.int16)
     air[3, 3, 3] = 100

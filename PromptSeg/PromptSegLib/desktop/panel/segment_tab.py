@@ -228,7 +228,18 @@ class SegmentTab:
         if path:
             target = Path(str(path))
             target = target if target.suffix == ".promptset" else target.with_name(target.name + ".promptset")
-            self._try(lambda: _("Saved: {path}.").format(path=self._logic.library.export(wanted, target)))
+
+            def start(**listeners: Any) -> Job:
+                return self._logic.export(wanted, target, **listeners)
+
+            self.running.begin(start, self._exported, stopped=_("Stopped; nothing was exported."))
+
+    def _exported(self, result: tuple[Path, dict[str, str]]) -> None:
+        path, without = result
+        text = _("Saved: {path}.").format(path=path)
+        if without:
+            text += " " + _("Others get no start in their patients for: {names}.").format(names=", ".join(without))
+        self.message.tell(text)
 
     def _delete(self) -> None:
         entry = self.structures.selected_own
