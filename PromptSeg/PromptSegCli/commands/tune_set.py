@@ -73,7 +73,6 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     session = open_session(args, console)
     stop.check()
     from PromptSegLib.labelled import run_folder
-    from PromptSegLib.labelled.carried_subjects import memory_of
     from PromptSegLib.labelled.learn import SetRecipe, learn
     from PromptSegLib.prompts.promptset import PromptSet
 
@@ -106,12 +105,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.seconds.update(result.seconds)
     memory = None
     if keeps and not result.stopped:
-        with contextlib.suppress(Stopped), console.timed("memory", "Reading what the next patient starts from", 1.0):
-            known = memory_of(result.subjects, datasets, folder / run_folder.CACHE, result.prompt.structure.name, stop)
-            if known.teachers:
-                memory = memory_beside(args.output)
-                known.write(memory)
-                console.wrote(memory)
+        memory = _remember(args, console, result, datasets, folder / run_folder.CACHE, stop)
     _report(args, console, result, folder, memory)
     if result.stopped:
         console.stopped(
@@ -121,6 +115,33 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if result.complete:
         run_folder.remove(folder)  # it holds the volumes
     return 0
+
+
+def _remember(
+    args: argparse.Namespace,
+    console: Console,
+    result: SetResult,
+    datasets: Sequence[Path],
+    cache: Path,
+    stop: StopOnSignal,
+) -> Path | None:
+    """Write the file that the next patient starts from, and give it; None where nothing can be kept."""
+    from PromptSegLib.labelled.carried_subjects import memory_of
+
+    path, name = memory_beside(args.output), result.prompt.structure.name
+    try:
+        with console.timed("memory", f"Writing {path}", 1.0), stop.keeping():
+            known = memory_of(result.subjects, datasets, cache, name, stop)
+            if not known.teachers:
+                return None
+            known.write(path)
+            console.wrote(path)
+    except Stopped:
+        return None
+    except PromptSegError as error:
+        console.line(f"Nothing was kept for the next patient: {error}")
+        return None
+    return path
 
 
 def _report(args: argparse.Namespace, console: Console, result: SetResult, folder: Path, memory: Path | None) -> None:

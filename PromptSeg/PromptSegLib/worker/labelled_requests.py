@@ -81,9 +81,12 @@ def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
     call.emit("artefact", kind="prompt", file=f"{call.id}/{path.name}")
     if fields.get("remember") and remembers() and not (result.stopped and datasets):
         known = memory_of(result.subjects, datasets, folder / run_folder.CACHE, structure.name, call.should_stop)
-        if known.teachers:
-            known.write(memory_beside(path))
-            memory = f"{call.id}/{memory_beside(path).name}"
+        try:
+            if known.teachers:
+                known.write(memory_beside(path))
+                memory = f"{call.id}/{memory_beside(path).name}"
+        except PromptSegError as error:  # the prompt is there all the same
+            call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
     if result.complete:
         run_folder.remove(folder)  # it holds the volumes
     return {
