@@ -147,6 +147,59 @@ def segmented_volumes(camera: Camera, volume: Any, labels: Any) -> None:
     camera.shoot("teach-volumes")
 
 
+def next_patient(camera: Camera, volume: Any) -> None:
+    """A structure that was taught elsewhere, and corrected: the same CT, stretched, stands for the next patient."""
+    from dataclasses import replace
+
+    import qt
+    from scipy import ndimage
+
+    from PromptSegLib.mrml.nodes import add_volume
+
+    panel = camera.panel
+    moved = ndimage.affine_transform(volume.voxels, (1.0, 0.94, 0.96), (0.0, 4.0, 2.0), order=1, mode="nearest")
+    panel.tabs.setCurrentIndex(0)
+    panel.volumes.choose_segmentation(None)
+    panel.volumes.choose_volume(add_volume(camera.scene, replace(volume, voxels=moved, name="Next patient")))
+    structures = panel.segment.structures
+    for item, entry in list(structures._items):
+        own = structures.is_own(entry.text)
+        item.setCheckState(0, qt.Qt.Checked if own else qt.Qt.Unchecked)
+        if own:
+            structures.tree.setCurrentItem(item)
+    panel.segment.button.click()
+    camera.wait(lambda: not panel.segment.running.running)
+    structures.tree.scrollToItem(structures.tree.currentItem())
+    camera.shoot("next-patient")
+    panel.segment.correct.click()
+    camera.shoot("correcting")
+    panel.opener.setChecked(True)
+    camera.wait(lambda: not panel.logic.service.busy)
+    camera.shoot("self-check")
+    panel.opener.setChecked(False)
+
+
+def german(camera: Camera) -> None:
+    """The same panel where 3D Slicer is set to German."""
+    from standin import application
+
+    import PromptSeg
+
+    camera.module.cleanup()
+    camera.module.parent.close()
+    application.speak(camera.application, "de_DE")
+    camera.application.loadTranslations(str(ROOT / "PromptSeg" / "Resources" / "Translations"))
+    camera.scene.RemoveNode(camera.module.logic.getParameterNode())
+    camera.module = PromptSeg.PromptSegWidget()
+    camera.module.setup()
+    camera.panel = camera.module.panel
+    camera.module.parent.resize(WIDTH, HEIGHT)
+    camera.module.parent.show()
+    camera.module.enter()
+    camera.panel.tabs.setCurrentIndex(1)
+    camera.shoot("teach-german")
+
+
 def main() -> None:
     """Go through the user guide."""
     camera = Camera()
@@ -188,7 +241,9 @@ def main() -> None:
     camera.shoot("teach-result")
     panel.teach.rounds.accept.click()
     review(camera, ct, volume, labels)
+    next_patient(camera, volume)
     segmented_volumes(camera, volume, labels)
+    german(camera)
     camera.module.cleanup()
     for path in sorted(FOLDER.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size // 1024} kB")

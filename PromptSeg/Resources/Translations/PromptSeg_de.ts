@@ -934,7 +934,7 @@
         </message>
         <message>
             <source>loss {loss} (line)   Dice of held-out volumes (dots), best {dice}</source>
-            <translation>Verlust {loss} (Linie)   Dice zurückgehaltener (Punkte), bester {dice}</translation>
+            <translation>Verlust {loss} (Linie)   Dice (Punkte), bester {dice}</translation>
         </message>
     </context>
     <context>
@@ -1117,10 +1117,6 @@
             <translation>Prüfen</translation>
         </message>
         <message>
-            <source>Measure all segments and find the slices to look at</source>
-            <translation>Alle Segmente messen und die Schichten finden, die einen Blick wert sind</translation>
-        </message>
-        <message>
             <source>Accept</source>
             <translation>Annehmen</translation>
         </message>
@@ -1159,6 +1155,22 @@
         <message>
             <source>Cancel</source>
             <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Measure all segments and find the slices to look at</source>
+            <translation>Alle Segmente messen und die Schichten finden, die einen Blick wert sind</translation>
+        </message>
+        <message>
+            <source>Nothing to review: segment or teach something first</source>
+            <translation>Nichts zu prüfen: Segmentieren Sie zuerst etwas oder lernen Sie etwas an</translation>
+        </message>
+        <message>
+            <source>Press Review: the slices that most deserve a look are shown as pictures, to accept or to flag by key.</source>
+            <translation>Drücken Sie Prüfen: Die Schichten, die am ehesten einen Blick wert sind, erscheinen als Bilder; Sie nehmen sie per Taste an oder beanstanden sie.</translation>
+        </message>
+        <message>
+            <source>Segment or teach something first. Here you see then which slices deserve a look.</source>
+            <translation>Segmentieren Sie zuerst etwas oder lernen Sie etwas an. Hier sehen Sie dann, welche Schichten einen Blick wert sind.</translation>
         </message>
         <message>
             <source>No slice stands out: nothing asks for a look.</source>
@@ -1663,16 +1675,8 @@ Dice</translation>
             <translation>Vorschau</translation>
         </message>
         <message>
-            <source>A first mask within seconds</source>
-            <translation>Eine erste Maske innerhalb von Sekunden</translation>
-        </message>
-        <message>
             <source>Teach</source>
             <translation>Anlernen</translation>
-        </message>
-        <message>
-            <source>Learn the structure from what is drawn; about a minute</source>
-            <translation>Die Struktur aus dem Gezeichneten lernen; etwa eine Minute</translation>
         </message>
         <message>
             <source>Stop and keep best</source>
@@ -1697,6 +1701,18 @@ Dice</translation>
         <message>
             <source>You drew in another view: choose that view above to mark its slice.</source>
             <translation>Sie haben in einer anderen Ansicht gezeichnet: Wählen Sie oben diese Ansicht, um ihre Schicht zu markieren.</translation>
+        </message>
+        <message>
+            <source>Nothing to learn from: draw the structure in a slice first</source>
+            <translation>Nichts zu lernen: Zeichnen Sie die Struktur zuerst in einer Schicht</translation>
+        </message>
+        <message>
+            <source>A first mask within seconds</source>
+            <translation>Eine erste Maske innerhalb von Sekunden</translation>
+        </message>
+        <message>
+            <source>Learn the structure from what is drawn; about a minute</source>
+            <translation>Die Struktur aus dem Gezeichneten lernen; etwa eine Minute</translation>
         </message>
         <message>
             <source>Cancel</source>

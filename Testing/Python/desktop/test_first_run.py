@@ -125,3 +125,33 @@ def test_teaching_is_shown_in_a_picture_until_something_is_drawn(panel, loaded, 
     panel.teach.name.setText("my liver")
     panel.teach.begin.click()
     assert not panel.teach.example.visible
+
+
+def test_a_step_shows_what_it_needs_and_buttons_say_why_they_cannot_act(panel, loaded, paint, own, pump) -> None:
+    tab = panel.review
+    panel.tabs.setCurrentIndex(2)
+    assert not tab.check.enabled
+    assert "segment or teach something first" in tab.check.toolTip
+    assert "Segment or teach something first" in tab.hint.text
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    for button in (panel.teach.preview, panel.teach.teach):
+        assert not button.enabled
+        assert "draw the structure in a slice first" in button.toolTip
+    paint(5, 7)
+    panel.teach.refresh()
+    assert "about a minute" in panel.teach.teach.toolTip
+    panel.tabs.setCurrentIndex(2)
+    assert tab.check.enabled
+    assert "Press Review" in tab.hint.text
+
+
+def test_without_structures_of_ones_own_only_import_is_offered(panel, loaded, own, window) -> None:
+    tab = panel.segment
+    assert tab.exporter.visible
+    for text in [entry.text for _item, entry in tab.structures._items if tab.structures.is_own(entry.text)]:
+        panel.logic.library.delete(text)
+    tab.structures.refresh()
+    assert tab.importer.visible
+    assert not any(one.visible for one in (tab.exporter, tab.remover, tab.forgetter))

@@ -201,8 +201,14 @@ def test_german_is_spoken_and_fits(german, area, panel, module, drawing, window,
         seen |= shown
         assert module.parent.sizeHint.width() <= WIDTH, state
         assert panel.widget.minimumSizeHint.width() <= area.viewport().width, state
-    room = drawing.strip.width
-    for context in ("panel.curve", "panel.example"):  # painted, and cut where they are too long
+    panel.opener.setChecked(False)
+    panel.tabs.setCurrentIndex(1)
+    panel.sets.opener.setChecked(True)
+    settle(window)
+    assert not set(texts(panel)) & english
+    assert panel.widget.minimumSizeHint.width() <= area.viewport().width
+    room = area.viewport().width - 30
+    for context in ("panel.curve", "panel.example", "panel.learning_curve"):  # painted, and cut where they are too long
         for (its, text), translated in known.items():
             if its == context and not text.startswith(("Line:", "Example:")):
                 assert panel.widget.fontMetrics().horizontalAdvance(translated) <= room, translated

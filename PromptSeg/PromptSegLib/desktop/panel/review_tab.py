@@ -25,7 +25,7 @@ from .review_table import ReviewTable
 from .running import Running
 from .view_watch import SideBySide, ViewWatch
 from .volume_box import VolumeBox
-from .widgets import beside, button
+from .widgets import beside, button, text_label
 
 KEYS = (("Y", ACCEPTED), ("F", FLAGGED))
 
@@ -54,7 +54,7 @@ class ReviewTab:
         )
         self.reference.setAccessibleName(_("Reference segmentation"))
         self.reference.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._compared())
-        self.check = button(_("Review"), _("Measure all segments and find the slices to look at"), self.begin)
+        self.check = button(_("Review"), "", self.begin)
         self.structures = ReviewTable(self._chosen)
         self.table = self.structures.table
         self.slices = GalleryBox(logic, self._go, self._keep)
@@ -86,6 +86,8 @@ class ReviewTab:
         layout.addWidget(self.slices.widget, 1)
         for one in (self._actions, self.overlay.widget, self._views, self.message.widget):
             layout.addWidget(one)
+        self.hint = text_label()
+        layout.addWidget(self.hint)
         self._filler = qt.QWidget()
         layout.addWidget(self._filler, 1)
 
@@ -144,7 +146,19 @@ class ReviewTab:
         busy, node = self.running.running, self._volumes.segmentation
         there = node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
         self.check.setText(_("Cancel") if busy else _("Review"))
-        self.check.setEnabled(busy or (there and self._volumes.volume is not None))
+        can = there and self._volumes.volume is not None
+        self.check.setEnabled(busy or can)
+        self.check.setToolTip(
+            _("Measure all segments and find the slices to look at")
+            if can
+            else _("Nothing to review: segment or teach something first")
+        )
+        self.hint.setVisible(not self.rows and not busy)
+        self.hint.setText(
+            _("Press Review: the slices that most deserve a look are shown as pictures, to accept or to flag by key.")
+            if can
+            else _("Segment or teach something first. Here you see then which slices deserve a look.")
+        )
         self.structures.show(self.rows, [self._decision(row) for row in self.rows])
         if self._entered and not busy:
             self.slices.show(self.rows, self._axis, self._volumes.volume, node, self._reference)

@@ -67,7 +67,8 @@ class SegmentTab:
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.structures.widget, 1)
-        layout.addWidget(beside(self.importer, self.exporter, self.remover, self.forgetter))
+        self._room = qt.QWidget()
+        layout.addWidget(beside(self.importer, self.exporter, self.remover, self.forgetter, self._room))
         layout.addWidget(self.frames)
         layout.addWidget(beside(self.button, self.show_3d))
         layout.addWidget(self.running.widget)
@@ -104,6 +105,9 @@ class SegmentTab:
         if not hasattr(self, "remover"):
             return
         own, ticked, busy = self.structures.selected_own, self.structures.ticked, self.running.running
+        for one in (self.exporter, self.remover, self.forgetter):  # of no use before there is anything
+            one.setVisible(self.structures.has_own)
+        self._room.setVisible(not self.structures.has_own)
         what = [own.text] if own is not None else [one for one in ticked if self.structures.is_own(one)]
         self.exporter.setEnabled(bool(what) and not busy)
         self.exporter.setToolTip(

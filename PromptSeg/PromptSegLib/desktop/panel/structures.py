@@ -71,6 +71,11 @@ class Structures:
         entry = self.selected
         return entry if entry is not None and self.is_own(entry.text) else None
 
+    @property
+    def has_own(self) -> bool:
+        """Whether the user has structures of their own."""
+        return any(not one.shipped for _head, one in self._groups)
+
     def is_own(self, text: str) -> bool:
         """Whether a prompt text is one of the user's own."""
         return any(entry.text == text for _head, one in self._groups if not one.shipped for entry in one.prompts)

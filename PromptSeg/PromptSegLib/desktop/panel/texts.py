@@ -106,6 +106,8 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         value = card.get(key)
         if isinstance(value, dict):
             continue
+        if key == "plane":
+            value = spoken(str(value or ""))
         if isinstance(value, list):
             value = ", ".join(str(one.get("name", "")) if isinstance(one, dict) else str(one) for one in value[:6])
         if value not in (None, ""):
