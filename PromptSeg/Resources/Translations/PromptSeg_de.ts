@@ -814,8 +814,8 @@
             <translation>alle</translation>
         </message>
         <message>
-            <source>loss {loss} (line)   Dice of the left-out slice {dice} (dots)</source>
-            <translation>Verlust {loss} (Linie)   Dice ausgelassen {dice} (Punkte)</translation>
+            <source>line: loss {loss}   dots: left-out Dice {dice}</source>
+            <translation>Linie: Verlust {loss}   Punkte: Dice {dice}</translation>
         </message>
         <message>
             <source>line: loss   dots: Dice (0 to 1) of each left-out slice</source>
@@ -829,8 +829,8 @@
             <translation>Beispiel: Die Struktur ist in drei von zehn Schichten gezeichnet und wird in allen Schichten dazwischen gefunden</translation>
         </message>
         <message>
-            <source>You draw three slices, and mark one without it:</source>
-            <translation>Sie zeichnen drei Schichten und markieren eine ohne Struktur:</translation>
+            <source>You draw three slices, mark one without:</source>
+            <translation>Drei Schichten gezeichnet, eine ohne:</translation>
         </message>
         <message>
             <source>PromptSeg finds it in every slice:</source>
@@ -1003,12 +1003,8 @@
             <translation>Unsicherheit</translation>
         </message>
         <message>
-            <source>Differences from the reference</source>
-            <translation>Unterschiede zur Referenz</translation>
-        </message>
-        <message>
-            <source>Differences from the round before</source>
-            <translation>Unterschiede zur Runde davor</translation>
+            <source>Last round's change</source>
+            <translation>Änderung der Runde</translation>
         </message>
         <message>
             <source>rather sure</source>
@@ -1133,8 +1129,8 @@
             <translation>Dieselbe Schicht zweimal, mit und ohne Segmentierung; erneut drücken zum Beenden</translation>
         </message>
         <message>
-            <source>Report...</source>
-            <translation>Bericht...</translation>
+            <source>Report ...</source>
+            <translation>Bericht ...</translation>
         </message>
         <message>
             <source>Save as a page (.html) or a table (.csv)</source>
@@ -1225,8 +1221,8 @@
             <translation>Beanstandet</translation>
         </message>
         <message>
-            <source>Writing the report...</source>
-            <translation>Der Bericht wird geschrieben...</translation>
+            <source>Writing the report ...</source>
+            <translation>Der Bericht wird geschrieben ...</translation>
         </message>
         <message>
             <source>Saved: {path}.</source>

@@ -196,10 +196,10 @@ def test_what_differs_from_a_reference_in_two_colours(
     reviewed, panel, loaded, reference, phantom, pump, slicer
 ) -> None:
     row, view = reviewed.overlay, slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
-    assert not row.widget.visible  # nothing to show
+    assert not row.row.visible  # nothing to show
     reviewed.reference.setCurrentNode(reference)
     row.refresh()
-    assert [row.choice.itemText(n) for n in range(row.choice.count)] == ["None", "Differences from the reference"]
+    assert [row.choice.itemText(n) for n in range(row.choice.count)] == ["None", "Differences"]
     row.show("reference")
     pump(lambda: not row.overlays.busy)
     shown = slicer.mrmlScene.GetNodeByID(view.GetForegroundVolumeID())
@@ -232,7 +232,7 @@ def test_uncertainty_has_a_legend(panel, loaded, own, pump, slicer) -> None:
     pump(lambda: not panel.segment.running.running)
     panel.tabs.setCurrentIndex(2)
     row = panel.review.overlay
-    assert row.widget.visible
+    assert row.row.visible
     row.show("uncertainty")
     assert row.legend.visible
     assert row.legend.accessibleName == "rather sure - uncertain"

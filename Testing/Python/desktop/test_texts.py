@@ -80,7 +80,7 @@ def test_states_look_different_without_colour(application, strip) -> None:
     pictures = set()
     for status in SliceStatus:
         made = strip.SliceStrip(lambda index: None)
-        made.resize(300, strip.HEIGHT)
+        made.resize(300, made.minimumHeight)
         made.show_statuses([status] * 10)
         picture = made.grab().toImage().convertToFormat(qt.QImage.Format_Grayscale8)
         pictures.add(bytes(picture.constBits()))

@@ -27,6 +27,7 @@ class CheckPage:
         self._info: dict[str, Any] = {}
         self.widget = qt.QWidget()
         self.text = qt.QPlainTextEdit()
+        self.text.setTabChangesFocus(True)
         self.text.setReadOnly(True)
         self.text.setMaximumHeight(170)
         self.text.setAccessibleName(_("Report"))

@@ -14,9 +14,9 @@ from slicer.i18n import tr as _
 
 from .painted import Painted, faint, thick
 
-HEIGHT, MARGIN = 92, 5
-AXIS, HEAD, FOOT = 24, 14, 16
-"""Pixels beside, above and below the plot: Dice, slices, what is what."""
+PLOT, MARGIN = 52, 5
+AXIS = 24
+"""Pixels beside the plot: Dice. Above it are the numbers of slices, below it what is what, a line each."""
 ALL = -1
 
 
@@ -37,7 +37,7 @@ class Curve(Painted):
     """
 
     def __init__(self) -> None:
-        super().__init__(HEIGHT)
+        super().__init__(PLOT + 2 * MARGIN, lines=2)
         self._series: dict[int, tuple[list[float], list[tuple[int, float]]]] = {}
         self._latest: tuple[float, float] = (math.nan, math.nan)
         self._over = False
@@ -89,11 +89,11 @@ class Curve(Painted):
 
     def draw(self, painter) -> None:
         """Paint everything."""
-        width, height = self.width - 2 * MARGIN - AXIS, HEIGHT - 2 * MARGIN - HEAD - FOOT
+        width, height, head = self.width - 2 * MARGIN - AXIS, PLOT, self.line
         palette = self.palette
         ink, line = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)
-        painter.fillRect(0, 0, self.width, HEIGHT, palette.color(qt.QPalette.Base))
-        painter.translate(MARGIN + AXIS, MARGIN + HEAD)
+        painter.fillRect(0, 0, self.width, self.height, palette.color(qt.QPalette.Base))
+        painter.translate(MARGIN + AXIS, MARGIN + head)
         seen = self._seen
         last = float(self._longest * max(1, len(seen)))
         painter.setPen(faint(ink))
@@ -101,16 +101,16 @@ class Curve(Painted):
             painter.drawLine(0, y, width, y)
         starts = [round(first / last * (width - 1)) for first, _part in seen]
         for x in starts[1:]:
-            painter.drawLine(x, -HEAD, x, height)
+            painter.drawLine(x, -head, x, height)
         painter.setPen(ink)
         for text, y in (("1", 0.0), ("0", 1.0)):
-            painter.drawText(-AXIS, round(y * (height - 1)) + 5, text)
+            painter.drawText(-AXIS, round(y * (height - 1)) + self.line // 3, text)
         free = -AXIS
         for x, (_first, part) in zip(starts, seen, strict=True):
             text = _("all") if part == ALL else str(part)
             if x > free:  # of numbers that would overlap, the first is seen
                 painter.drawText(x + 3, -4, text)
-                free = x + 8 * (len(text) + 1)
+                free = x + self.width_of(text) + 8
         highest = max((v for losses, _dice in self._series.values() for v in losses), default=0.0)
         for first, part in seen:
             losses, dots = self._series[part]
@@ -122,7 +122,7 @@ class Curve(Painted):
                 painter.fillRect(x - 2, y - 2, 5, 5, ink)
         painter.setPen(ink)
         loss, dice = (f"{value:.2f}" if math.isfinite(value) else "-" for value in self._latest)
-        text = _("loss {loss} (line)   Dice of the left-out slice {dice} (dots)").format(loss=loss, dice=dice)
+        text = _("line: loss {loss}   dots: left-out Dice {dice}").format(loss=loss, dice=dice)
         if self._over:
             text = _("line: loss   dots: Dice (0 to 1) of each left-out slice")
-        painter.drawText(-AXIS, height + FOOT, text)
+        self.write(painter, -AXIS, height + self.line, text, self.width - 2 * MARGIN)

@@ -39,6 +39,9 @@ class EditorBox:
         self.editor.unorderedEffectsVisible = False
         self.editor.connect("currentSegmentIDChanged(QString)", self._chosen)
         self.widget = self.editor
+        inner = self.editor.layout()
+        if inner is not None:
+            inner.setContentsMargins(0, 5, 0, 0)  # the panel has its own
         self._narrow()
         self.on_effect: Callable[[], None] | None = None
         self.on_segment: Callable[[str], None] | None = None

@@ -13,15 +13,15 @@ DRAWN, ABSENT = (1, 4, 7), 9
 """Which of the slices are drawn, and which one is marked as being without the structure."""
 SIZES = (0.0, 0.45, 0.62, 0.76, 0.86, 0.9, 0.82, 0.64, 0.0, 0.0)
 """How large the structure is in each slice, from the first to the last."""
-GAP, LINE, MARK = 3, 17, 14
-"""Pixels between slices, of a line of text, and of a mark below a slice."""
+GAP, SIDE, MARK, APART = 3, 36, 14, 4
+"""Pixels between slices, of a slice, of a mark below one, and between a line of text and what it is about."""
 
 
 class Example(Painted):
     """A picture of it, in the colours of the window."""
 
     def __init__(self) -> None:
-        super().__init__(2 * (LINE + 36) + MARK + 10)
+        super().__init__(2 * (SIDE + APART) + MARK + 8, lines=2)
         self.setAccessibleName(
             _("Example: the structure is drawn in three of ten slices, and found in all slices between them")
         )
@@ -30,23 +30,24 @@ class Example(Painted):
         """Paint everything."""
         palette = self.palette
         ink, fill = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Highlight)
-        side = min(36, (self.width - GAP * (len(SIZES) - 1)) // len(SIZES))
+        top = self.line + APART
+        side = min(SIDE, (self.width - GAP * (len(SIZES) - 1)) // len(SIZES))
         painter.setRenderHint(qt.QPainter.Antialiasing)
         painter.setPen(ink)
-        painter.drawText(0, LINE - 5, _("You draw three slices, and mark one without it:"))
-        below = LINE + 36 + MARK + 6
-        painter.drawText(0, below + LINE - 5, _("PromptSeg finds it in every slice:"))
+        self.write(painter, 0, self.line - 3, _("You draw three slices, mark one without:"), self.width)
+        below = top + SIDE + MARK + 6
+        self.write(painter, 0, below + self.line - 3, _("PromptSeg finds it in every slice:"), self.width)
         for number, size in enumerate(SIZES):
             left = number * (side + GAP)
-            self._slice(painter, left, LINE, side, size, fill if number in DRAWN else None)
-            self._slice(painter, left, below + LINE, side, size, fill)
-            top = LINE + side + 3
+            self._slice(painter, left, top, side, size, fill if number in DRAWN else None)
+            self._slice(painter, left, below + top, side, size, fill)
+            mark = top + side + 3
             if number in DRAWN:
-                painter.fillRect(left + side // 2 - 4, top, 9, 9, fill)
+                painter.fillRect(left + side // 2 - 4, mark, 9, 9, fill)
             elif number == ABSENT:
                 painter.setPen(thick(ink))
-                painter.drawLine(left + side // 2 - 4, top, left + side // 2 + 4, top + 8)
-                painter.drawLine(left + side // 2 - 4, top + 8, left + side // 2 + 4, top)
+                painter.drawLine(left + side // 2 - 4, mark, left + side // 2 + 4, mark + 8)
+                painter.drawLine(left + side // 2 - 4, mark + 8, left + side // 2 + 4, mark)
 
     @staticmethod
     def _slice(painter: Any, left: int, top: int, side: int, size: float, contour: Any) -> None:

@@ -59,6 +59,8 @@ class GalleryGrid:
         self.list.setVerticalScrollMode(qt.QAbstractItemView.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         self.list.setMinimumHeight(SIZE + text + 6)
+        # As high as there is room for: what it would like to be must not push the buttons below it out of sight.
+        self.list.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
         self.list.setAccessibleName(_("Slices that deserve a look"))
         self.list.setToolTip(_("Click to go to the slice; Right and Left go to the next one and the one before"))
         self.list.connect("currentRowChanged(int)", self._went)

@@ -41,9 +41,11 @@ class Legend(Painted):
         top, width = (HEIGHT - BAR) // 2, int(self.width)
         if self._which == UNCERTAINTY:
             low, high = self._words
-            colours, side = overlay.gradient(64), width // 4
-            painter.drawText(0, top, side - 8, BAR, qt.Qt.AlignRight | qt.Qt.AlignVCenter, low)
-            painter.drawText(width - side + 8, top, side - 8, BAR, qt.Qt.AlignLeft | qt.Qt.AlignVCenter, high)
+            colours = overlay.gradient(64)
+            side = max(width // 4, 8 + max(map(self.width_of, self._words)))
+            foot = top + BAR - 1
+            painter.drawText(side - 8 - self.width_of(low), foot, low)
+            painter.drawText(width - side + 8, foot, high)
             edges = [side + round(n * (width - 2 * side) / len(colours)) for n in range(len(colours) + 1)]
             for x, end, colour in zip(edges, edges[1:], colours, strict=False):
                 painter.fillRect(x, top, end - x, BAR, qt.QColor(*colour))
@@ -73,8 +75,8 @@ class OverlayRow:
         }
         self.overlays = Overlays(logic, words)
         self._titles = {
-            NONE: _("None"), UNCERTAINTY: _("Uncertainty"), REFERENCE: _("Differences from the reference"),
-            ROUND: _("Differences from the round before"),
+            NONE: _("None"), UNCERTAINTY: _("Uncertainty"), REFERENCE: _("Differences"),
+            ROUND: _("Last round's change"),
         }  # fmt: skip
         self._legends = {
             NONE: ("", ""),
@@ -87,24 +89,19 @@ class OverlayRow:
         self.choice.setAccessibleName(_("Overlay"))
         self.choice.setToolTip(_("What is laid over the slices in colour"))
         self.choice.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(20)
+        self.choice.setMinimumContentsLength(11)  # beside other buttons; its list is as wide as its texts
         self.choice.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
         self.choice.connect("activated(int)", self._chosen)
         self.opacity = qt.QSlider(qt.Qt.Horizontal)
         self.opacity.setRange(5, 100)
         self.opacity.setValue(OPACITY)
-        self.opacity.setMaximumWidth(110)
+        self.opacity.setMinimumWidth(50)
+        self.opacity.setMaximumWidth(70)
         self.opacity.setToolTip(_("How strongly it is laid over the slices"))
         self.opacity.setAccessibleName(_("Opacity of the overlay"))
         self.opacity.connect("valueChanged(int)", lambda value: self.overlays.fade(value / 100))
         self.legend = Legend()
-        self._row = beside(qt.QLabel(_("Overlay:")), self.choice, self.opacity)
-        self.widget = qt.QWidget()
-        layout = qt.QVBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self._row)
-        layout.addWidget(self.legend)
+        self.row = beside(qt.QLabel(_("Overlay:")), self.choice, self.opacity)
         self.refresh()
 
     def refresh(self) -> None:
@@ -120,7 +117,7 @@ class OverlayRow:
             self.choice.addItems([self._titles[key] for key in keys])
             self.choice.blockSignals(False)
         self.choice.setCurrentIndex(keys.index(self.overlays.which))
-        self.widget.setVisible(len(keys) > 1)
+        self.row.setVisible(len(keys) > 1)
         self.opacity.setEnabled(self.overlays.which != NONE)
         self.legend.tell(self.overlays.which, self._legends[self.overlays.which])
 

@@ -69,25 +69,27 @@ class ReviewTab:
             _("Side by side"), _("The same slice twice, with and without the segmentation; again to end"), self._beside
         )
         self._pair = SideBySide()
-        self.report = button(_("Report..."), _("Save as a page (.html) or a table (.csv)"), self._save)
+        self.report = button(_("Report ..."), _("Save as a page (.html) or a table (.csv)"), self._save)
         self.before = button(
             _("Before / After"), _("Show the round of teaching before the last one, and back"),
             lambda: self.message.tell(before()),
         )  # fmt: skip
         self._actions = beside(self.accept, self.flag, self.report)
-        self._views = beside(self.side, self.before)
+        self._views = beside(self.overlay.row, self.side, self.before)
         against = beside(qt.QLabel(_("Compare with:")), self.reference, self.check)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.addWidget(against)
-        layout.addWidget(self.running.widget)
-        layout.addWidget(self.table)
-        layout.addWidget(self.slices.widget, 1)
-        for one in (self._actions, self.overlay.widget, self._views, self.message.widget):
+        # What is said comes where the eye is: at the end it would be the first to be out of sight.
+        for one in (self.running.widget, self.message.widget):
             layout.addWidget(one)
         self.hint = text_label()
         layout.addWidget(self.hint)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.slices.widget, 2)
+        for one in (self._actions, self._views, self.overlay.legend):
+            layout.addWidget(one)
         self._filler = qt.QWidget()
         layout.addWidget(self._filler, 1)
 
@@ -298,7 +300,7 @@ class ReviewTab:
             words,
         )
         self._set_writing(True)
-        self.message.tell(_("Writing the report..."))
+        self.message.tell(_("Writing the report ..."))
         self._logic.service.steps(work, self._saved, self._not_saved, lambda: self._set_writing(False))
 
     def _set_writing(self, writing: bool) -> None:

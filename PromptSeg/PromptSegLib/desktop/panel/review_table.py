@@ -12,8 +12,10 @@ from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..sentences import spoken
 from .widgets import as_tip
 
-ROW, MIN_ROWS = 22, 4
+ROW, MIN_ROWS = 22, 3
 """Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
+NAME = 14
+"""Letters of a structure's name that have to be seen."""
 LOW = 0.7
 """A structure with less Dice than this asks for a look."""
 
@@ -69,6 +71,8 @@ class ReviewTable:
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self.table.setTabKeyNavigation(False)
         self.table.setWordWrap(False)
+        # Its own wish would push the buttons below it out of sight; see its heights in :meth:`show`.
+        self.table.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
         self.table.setAccessibleName(_("Structures and how good they are"))
         self.table.connect("itemSelectionChanged()", on_choose)
 
@@ -93,13 +97,15 @@ class ReviewTable:
             header.setSectionResizeMode(number, qt.QHeaderView.ResizeToContents)
         self.table.setRowCount(len(rows))
         for number, (row, decision) in enumerate(zip(rows, decisions, strict=True)):
+            told = [f"{head}: {text(row)}".replace("\n", " ") for head, _tip, text in columns if text(row)]
             cells = [row["structure"], *(text(row) for _head, _tip, text in columns), status_of(row, decision)]
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 if 0 < column < len(cells) - 1:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                item.setToolTip(as_tip("\n".join((row["structure"], *map(spoken, row["remarks"])))))
+                item.setToolTip(as_tip("\n".join((row["structure"], *told, *map(spoken, row["remarks"])))))
                 self.table.setItem(number, column, item)
+        self._make_room(len(columns))
         line = int(self.table.fontMetrics().height())
         head = line * max(text.count("\n") + 1 for text in heads) + 8
         high = max(ROW, line + 6)
@@ -109,6 +115,18 @@ class ReviewTable:
         if 0 <= chosen < len(rows):
             self.table.selectRow(chosen)
         self.table.blockSignals(False)
+
+    def _make_room(self, count: int) -> None:
+        """Where numbers leave no room for the names, as with large text, the volume and the last of them are hidden:
+        the tip of a row has them all."""
+        table = self.table
+        wanted = [
+            max(table.sizeHintForColumn(n), table.horizontalHeader().sectionSizeHint(n)) for n in range(1, count + 2)
+        ]
+        names = NAME * int(table.fontMetrics().boundingRect("n").width())
+        cramped = count > 1 and sum(wanted) + names > int(table.viewport().width)
+        for number in range(1, count + 1):
+            table.setColumnHidden(number, cramped and number in (1, count))
 
     @property
     def chosen(self) -> int:

@@ -10,9 +10,10 @@ from slicer.i18n import tr as _
 from ...annotations import SliceStatus
 from .painted import Painted, faint, thick
 
-HEIGHT, TOP, BOTTOM = 46, 13, 15
-DIGIT = 8
-"""Pixels of a digit, about."""
+HEIGHT, TOP = 31, 13
+"""Pixels without the numbers below, and of the stars above."""
+APART = 8
+"""Pixels between two numbers, at least."""
 FAR = 1_000_000
 MIN_WIDTH = 7
 """Pixels that hatching and a cross need to be told apart."""
@@ -49,7 +50,7 @@ class SliceStrip(Painted):
     """
 
     def __init__(self, on_click: Callable[[int], None]) -> None:
-        super().__init__(HEIGHT)
+        super().__init__(HEIGHT, lines=1)
         self._on_click = on_click
         self._statuses: list[SliceStatus] = []
         self._current = -1
@@ -111,7 +112,7 @@ class SliceStrip(Painted):
 
     def draw(self, painter) -> None:
         """Paint everything."""
-        width, height = self.width, HEIGHT - TOP - BOTTOM
+        width, height = self.width, HEIGHT - TOP
         palette = self.palette
         ink, base = palette.color(qt.QPalette.WindowText), palette.color(qt.QPalette.Base)
         fill, quiet = palette.color(qt.QPalette.Highlight), faint(ink)
@@ -155,13 +156,13 @@ class SliceStrip(Painted):
         places = [self._current] if there else []
         for index in [*places, 0, len(boxes) - 1] if boxes else ():
             text, middle = str(index), sum(boxes[index]) // 2
-            side = DIGIT * len(text)
+            side = self.width_of(text)
             if index == self._current:  # right of its triangle, or left of it at the end
                 left = middle + 8 if middle + 8 + side <= width else middle - 8 - side
             else:
                 left = min(max(0, middle - side // 2), width - side)
-            if all(left >= right + DIGIT or left + side + DIGIT <= start for start, right in taken):
-                painter.drawText(left, HEIGHT - 4, text)
+            if all(left >= right + APART or left + side + APART <= start for start, right in taken):
+                painter.drawText(left, self.height - 4, text)
                 # The mark itself is kept free too.
                 taken.append((min(left, middle - 8), max(left + side, middle + 8)) if taken == [] and there
                              else (left, left + side))  # fmt: skip

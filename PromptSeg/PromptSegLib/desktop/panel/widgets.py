@@ -12,7 +12,6 @@ def button(text: str, tip: str, action: Any, key: str = "") -> Any:
     """A push button with a tip, which names its key."""
     made = qt.QPushButton(text)
     made.setToolTip(f"{tip} ({key})" if key else tip)
-    made.setAccessibleName(text)
     made.connect("clicked()", action)
     return made
 
@@ -24,6 +23,9 @@ def text_label(text: str = "") -> Any:
     made.setTextFormat(qt.Qt.PlainText)
     made.setWordWrap(True)
     made.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Minimum)
+    made.setMinimumHeight(
+        int(made.fontMetrics().height())
+    )  # what Qt takes for the least is the height if it were narrow
     made.setText(text)  # Qt then remembers that its height depends on its width
     return made
 
