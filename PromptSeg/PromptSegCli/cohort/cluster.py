@@ -264,8 +264,10 @@ def _library() -> Any:
             "The package distributed of Dask is not installed", "run pip install distributed, or leave --scheduler out"
         ) from error
     dask.config.set({"distributed.comm.timeouts.connect": _CONNECT, "distributed.scheduler.allowed-failures": _DEATHS})
-    for name in ("distributed", "bokeh", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters of it is said in our own words
+    libraries = ("distributed", "bokeh", "tornado", "asyncio")
+    below = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in libraries]
+    for name in (*libraries, *below):  # Dask gives levels to parts of it, too
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters of it is said in our own words
     return distributed
 
 

@@ -35,9 +35,12 @@ def _can_be_written(code: Code) -> bool:
 
 
 def text(value: str, limit: int = _LONG_STRING) -> str:
-    """A value of DICOM's long string (LO): at most 64 characters, no backslash, which separates values."""
+    """A value of DICOM's long string (LO): at most 64 characters, no backslash, which separates values. Many programs
+    that read it count bytes instead, of which there are no more either."""
     plain = " ".join(value.replace("\\", "/").split())
-    return plain if len(plain) <= limit else plain[: limit - 3].rstrip() + "..."
+    if len(plain.encode()) <= limit:
+        return plain
+    return plain.encode()[: limit - 3].decode("utf-8", "ignore").rstrip() + "..."
 
 
 def item(code: Code) -> Dataset:

@@ -61,6 +61,9 @@ def write_dicom_seg(
         voxels, images = full[order], files
     else:
         images = files[first:stop]
+    for one in files:
+        if not one.get("SliceThickness"):  # which a Segmentation repeats, and a CT may leave empty
+            one.SliceThickness = f"{segmentation.grid.spacing[2]:.10g}"
     if should_stop():
         raise Stopped
     numbers = range(1, len(segmentation.structures) + 1)

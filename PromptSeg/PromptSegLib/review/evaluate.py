@@ -203,6 +203,14 @@ def partners(segmentation: Labels, reference: Labels, remedy: str) -> dict[int, 
                     remedy,
                 )
     if not pairs:
+        if not names_of(reference):
+            raise InputError("The reference has no labels at all", "choose one that shows a structure")
+        if not names_of(segmentation):
+            first = next(iter(names_of(reference)))
+            raise InputError(
+                "The segmentation has no labels at all",
+                f"say which it should have, for example {first}:{first}: what is missing has the Dice 0",
+            )
         raise InputError(f"The segmentation and the reference share no {what}", remedy)
     return pairs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import logging
 import os
 import signal
 import sys
@@ -132,6 +133,8 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_is_done(tasks, s
     made = Cluster(todo, elsewhere.scheduler_address)
     with made, pytest.raises(ClusterError, match=r"went away; start it again and give the same command"):
         execute(todo, made, Manifest(Folder(site.root).manifest), on_record=go_away)
+    dask = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    assert not any(logging.getLogger(name).isEnabledFor(logging.ERROR) for name in dask)  # which would be a trace
     assert len(site.records) >= 1
     assert len(site.plan("scans").tasks) <= 5
 

@@ -83,6 +83,11 @@ def test_what_cannot_be_compared_is_said() -> None:
         evaluate(labels(left=1), elsewhere)
     with pytest.raises(InputError, match="share no label value; say which labels belong together"):
         evaluate(labels(left=1), labels(left=2))
+    with pytest.raises(InputError, match=r"The segmentation has no labels at all; .*for example 2:2: what is missing"):
+        evaluate(labels(left=0), labels(left=2))
+    assert evaluate(labels(left=0), labels(left=2), {2: 2}).mean.dice == 0  # the remedy
+    with pytest.raises(InputError, match="The reference has no labels at all"):
+        evaluate(labels(left=2), labels(left=0))
     with pytest.raises(InputError, match="share no name"):
         evaluate(labels({1: "liver"}, left=1), labels({1: "spleen"}, left=1))
     with pytest.raises(InputError, match=r"Label 9 is not in the reference; choose from what it holds \(1\)"):
