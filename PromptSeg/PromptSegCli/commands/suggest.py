@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     """Print the slices to draw next; returns 0. Raises :class:`PromptSegError` or ``Stopped``."""
-    from .tune import DrawnVolume
+    from .drawn_volume import DrawnVolume
 
     check_input(args.image)
     check_input(args.labels)

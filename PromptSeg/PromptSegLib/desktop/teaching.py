@@ -78,7 +78,7 @@ class Teaching:
             yield
             sent = yield from context.send(volume)
             given = put_annotations(context.service.jobs, folder, drawn)
-            return {"volume": sent, "annotations": given, "prompt": str(prompt), "limit": SUGGESTED}
+            return {"volume": sent, "annotations": given, "prompt": {"file": str(prompt)}, "limit": SUGGESTED}
 
         def receive(result: Mapping[str, Any]) -> None:
             job.finish(list(result["suggestions"]))
@@ -151,12 +151,11 @@ class Teaching:
             yield
             self._rounds.take(*where)
             sent = yield from context.send(volume)
-            former = start_from.prompt if isinstance(start_from, TeachResult) else _asked(start_from)
             return {
                 "volume": sent,
                 "annotations": put_annotations(context.service.jobs, folder, drawn),
                 "structure": put_structure(known),
-                "start_from": former,
+                "start_from": _asked(start_from),
                 "steps": steps,
                 "seed": seed,
                 "preview": kind == "teach",
@@ -203,6 +202,8 @@ class Teaching:
         return job
 
 
-def _asked(prompt: str | tuple[str, str] | None) -> str | dict[str, str] | None:
-    """A prompt as requests name it."""
+def _asked(prompt: TeachResult | str | tuple[str, str] | None) -> str | dict[str, str] | None:
+    """A prompt as requests name it: a round's by its file, one of the library by file and name."""
+    if isinstance(prompt, TeachResult):
+        return {"file": prompt.prompt}
     return prompt if prompt is None or isinstance(prompt, str) else {"file": prompt[0], "name": prompt[1]}
