@@ -29,13 +29,14 @@ from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.fusion import contours_of, slice_gaps
 from PromptSegLib.contours.fusion_net import ContourFusionNet, write_contour_fusion_net
 from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases, values_in
-from PromptSegLib.errors import InputError, as_problem
+from PromptSegLib.errors import InputError
 from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.progress import OnProgress, Progress, ignore
 from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
 from .simulate import evenly_spaced
+from .tools import status_of
 
 DRAWN = (3, 5, 9)
 """Numbers of evenly spaced slices that structures are drawn in."""
@@ -231,18 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{progress.message}\n")
         sys.stdout.flush()
 
-    try:
+    def work() -> None:
         card = train(
             options.datasets, options.output, options.epochs, options.validation, options.seed, options.limit, say
         )
-    except Exception as error:
-        problem = as_problem(error)
-        if problem is None:
-            raise
-        sys.stderr.write(f"{problem}\n")
-        return 2
-    sys.stdout.write(json.dumps(card, indent=1) + "\n")
-    return 0
+        sys.stdout.write(json.dumps(card, indent=1) + "\n")
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

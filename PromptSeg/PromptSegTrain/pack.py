@@ -12,8 +12,9 @@ from pathlib import Path
 
 from PromptSegLib.datasets.loading import load_part, read_datasets
 from PromptSegLib.datasets.pack import STEPS, write_pack
-from PromptSegLib.errors import as_problem
 from PromptSegLib.inputs_stay import check_outputs
+
+from .tools import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,19 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--validation", type=float, default=0.25, help="the share that the run holds out")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         check_outputs({"-o": (options.output, (".pack",))}, [(f"'{path}'", path) for path in options.datasets])
         sets = read_datasets(options.datasets)
         parts = [load_part(d, options.validation, options.seed, options.cache) for d in sets]
         packed = write_pack(parts, options.output, int(options.megabytes * 1e6), every=options.every)
-    except Exception as error:
-        problem = as_problem(error)
-        if problem is None:
-            raise
-        sys.stderr.write(f"{problem}\n")
-        return 2
-    sys.stdout.writelines(f"{one}\n" for one in packed)
-    return 0
+        sys.stdout.writelines(f"{one}\n" for one in packed)
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ import torch
 from torch import Tensor
 
 from PromptSegLib.datasets.provenance import check_measured
-from PromptSegLib.errors import InputError, OutputError, as_problem, quoted
+from PromptSegLib.errors import InputError, OutputError, quoted
 from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.model.backbone import load_backbone, write_backbone
 from PromptSegLib.prompts.library import joined_window
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
+
+from .tools import status_of
 
 
 def release(
@@ -39,7 +41,7 @@ def release(
     components: str = "substantial",
     name: str = "punet-ct",
     own_components: Mapping[str, str] | None = None,
-    second_look: Sequence[str] = (),
+    shared_pass: Sequence[str] = (),
     only: Mapping[str, Sequence[str]] | None = None,
     measured_on: Path | None = None,
 ) -> str:
@@ -49,7 +51,7 @@ def release(
     such a name which structures it holds. ``quality`` are measured Dice by structure, with the data set and the
     subjects that they were measured on, none of which may have been learned from, but for a last part of the training
     that followed on the backbone ``measured_on`` (:func:`~.lineage.check_measured`). ``own_components`` are rules of
-    single structures, as for vessels that show in several pieces; ``second_look`` names the run's prompt sets that also
+    single structures, as for vessels that show in several pieces; ``shared_pass`` names the run's prompt sets that also
     look under the tokens which the backbone shares out. Gives the backbone's id. Raises :class:`InputError`, and
     :class:`OutputError` where a file would take the place of one that it is made from, both before anything is written.
     """
@@ -71,7 +73,7 @@ def release(
             found = [(source, read[source][n]) for source in sources if n in read[source]]
             if not found:
                 raise InputError(f"No set of {text} has a prompt for '{n}'", "write structures as the run names them")
-            prompt = _joined(found, _mean_dice(measured, n), own_components.get(n, components), second_look)
+            prompt = _joined(found, _mean_dice(measured, n), own_components.get(n, components), shared_pass)
             shared = _shares(prompt, backbone.shared)
             prompts.append(replace(prompt, card=replace(prompt.card, shared_tokens=shared)))
         about = {**read[sources[0]].card, "data": text}
@@ -112,7 +114,7 @@ def _make_places(target: Path, made: Mapping[Path, PromptSet], inputs: Sequence[
 
 
 def _joined(
-    found: Sequence[tuple[str, Prompt]], dice: float | None, components: str, second_look: Sequence[str]
+    found: Sequence[tuple[str, Prompt]], dice: float | None, components: str, shared_pass: Sequence[str]
 ) -> Prompt:
     """One structure's prompt of several data sets: its numbers are the same, its card tells of all."""
     first = found[0][1]
@@ -123,7 +125,7 @@ def _joined(
         window=joined_window(p.card.window for _, p in found),
         data=tuple(dict.fromkeys(name for _, p in found for name in p.card.data)),
         components=components,
-        shared_pass=found[0][0] in second_look,
+        shared_pass=found[0][0] in shared_pass,
         validation_dice=dice,
     )
     return replace(first, card=card)
@@ -154,7 +156,7 @@ def main() -> int:
     rules = ("largest", "main", "substantial", "all")
     parser.add_argument("--components", default="substantial", choices=rules)
     parser.add_argument("--components-of", action="append", default=[], metavar="STRUCTURE=RULE")
-    parser.add_argument("--second-look", action="append", default=[], metavar="DATASET", help="see the experiments")
+    parser.add_argument("--shared-pass", "--second-look", action="append", default=[], metavar="DATASET")
     parser.add_argument("--name", default="punet-ct", help="the backbone's name in the run, and from then on")
     options = parser.parse_args()
     own = {name: rule for name, _, rule in (text.partition("=") for text in options.components_of)}
@@ -163,8 +165,10 @@ def main() -> int:
     sets = [text.partition("=")[::2] for text in options.set]
     if not all(title for _, title in sets) or len(dict(sets)) < len(sets):
         parser.error("--set takes DATASET=NAME, each DATASET once")
-    try:
+
+    def work() -> None:
         quality = [_read_quality(path) for path in options.quality]
+        only = {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)}
         release(
             options.run,
             options.output,
@@ -174,17 +178,12 @@ def main() -> int:
             options.components,
             options.name,
             own,
-            options.second_look,
-            {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)},
+            options.shared_pass,
+            only,
             options.measured_on,
         )
-    except Exception as error:
-        problem = as_problem(error)
-        if problem is None:
-            raise
-        sys.stderr.write(f"{problem}\n")
-        return 2
-    return 0
+
+    return status_of(work)
 
 
 def _read_quality(path: Path) -> dict[str, Any]:

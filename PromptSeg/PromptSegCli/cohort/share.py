@@ -6,9 +6,9 @@ import contextlib
 import os
 import re
 import sys
-from pathlib import Path
 
 from PromptSegLib.errors import InputError
+from PromptSegLib.volumes.room import control_groups
 
 _UNITS = {"": 1.0, "k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0**2}
 MIN_MIB = 1500.0
@@ -49,22 +49,12 @@ def _physical() -> float | None:
 
 
 def _limits() -> list[float]:
-    """The limits of this process' control groups (Linux, versions 1 and 2), from its own group up."""
+    """The limits of this process' control groups, from its own group up."""
     found = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, kinds, group = line.split(":", 2)
-            if kinds and "memory" not in kinds.split(","):
-                continue
-            root, name = ("memory", "memory.limit_in_bytes") if kinds else ("", "memory.max")
-            top = Path("/sys/fs/cgroup", root)
-            here = top / group.lstrip("/")
-            for folder in (here, *here.parents):
-                with contextlib.suppress(OSError, ValueError):
-                    limit = float((folder / name).read_text()) / 2**20
-                    found += [limit] if limit < 2**40 else []
-                if folder == top:
-                    break
+    for _, limit, _ in control_groups():
+        with contextlib.suppress(OSError, ValueError):
+            mib = float(limit.read_text()) / 2**20
+            found += [mib] if mib < 2**40 else []
     return found
 
 

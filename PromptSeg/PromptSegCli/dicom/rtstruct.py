@@ -10,11 +10,19 @@ import numpy as np
 
 from PromptSegLib import __version__
 from PromptSegLib.atomic import PathLike, replacing
-from PromptSegLib.errors import GridError, Stopped
+from PromptSegLib.errors import Stopped
 from PromptSegLib.volumes.polygons import polygons_of
 
 from .codes import category_and_type, item, text
-from .series import MANUFACTURER, UTF_8, check_can_write, check_source, headers, new_series_number, quietly, refused
+from .series import (
+    MANUFACTURER,
+    UTF_8,
+    check_can_write,
+    new_series_number,
+    quietly,
+    referred,
+    refused,
+)
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -48,10 +56,7 @@ def write_rtstruct(
     found is an ROI without contours. ``source`` and the errors are those of :func:`.seg.write_dicom_seg`.
     """
     check_can_write()
-    found = check_source(source)
-    files = headers(found)
-    if len(found.slices) != segmentation.grid.shape[0]:
-        raise GridError("The result has another number of slices than the series that it should refer to")
+    found, files = referred(source, segmentation.grid.shape[0])
     with quietly():
         try:
             made = _set(files[0], found, segmentation.structures, backbone_id)

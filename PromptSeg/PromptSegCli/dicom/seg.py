@@ -9,10 +9,10 @@ import numpy as np
 
 from PromptSegLib import __version__
 from PromptSegLib.atomic import PathLike, replacing
-from PromptSegLib.errors import GridError, InputError, Stopped
+from PromptSegLib.errors import InputError, Stopped
 
 from .codes import category_and_type, item, text
-from .series import MANUFACTURER, UTF_8, check_can_write, check_source, headers, new_series_number, quietly, refused
+from .series import MANUFACTURER, UTF_8, check_can_write, new_series_number, quietly, referred, refused
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -44,10 +44,7 @@ def write_dicom_seg(
     check_can_write()
     import highdicom as hd
 
-    found = check_source(source)
-    files = headers(found)
-    if len(found.slices) != segmentation.grid.shape[0]:
-        raise GridError("The result has another number of slices than the series that it should refer to")
+    found, files = referred(source, segmentation.grid.shape[0])
     if len(files) not in (1, len(found.slices)):
         raise InputError(
             "The DICOM series consists of several files with many slices each, to which a Segmentation cannot refer",

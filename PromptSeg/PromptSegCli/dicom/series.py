@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, PromptSegError, short
+from PromptSegLib.errors import GridError, InputError, PromptSegError, short
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -85,6 +85,16 @@ def check_source(source: DicomSource | None) -> DicomSource:
         if not uid:
             raise _lacking(name)
     return source
+
+
+def referred(source: DicomSource | None, slices: int) -> tuple[DicomSource, list[Dataset]]:
+    """The source of a result with ``slices`` slices, and the headers of its files (:func:`headers`). Raises
+    :class:`InputError` for a series that no object can refer to, and :class:`GridError` for one of other slices."""
+    found = check_source(source)
+    files = headers(found)
+    if len(found.slices) != slices:
+        raise GridError("The result has another number of slices than the series that it should refer to")
+    return found, files
 
 
 def _lacking(name: str) -> InputError:

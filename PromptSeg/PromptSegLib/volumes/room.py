@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError
@@ -46,9 +47,17 @@ def _system() -> float | None:
 
 
 def _groups() -> list[float]:
-    """What this process' control groups (Linux, versions 1 and 2) leave, from its own group up: their limit without
-    what is in use and no cache of files."""
+    """What this process' control groups leave: their limit without what is in use and no cache of files."""
     found = []
+    for folder, limit, used in control_groups():
+        with contextlib.suppress(OSError, ValueError):  # "max", or a folder that is not shown in a container
+            found.append(float(limit.read_text()) - float(used.read_text()) + _cache(folder))
+    return found
+
+
+def control_groups() -> Iterator[tuple[Path, Path, Path]]:
+    """The control groups of this process that bound its memory (Linux, versions 1 and 2), from its own group up: the
+    folder of each, and the files with its limit and with what is in use, in bytes."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, kinds, group = line.split(":", 2)
@@ -60,12 +69,9 @@ def _groups() -> list[float]:
             )
             here = top / group.lstrip("/")
             for folder in (here, *here.parents):
-                with contextlib.suppress(OSError, ValueError):  # "max", or a folder that is not shown in a container
-                    maximum = float((folder / limit).read_text())
-                    found.append(maximum - float((folder / used).read_text()) + _cache(folder))
+                yield folder, folder / limit, folder / used
                 if folder == top:
                     break
-    return found
 
 
 def _cache(folder: Path) -> float:
