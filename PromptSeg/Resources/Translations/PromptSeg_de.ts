@@ -93,8 +93,8 @@
             <translation>Masken werden auf das Gitter des Volumens geschrieben</translation>
         </message>
         <message>
-            <source>Registering with the patient it was taught in</source>
-            <translation>Registrierung mit dem Patienten, an dem angelernt wurde</translation>
+            <source>Registering with another CT</source>
+            <translation>Registrierung mit einem anderen CT</translation>
         </message>
         <message>
             <source>First mask: Dice {dice} on the drawn slices</source>
@@ -289,8 +289,24 @@
             <translation>Für den nächsten Patienten wird nichts aufbewahrt: {why}</translation>
         </message>
         <message>
-            <source>{name} could not be carried over from the patient it was taught in: {why}.</source>
-            <translation>{name} konnte nicht von dem Patienten übertragen werden, an dem angelernt wurde: {why}.</translation>
+            <source>{name} was not found: registered with where it was taught, {why}.</source>
+            <translation>{name} wurde nicht gefunden. Nach Registrierung mit dem CT, an dem angelernt wurde: {why}.</translation>
+        </message>
+        <message>
+            <source>{name} could not be carried over from {source}: {why}.</source>
+            <translation>{name} konnte nicht {source} übertragen werden: {why}.</translation>
+        </message>
+        <message>
+            <source>a reference CT</source>
+            <translation>von einem Referenz-CT</translation>
+        </message>
+        <message>
+            <source>the patient it was taught in</source>
+            <translation>von dem Patienten, an dem angelernt wurde,</translation>
+        </message>
+        <message>
+            <source>no patient is remembered</source>
+            <translation>kein Patient ist gemerkt</translation>
         </message>
         <message>
             <source>{name} is a first guess: a Dice of about {dice} is to be expected.</source>
@@ -303,10 +319,6 @@
         <message>
             <source>the field of view does not show that part of the body</source>
             <translation>das Sichtfeld zeigt diesen Körperteil nicht</translation>
-        </message>
-        <message>
-            <source>it lies outside the field of view</source>
-            <translation>die Struktur liegt außerhalb des Sichtfelds</translation>
         </message>
         <message>
             <source>nothing is known of it</source>
@@ -739,6 +751,373 @@
         <message>
             <source>close other programs or crop the image</source>
             <translation>schließen Sie andere Programme oder beschneiden Sie das Bild</translation>
+        </message>
+    </context>
+    <context>
+        <name>desktop.structure_names</name>
+        <message>
+            <source>spleen</source>
+            <translation>Milz</translation>
+        </message>
+        <message>
+            <source>gallbladder</source>
+            <translation>Gallenblase</translation>
+        </message>
+        <message>
+            <source>esophagus</source>
+            <translation>Ösophagus</translation>
+        </message>
+        <message>
+            <source>liver</source>
+            <translation>Leber</translation>
+        </message>
+        <message>
+            <source>stomach</source>
+            <translation>Magen</translation>
+        </message>
+        <message>
+            <source>aorta</source>
+            <translation>Aorta</translation>
+        </message>
+        <message>
+            <source>inferior vena cava</source>
+            <translation>Vena cava inferior</translation>
+        </message>
+        <message>
+            <source>portal and splenic veins</source>
+            <translation>Pfortader und Milzvene</translation>
+        </message>
+        <message>
+            <source>pancreas</source>
+            <translation>Pankreas</translation>
+        </message>
+        <message>
+            <source>brainstem</source>
+            <translation>Hirnstamm</translation>
+        </message>
+        <message>
+            <source>spinal cord</source>
+            <translation>Rückenmark</translation>
+        </message>
+        <message>
+            <source>larynx</source>
+            <translation>Larynx</translation>
+        </message>
+        <message>
+            <source>mandible</source>
+            <translation>Unterkiefer</translation>
+        </message>
+        <message>
+            <source>heart</source>
+            <translation>Herz</translation>
+        </message>
+        <message>
+            <source>left ventricle</source>
+            <translation>linker Ventrikel</translation>
+        </message>
+        <message>
+            <source>right ventricle</source>
+            <translation>rechter Ventrikel</translation>
+        </message>
+        <message>
+            <source>left atrium</source>
+            <translation>linker Vorhof</translation>
+        </message>
+        <message>
+            <source>right atrium</source>
+            <translation>rechter Vorhof</translation>
+        </message>
+        <message>
+            <source>pericardium</source>
+            <translation>Perikard</translation>
+        </message>
+        <message>
+            <source>superior vena cava</source>
+            <translation>Vena cava superior</translation>
+        </message>
+        <message>
+            <source>pulmonary artery</source>
+            <translation>Pulmonalarterie</translation>
+        </message>
+        <message>
+            <source>pulmonary vein</source>
+            <translation>Pulmonalvene</translation>
+        </message>
+        <message>
+            <source>trachea</source>
+            <translation>Trachea</translation>
+        </message>
+        <message>
+            <source>bronchus</source>
+            <translation>Bronchus</translation>
+        </message>
+        <message>
+            <source>middle lobe of right lung</source>
+            <translation>Mittellappen der rechten Lunge</translation>
+        </message>
+        <message>
+            <source>thyroid gland</source>
+            <translation>Schilddrüse</translation>
+        </message>
+        <message>
+            <source>thymus</source>
+            <translation>Thymus</translation>
+        </message>
+        <message>
+            <source>pharynx</source>
+            <translation>Pharynx</translation>
+        </message>
+        <message>
+            <source>tongue</source>
+            <translation>Zunge</translation>
+        </message>
+        <message>
+            <source>brain</source>
+            <translation>Gehirn</translation>
+        </message>
+        <message>
+            <source>skull</source>
+            <translation>Schädel</translation>
+        </message>
+        <message>
+            <source>pituitary gland</source>
+            <translation>Hypophyse</translation>
+        </message>
+        <message>
+            <source>optic chiasm</source>
+            <translation>Chiasma opticum</translation>
+        </message>
+        <message>
+            <source>duodenum</source>
+            <translation>Duodenum</translation>
+        </message>
+        <message>
+            <source>small bowel</source>
+            <translation>Dünndarm</translation>
+        </message>
+        <message>
+            <source>colon</source>
+            <translation>Kolon</translation>
+        </message>
+        <message>
+            <source>rectum</source>
+            <translation>Rektum</translation>
+        </message>
+        <message>
+            <source>urinary bladder</source>
+            <translation>Harnblase</translation>
+        </message>
+        <message>
+            <source>prostate</source>
+            <translation>Prostata</translation>
+        </message>
+        <message>
+            <source>uterus</source>
+            <translation>Uterus</translation>
+        </message>
+        <message>
+            <source>spine</source>
+            <translation>Wirbelsäule</translation>
+        </message>
+        <message>
+            <source>cervical spine</source>
+            <translation>Halswirbelsäule</translation>
+        </message>
+        <message>
+            <source>thoracic spine</source>
+            <translation>Brustwirbelsäule</translation>
+        </message>
+        <message>
+            <source>lumbar spine</source>
+            <translation>Lendenwirbelsäule</translation>
+        </message>
+        <message>
+            <source>vertebra</source>
+            <translation>Wirbel</translation>
+        </message>
+        <message>
+            <source>sacrum</source>
+            <translation>Kreuzbein</translation>
+        </message>
+        <message>
+            <source>ribs</source>
+            <translation>Rippen</translation>
+        </message>
+        <message>
+            <source>sternum</source>
+            <translation>Sternum</translation>
+        </message>
+        <message>
+            <source>right kidney</source>
+            <translation>rechte Niere</translation>
+        </message>
+        <message>
+            <source>right adrenal gland</source>
+            <translation>rechte Nebenniere</translation>
+        </message>
+        <message>
+            <source>right parotid gland</source>
+            <translation>rechte Parotis</translation>
+        </message>
+        <message>
+            <source>right submandibular gland</source>
+            <translation>rechte Submandibularisdrüse</translation>
+        </message>
+        <message>
+            <source>right lung</source>
+            <translation>rechte Lunge</translation>
+        </message>
+        <message>
+            <source>right eyeball</source>
+            <translation>rechter Augapfel</translation>
+        </message>
+        <message>
+            <source>right common carotid artery</source>
+            <translation>rechte A. carotis communis</translation>
+        </message>
+        <message>
+            <source>right common iliac artery</source>
+            <translation>rechte A. iliaca communis</translation>
+        </message>
+        <message>
+            <source>right common iliac vein</source>
+            <translation>rechte V. iliaca communis</translation>
+        </message>
+        <message>
+            <source>right ureter</source>
+            <translation>rechter Ureter</translation>
+        </message>
+        <message>
+            <source>right seminal vesicle</source>
+            <translation>rechte Samenblase</translation>
+        </message>
+        <message>
+            <source>right ovary</source>
+            <translation>rechtes Ovar</translation>
+        </message>
+        <message>
+            <source>right femur</source>
+            <translation>rechter Femur</translation>
+        </message>
+        <message>
+            <source>right humerus</source>
+            <translation>rechter Humerus</translation>
+        </message>
+        <message>
+            <source>right scapula</source>
+            <translation>rechte Skapula</translation>
+        </message>
+        <message>
+            <source>right clavicle</source>
+            <translation>rechte Klavikula</translation>
+        </message>
+        <message>
+            <source>right ilium</source>
+            <translation>rechtes Darmbein</translation>
+        </message>
+        <message>
+            <source>upper lobe of right lung</source>
+            <translation>Oberlappen der rechten Lunge</translation>
+        </message>
+        <message>
+            <source>lower lobe of right lung</source>
+            <translation>Unterlappen der rechten Lunge</translation>
+        </message>
+        <message>
+            <source>left kidney</source>
+            <translation>linke Niere</translation>
+        </message>
+        <message>
+            <source>left adrenal gland</source>
+            <translation>linke Nebenniere</translation>
+        </message>
+        <message>
+            <source>left parotid gland</source>
+            <translation>linke Parotis</translation>
+        </message>
+        <message>
+            <source>left submandibular gland</source>
+            <translation>linke Submandibularisdrüse</translation>
+        </message>
+        <message>
+            <source>left lung</source>
+            <translation>linke Lunge</translation>
+        </message>
+        <message>
+            <source>left eyeball</source>
+            <translation>linker Augapfel</translation>
+        </message>
+        <message>
+            <source>left common carotid artery</source>
+            <translation>linke A. carotis communis</translation>
+        </message>
+        <message>
+            <source>left common iliac artery</source>
+            <translation>linke A. iliaca communis</translation>
+        </message>
+        <message>
+            <source>left common iliac vein</source>
+            <translation>linke V. iliaca communis</translation>
+        </message>
+        <message>
+            <source>left ureter</source>
+            <translation>linker Ureter</translation>
+        </message>
+        <message>
+            <source>left seminal vesicle</source>
+            <translation>linke Samenblase</translation>
+        </message>
+        <message>
+            <source>left ovary</source>
+            <translation>linkes Ovar</translation>
+        </message>
+        <message>
+            <source>left femur</source>
+            <translation>linker Femur</translation>
+        </message>
+        <message>
+            <source>left humerus</source>
+            <translation>linker Humerus</translation>
+        </message>
+        <message>
+            <source>left scapula</source>
+            <translation>linke Skapula</translation>
+        </message>
+        <message>
+            <source>left clavicle</source>
+            <translation>linke Klavikula</translation>
+        </message>
+        <message>
+            <source>left ilium</source>
+            <translation>linkes Darmbein</translation>
+        </message>
+        <message>
+            <source>upper lobe of left lung</source>
+            <translation>Oberlappen der linken Lunge</translation>
+        </message>
+        <message>
+            <source>lower lobe of left lung</source>
+            <translation>Unterlappen der linken Lunge</translation>
+        </message>
+        <message>
+            <source>tissue</source>
+            <translation>Gewebe</translation>
+        </message>
+        <message>
+            <source>bone</source>
+            <translation>Knochen</translation>
+        </message>
+        <message>
+            <source>muscle</source>
+            <translation>Muskel</translation>
+        </message>
+        <message>
+            <source>body fat</source>
+            <translation>Körperfett</translation>
+        </message>
+        <message>
+            <source>skin</source>
+            <translation>Haut</translation>
         </message>
     </context>
     <context>

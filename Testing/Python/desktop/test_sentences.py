@@ -139,3 +139,33 @@ def test_it_is_said_in_german(application, text, german) -> None:
     finally:
         speak(application, "")
     assert spoken(text) == text
+
+
+def test_every_structure_of_the_table_has_a_name_in_other_languages() -> None:
+    from PromptSegLib.anatomy.terminology import structures
+    from PromptSegLib.desktop.structure_names import NAMES
+
+    assert {one.name for one in structures()} == NAMES
+
+
+def test_structures_are_listed_and_found_by_their_german_names(window, tmp_path, monkeypatch) -> None:
+    import types
+
+    from standin.application import speak
+
+    speak(window, "de_DE")
+    window.loadTranslations(str(LIBRARY.parent / "Resources" / "Translations"))
+    try:
+        from PromptSegLib.desktop.catalogue import Library
+        from PromptSegLib.desktop.panel.structures import Structures
+
+        state = types.SimpleNamespace(ticked=[], set_values=lambda *_: None)
+        made = Structures(Library(tmp_path), state, lambda: None, lambda: None)
+        made.refresh()
+        for search, found in (("milz", {"Milz", "Pfortader und Milzvene"}), ("left kidney", {"linke Niere"})):
+            made.search.setText(search)
+            assert {item.text(0) for item, _entry in made._items if not item.isHidden()} == found
+        made.tick("abdomen-ct:left kidney")
+        assert made.ticked == ["abdomen-ct:left kidney"], "what is asked for keeps its name"
+    finally:
+        speak(window, "")

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..pictures import PicturePlace
 from ..sentences import spoken
+from ..structure_names import name_of
 from .widgets import as_tip
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ class GalleryGrid:
     def _text(self, number: int) -> None:
         place, item = self.places[number], self.list.item(number)
         mark = MARKS.get(place.looked, "")
-        item.setText(f"{place.index} {mark}".rstrip() + f"\n{place.structure}")
+        item.setText(f"{place.index} {mark}".rstrip() + f"\n{name_of(place.structure)}")
         tip = _("{name}, slice {n}: {why} ({mark})").format(
-            name=place.structure, n=place.index, why=spoken(place.why), mark=said_of(place.looked)
+            name=name_of(place.structure), n=place.index, why=spoken(place.why), mark=said_of(place.looked)
         )
         item.setToolTip(as_tip(tip))
         item.setData(qt.Qt.AccessibleTextRole, tip)

@@ -14,6 +14,7 @@ from ..logic import Logic
 from ..looking import SEEN, count, look
 from ..pictures import PicturePlace, draw, places_of, window_of
 from ..sentences import spoken
+from ..structure_names import name_of
 from .gallery import SIZE, GalleryGrid
 from .widgets import beside, text_label
 
@@ -107,7 +108,7 @@ class GalleryBox:
         self.counted.setText(_("{n} of {of} looked at").format(n=done, of=of))
         place = self.gallery.current
         reason = "" if place is None else _("{name}, slice {n}: {why}.").format(
-            name=place.structure, n=place.index, why=spoken(place.why)
+            name=name_of(place.structure), n=place.index, why=spoken(place.why)
         )  # fmt: skip
         self.why.setText(reason or _("Right and Left go through the slices; Y accepts, F flags."))
 

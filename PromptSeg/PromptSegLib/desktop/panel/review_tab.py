@@ -17,6 +17,7 @@ from ..looking import keep_looks, now, reviewer, settle
 from ..panel_state import PanelState
 from ..pictures import PicturePlace
 from ..reporting import write_report
+from ..structure_names import name_of
 from . import texts
 from .gallery_box import GalleryBox
 from .message import Message
@@ -236,9 +237,9 @@ class ReviewTab:
             one.setText(word)
             one.setAccessibleName(word)
             if place is not None:
-                tip = _("{name}, slice {n}, then go to the next").format(name=place.structure, n=place.index)
+                tip = _("{name}, slice {n}, then go to the next").format(name=name_of(place.structure), n=place.index)
             elif row is not None:
-                tip = _("All of {name}").format(name=row["structure"])
+                tip = _("All of {name}").format(name=name_of(row["structure"]))
             else:
                 tip = _("Choose a slice, or a structure in the table")
             one.setToolTip(texts.with_key(tip, key))

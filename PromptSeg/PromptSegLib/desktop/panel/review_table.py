@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..sentences import spoken
+from ..structure_names import name_of
 from .widgets import as_tip
 
 ROW, MIN_ROWS = 22, 3
@@ -97,13 +98,14 @@ class ReviewTable:
             header.setSectionResizeMode(number, qt.QHeaderView.ResizeToContents)
         self.table.setRowCount(len(rows))
         for number, (row, decision) in enumerate(zip(rows, decisions, strict=True)):
+            name = name_of(row["structure"])
             told = [f"{head}: {text(row)}".replace("\n", " ") for head, _tip, text in columns if text(row)]
-            cells = [row["structure"], *(text(row) for _head, _tip, text in columns), status_of(row, decision)]
+            cells = [name, *(text(row) for _head, _tip, text in columns), status_of(row, decision)]
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 if 0 < column < len(cells) - 1:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                item.setToolTip(as_tip("\n".join((row["structure"], *told, *map(spoken, row["remarks"])))))
+                item.setToolTip(as_tip("\n".join((name, *told, *map(spoken, row["remarks"])))))
                 self.table.setItem(number, column, item)
         self._make_room(len(columns))
         line = int(self.table.fontMetrics().height())

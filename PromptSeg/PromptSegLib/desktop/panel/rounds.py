@@ -12,6 +12,7 @@ from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ..logic import Logic
 from ..results import TeachResult
+from ..structure_names import name_of
 from . import texts
 from .message import Message
 from .widgets import beside, button, text_label
@@ -101,5 +102,5 @@ class Rounds:
             self._message.warn(problem)
             return
         said = _("{name} is kept in My structures, and ticked in Segment. In this CT it stays as it was taught.")
-        self._message.tell(" ".join((said.format(name=kept.structure.name), *texts.elsewhere(kept.card))))
+        self._message.tell(" ".join((said.format(name=name_of(kept.structure.name)), *texts.elsewhere(kept.card))))
         self._on_kept(text)

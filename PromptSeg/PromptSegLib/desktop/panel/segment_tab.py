@@ -18,6 +18,7 @@ from ..logic import Logic
 from ..panel_state import PanelState
 from ..results import SegmentResult
 from ..sequence import segment_frames
+from ..structure_names import name_of
 from . import texts
 from .message import Message
 from .running import Running
@@ -183,9 +184,9 @@ class SegmentTab:
         empty = [one["structure"] for one in (result.review or {}).get("structures", ()) if not one["volume_ml"]]
         text = texts.segmented(len(result.segment_ids), result.seconds)
         if empty:
-            text += " " + _("Not found: {names}.").format(names=", ".join(empty))
+            text += " " + _("Not found: {names}.").format(names=", ".join(map(name_of, empty)))
         if result.taught:
-            text += " " + _("As taught in this CT: {names}.").format(names=", ".join(result.taught))
+            text += " " + _("As taught in this CT: {names}.").format(names=", ".join(map(name_of, result.taught)))
         text = " ".join((text, *texts.carried(result.notes, result.expected), *([self._then] if self._then else ())))
         if self._every:
             self.message.tell(text)
@@ -249,7 +250,9 @@ class SegmentTab:
         entry = self.structures.selected_own
         if entry is None:
             return
-        question = _("Delete what was learned for {name}? This cannot be undone.").format(name=entry.structure.name)
+        question = _("Delete what was learned for {name}? This cannot be undone.").format(
+            name=name_of(entry.structure.name)
+        )
         if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Delete a structure")):
             self._try(lambda: self._removed(entry.text))
 
@@ -258,7 +261,7 @@ class SegmentTab:
         if entry is None or entry.memory is None:
             return
         question = _("Forget the patients that {name} was taught in? What was learned stays.").format(
-            name=entry.structure.name
+            name=name_of(entry.structure.name)
         )
         if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Forget patients")):
             self._try(lambda: self._forgotten(entry.text))

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..catalogue import MINE, Library, PromptEntry, SetEntry
 from ..panel_state import PanelState
+from ..structure_names import name_of
 from .texts import card_lines, found_by, remembered_lines, subject_lines, typical_dice
 from .widgets import as_tip, text_label
 
@@ -96,7 +97,7 @@ class Structures:
                 self._groups.append((head, one))
                 for entry in one.prompts:
                     item = qt.QTreeWidgetItem()
-                    item.setText(0, entry.structure.name)
+                    item.setText(0, name_of(entry.structure.name))
                     item.setIcon(0, chip(entry.structure.colour))
                     item.setFlags(item.flags() | qt.Qt.ItemIsUserCheckable)
                     item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
@@ -153,7 +154,7 @@ class Structures:
 
     @staticmethod
     def _lines(entry: PromptEntry) -> list[str]:
-        lines = card_lines(entry.structure.name, entry.card.to_json())
+        lines = card_lines(name_of(entry.structure.name), entry.card.to_json())
         return [*lines, *subject_lines(entry.card), *remembered_lines(entry.memory)]
 
     def _selected(self) -> None:

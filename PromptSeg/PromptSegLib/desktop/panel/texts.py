@@ -19,6 +19,7 @@ from ...volumes.plausible import warnings_of
 from ..labelled_teaching import SetTaught
 from ..runs import Run
 from ..sentences import spoken, told
+from ..structure_names import name_of
 
 MIN_DRAWN = 3
 """With fewer drawn slices nothing is said of how good a round is: the estimate was never checked there."""
@@ -82,7 +83,7 @@ def segmented(count: int, seconds: float) -> str:
 def found_by(structure: Structure, search: str) -> bool:
     """Whether a structure answers to all words of a search, by its name or a synonym."""
     words = search.casefold().split()
-    names = " ".join((structure.name, *structure.synonyms)).casefold()
+    names = " ".join((structure.name, name_of(structure.name), *structure.synonyms)).casefold()
     return all(word in names for word in words)
 
 
@@ -130,15 +131,15 @@ def subject_lines(card: Card) -> list[str]:
 def unfinished(run: Run) -> str:
     """A run on labelled volumes that can be gone on with."""
     if run.dice is None:
-        return _("{name}: stopped before its end.").format(name=run.structure.name)
+        return _("{name}: stopped before its end.").format(name=name_of(run.structure.name))
     text = _("{name}: stopped at step {n}, Dice {dice:.2f}.")
-    return text.format(name=run.structure.name, n=run.steps, dice=run.dice)
+    return text.format(name=name_of(run.structure.name), n=run.steps, dice=run.dice)
 
 
 def learned_from_volumes(result: SetTaught) -> str:
     """What came of a run on labelled volumes."""
     values = list(result.dice.values())
-    name = result.structure.name
+    name = name_of(result.structure.name)
     if values:
         text = _("{name} is learned: Dice {dice:.2f} in the volumes that were held out ({each}).")
         each = ", ".join(f"{one} {value:.2f}" for one, value in list(result.dice.items())[:MAX_NAMED])
@@ -165,7 +166,7 @@ def remembered_lines(memory: Path | None) -> list[str]:
 def carried(notes: Sequence[str], expected: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
     """What is worth saying of structures that were taught in other patients."""
     text = _("Expected Dice of {name}: {dice:.2f} ({low:.2f} to {high:.2f}).")
-    found = [text.format(name=n, dice=v[0], low=v[1], high=v[2]) for n, v in expected.items()]
+    found = [text.format(name=name_of(n), dice=v[0], low=v[1], high=v[2]) for n, v in expected.items()]
     return (*found, *map(spoken, notes))
 
 
