@@ -36,6 +36,8 @@ class PromptEntry:
     card: Card
     backbone_id: str
     path: Path
+    references: int = 0
+    """In how many open reference CTs it says where the structure lies."""
 
     @property
     def memory(self) -> Path | None:
@@ -211,7 +213,7 @@ class Library:
             return None
         where = path.stem if is_shipped else str(path)
         prompts = [
-            PromptEntry(one.structure, f"{where}:{one.structure.name}", one.card, one.backbone_id, path)
+            PromptEntry(one.structure, f"{where}:{one.structure.name}", one.card, one.backbone_id, path, len(one.masks))
             for one in header.entries
         ]
         return SetEntry(header.name, path, is_shipped, header.card, tuple(prompts))

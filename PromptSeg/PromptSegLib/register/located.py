@@ -16,6 +16,7 @@ from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
 
+GROWN_MM = 100.0
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
 alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
@@ -75,14 +76,16 @@ class Registrations:
     def deformation(
         self, teacher: Teacher, region: Region, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
     ) -> Deformation:
-        """For a part of the teacher; one that is known already and covers it serves again. Raises ``Stopped``."""
+        """For a part of the teacher; one that is known already and covers it serves again. Where it does not, the next
+        covers a good part around both, so that the structures that are asked for after it find it made. Raises
+        ``Stopped``."""
         key = teacher.digest
         known = self._known.get(key)
         if known is None or not known.region.holds(region):
             known = register(
                 self.picture(should_stop),
                 teacher.picture,
-                region if known is None else region.joined(known.region),
+                region if known is None else region.joined(known.region).grown(GROWN_MM, teacher.picture),
                 affine=None if known is None else known.affine,
                 device=self.device,
                 on_progress=on_progress,

@@ -93,6 +93,10 @@
             <translation>Masken werden auf das Gitter des Volumens geschrieben</translation>
         </message>
         <message>
+            <source>Exporting {name}</source>
+            <translation>{name} wird exportiert</translation>
+        </message>
+        <message>
             <source>Registering with another CT</source>
             <translation>Registrierung mit einem anderen CT</translation>
         </message>
@@ -319,6 +323,10 @@
         <message>
             <source>the field of view does not show that part of the body</source>
             <translation>das Sichtfeld zeigt diesen Körperteil nicht</translation>
+        </message>
+        <message>
+            <source>the registration failed, forward and backward it does not agree with itself</source>
+            <translation>die Registrierung ist misslungen, vorwärts und rückwärts stimmt sie nicht mit sich überein</translation>
         </message>
         <message>
             <source>nothing is known of it</source>
@@ -2235,6 +2243,10 @@ Dice</translation>
         <message>
             <source>That is the best so far: Go on learns further.</source>
             <translation>Das ist das bisher Beste: Fortsetzen lernt weiter.</translation>
+        </message>
+        <message>
+            <source>open CTs that show where it lies: {n}</source>
+            <translation>offene CTs, die zeigen, wo es liegt: {n}</translation>
         </message>
         <message>
             <source>remembers on this computer the patients it was taught in: {mb:.1f} MB</source>

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from PromptSegLib.errors import Stopped
+from PromptSegLib.register.grey_fit import PairFit, scored
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.volumes.volume import Volume
@@ -154,3 +157,31 @@ def test_it_stops_at_any_time_and_asks_often(teacher, other) -> None:
 
         with pytest.raises(Stopped):
             register(theirs, own, region, should_stop=soon)
+
+
+GOOD = PairFit(0.8, 0.8, 0.7, 0.95, 8.0, 0.01, 0.9, (0.9, 1.1))
+VERDICTS = {
+    "good": ({}, True, ""),
+    "of other parts of the body": ({"score": 0.3}, False, "do not fit"),
+    "alike in nothing": ({"structure": 0.1}, False, "do not fit"),
+    "missing itself": ({"inverse_mm": 35.0}, False, "does not agree with itself"),
+    "folded": ({"folding": 0.21, "structure": 0.9}, False, "does not agree with itself"),
+    "beside the field of view": ({"seen": 0.01}, False, "field of view"),
+    "beside it, and nothing to compare": ({"seen": 0.0, "structure": -1.0, "inverse_mm": 99.0}, False, "field of view"),
+    "beside it, of another body": ({"seen": 0.0, "structure": -1.0, "score": 0.5}, False, "do not fit"),
+}
+
+
+@pytest.mark.parametrize(("change", "fits", "said"), VERDICTS.values(), ids=VERDICTS.keys())
+def test_what_a_fit_is_worth_is_said(change, fits, said) -> None:
+    found = scored(replace(GOOD, **change))
+    assert found.fits == fits
+    assert said in found.reason
+    assert bool(found.reason) == (not fits)
+    assert found.outside == ("field of view" in said)
+
+
+def test_of_two_registrations_one_after_the_other_the_lesser_counts() -> None:
+    assert replace(GOOD, before=0.4).trust == 0.4
+    assert replace(GOOD, before=0.9).trust == GOOD.trust
+    assert replace(GOOD, before=0.4).trust_here == GOOD.trust

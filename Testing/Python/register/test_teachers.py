@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 from PromptSegLib.errors import InputError
 from PromptSegLib.model.files import write_tensors
-from PromptSegLib.register.picture import Picture
+from PromptSegLib.register.located import Registrations
+from PromptSegLib.register.picture import Picture, Region
 from PromptSegLib.register.teachers import FORMAT, Mask, Memory, Teacher, beside, memory_of, remembered
 
 
@@ -169,3 +171,28 @@ def test_the_memory_is_found_whatever_the_structure_is_called(name: str, tmp_pat
     assert memory_of("a.promptset") == memory_of({"file": "a.promptset", "name": name}) == Path("a.memory")
     assert memory_of(f"none.promptset:{name}") is None
     assert memory_of(f"abdomen-ct:{name}") is None
+
+
+def test_a_structure_that_is_asked_for_later_finds_the_registration_made(monkeypatch) -> None:
+    """The first is for the structure alone, the second for a good part around both, and no third is made."""
+    made: list[Region] = []
+
+    def register(patient, teacher, region, **options):
+        made.append(region)
+        return SimpleNamespace(region=region, affine=None)
+
+    monkeypatch.setattr("PromptSegLib.register.located.register", register)
+    picture = Picture(np.full((200, 80, 100), 90, np.uint8), (0.0, 0.0, 0.0))
+    teacher = Teacher(picture, {})
+    registrations = Registrations.on(picture)
+    kidney, stomach, aorta, foot = (
+        Region((s, 60.0, r), (s + 90, 120.0, r + 60)) for s, r in ((300, 60), (330, 150), (250, 120), (0, 0))
+    )
+    for region in (kidney, kidney, stomach, aorta, kidney):
+        assert registrations.deformation(teacher, region).region.holds(region)
+    assert made[0] == kidney
+    assert len(made) == 2
+    assert made[1].low == (200.0, 0.0, 0.0)
+    assert made[1].high == (520.0, 220.0, 297.0)
+    registrations.deformation(teacher, foot)
+    assert len(made) == 3

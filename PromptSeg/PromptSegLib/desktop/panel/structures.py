@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ..catalogue import MINE, Library, PromptEntry, SetEntry
 from ..panel_state import PanelState
 from ..structure_names import name_of
-from .texts import card_lines, found_by, remembered_lines, subject_lines, typical_dice
+from .texts import card_lines, found_by, reference_lines, remembered_lines, subject_lines, typical_dice
 from .widgets import as_tip, text_label
 
 
@@ -155,7 +155,7 @@ class Structures:
     @staticmethod
     def _lines(entry: PromptEntry) -> list[str]:
         lines = card_lines(name_of(entry.structure.name), entry.card.to_json())
-        return [*lines, *subject_lines(entry.card), *remembered_lines(entry.memory)]
+        return [*lines, *subject_lines(entry.card), *reference_lines(entry.references), *remembered_lines(entry.memory)]
 
     def _selected(self) -> None:
         entry = self.selected

@@ -153,6 +153,11 @@ def learned_from_volumes(result: SetTaught) -> str:
     return " ".join((said, *map(spoken, result.notes)))
 
 
+def reference_lines(count: int) -> list[str]:
+    """In how many open reference CTs a prompt of another computer says where its structure lies, if in any."""
+    return [_("open CTs that show where it lies: {n}").format(n=count)] if count else []
+
+
 def remembered_lines(memory: Path | None) -> list[str]:
     """What is kept of patients beside a prompt, if anything is."""
     try:
