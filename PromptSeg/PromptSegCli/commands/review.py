@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SUMMARY = "show where to look in a segmentation"
 DESCRIPTION = """\
 Write a page with the volume of each structure in SEGMENTATION, what looks odd,
-and pictures of the slices that most deserve a look: with --reference those that
+and pictures of the slices that need review first: with --reference those that
 differ most from it, else those in which most may be wrong, as the shape of the
 slices beside them tells, and with --probabilities (the folder that promptseg
 segment wrote) the network too. A name that ends in .csv gives a table."""

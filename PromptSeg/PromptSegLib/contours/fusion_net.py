@@ -1,7 +1,7 @@
 """Where a structure is between two drawn slices, from everything that is known without knowing the structure.
 
-Interpolated contours, contours carried by registration, and how grey the structure is in the drawn slices each fail in
-their own way. A small convolutional network that was trained on other subjects (:mod:`PromptSegTrain.contour_fusion`)
+Interpolated contours, contours propagated by registration, and how grey the structure is in the drawn slices each fail
+in their own way. A small convolutional network, trained on other subjects (:mod:`PromptSegTrain.contour_fusion`),
 weighs them up, pixel by pixel. It sees distances, likelihoods and edges: the picture only in units of the contrast
 around the structure, in training as often turned into its negative, so that it knows no organ, no scanner and no
 contrast phase. It has some 26,000 numbers, and ships beside the backbone.
@@ -42,8 +42,8 @@ _BATCH = 8
 class GapFeatures:
     """What is known between the drawn slices ``low`` and ``high``, on a box of the working grid.
 
-    ``ends`` are the signed distances in mm (rows, columns) to both drawn contours, ``arrived`` those carried across the
-    whole gap: from ``low`` to ``high`` and back. ``greys`` are the drawn slices' pictures.
+    ``ends`` are the signed distances in mm (rows, columns) to both drawn contours, ``arrived`` those propagated across
+    the whole gap: from ``low`` to ``high`` and back. ``greys`` are the drawn slices' pictures.
     """
 
     low: int
@@ -75,31 +75,31 @@ class GapFeatures:
 
     @functools.cached_property
     def overlaps(self) -> tuple[float, float, float]:
-        """Dice of what was carried to the far end with what was drawn there, from either side; of both drawings as they
-        lie."""
+        """Dice of what was propagated to the far end with what was drawn there, from either side; and of both
+        drawings."""
         (low, high), (there, back) = self.ends, self.arrived
         return _dice(there, high), _dice(back, low), _dice(low, high)
 
 
 def features_of(
-    gap: GapFeatures, index: int, carried: tuple[np.ndarray, np.ndarray], shape: np.ndarray, grey: np.ndarray
+    gap: GapFeatures, index: int, propagated: tuple[np.ndarray, np.ndarray], shape: np.ndarray, grey: np.ndarray
 ) -> tuple[np.ndarray, list[float]]:
     """What the network sees of slice ``index`` of a gap: maps (8, rows, columns) and eight scalars.
 
-    ``carried`` come from the lower and the upper drawn slice, (2, rows, columns) each: distances in mm and the slice's
-    picture. ``shape`` are interpolated distances, ``grey`` is the picture. The nearer drawn slice comes first.
+    ``propagated`` come from the lower and the upper drawn slice, (2, rows, columns) each: distances in mm and the
+    slice's picture. ``shape`` are interpolated distances, ``grey`` is the picture. The nearer drawn slice comes first.
     """
     below, above = index - gap.low, gap.high - index
     near, far = (0, 1) if below <= above else (1, 0)
     level = (grey * (_BINS / 256)).astype(int).clip(0, _BINS - 1)
     mean, spread = gap.contrast
     maps = [
-        carried[near][0],
-        carried[far][0],
+        propagated[near][0],
+        propagated[far][0],
         shape,
         *(gap.likelihoods[n][level] / 2 for n in (near, far)),
         ((grey - mean) / spread).clip(-3, 3),
-        *((np.abs(grey - carried[n][1]) / spread).clip(0, 3) for n in (near, far)),
+        *((np.abs(grey - propagated[n][1]) / spread).clip(0, 3) for n in (near, far)),
     ]
     apart = sorted((below, above))
     widest = [max(0.5, float(gap.ends[n].max())) for n in (near, far)]

@@ -1,4 +1,4 @@
-"""Drawn contours carried from slice to slice by the picture.
+"""Drawn contours propagated from slice to slice by the picture.
 
 Interpolation (:mod:`.interpolation`) knows the contours alone. The picture knows more: neighbouring slices of the
 working grid are registered to each other (symmetric-forces demons: Wang et al. 2005, doi:10.1088/0031-9155/50/12/011,

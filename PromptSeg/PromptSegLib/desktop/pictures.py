@@ -19,7 +19,7 @@ SOFT_TISSUE = (-160.0, 240.0)
 
 @dataclass(frozen=True)
 class PicturePlace:
-    """A slice of a segment that deserves a look: ``row`` and ``number`` say which of the review's it is."""
+    """A slice of a segment that needs review: ``row`` and ``number`` say which of the review's it is."""
 
     row: int
     number: int

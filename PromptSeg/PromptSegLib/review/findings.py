@@ -1,4 +1,4 @@
-"""What a review finds: per structure the volume, what looks odd, the slices that most deserve a look, and how good."""
+"""What a review finds: per structure the volume, what looks odd, the slices that need review first, and how good."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _JUMP = 0.5
 """A slice of which so much is not what its neighbours are is odd."""
 
 MIN_RISK, MIN_CM2 = 0.02, 0.05
-"""A slice of which less than this share of the structure's mean area may be wrong deserves no look; what would be told
+"""A slice of which less than this share of the structure's mean area may be wrong needs no review; what would be told
 as "0.0 cm²" is not told."""
 
 
 @dataclass(frozen=True)
 class SliceFinding:
-    """One slice that deserves a look: ``why`` in words; ``dice`` where a reference is there, ``error_cm2`` (what may
+    """One slice that needs review: ``why`` in words; ``dice`` where a reference is there, ``error_cm2`` (what may
     be wrong) where an uncertainty is there.
 
     ``risk`` is how much of it is wrong, or may be, as a share of the structure's mean area: slices of one structure,

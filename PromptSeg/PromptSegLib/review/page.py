@@ -63,7 +63,7 @@ class About:
             ("Slices", f"{plane}, counted along {_AXES[axis]} from 0"),
         ]
         if self.looked_at is not None:
-            rows.append(("Looked at", f"{self.looked_at[0]} of {self.looked_at[1]} slices that deserve a look"))
+            rows.append(("Looked at", f"{self.looked_at[0]} of {self.looked_at[1]} slices that need review"))
         return rows
 
 

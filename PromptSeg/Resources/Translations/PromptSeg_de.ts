@@ -1254,7 +1254,7 @@
             <translation>nicht angesehen</translation>
         </message>
         <message>
-            <source>Slices that deserve a look</source>
+            <source>Slices that need review</source>
             <translation>Schichten, die einen Blick wert sind</translation>
         </message>
         <message>
@@ -1289,7 +1289,7 @@
             <translation>Angesehene Schichten</translation>
         </message>
         <message>
-            <source>Why this slice deserves a look</source>
+            <source>Why this slice needs review</source>
             <translation>Warum diese Schicht einen Blick wert ist</translation>
         </message>
         <message>
@@ -1548,15 +1548,15 @@
             <translation>Nichts zu prüfen: Segmentieren Sie zuerst etwas oder lernen Sie etwas an</translation>
         </message>
         <message>
-            <source>Press Review: the slices that most deserve a look are shown as pictures, to accept or to flag by key.</source>
+            <source>Press Review: the slices that need review first are shown as pictures, to accept or to flag by key.</source>
             <translation>Drücken Sie Prüfen: Die Schichten, die am ehesten einen Blick wert sind, erscheinen als Bilder; Sie nehmen sie per Taste an oder beanstanden sie.</translation>
         </message>
         <message>
-            <source>Segment or teach something first. Here you see then which slices deserve a look.</source>
+            <source>Segment or teach something first. Here you see then which slices need review.</source>
             <translation>Segmentieren Sie zuerst etwas oder lernen Sie etwas an. Hier sehen Sie dann, welche Schichten einen Blick wert sind.</translation>
         </message>
         <message>
-            <source>No slice stands out: nothing asks for a look.</source>
+            <source>No slice stands out: none needs review.</source>
             <translation>Keine Schicht fällt auf: Nichts verlangt einen Blick.</translation>
         </message>
         <message>

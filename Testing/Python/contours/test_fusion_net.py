@@ -43,7 +43,7 @@ def gap(first: float = 10, last: float = 20) -> GapFeatures:
     return GapFeatures(4, 16, 3.0, (low, high), (low, high), (grey(first), grey(last, 180.0)))
 
 
-def carried(one: GapFeatures) -> tuple[np.ndarray, np.ndarray]:
+def propagated(one: GapFeatures) -> tuple[np.ndarray, np.ndarray]:
     """Both drawn slices, distances and pictures, where they were."""
     low, high = (np.stack(pair) for pair in zip(one.ends, one.greys, strict=True))
     return low, high
@@ -52,25 +52,25 @@ def carried(one: GapFeatures) -> tuple[np.ndarray, np.ndarray]:
 def test_the_nearer_drawn_slice_comes_first() -> None:
     one = gap()
     low, high = one.ends
-    maps, scalars = features_of(one, 6, carried(one), low, grey(12))
+    maps, scalars = features_of(one, 6, propagated(one), low, grey(12))
     assert maps.shape == (MAPS, SIDE, SIDE)
     assert np.array_equal(maps[0], low)
     assert scalars[:3] == pytest.approx([2 * 2 / 12, np.log(6) / 2, np.log(30) / 2])
-    maps, other = features_of(one, 14, carried(one), low, grey(12))
+    maps, other = features_of(one, 14, propagated(one), low, grey(12))
     assert np.array_equal(maps[0], high)
     assert other[:3] == pytest.approx(scalars[:3])
     assert other[3:] == pytest.approx([scalars[4], scalars[3], scalars[5], scalars[7], scalars[6]])
 
 
 def test_likelihoods_tell_inside_from_what_is_close_by() -> None:
-    maps, _ = features_of(gap(), 6, carried(gap()), gap().ends[0], grey(12))
+    maps, _ = features_of(gap(), 6, propagated(gap()), gap().ends[0], grey(12))
     assert maps[3][32, 32] > 1 > -1 > maps[3][0, 0]
     assert maps[4][32, 32] < maps[3][32, 32], "in the upper slice it is brighter"
 
 
 def test_the_picture_is_seen_beside_what_was_carried_here() -> None:
     """In units of the contrast in the drawn slices: brighter is positive, and no difference is zero."""
-    maps, _ = features_of(gap(), 6, carried(gap()), gap().ends[0], grey(10))
+    maps, _ = features_of(gap(), 6, propagated(gap()), gap().ends[0], grey(10))
     assert maps[5][32, 32] > 0 > maps[5][0, 0]
     assert not maps[6].any(), "the lower drawn slice shows the same"
     assert maps[7][32, 32] > 0.5
@@ -84,7 +84,7 @@ def test_what_arrives_is_compared_with_what_was_drawn() -> None:
 
 def test_slices_are_judged_one_by_one() -> None:
     net, one = contour_fusion_net(), gap()
-    features = [features_of(one, k, carried(one), one.ends[0], grey(10 + k)) for k in range(5, 16)]
+    features = [features_of(one, k, propagated(one), one.ends[0], grey(10 + k)) for k in range(5, 16)]
     together = net.score(features)
     assert len(together) == 11
     for k in (0, 8):
@@ -114,7 +114,7 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     net = ContourFusionNet().eval()
     write_contour_fusion_net(tmp_path / "own.safetensors", net, {"seed": 1})
     one = gap()
-    features = [features_of(one, 9, carried(one), one.ends[0], grey(15))]
+    features = [features_of(one, 9, propagated(one), one.ends[0], grey(15))]
     assert np.allclose(contour_fusion_net(tmp_path / "own.safetensors").score(features), net.score(features), atol=0.02)
 
 

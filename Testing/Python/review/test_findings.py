@@ -1,4 +1,4 @@
-"""A review says what looks odd in a segmentation and which slices deserve a look, with and without a reference."""
+"""A review says what looks odd in a segmentation and which slices need review, with and without a reference."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_with_a_reference_the_slices_in_which_most_is_wrong() -> None:
     mask[6, 5, 5] = True
     reference = block(2, 3, 4, 5)
     (one,) = review({"liver": mask}, GRID, {"liver": Auxiliary(reference=reference)}).structures
-    assert [s.index for s in one.slices] == [5]  # one pixel beside the structure has Dice 0, and deserves no look
+    assert [s.index for s in one.slices] == [5]  # one pixel beside the structure has Dice 0, and needs no review
     assert one.slices[0].dice == pytest.approx(0.5)
     assert one.slices[0].why == "Dice 0.50"
     assert one.slices[0].risk == pytest.approx(1.0)  # 50 pixels are missing and 50 too many, of 100
@@ -157,7 +157,7 @@ def test_it_is_plain_json() -> None:
     assert json.loads(json.dumps(found.to_json()))["structures"][0]["structure"] == "liver"
 
 
-def test_what_would_be_told_as_nothing_deserves_no_look() -> None:
+def test_what_would_be_told_as_nothing_needs_no_review() -> None:
     mask = np.zeros((7, 60, 60), bool)
     mask[:, 5:55, 5:55] = True
     mask[3, 5, 5] = False  # one voxel of 2,500

@@ -47,7 +47,7 @@ def test_the_page_says_what_was_reviewed_by_whom_and_when(masks, about) -> None:
     said = text_of(html)
     for words in (
         "Review of organs.seg.nrrd", "2 structures of ct.nii.gz, looked at without a reference, 2026-11-28 03:05.",
-        "20 x 20 x 10 voxels of 2 x 2 x 5 mm", "axial, counted along K from 0", "1 of 2 slices that deserve a look",
+        "20 x 20 x 10 voxels of 2 x 2 x 5 mm", "axial, counted along K from 0", "1 of 2 slices that need review",
         "Flagged Dr. &lt;Who&gt;, 2026-11-28 03:00", "PromptSeg", "Slice K = 5", WARNING,
     ):  # fmt: skip
         assert words in said

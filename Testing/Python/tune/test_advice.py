@@ -1,4 +1,4 @@
-"""What was drawn is looked over, and what deserves a second look is said in a sentence."""
+"""What was drawn is looked over, and what needs review is said in a sentence."""
 
 from __future__ import annotations
 

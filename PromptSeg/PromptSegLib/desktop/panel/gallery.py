@@ -1,4 +1,4 @@
-"""Pictures of the slices that deserve a look: click one to go there, Right and Left to the next and the one before."""
+"""Pictures of the slices that need review: click one to go there, Right and Left to the next and the one before."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class GalleryGrid:
         self.list.setMinimumHeight(SIZE + text + 6)
         # As high as there is room for: what it would like to be must not push the buttons below it out of sight.
         self.list.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
-        self.list.setAccessibleName(_("Slices that deserve a look"))
+        self.list.setAccessibleName(_("Slices that need review"))
         self.list.setToolTip(_("Click to go to the slice; Right and Left go to the next one and the one before"))
         self.list.connect("currentRowChanged(int)", self._went)
         self.list.connect("itemClicked(QListWidgetItem*)", lambda item: self._went(int(self.list.currentRow)))

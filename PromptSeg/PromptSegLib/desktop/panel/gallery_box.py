@@ -1,4 +1,4 @@
-"""The gallery with its order, how much of it was looked at, and why the slice at hand deserves a look."""
+"""The gallery with its order, how much of it was looked at, and why the slice at hand needs review."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GalleryBox:
         self.counted.setAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
         self.counted.setAccessibleName(_("Slices that were looked at"))
         self.why = text_label()
-        self.why.setAccessibleName(_("Why this slice deserves a look"))
+        self.why.setAccessibleName(_("Why this slice needs review"))
         self._later = qt.QTimer()
         self._later.setSingleShot(True)
         self._later.setInterval(SETTLE_MS)

@@ -158,9 +158,9 @@ class ReviewTab:
         )
         self.hint.setVisible(not self.rows and not busy)
         self.hint.setText(
-            _("Press Review: the slices that most deserve a look are shown as pictures, to accept or to flag by key.")
+            _("Press Review: the slices that need review first are shown as pictures, to accept or to flag by key.")
             if can
-            else _("Segment or teach something first. Here you see then which slices deserve a look.")
+            else _("Segment or teach something first. Here you see then which slices need review.")
         )
         self.structures.show(self.rows, [self._decision(row) for row in self.rows])
         if self._entered and not busy:
@@ -201,7 +201,7 @@ class ReviewTab:
         if self.gallery.places:
             self.slices.begin()
         else:
-            self.message.tell(_("No slice stands out: nothing asks for a look."))
+            self.message.tell(_("No slice stands out: none needs review."))
 
     def _keep(self) -> None:
         self._state.keep_review(self.rows, self._axis)

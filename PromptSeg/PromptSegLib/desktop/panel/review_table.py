@@ -18,11 +18,11 @@ ROW, MIN_ROWS = 22, 3
 NAME = 14
 """Letters of a structure's name that have to be seen."""
 LOW = 0.7
-"""A structure with less Dice than this asks for a look."""
+"""A structure with less Dice than this needs review."""
 
 
 def status_of(row: dict[str, Any], decision: str) -> str:
-    """What the last column says: the decision in Slicer's words, else whether something asks for a look."""
+    """What the last column says: the decision in Slicer's words, else whether it needs review."""
     if decision:
         return {ACCEPTED: _("Completed"), FLAGGED: _("Flagged")}[decision]
     dice = (row.get("score") or {}).get("dice")
