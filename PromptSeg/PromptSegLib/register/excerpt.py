@@ -149,8 +149,8 @@ class Excerpt:
         shape = list(grid.shape)
         count = shape.pop(axis)
         mm = [s for a, s in enumerate(grid.spacing[::-1]) if a != axis]
-        whole = (*indices, row, column, *(k for k, _ in slices))
-        if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in whole):
+        numbers = (*indices, row, column, *(k for k, _ in slices))
+        if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in numbers):
             raise ValueError("numbers")
         sides = zip((row, column), planes.shape[1:], shape, mm, strict=True)
         fits = all(low + n <= size and n * step <= MAX_SIDE_MM for low, n, size, step in sides)

@@ -119,7 +119,7 @@ def segment(
             _run(backbone, straight, window, group, seen, seconds, report, should_stop, crop)
             for name, found in seen.items():
                 check(should_stop)
-                _bring_back(found, maps[name])
+                _resample_back(found, maps[name])
         done += cost
 
     for prompt in prompts:
@@ -194,14 +194,14 @@ def _everywhere(
 ) -> LogitMap:
     """The network asked once more, in the whole volume: what it knows goes on beyond the part that it was asked in."""
     plane, spacing, window = _view(prompt)
-    whole = LogitMap(found.work, drawn=found.drawn, prior=found.prior)
-    _run(backbone, works.get(plane, spacing), window, [prompt], {prompt.structure.name: whole},
+    everywhere = LogitMap(found.work, drawn=found.drawn, prior=found.prior)
+    _run(backbone, works.get(plane, spacing), window, [prompt], {prompt.structure.name: everywhere},
          {"prepare": 0.0, "network": 0.0}, lambda share, message: None, should_stop, None)  # fmt: skip
-    return whole
+    return everywhere
 
 
-def _bring_back(found: LogitMap, target: LogitMap) -> None:
-    """Logits of straight slices, on the slices that the volume has; straight ones without a sign are surely empty."""
+def _resample_back(found: LogitMap, target: LogitMap) -> None:
+    """Logits of canonical slices, on the slices that the volume has; canonical ones without a sign are surely empty."""
     empty = round(-NETWORK_LIMIT * SCALE)
     values = np.full((found.work.count, *found.work.size), empty, np.int8)
     for index, plane in found.slices.items():

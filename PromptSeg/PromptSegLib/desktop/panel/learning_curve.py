@@ -59,16 +59,16 @@ class LearningCurve(Painted):
         painter.setPen(ink)
         for text, y in (("1", 10), ("0", height)):
             painter.drawText(-AXIS, y, text)
-        most = max((value for _step, value in self.losses), default=0.0)
+        highest = max((value for _step, value in self.losses), default=0.0)
         painter.setPen(thick(line))
-        for (x0, y0), (x1, y1) in pairwise(points(self.losses, 0.0, most, last, width, height)):
+        for (x0, y0), (x1, y1) in pairwise(points(self.losses, 0.0, highest, last, width, height)):
             painter.drawLine(x0, y0, x1, y1)
         for x, y in points(self.dice, 0.0, 1.0, last, width, height):
             painter.fillRect(x - 2, y - 2, 5, 5, ink)
         best = max((value for _step, value in self.dice), default=math.nan)
-        now, most_dice = (f"{v:.2f}" if math.isfinite(v) else "-" for v in (self._latest, best))
+        now, best_dice = (f"{v:.2f}" if math.isfinite(v) else "-" for v in (self._latest, best))
         painter.setPen(ink)
-        text = _("loss {loss} (line)   Dice of held-out volumes (dots), best {dice}").format(loss=now, dice=most_dice)
+        text = _("loss {loss} (line)   Dice of held-out volumes (dots), best {dice}").format(loss=now, dice=best_dice)
         painter.drawText(-AXIS, height + FOOT - 2, text)
 
     @property
