@@ -84,6 +84,13 @@ _SYSTEM_PROBLEMS = {
     errno.EACCES: ("A file or folder may not be used", "check its permissions"),
     errno.EPERM: ("A file or folder may not be used", "check its permissions"),
     errno.EROFS: ("The disk may only be read", "choose another folder"),
+    errno.EMFILE: ("Too many files are open", "allow more (ulimit -n), or do fewer volumes at once"),
+    errno.ENFILE: ("Too many files are open on this computer", "close other programs"),
+    errno.EAGAIN: ("No further process or thread may be started", "allow more (ulimit -u), or close other programs"),
+    errno.EIO: ("A disk or network folder failed", "copy the files to another disk"),
+    errno.ESTALE: ("A network folder is gone", "connect it again"),
+    errno.EHOSTDOWN: ("A network folder is gone", "connect it again"),
+    errno.ENOTCONN: ("A network folder is gone", "connect it again"),
     errno.ENAMETOOLONG: ("A file name is too long", "choose a shorter one"),
 }
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and the terminate signal: the first asks a run to stop, the second ends it.
+"""Ctrl-C, the terminate signal and a terminal that is closed: the first asks a run to stop, the second ends it.
 
 What computes asks at least five times a second whether to stop. Loading libraries, reading and writing cannot be asked:
 a thread that the system wakes at the signal itself then takes temporary files away, says so and ends the process.
@@ -18,7 +18,7 @@ from typing import Any
 
 from PromptSegLib.errors import Stopped
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 NOTHING_WRITTEN = "Stopped; nothing was written."
 _PATIENCE = 0.3
 """Seconds from the signal until a process that does not ask is ended."""
@@ -27,7 +27,8 @@ _ANNOUNCE = 1.0
 
 
 class StopOnSignal:
-    """While entered, SIGINT and SIGTERM set a flag; calling the object reads it, so that it is a ``should_stop``.
+    """While entered, SIGINT, SIGTERM and SIGHUP (unless it is ignored, as after nohup) set a flag; calling the object
+    reads it, so that it is a ``should_stop``.
 
     A second signal raises ``KeyboardInterrupt``, so that temporary files are still taken away, and a third is left to
     the system. Outside the main thread, where Python does not allow handlers, signals are left as they are.
@@ -68,6 +69,8 @@ class StopOnSignal:
     def __enter__(self) -> StopOnSignal:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
+                if number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._receive)
             if self.own_process:
                 self._woken = socket.socketpair()

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +27,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import AnnotationError, InputError, PromptSegError, Stopped
 from ..progress import ShouldStop, never
+from ..scratch import scratch
 
 FLOOR_MM = -20.0  # signed distances are cut off here; also the value on slices where the structure cannot be
 _MAX_SLOPE = 2.0  # mm sideways per mm along the axis: parts that do not overlap and lie further apart are not the same
@@ -75,9 +75,9 @@ def _filled(stacks: dict[str, np.ndarray], should_stop: ShouldStop) -> dict[str,
         ) from error
     if not stacks:
         return {}
-    with tempfile.TemporaryDirectory(prefix="promptseg-") as folder:
-        np.savez(Path(folder) / "stacks.npz", *stacks.values())
-        command = [sys.executable, str(Path(__file__).with_name("fill_between_slices.py")), folder]
+    with scratch() as folder:
+        np.savez(folder / "stacks.npz", *stacks.values())
+        command = [sys.executable, str(Path(__file__).with_name("fill_between_slices.py")), str(folder)]
         quiet, nothing = os.environ | {"PYTHONWARNINGS": "ignore"}, subprocess.DEVNULL
         with subprocess.Popen(command, env=quiet, stdout=nothing, stderr=nothing) as child:
             while child.poll() is None:
@@ -90,7 +90,7 @@ def _filled(stacks: dict[str, np.ndarray], should_stop: ShouldStop) -> dict[str,
                 f"Fill between slices broke off with exit code {child.returncode}",
                 "install the package itk-morphologicalcontourinterpolation again",
             )
-        with np.load(Path(folder) / "filled.npz", allow_pickle=False) as filled:
+        with np.load(folder / "filled.npz", allow_pickle=False) as filled:
             return {name: filled[f"arr_{n}"] for n, name in enumerate(stacks)}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
+from ..scratch import scratch
 from .dicom_codestream import is_whole, unsupported
 from .dicom_deflated import MAX_BYTES as MAX_DEFLATED
 from .dicom_deflated import DeflatedBody, body_of
@@ -349,8 +349,8 @@ def _decoded(one: DicomFile, shape: tuple[int, int, int], bits: int, signed: boo
     streams = pieces[1:] if len(pieces) - 1 == frames else [b"".join(pieces[1:])] if frames == 1 else []
     if not all(is_whole(stream, one.syntax, rows, columns) for stream in streams):
         raise Incomplete
-    with tempfile.TemporaryDirectory(prefix="promptseg-") as folder, quiet():
-        path = Path(folder) / "a.dcm"
+    with scratch() as folder, quiet():
+        path = folder / "a.dcm"
         path.write_bytes(_file_of(one, pieces, shape, bits, signed))
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")

@@ -45,8 +45,9 @@ class Jobs:
 
         Raises :class:`OutputError` where no folder can be made.
         """
-        place = Path(parent or tempfile.gettempdir())
+        place = Path(parent or "the temporary files")
         try:
+            place = Path(parent or tempfile.gettempdir())
             for old in place.glob(f"{_PREFIX}*"):
                 if _is_left_behind(old):
                     shutil.rmtree(old, ignore_errors=True)
@@ -58,7 +59,8 @@ class Jobs:
             return made
         except OSError as error:
             raise OutputError(
-                f"No folder can be made for temporary files in {place} ({error.strerror})", "free some space there"
+                f"No folder can be made for temporary files in {place} ({error.strerror or 'none can be used'})",
+                "free some space there, or name another folder in the environment variable TMPDIR",
             ) from error
 
     def new_id(self) -> str:

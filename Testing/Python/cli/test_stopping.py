@@ -61,6 +61,18 @@ def test_terminating_is_stopping(promptseg: Promptseg, place, press) -> None:
     assert not (place / "out.nii.gz").exists()
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no such signal")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_is_stopping_unless_nohup_was_there(ignored, promptseg: Promptseg, place, press) -> None:
+    press("segment", number=signal.SIGHUP)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        assert promptseg(*SEGMENT).status == (0 if ignored else 130)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (place / "out.nii.gz").exists() == ignored
+
+
 def test_a_second_ctrl_c_ends_at_once(promptseg: Promptseg, place, press) -> None:
     press("segment", times=2)
     outcome = promptseg(*SEGMENT)
