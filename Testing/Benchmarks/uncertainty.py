@@ -1,6 +1,6 @@
 """Which map of uncertainty finds real errors best: candidates, and the area under the risk-coverage curve.
 
-Voxels are looked at from the surest to the least sure; the risk at a coverage is the share of wrong ones among those
+Voxels come in the order of confidence, the highest first; the risk at a coverage is the share of wrong ones among those
 seen so far (El-Yaniv and Wiener, JMLR 11, 2010; Geifman and El-Yaniv, NeurIPS 2017). A smaller area is better: errors
 come last. What a segmentation gives as its uncertainty is the candidate that was best, :meth:`LogitMap.uncertainty`.
 """

@@ -39,7 +39,7 @@ Segment IMAGE (NIfTI, NRRD, MHA or a folder with one DICOM series) with one or
 more prompt sets. The result has the grid of IMAGE; the value of each structure
 in it and its volume are printed, and what was not found. A .seg.nrrd opens in 3D Slicer as a segmentation and keeps
 overlaps, as do DICOM Segmentations (.dcm) and RT Structure Sets (.rtstruct.dcm),
-which need a DICOM series as IMAGE; in the other formats the surest structure has the voxel.
+which need a DICOM series as IMAGE; in the other formats the most probable structure has the voxel.
 
 Files that are there already are replaced. Ctrl-C stops within a second and
 writes nothing."""

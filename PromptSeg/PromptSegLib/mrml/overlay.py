@@ -55,7 +55,7 @@ def differences(title: str, first: str, second: str) -> Kind:
 
 
 def gradient(count: int) -> tuple[tuple[int, int, int], ...]:
-    """So many colours from the surest to the least sure."""
+    """So many colours from certain to uncertain."""
     at = np.linspace(0, len(_STOPS) - 1, count)
     channels = [np.interp(at, range(len(_STOPS)), [stop[n] for stop in _STOPS]) for n in range(3)]
     return tuple((int(r), int(g), int(b)) for r, g, b in zip(*channels, strict=True))

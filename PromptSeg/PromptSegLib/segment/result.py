@@ -166,7 +166,7 @@ def agreement_of(logits: LogitMap) -> tuple[float | None, float | None]:
 @dataclass
 class Segmentation:
     """``labels`` (K, J, I) uint8 or uint16: ``structures[i]`` has the value i + 1; where several structures claim a
-    voxel, the surest has it there, while :meth:`mask` keeps each whole. ``seconds`` per stage."""
+    voxel, the most probable has it there, while :meth:`mask` has each completely. ``seconds`` per stage."""
 
     labels: np.ndarray
     grid: Grid

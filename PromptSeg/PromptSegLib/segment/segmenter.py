@@ -1,5 +1,5 @@
 """Prompts applied to a volume, slice batch by slice batch; where its slices are oblique and nothing was drawn in them,
-on straight ones.
+on canonical ones.
 
 Each batch is encoded once for all structures that see it in the same way (plane, spacing, window); a structure's logits
 are kept as int8 and only for slices that show a sign of it, so that memory stays small for long volumes.
@@ -37,7 +37,7 @@ class WorkingVolumes:
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
         self._made: dict[tuple, WorkingVolume] = {}
-        self._straight: WorkingVolumes | None = None
+        self._canonical: WorkingVolumes | None = None
 
     def get(self, plane: str | int = "axial", spacing: float = 2.0) -> WorkingVolume:
         """By plane ("axial", "coronal", "sagittal") or by array axis (0 = K, 1 = J, 2 = I)."""
@@ -49,11 +49,11 @@ class WorkingVolumes:
             self._made[key] = WorkingVolume(self.volume, axis=axis, spacing=spacing)
         return self._made[key]
 
-    def straight(self, should_stop: ShouldStop = never) -> WorkingVolumes:
-        """Those of the same volume on straight axes. Raises ``Stopped``."""
-        if self._straight is None:
-            self._straight = WorkingVolumes(resampled_to_canonical(self.volume, should_stop))
-        return self._straight
+    def canonical(self, should_stop: ShouldStop = never) -> WorkingVolumes:
+        """Those of the same volume on canonical axes. Raises ``Stopped``."""
+        if self._canonical is None:
+            self._canonical = WorkingVolumes(resampled_to_canonical(self.volume, should_stop))
+        return self._canonical
 
 
 def segment(
@@ -113,10 +113,10 @@ def segment(
         else:
             start = time.perf_counter()
             report(0.0, "Resampling oblique slices to canonical axes")
-            straight = works.straight(should_stop).get(plane, spacing)
+            canonical = works.canonical(should_stop).get(plane, spacing)
             seconds["prepare"] += time.perf_counter() - start
-            seen = {p.structure.name: LogitMap(straight) for p in group}
-            _run(backbone, straight, window, group, seen, seconds, report, should_stop, crop)
+            seen = {p.structure.name: LogitMap(canonical) for p in group}
+            _run(backbone, canonical, window, group, seen, seconds, report, should_stop, crop)
             for name, found in seen.items():
                 check(should_stop)
                 _resample_back(found, maps[name])
@@ -250,13 +250,13 @@ def _labels(
     for turn, axis in enumerate(axes):
         own = [(n + 1, m) for n, m in enumerate(maps) if m.work.axis == axis]
         out = np.moveaxis(labels, axis, 0)
-        surest = None if best is None else np.moveaxis(best, axis, 0)
+        highest = None if best is None else np.moveaxis(best, axis, 0)
         for index in range(len(out)):
             check(should_stop)
             there = [(value, m) for value, m in own if index in m.slices or index in m.drawn]
             if not there:
                 continue
-            top = np.zeros(out.shape[1:], np.float32) if surest is None else surest[index].astype(np.float32) / SCALE
+            top = np.zeros(out.shape[1:], np.float32) if highest is None else highest[index].astype(np.float32) / SCALE
             for value, m in there:
                 found = m.native(index)
                 if found is not None:
@@ -265,8 +265,8 @@ def _labels(
                     wins = logits > top[box]
                     out[index][box][wins] = value
                     top[box][wins] = logits[wins]
-            if surest is not None:
-                surest[index] = np.clip(top * SCALE, 0, 127).astype(np.int8)
+            if highest is not None:
+                highest[index] = np.clip(top * SCALE, 0, 127).astype(np.int8)
             if index % 16 == 0:
                 share = (turn + index / len(out)) / len(axes)
                 on_progress(Progress("export", 0.95 + 0.05 * share, "Writing masks to the volume's grid"))

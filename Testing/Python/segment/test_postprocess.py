@@ -60,7 +60,7 @@ def test_nothing_and_everything(components) -> None:
         assert np.array_equal(clean(mask, components), mask)
 
 
-def test_the_surest_component_is_the_largest() -> None:
+def test_the_most_confident_component_is_the_largest() -> None:
     found = np.zeros((3, 20, 20), bool)
     found[:, 1:4, 1:4] = True
     found[:, 8:18, 8:18] = True
