@@ -25,6 +25,14 @@ def test_a_card_of_nothing_is_that_of_older_files() -> None:
     assert Card().to_json() == {**stated, "shared_pass": False, "shared_tokens": False}
 
 
+def test_a_field_that_earlier_versions_called_otherwise_is_read() -> None:
+    card = Card.from_json({"outline_weight": 40.0})
+    assert card == Card(contour_weight=40.0)
+    assert "outline_weight" not in card.to_json()
+    with pytest.raises(PromptError, match="contour_weight"):
+        Card.from_json({"outline_weight": "a"})
+
+
 def test_its_json_is_the_card_again() -> None:
     card = Card("sagittal", 1.5, (-10.5, 20.0), "all", True, True, 40.0, 3, 12, 2.5, 20, 2, 7, 0.9, 0.4, 0.8,
                 ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]})  # fmt: skip

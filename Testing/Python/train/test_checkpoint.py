@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import time
@@ -10,14 +11,16 @@ from dataclasses import replace
 
 import pytest
 import safetensors.torch
+import torch
 
 from PromptSegLib import atomic
 from PromptSegLib.errors import InputError, OutputError, Stopped
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.config import PUNetConfig, tiny
-from PromptSegLib.model.files import read_header
+from PromptSegLib.model.files import read_header, read_tensors, write_tensors
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegTrain.checkpoint import read_settings
+from PromptSegTrain.curves import COLUMNS
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals between processes")
 
@@ -69,6 +72,28 @@ def test_a_checkpoint_says_how_it_is_to_go_on(go) -> None:
     config, recipe = read_settings(last)
     assert config == tiny() != PUNetConfig()
     assert (recipe.steps, recipe.lr, recipe.weights) == (2, 1e-4, (3.0,))
+
+
+def test_a_checkpoint_of_earlier_versions_goes_on(go, tmp_path) -> None:
+    """Weights, options and columns of the curves had other names."""
+    last, former = go("new", steps=2), go("old", steps=2)
+    tensors, meta = read_tensors(former)
+    recipe = json.loads(meta["recipe"])
+    for name, before in (("prompt_tasks", "learned_per_slice"), ("episodic", "shown"), ("deep", "aid")):
+        recipe[before] = recipe.pop(name)
+    renamed = {name.replace(".deep.", ".aid."): tensor for name, tensor in tensors.items()}
+    assert renamed.keys() != tensors.keys()
+    write_tensors(former, renamed, {**meta, "recipe": json.dumps(recipe)})
+    curves = tmp_path / "old" / "metrics.csv"
+    head, line, *_ = curves.read_text(encoding="utf-8").splitlines()
+    head = head.replace("prompted,episodic,dense,deep", "learned,shown,dense,aid").replace("few_shot_", "shown_")
+    assert "aid" in head
+    curves.write_text(f"{head}\n{line}\n", encoding="utf-8")
+    assert read_settings(former) == read_settings(last)
+    found = [safetensors.torch.load_file(go(folder, steps=4, resume=True)) for folder in ("new", "old")]
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+    assert curves.read_text(encoding="utf-8").splitlines()[:2] == [",".join(COLUMNS), line]
 
 
 @pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
