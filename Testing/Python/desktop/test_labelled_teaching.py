@@ -73,6 +73,9 @@ def test_from_the_scene_to_my_structures(quick, scene, kit) -> None:
     assert b"DOE" not in kept, "what may be exported has no name of a patient"
     assert not quick.logic.labelled.runs.folder.exists()
     assert not any(quick.service.jobs.root.iterdir())
+    other = quick.add_ct(scene, kit.make_phantom(49, (12, 32, 32)).volume)
+    carried = quick.logic.segment(other, [result.text], review=False).wait(300)
+    assert "liver" in carried.expected, "three of the patients are registered with the next one"
 
 
 def test_stopped_with_the_best_and_gone_on_with(make_desk, scene, kit, monkeypatch) -> None:
