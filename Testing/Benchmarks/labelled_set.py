@@ -181,17 +181,21 @@ def measure(options: argparse.Namespace, rows: Rows) -> None:
 
 
 def table(rows: list[dict], path: Path, machine: str) -> None:
-    """Mean Dice of each structure and way, and how far the prompt is behind."""
+    """Mean Dice of each structure and of the ways that were measured, and how far the prompt is behind."""
+    ways = [way for way in WAYS[2:] if any(r["way"] == way for r in rows)]
     lines: list[list[float | str]] = []
     for title in dict.fromkeys(r["title"] for r in rows):
         own = [r for r in rows if r["title"] == title]
-        dice = [mean([r["dice"] for r in own if r["way"] == way]) for way in WAYS]
+        dice = {way: mean([r["dice"] for r in own if r["way"] == way]) for way in WAYS}
         cpu = [mean([r["cpu"] for r in own if r["way"] == way]) / 60 for way in WAYS[:2]]
         subjects = f"{max(r['teachers'] for r in own)} / {len({r['case'] for r in own})}"
-        numbers = [*dice[:2], 100 * (dice[0] - dice[1]), *dice[2:]]
-        lines.append([title, subjects, *("" if v != v else v for v in numbers), " / ".join(f"{c:.1f}" for c in cpu)])
-    columns = ["structure", "taught by / held out", "prompt", WAYS[1], "points between", *WAYS[2:], "CPU min"]
-    write_result(path, machine, columns, [0, 0, 3, 3, 1, 3, 3, 3, 0], lines, signed=["points between"])
+        behind = 100 * (dice["prompt"] - dice[WHOLE])
+        numbers = [dice["prompt"], dice[WHOLE], behind, *(dice[way] for way in ways)]
+        minutes = " / ".join("-" if c != c else f"{c:.1f}" for c in cpu)
+        lines.append([title, subjects, *("" if v != v else v for v in numbers), minutes])
+    columns = ["structure", "taught by / held out", "prompt", WHOLE, "points between", *ways, "CPU min"]
+    digits = [0, 0, 3, 3, 1, *[3] * len(ways), 0]
+    write_result(path, machine, columns, digits, lines, signed=["points between"])
 
 
 def main() -> None:
@@ -204,7 +208,7 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS), help="which to measure")
     parser.add_argument("--title", help="what the table calls the structure")
     parser.add_argument("--backbone", default="punet-ct")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--cache", type=Path, default=Path("runs/labelled-set"), help="where prepared volumes are kept")
