@@ -6,6 +6,7 @@ PromptSeg is compared with it, beside what interpolates between the same slices 
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,7 +87,8 @@ def run_demo(
     """Run the demonstration and write its three files into ``folder``, which is made if need be.
 
     Files appear together, after everything was computed. Raises :class:`InputError` without the packages of the extra
-    ``demo``, :class:`OutputError` for a folder that cannot be written to, ``Stopped``, and what ``Session`` raises.
+    ``demo``, :class:`OutputError` for a folder that cannot be written to or holds other files of these names,
+    ``Stopped``, and what ``Session`` raises.
     """
     from PromptSegLib.model.backbone import find_backbone
     from PromptSegLib.prompts.promptset import PromptSet
@@ -96,6 +98,7 @@ def run_demo(
     from PromptSegLib.volumes.sample_ct import chest_ct
     from PromptSegLib.volumes.write import write_segments
 
+    _check_apart(Path(folder))
     with _workplace(Path(folder)) as workplace:
         clock = Clock()
         on_progress(Progress("read", 0.0, "Reading the chest CT"))
@@ -363,6 +366,16 @@ _LIMITS = (
     "The figures show how the method works on it, not how it does on other patients, scanners or structures.",
     "A careful user checks every slice, the worst ones first, and draws another where the result is off.",
 )
+
+
+def _check_apart(folder: Path) -> None:
+    """Raise :class:`OutputError` where a file would take the place of one that no demonstration has written: all that
+    it writes are there, or none."""
+    there = [folder / name for name in (REPORT, SEGMENTATION, PROMPTS) if os.path.lexists(folder / name)]
+    if 0 < len(there) < 3:
+        raise OutputError(
+            f"{there[0]} is there already, and no demonstration has written it", "choose another folder for -o"
+        )
 
 
 @contextmanager

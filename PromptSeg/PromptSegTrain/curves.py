@@ -21,6 +21,19 @@ def tensorboard_is_there() -> bool:
     return find_spec("tensorboard") is not None
 
 
+def curves_of_others(folder: Path) -> Path | None:
+    """The file that curves would go to, where it is there and holds something else."""
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.readline(1000).decode("utf-8", "replace")
+    except OSError:
+        return path
+    return None if head.strip().split(",")[:2] == list(COLUMNS[:2]) else path
+
+
 class Log:
     """Means over the last steps, a line each time, in ``folder/metrics.csv`` that goes on where the checkpoint is.
 

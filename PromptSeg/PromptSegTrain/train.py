@@ -32,7 +32,7 @@ from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.threads import without_denormals
 
 from .checkpoint import BEST, LAST, RunState, read_settings, remove_leftovers
-from .curves import Log
+from .curves import Log, curves_of_others
 from .distributed import Ranks, joined
 from .loader import batches
 from .pretraining_model import PretrainingModel
@@ -44,6 +44,16 @@ from .warm import warm_start
 
 MAX_LOST = 20
 """Steps in a row without a usable gradient that end a run."""
+
+
+def _check_apart(folder: Path, name: str) -> None:
+    """Raise :class:`OutputError` where a new run would take the place of a file that no run has left there: one that
+    was killed early leaves curves, and nothing else."""
+    made = [folder / one for one in (f"{name}.safetensors", f"{name}.json", "validation.json")]
+    foreign = next((path for path in (*made, *sorted(folder.glob("*.promptset"))) if path.exists()), None)
+    foreign = foreign or curves_of_others(folder)
+    if foreign is not None:
+        raise OutputError(f"{foreign} is there already, and no run has left it", "choose another folder")
 
 
 @without_denormals()
@@ -84,6 +94,8 @@ def pretrain(
     going_on = resume and last.is_file()
     if last.is_file() and not resume:
         raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or choose another folder")
+    if not last.is_file():
+        _check_apart(folder, name)
     if prompts and start_from is None:
         raise InputError("Prompts to start from need the backbone that they were made for", "add --start-from")
     if going_on and (config is None or recipe is None):

@@ -182,6 +182,14 @@ def test_a_failure_leaves_an_earlier_demonstration_as_it_was(demo, no_fill, monk
     assert {(tmp_path / name).read_text() for name in FILES} == {"earlier"}
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_others_are_not_replaced(demo, tmp_path, name) -> None:
+    (tmp_path / name).write_text("of a cohort")
+    with pytest.raises(OutputError, match=f"{name} is there already, and no demonstration has written it"):
+        demo(tmp_path)
+    assert (tmp_path / name).read_text() == "of a cohort"
+
+
 def test_what_cannot_work_is_said_before_anything_is_made(demo, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written to"):

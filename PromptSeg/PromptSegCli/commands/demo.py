@@ -16,7 +16,7 @@ SUMMARY = "see it work on a real CT, with a report"
 DESCRIPTION = """\
 Teach two structures in a few slices of a real chest CT, segment the volume, and
 compare with the reference on the slices that were not shown. Writes a report, the
-segmentations and the prompts; files that are there already are replaced."""
+segmentations and the prompts; those of an earlier demonstration are replaced."""
 EXAMPLES = ("promptseg demo", "promptseg demo -o somewhere")
 
 

@@ -59,6 +59,21 @@ def test_a_folder_with_a_run_needs_resume(go, losses) -> None:
         go(steps=2)
 
 
+@pytest.mark.parametrize("name", ["metrics.csv", "validation.json", "mine.promptset"])
+def test_files_of_others_are_not_replaced(go, losses, tmp_path, name) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("subject,dice\na,0.9\n")
+    with pytest.raises(OutputError, match=f"{name} is there already, and no run has left it"):
+        go(steps=1)
+    assert (tmp_path / "run" / name).read_text() == "subject,dice\na,0.9\n"
+
+
+def test_a_run_that_was_killed_early_may_begin_again(go, losses, tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.csv").write_text("step,seconds,lr,loss\n")
+    go(steps=1)
+
+
 def test_stopping_saves_a_checkpoint_and_what_can_be_used(go, losses, tmp_path, stop_after) -> None:
     with pytest.raises(Stopped):
         go(steps=100, should_stop=stop_after(2, losses))
