@@ -180,7 +180,7 @@ def test_teaching_accepting_and_going_back(panel, drawing, pump, monkeypatch) ->
     assert drawing.rounds.accept.visible
     assert panel.logic.context.device  # known without the self-check
     assert drawing.curve._over
-    starts, parts = zip(*drawing.curve._told, strict=True)
+    starts, parts = zip(*drawing.curve._seen, strict=True)
     assert parts == (5, 7, -1)  # each slice that is left out, then none
     assert starts == (0, 6, 12)  # six steps each, though they take turns
     panel.state.set_values("Review", {"rows": []})
