@@ -154,7 +154,7 @@ def test_asking_for_views_adds_them_and_changes_no_task(samples) -> None:
     for name, value in vars(expected).items():
         if isinstance(value, Tensor):
             assert torch.equal(value, getattr(batch, name)), name
-    assert batch.learned == expected.learned
+    assert batch.prompted == expected.prompted
     assert batch.views.structures.tolist() == [1, 1]
     assert batch.views.teacher.images.shape == (2, 48, 48, 5)
     again = TaskSampler([samples[:1]], [1.0], ["spleen", "liver"], 7).draw(2, views=True)
@@ -163,7 +163,7 @@ def test_asking_for_views_adds_them_and_changes_no_task(samples) -> None:
 
 def test_views_need_no_annotation(samples) -> None:
     batch = TaskSampler([samples[1:], samples[:1]], [1.0, 1.0], ["liver"], 3).draw(8, views=True, tasks=False)
-    assert batch.learned == batch.shown == []
+    assert batch.prompted == batch.episodic == []
     assert len(batch.images) == len(batch.prompted_masks) == 0
     assert set(batch.views.structures.tolist()) == {-1, 0}
     assert batch.views.to("cpu").sizes.tolist() == [[50, 56]] * 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,7 +241,7 @@ def test_volumes_and_labels_that_do_not_fit(small, kit) -> None:
     kit.save_image(labels, phantom.labels, phantom.volume.grid)
     with pytest.raises(InputError, match=r"labels of case_1 hold \[4\]"):
         load()
-    kit.save_image(labels, *kit.turn(phantom.labels, phantom.volume.grid, (0, 1, 2), (0,)))
+    kit.save_image(labels, phantom.labels, replace(phantom.volume.grid, origin=(500.0, 0.0, 0.0)))
     with pytest.raises(GridError, match="case_1"):
         load()
     labels.write_bytes(labels.read_bytes()[:100])

@@ -91,7 +91,7 @@ def test_regions_are_kept_in_the_cache_and_made_anew_where_they_do_not_fit(tmp_p
 def test_a_volume_without_annotations_teaches_by_its_regions(regions) -> None:
     sample = Sample("a", picture(), np.zeros((24, 64, 64), np.uint8), (), 3.0, regions=regions)
     batch = TaskSampler([[sample]], [1.0], ["liver"], 1, pseudo=1.0).draw(6, 0)
-    assert not batch.learned
-    assert len(batch.shown) == 6 * (GROUP - 1)
+    assert not batch.prompted
+    assert len(batch.episodic) == 6 * (GROUP - 1)
     assert (batch.support_inside.sum((2, 3)).amax(1) > 0).float().mean() > 0.8
     assert (batch.heads == -1).all()

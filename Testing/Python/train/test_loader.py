@@ -33,7 +33,7 @@ def test_batches_do_not_depend_on_how_many_processes_draw_them(sampler) -> None:
     for a, b in zip(one, two, strict=True):
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.episodic_masks, b.episodic_masks)
-        assert a.learned == b.learned
+        assert a.prompted == b.prompted
     assert not all(torch.equal(one[0].images, b.images) for b in one[1:])
     assert one[0].images.shape != other.images.shape or not torch.equal(one[0].images, other.images)
 

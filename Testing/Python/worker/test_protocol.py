@@ -22,6 +22,7 @@ GOOD = [
     {"do": "segment", "prompts": ["abdomen-ct:liver"], "drawn": {"liver": ANNOTATIONS}, "maps": ["uncertainty"]},
     {"do": "tune", "annotations": ANNOTATIONS, "structure": STRUCTURE, "steps": 0, "segment": True, "volume": VOLUME},
     {"do": "suggest", "annotations": ANNOTATIONS, "prompt": "own.promptset", "limit": 2},
+    {"do": "export", "prompts": [{"file": "own.promptset", "name": "liver"}], "memory": True},
     {"do": "prompts", "folders": ["/somewhere"]},
     {"do": "info"},
     {"do": "describe", "dataset": "/data/dataset.json"},
