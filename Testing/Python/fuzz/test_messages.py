@@ -31,6 +31,7 @@ REQUESTS: list[dict[str, Any]] = [
      "steps": 3, "seed": 1, "preview": True, "segment": True, "suggest": 2},
     {"id": "1", "do": "review", "grid": GRID, "structures": [
         {"name": "a", "mask": {"file": "a/b.npy", "low": [0, 0, 0]}, "drawn": [1], "estimate": 0.5}]},
+    {"id": "1", "do": "export", "prompts": [{"file": "x.promptset", "name": "a"}], "memory": True},
     {"id": "1", "do": "prompts", "folders": ["/tmp"]},
     {"id": "1", "do": "gather", "folder": "/tmp/r", "number": 1, "volume": VOLUME, "structure": "liver",
      "mask": {"file": "a/b.npy", "low": [0, 0, 0]}},
