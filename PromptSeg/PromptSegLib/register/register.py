@@ -132,7 +132,7 @@ def register(
     clock.lap("affine")
     check(should_stop)
     if affine.score < MIN_SCORE and not organs:
-        return _hopeless(affine, own[2].frame, region, clock.seconds)
+        return _hopeless(affine, own[2], region, clock.seconds)
 
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
@@ -152,11 +152,12 @@ def register(
     return Deformation(affine, box.coarser(), vectors * box.spacing, fit, region, clock.seconds)
 
 
-def _hopeless(affine: Affine, frame: Frame, region: Region, seconds: Mapping[str, float]) -> Deformation:
+def _hopeless(affine: Affine, level: Level, region: Region, seconds: Mapping[str, float]) -> Deformation:
     """What stands for two CTs that do not even fit roughly: nothing further is tried."""
     low, high = float(affine.scales.min()), float(affine.scales.max())
     fit = scored(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, 0.0, (low, high)))
-    return Deformation(affine, frame.coarser(), torch.zeros(3, *frame.coarser().shape), fit, region, seconds)
+    frame = level.frame.coarser()
+    return Deformation(affine, frame, torch.zeros(3, *frame.shape, device=level.grey.device), fit, region, seconds)
 
 
 class _Clock:

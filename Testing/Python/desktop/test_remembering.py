@@ -173,7 +173,7 @@ def test_the_panel_exports_and_says_for_what_others_get_no_start(
     panel.segment.structures.tick(own)
     assert panel.segment.exporter.enabled
     panel.segment.exporter.click()
-    pump(lambda: "Saved: " in panel.segment.message.text)
+    pump(lambda: not panel.segment.running.running, 300.0)
     assert f"Saved: {tmp_path / 'out.promptset'}." in panel.segment.message.text
     assert "Others get no start in their patients for: " in panel.segment.message.text
     assert (tmp_path / "out.promptset").is_file()
