@@ -175,6 +175,49 @@ class PromptSegInSlicer(unittest.TestCase):
             settle()
             self.assertEqual(slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, self.volume).sum(), wanted)
 
+    @unittest.skipUnless(slicer.app.layoutManager() is not None, "slice views are needed")
+    def test_side_by_side_has_one_zoom_and_goes_back(self):
+        node, _segment = self.draw("test organ", [6, 12])
+        views = [slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode() for name in ("Red", "Yellow")]
+        before = [tuple(one.GetFieldOfView()) for one in views], slicer.app.layoutManager().layout
+        self.panel.tabs.setCurrentIndex(2)
+        self.panel.review.side.click()
+        settle()
+        views[0].SetFieldOfView(120.0, 120.0, 1.0)
+        settle()
+        wide = [one.GetFieldOfView()[0] / max(1, one.GetDimensions()[0]) for one in views]
+        self.assertAlmostEqual(wide[0], wide[1], places=3)
+        self.assertEqual([list(node.GetDisplayNode().GetViewNodeIDs())], [[views[0].GetID()]])
+        views[0].SetFieldOfView(*before[0][0])
+        self.panel.review.side.click()
+        settle()
+        self.assertEqual(slicer.app.layoutManager().layout, before[1])
+        self.assertFalse(node.GetDisplayNode().GetNumberOfViewNodeIDs())
+
+    def test_suggestions_and_names_are_the_segments_own(self):
+        from PromptSegLib.desktop.panel.texts import code_of
+
+        self.assertIn("left", code_of("left kidney"))
+        self.draw("left kidney", [6, 12, 18])
+        self.panel.teach.strip.show_suggested([9])
+        self.assertEqual(self.panel.teach.rounds.suggestions(2), [])
+        segment = self.panel.teach.drawn.segment
+        self.assertEqual(segment.GetName(), "left kidney")
+        self.assertFalse(self.panel.teach.rounds.accept.isVisibleTo(self.panel.widget))
+
+    def test_scenes_that_are_added_leave_what_is_there(self):
+        """*Add data* over an open scene: both volumes are there, and the panel lives."""
+        self.draw("test organ", [6, 12])
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "scene.mrb")
+            slicer.util.saveScene(path)
+            slicer.util.loadScene(path)
+            settle()
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), 2)
+        self.assertIsNotNone(self.panel.volumes.volume)
+        self.assertIs(self.panel.volumes.volumes.currentNode(), self.panel.volumes.volume)
+        self.assertEqual(self.panel.teach._statuses[12].value, "complete")
+
     def test_the_panel_asks_for_one_width(self):
         widths = set()
         self.draw("test organ", [6, 12])

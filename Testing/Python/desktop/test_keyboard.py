@@ -200,3 +200,50 @@ def test_larger_text_is_not_cut(application, points) -> None:
         table.table.close()
     finally:
         application._qt.setFont(former)
+
+
+@pytest.fixture
+def main_window(module, slicer, monkeypatch):
+    """A main window, as Slicer has it, with the module in it and a line to type in beside it."""
+    from standin.binding import QtWidgets
+
+    made = QtWidgets.QMainWindow()
+    inner = QtWidgets.QWidget()
+    layout = QtWidgets.QVBoxLayout(inner)
+    made.line = QtWidgets.QLineEdit()
+    layout.addWidget(made.line)
+    layout.addWidget(module.parent)
+    made.setCentralWidget(inner)
+    made.show()
+    made.activateWindow()
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda verbose=True: made)
+    yield made
+    module.parent.setParent(None)
+    made.close()
+
+
+def test_keys_are_the_main_windows_and_go_with_the_module(main_window, panel, module, loaded, paint, window) -> None:
+    """They work wherever the focus is, but in a line that one types in, and none is left behind."""
+    from standin.binding import QtCore, QtGui
+
+    module.exit()
+    module.enter()
+    panel.tabs.setCurrentIndex(1)
+    panel.teach.name.setText("my liver")
+    panel.teach.begin.click()
+    paint(5)
+    panel.teach.refresh()
+    panel.teach._go(5)
+    main_window.line.setFocus()
+    settle(window)
+    press(main_window.line, "C")
+    assert str(main_window.line.text).lower() == "c"
+    assert panel.teach._statuses[5].value == "draft"
+    panel.teach.view.setFocus()  # a letter would choose another view there
+    settle(window)
+    press(panel.teach.view, "C")
+    assert panel.teach._statuses[5].value == "complete"
+    panel.cleanup()
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete.value)
+    keys = [one.key.toString() for one in main_window.findChildren(QtGui.QShortcut) if one.parent() is main_window]
+    assert not {"C", "A", "U", "N", "Y", "F"} & set(keys)

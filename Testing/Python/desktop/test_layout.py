@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 WIDTH, HEIGHT = 424, 576
@@ -12,15 +14,13 @@ HOSTILE = "<b>liver</b><img src='x'>"
 @pytest.fixture
 def area(module, window):
     """The panel in Slicer's scrolled panel of that size."""
-    from standin.binding import QtCore, QtWidgets
+    from standin.module_panel import ModulePanel
 
-    made = QtWidgets.QScrollArea()
-    made.setWidgetResizable(True)
-    made.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
-    made.setWidget(module.parent)
-    made.resize(WIDTH, HEIGHT)
+    made = ModulePanel(module.parent)
+    assert (made.width, made.height) == (WIDTH, HEIGHT)
     made.show()
     yield made
+    made._look.stop()
     made.takeWidget()
     made.close()
 
@@ -95,6 +95,44 @@ def test_nothing_widens_the_panel(area, panel, module, drawing, window) -> None:
     assert len(set(widths.values())) <= 2, widths  # with the scroll bar and without it
     assert {one[:2] for one in widths.values()} == {widths["drawing"][:2]}
     assert widths["drawing"][0] <= WIDTH
+    assert (area.widest, area.width) == (WIDTH, WIDTH)
+
+
+def test_slicers_panel_keeps_the_width_of_a_long_line(area, module, window) -> None:
+    """The stand-in does so too: a text that wraps, but says nothing of its width, widens it for good."""
+    import qt
+
+    from PromptSegLib.desktop.panel.widgets import text_label
+
+    long = "a line that says a great deal of what was found and of what was not found " * 8
+    ours, other = text_label(long), qt.QLabel(long)
+    other.setWordWrap(True)
+    other.setFont(qt.QFont("DejaVu Sans", 12))
+    module.layout.addWidget(ours)
+    settle(window)
+    assert area.width == WIDTH
+    module.layout.addWidget(other)
+    settle(window)
+    assert area.width > WIDTH
+    other.setText("")
+    settle(window)
+    assert area.width > WIDTH
+
+
+def test_every_question_has_a_title() -> None:
+    """Without one, the box is called "Slicer confirmation"."""
+    import ast
+
+    from PromptSegLib.desktop import core
+
+    asked = 0
+    for path in Path(core.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(getattr(node, "func", None), "attr", "")
+            if isinstance(node, ast.Call) and name.startswith("confirm") and name.endswith("Display"):
+                asked += 1
+                assert "windowTitle" in {one.arg for one in node.keywords}, (path.name, node.lineno)
+    assert asked >= 3
 
 
 def test_what_one_needs_is_in_sight(area, panel, module, drawing, window) -> None:
