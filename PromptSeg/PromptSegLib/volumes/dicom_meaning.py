@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import InputError, quoted, short
-from .dicom_file import FRAME_OF_REFERENCE, MODALITY, PHOTOMETRIC, SLOPE, STUDY, DicomFile, Elements
+from .dicom_file import FRAME_OF_REFERENCE, INTERCEPT, MODALITY, PHOTOMETRIC, SLOPE, STUDY, DicomFile, Elements
 
 _PATIENT, _NAME, _TABLE, _UNIT = 0x00100020, 0x00100010, 0x00283000, 0x00281054
 _TRANSFORMATION = 0x00289145
@@ -23,6 +23,14 @@ def check_values(of: Elements, name: str) -> None:
             "load the series in 3D Slicer, which applies it, and save it as NRRD",
         )
 
+    for one in (of, *_transformations(of)):
+        for tag in (SLOPE, INTERCEPT):
+            if one.text(tag) and one.numbers(tag) is None:
+                raise InputError(
+                    f"{name} has a RescaleSlope or RescaleIntercept that is no number ('{short(one.text(tag), 40)}')",
+                    "export the whole series again",
+                )
+
 
 def unit_notes(where: str, files: Sequence[DicomFile]) -> list[str]:
     """A sentence where a CT says that its values are no HU, as maps of iodine or electron density do."""
@@ -37,9 +45,13 @@ def unit_notes(where: str, files: Sequence[DicomFile]) -> list[str]:
 
 
 def _units(of: Elements) -> set[str]:
+    return {one.text(_UNIT) for one in (of, *_transformations(of))}
+
+
+def _transformations(of: Elements) -> list[Elements]:
+    """What a file with several frames says of their values."""
     groups = [group for groups in of.sequences.values() for group in groups]
-    inner = [one for group in groups for one in group.sequences.get(_TRANSFORMATION, [])]
-    return {one.text(_UNIT) for one in (of, *inner)}
+    return [one for group in groups for one in group.sequences.get(_TRANSFORMATION, [])]
 
 
 def check_one_patient(where: str, files: Sequence[DicomFile]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from PromptSegLib.volumes.io import read_dicom, read_volume
@@ -74,6 +76,15 @@ def test_values_by_a_table_are_refused(series, syntax):  # noqa: F811
         one.ModalityLUTSequence = Sequence([item])
 
     assert "gives its values by a table (Modality LUT)" in _said(series(odd, syntax=syntax))
+
+
+@pytest.mark.parametrize("tag", [0x00281052, 0x00281053])
+@pytest.mark.parametrize("text", [b"1,5 ", b"one "])
+def test_a_slope_that_cannot_be_read_is_not_taken_to_be_missing(series, tag, text):  # noqa: F811
+    def odd(one, k):
+        one[tag] = RawDataElement(Tag(tag), "DS", len(text), text, 0, False, True)
+
+    assert f"that is no number ('{text.decode().strip()}')" in _said(series(odd))
 
 
 def test_pixels_of_a_palette_are_colours(series):  # noqa: F811
