@@ -92,6 +92,8 @@ def collect(
         inputs.items.append(Item(subject_of(name), path, stamp=stamp_of([path])))
     _of_one_series(found.headers, wanted)
     choose(found.headers, found.damaged, wanted, inputs, series)
+    if series and not found.headers:
+        inputs.warnings.append("--series chooses among DICOM series, and there is none.")
     inputs.items += tables
     inputs.items.sort(key=lambda one: one.subject)
     _check(inputs, texts)

@@ -15,7 +15,7 @@ from PromptSegCli.cohort.items import Inputs
 from PromptSegLib.errors import InputError
 from PromptSegLib.volumes.io import read_dicom
 
-from .conftest import found, names, series
+from .conftest import found, names, scan, series
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +204,13 @@ def test_of_equal_series_the_first_by_number_is_the_one() -> None:
     inputs = collect(["tree"], Path("out"), series=("one",))
     assert inputs.items[0].image.rpartition("#")[0].endswith("9")
     assert "series 9 '' of the same study has as many slices" in reasons(inputs)
+
+
+def test_a_choice_of_series_without_any_is_told() -> None:
+    scan(Path("tree/a.nii.gz"))
+    inputs = collect(["tree"], Path("out"), series=("*venous*",))
+    assert names(inputs) == ["a"]
+    assert inputs.warnings == ["--series chooses among DICOM series, and there is none."]
 
 
 def test_what_was_asked_for_by_number_needs_no_description() -> None:
