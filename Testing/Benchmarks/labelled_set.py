@@ -193,7 +193,7 @@ def table(rows: list[dict], path: Path, machine: str) -> None:
         numbers = [dice["prompt"], dice[WHOLE], behind, *(dice[way] for way in ways)]
         minutes = " / ".join("-" if c != c else f"{c:.1f}" for c in cpu)
         lines.append([title, subjects, *("" if v != v else v for v in numbers), minutes])
-    columns = ["structure", "taught by / held out", "prompt", WHOLE, "points between", *ways, "CPU min"]
+    columns = ["structure", "taught by / held out", "prompt", WHOLE, "points between", *ways, "CPU min, prompt / all"]
     digits = [0, 0, 3, 3, 1, *[3] * len(ways), 0]
     write_result(path, machine, columns, digits, lines, signed=["points between"])
 
