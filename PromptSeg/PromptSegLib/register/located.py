@@ -17,7 +17,7 @@ from .register import Deformation, frame_of, register
 from .teachers import Teacher
 
 GROWN_MM = 40.0
-"""100 took 24 s of one core for a stomach after a kidney, and 0.2 s for each structure after it; 0 took 6 s for each."""
+"""100 took 24 s of one core for a stomach after a kidney, then 0.2 s for each further structure; 0 took 6 s each."""
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
 alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
