@@ -129,6 +129,11 @@ def show(sequence: Any, frames: Frames) -> Any:
     node = nodes.new_segmentation(frames.proxy)
     one = sequence.GetNthDataNode(max(0, frames.current))
     node.GetSegmentation().DeepCopy(one.GetSegmentation())
-    frames.browser.AddSynchronizedSequenceNode(sequence)
-    frames.browser.SetSaveChanges(sequence, True)  # or what is corrected in a frame is gone when another is looked at
-    return frames.browser.AddProxyNode(node, sequence, False)
+    were = frames.browser.StartModify()  # or Slicer's module makes a node of its own before it hears of this one
+    try:
+        frames.browser.AddSynchronizedSequenceNode(sequence)
+        shown = frames.browser.AddProxyNode(node, sequence, False)
+        frames.browser.SetSaveChanges(sequence, True)  # or what is corrected in a frame is gone when another is shown
+    finally:
+        frames.browser.EndModify(were)
+    return shown
