@@ -20,6 +20,8 @@ from .nodes import LABELMAP, prepare, segment_mask, tag
 from .slices import add_segment, statuses_of
 
 TAG = "PromptSeg.Corrects"
+FOUND = ", found"
+"""What the name of a result ends with that is corrected, so that it is told from the segment that is drawn in."""
 _MAX_SLICES = 100
 
 
@@ -40,7 +42,11 @@ class Correction:
 
 
 def begin(node: Any, name: str, correction: Correction) -> str:
-    """A segment to draw in; gives its id."""
+    """A segment to draw in; gives its id. The result that it corrects goes by another name from now on."""
+    contents = node.GetSegmentation()
+    result = contents.GetSegment(correction.result_id)
+    if result is not None and result.GetName() == name:
+        result.SetName(f"{name}{FOUND}")
     segment_id = add_segment(node, name)
     values = {
         "prompt": list(correction.prompt), "result": correction.result_id, "axis": correction.axis,
@@ -48,7 +54,7 @@ def begin(node: Any, name: str, correction: Correction) -> str:
     }  # fmt: skip
     # Tags are kept in one text, parted by these characters.
     text = json.dumps(values).replace("|", "\\u007c")
-    node.GetSegmentation().GetSegment(segment_id).SetTag(TAG, text)
+    contents.GetSegment(segment_id).SetTag(TAG, text)
     return segment_id
 
 

@@ -66,7 +66,7 @@ def test_by_mouse(panel, loaded, own, pump, monkeypatch, paint, phantom) -> None
     assert "least certain" in teach.message.text
     assert "What was found is drawn" in teach.message.text
     contents = panel.volumes.segmentation.GetSegmentation()
-    assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["liver", "liver"]
+    assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["liver, found", "liver"]
     first = teach.watch.place
     found = nodes.segment_mask(panel.volumes.segmentation, contents.GetSegmentIDs()[0], loaded)
     drawn = nodes.segment_mask(panel.volumes.segmentation, teach.segment_id, loaded)
