@@ -6,8 +6,6 @@ PromptSeg is compared with it, beside what interpolates between the same slices 
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PromptSegLib.errors import OutputError, PromptSegError
+from PromptSegLib.errors import PromptSegError
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
+
+from .demo_folder import check_apart, move, workplace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,8 +98,8 @@ def run_demo(
     from PromptSegLib.volumes.sample_ct import chest_ct
     from PromptSegLib.volumes.write import write_segments
 
-    _check_apart(Path(folder))
-    with _workplace(Path(folder)) as workplace:
+    check_apart(Path(folder), (REPORT, SEGMENTATION, PROMPTS))
+    with workplace(Path(folder)) as place:
         clock = Clock()
         on_progress(Progress("read", 0.0, "Reading the chest CT"))
         require_matplotlib()  # or the run ends now
@@ -117,15 +117,15 @@ def run_demo(
         check(should_stop)
         on_progress(Progress("write", 0.94, "Writing the report"))
         prompts = PromptSet.of("chest-ct", [pupil.result.prompt for pupil in pupils])
-        prompts.write(workplace / PROMPTS)
+        prompts.write(place / PROMPTS)
         write_segments(
-            workplace / SEGMENTATION, {pupil.structure: masks[pupil.structure.name] for pupil in pupils}, volume.grid
+            place / SEGMENTATION, {pupil.structure: masks[pupil.structure.name] for pupil in pupils}, volume.grid
         )
-        page = run.report(pupils, taught, notes, (workplace / PROMPTS).stat().st_size)
+        page = run.report(pupils, taught, notes, (place / PROMPTS).stat().st_size)
         check(should_stop)
-        pages.write_report(workplace / REPORT, page)
+        pages.write_report(place / REPORT, page)
         check(should_stop)
-        files = tuple(_move(workplace / name, Path(folder) / name) for name in (REPORT, SEGMENTATION, PROMPTS))
+        files = tuple(move(place / name, Path(folder) / name) for name in (REPORT, SEGMENTATION, PROMPTS))
     on_progress(Progress("write", 1.0, "Done"))
     return DemoResult(tuple(page.key_figures), files, dict(clock.seconds), tuple(notes))
 
@@ -366,49 +366,6 @@ _LIMITS = (
     "The figures show how the method works on it, not how it does on other patients, scanners or structures.",
     "A careful user checks every slice, the worst ones first, and draws another where the result is off.",
 )
-
-
-def _check_apart(folder: Path) -> None:
-    """Raise :class:`OutputError` where a file would take the place of one that no demonstration has written: all that
-    it writes are there, or none."""
-    there = [folder / name for name in (REPORT, SEGMENTATION, PROMPTS) if os.path.lexists(folder / name)]
-    if 0 < len(there) < 3:
-        raise OutputError(
-            f"{there[0]} is there already, and no demonstration has written it", "choose another folder for -o"
-        )
-
-
-@contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """A hidden folder in ``folder`` for unfinished files; both are taken away again if nothing comes of it."""
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = tempfile.TemporaryDirectory(prefix=".promptseg-", dir=folder)
-    except OSError as error:
-        _remove_empty(made)
-        raise OutputError(
-            f"The folder {folder} cannot be written to ({error.strerror})", "choose another one"
-        ) from error
-    try:
-        with unfinished as name:
-            yield Path(name)
-    finally:
-        _remove_empty(made)
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _move(source: Path, target: Path) -> Path:
-    try:
-        source.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target} could not be written ({error.strerror})", "choose another folder") from error
-    return target
 
 
 def _structures(pupils: Sequence[Pupil]) -> str:

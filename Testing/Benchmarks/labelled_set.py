@@ -35,7 +35,8 @@ from PromptSegLib.datasets.provenance import both, learned_from
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.labelled import run_folder
 from PromptSegLib.labelled.carried_subjects import memory_of
-from PromptSegLib.labelled.learn import BALANCE, SetRecipe, SetResult, learn
+from PromptSegLib.labelled.learn import BALANCE, SetResult, learn
+from PromptSegLib.labelled.set_recipe import SetRecipe
 from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.model.losses import mask_loss
 from PromptSegLib.prompts.promptset import Prompt, PromptSet

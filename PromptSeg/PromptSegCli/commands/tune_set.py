@@ -73,7 +73,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     session = open_session(args, console)
     stop.check()
     from PromptSegLib.labelled import run_folder
-    from PromptSegLib.labelled.learn import SetRecipe, learn
+    from PromptSegLib.labelled.learn import learn
+    from PromptSegLib.labelled.set_recipe import SetRecipe
     from PromptSegLib.prompts.promptset import PromptSet
 
     datasets = [Path(one) for one in args.dataset]

@@ -52,8 +52,8 @@ def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
     """Learn the structure; what is asked to end with the best so far before a step was made is stopped."""
     from ..labelled import run_folder
     from ..labelled.carried_subjects import memory_of
-    from ..labelled.learn import SetRecipe
     from ..labelled.learn import learn as learn_from
+    from ..labelled.set_recipe import SetRecipe
     from ..prompts.library import memory_beside, remembers
     from ..prompts.promptset import PromptSet
 

@@ -12,7 +12,8 @@ from PromptSegLib.errors import InputError, Stopped
 from PromptSegLib.labelled import run_folder
 from PromptSegLib.labelled.carried_subjects import memory_of, usual
 from PromptSegLib.labelled.gathered import gather, samples
-from PromptSegLib.labelled.learn import SetRecipe, learn
+from PromptSegLib.labelled.learn import learn
+from PromptSegLib.labelled.set_recipe import SetRecipe
 from PromptSegLib.volumes.volume import Volume
 
 QUICK = SetRecipe(steps=4, groups=1, look_every=2, validation=0.4, looked_at=1, look_stride=1)

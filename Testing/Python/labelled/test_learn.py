@@ -14,7 +14,8 @@ import torch
 from PromptSegLib.errors import InputError, OutputError, PromptError, Stopped
 from PromptSegLib.labelled import learn as learning
 from PromptSegLib.labelled.checkpoint import LAST
-from PromptSegLib.labelled.learn import SetRecipe, learn
+from PromptSegLib.labelled.learn import learn
+from PromptSegLib.labelled.set_recipe import SetRecipe
 from PromptSegLib.labelled.subjects import load_subjects
 from PromptSegLib.model.backbone import load_backbone, weights_id
 from PromptSegLib.model.config import PUNetConfig
