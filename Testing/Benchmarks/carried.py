@@ -50,7 +50,7 @@ from PromptSegTrain.simulate import evenly_spaced
 
 NOISE = (0.0, 1.5)
 """Of a prompt's tokens, in their standard deviations: networks that see less of a structure."""
-Lesson = tuple[Prompt, Teacher, float]
+TaughtCase = tuple[Prompt, Teacher, float]
 
 
 def taught(session: Session, task: Task, k: int, folder: Path) -> tuple[Prompt, Teacher, float]:
@@ -83,10 +83,10 @@ def blunted(prompt: Prompt, noise: float, label: str) -> Prompt:
     return Prompt(Structure(f"{label} {noise}"), prompt.backbone_id, tensors, prompt.card)
 
 
-def corrected(session: Session, task: Task, lesson: Lesson, count: int) -> dict:
+def corrected(session: Session, task: Task, taught_case: TaughtCase, count: int) -> dict:
     """Dice of the volume at hand as Segment gives it, once its slices of least certainty are corrected and taught, and
     of one slice more that is drawn afresh."""
-    name, spacing, (prompt, kept, _), out = task.structure, task.volume.grid.spacing[::-1], lesson, {}
+    name, spacing, (prompt, kept, _), out = task.structure, task.volume.grid.spacing[::-1], taught_case, {}
     began = time.process_time()
 
     def dice(found: Segmentation) -> float:
@@ -111,9 +111,11 @@ def corrected(session: Session, task: Task, lesson: Lesson, count: int) -> dict:
     return out | {"correcting seconds": time.process_time() - began}
 
 
-def measure(session: Session, task: Task, looks: Segmentation, lesson: Lesson, folder: Path | None, key: str) -> dict:
+def measure(
+    session: Session, task: Task, looks: Segmentation, taught_case: TaughtCase, folder: Path | None, key: str
+) -> dict:
     """One pair: Dice of each way, and how well it fits. The volume is open, and ``looks`` is what the network found."""
-    name, spacing, (prompt, kept, own) = task.structure, task.volume.grid.spacing[::-1], lesson
+    name, spacing, (prompt, kept, own) = task.structure, task.volume.grid.spacing[::-1], taught_case
     label, out = key.split("--")[0] + name, {"own": own, "told": prompt.card.network_dice}
     out["network"] = score(looks.mask(label), task.mask, spacing).dice
     work, start = looks.maps[label].work, time.process_time()
@@ -373,7 +375,7 @@ def main() -> None:
     parser.add_argument("--teachers", default="", help="subjects whose slices are drawn, with commas")
     parser.add_argument("-k", type=int, default=5)
     parser.add_argument("--samples", type=Path, help="a folder for what is told of voxels")
-    parser.add_argument("--lessons", type=Path, default=Path("lessons"), help="a folder for what was taught")
+    parser.add_argument("--taught", type=Path, default=Path("taught"), help="a folder for what was taught")
     parser.add_argument("--correct", type=int, default=0, help="slices to correct in each patient")
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
@@ -391,35 +393,37 @@ def main() -> None:
     rows, began = Rows(options.json), time.perf_counter()
     session = Session(options.backbone, threads=options.threads)
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
-    lessons: dict[tuple[str, str], Lesson] = {}
+    taught_cases: dict[tuple[str, str], TaughtCase] = {}
     known = resolve(options.shipped) if options.shipped else {}
     for task in tasks(teaching, options.k):
         if options.shipped:
             shared = remembered(task.volume, {task.structure: (task.mask, 1.0)})
-            lessons[task.case, task.structure] = known[task.structure], shared, 1.0
+            taught_cases[task.case, task.structure] = known[task.structure], shared, 1.0
         else:
-            lessons[task.case, task.structure] = taught(session, task, options.k, options.lessons)
-        print(f"{task.case} {task.structure}: Dice {lessons[task.case, task.structure][2]:.3f}", flush=True)
+            taught_cases[task.case, task.structure] = taught(session, task, options.k, options.taught)
+        print(f"{task.case} {task.structure}: Dice {taught_cases[task.case, task.structure][2]:.3f}", flush=True)
     patients: dict[str, list[Task]] = {}
     for task in tasks(options, 1):
         patients.setdefault(task.case, []).append(task)
     for case, some in patients.items():
         todo = [
-            (task, teacher) for task in some for teacher, structure in lessons
+            (task, teacher) for task in some for teacher, structure in taught_cases
             if structure == task.structure and teacher != case and key_of(session, teacher, task) not in rows.rows
         ]  # fmt: skip
         if not todo or time.perf_counter() - began > 60 * options.minutes:
             continue
         session.set_volume(some[0].volume)
-        kept = {task.structure: [lessons[t, task.structure][1]] for task, t in todo}
-        session.earlier.locate(kept, [lessons[t, task.structure][0] for task, t in todo], ignore, never)
-        prompts = [blunted(lessons[t, task.structure][0], n, t + task.structure) for task, t in todo for n in NOISE]
+        kept = {task.structure: [taught_cases[t, task.structure][1]] for task, t in todo}
+        session.earlier.locate(kept, [taught_cases[t, task.structure][0] for task, t in todo], ignore, never)
+        prompts = [
+            blunted(taught_cases[t, task.structure][0], n, t + task.structure) for task, t in todo for n in NOISE
+        ]
         looks = session.segment(prompts)
         for task, teacher in todo:
-            lesson, file = lessons[teacher, task.structure], f"{teacher}--{case}--{task.structure}"
-            row = measure(session, task, looks, lesson, options.samples, file)
+            taught_case, file = taught_cases[teacher, task.structure], f"{teacher}--{case}--{task.structure}"
+            row = measure(session, task, looks, taught_case, options.samples, file)
             if options.correct:
-                row |= corrected(session, task, lesson, options.correct)
+                row |= corrected(session, task, taught_case, options.correct)
             row = {"structure": task.structure, "teacher": teacher, "case": case} | row
             rows.add(key_of(session, teacher, task), row)
             print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)

@@ -83,7 +83,7 @@ class LabelledTeaching:
         """
         check_pairs(pairs, structure.name)
         run = self.runs.new(structure, len(pairs))
-        return _Course(self, run, minutes, on_warning, listeners, pairs, odd=odd).begin()
+        return _LearningRun(self, run, minutes, on_warning, listeners, pairs, odd=odd).begin()
 
     def from_dataset(
         self,
@@ -96,13 +96,13 @@ class LabelledTeaching:
     ) -> Job:
         """The same from a data set, where the structure is ``called`` so."""
         run = self.runs.new(find(called) or Structure(called), 0, [str(path)], called)
-        return _Course(self, run, minutes, on_warning, listeners).begin()
+        return _LearningRun(self, run, minutes, on_warning, listeners).begin()
 
     def go_on(
         self, run: Run, *, minutes: float, on_warning: Callable[[str], None] | None = None, **listeners: Any
     ) -> Job:
         """Go on with a run that was stopped, for so many minutes more."""
-        return _Course(self, run, minutes, on_warning, listeners, resume=True).begin()
+        return _LearningRun(self, run, minutes, on_warning, listeners, resume=True).begin()
 
     @property
     def context(self) -> Context:
@@ -127,7 +127,7 @@ def check_pairs(pairs: Sequence[Pair], name: str) -> None:
         known.append(pair.volume)
 
 
-class _Course:
+class _LearningRun:
     """One run under way: the volumes that are handed over, then what is learned."""
 
     def __init__(
