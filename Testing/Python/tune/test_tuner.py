@@ -255,7 +255,7 @@ def test_the_best_step_is_kept_from_the_moment_on_that_it_is_known(
         looked[n] = looked.get(n, -1) + 1
         return np.full((len(WEIGHTS), 2), [0.2, 0.5, 0.9, 0.7, 0.6][looked[n]]), True
 
-    monkeypatch.setattr(Fit, "_look_at", look)
+    monkeypatch.setattr(Fit, "_evaluate", look)
     events: list = []
     found = session.tune(
         annotations, CYST, steps=20, on_progress=events.append,
@@ -275,7 +275,7 @@ def test_what_is_kept_after_a_stop_is_what_the_run_had_at_that_step(session, ann
             looked[n] = looked.get(n, -1) + 1
             return np.full((len(WEIGHTS), 2), [0.2, 0.9, 0.7][looked[n]]), True
 
-        monkeypatch.setattr(Fit, "_look_at", look)
+        monkeypatch.setattr(Fit, "_evaluate", look)
         return session.tune(
             annotations, CYST, steps=10, on_progress=events.append,
             should_stop=lambda: bool(events) and events[-1].fraction >= after,
