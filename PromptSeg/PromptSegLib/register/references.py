@@ -60,7 +60,7 @@ def references() -> tuple[Reference, ...]:
 def teachers_from(masks: Mapping[str, Sequence[ReferenceMask]]) -> dict[str, list[Teacher]]:
     """Teachers by structure name, as :meth:`PromptSegLib.session.Session.segment` takes them; those on one reference
     share it. A mask in a CT that this version does not have, or that does not fit into it, is passed over."""
-    known = {one.digest: one for one in references()}
+    known = {one.digest: one for one in references()} if any(masks.values()) else {}
     placed: dict[str, dict[str, Mask]] = {}
     for name, some in masks.items():
         for one in some:

@@ -113,13 +113,13 @@ def test_a_series_that_lacks_slices_is_a_sentence(promptseg: Promptseg, series, 
 @pytest.mark.parametrize(("name", "module"), [("out.dcm", "seg"), ("out.rtstruct.dcm", "rtstruct")])
 def test_ctrl_c_while_it_is_written(promptseg: Promptseg, series, place, monkeypatch, name, module) -> None:
     writer = importlib.import_module(f"PromptSegCli.dicom.{module}")
-    original = writer.headers
+    original = writer.referred
 
     def pressed(*given):
         signal.raise_signal(signal.SIGINT)
         return original(*given)
 
-    monkeypatch.setattr(writer, "headers", pressed)
+    monkeypatch.setattr(writer, "referred", pressed)
     outcome = promptseg("segment", "ct", "--prompts", "abdomen-ct", "-o", name)
     assert (outcome.status, "nothing was written" in outcome.err) == (130, True)
     assert not list(place.glob("*.dcm")) + list(place.glob(".*"))
