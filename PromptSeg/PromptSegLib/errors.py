@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Sequence
 
+MAX_LETTERS = 700
+"""Of a problem, and of a remedy: what is repeated in them may come from anybody, and be of any length."""
+
 
 def few(names: Sequence[object], limit: int = 3) -> str:
     """The first names, and how many more there are: what fits into a sentence."""
@@ -37,12 +40,12 @@ class PromptSegError(Exception):
     """A problem that the user can do something about.
 
     ``problem`` says what is wrong, without a full stop; ``remedy`` says what to do, as a clause that follows a
-    colon-free sentence. ``str()`` joins them into one line.
+    colon-free sentence. ``str()`` joins them into one line. Of what is endless, the middle is left out.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        self.problem = _printable(problem)
-        self.remedy = _printable(remedy)
+        self.problem = short(_printable(problem), MAX_LETTERS)
+        self.remedy = short(_printable(remedy), MAX_LETTERS)
         super().__init__(f"{self.problem}; {self.remedy}." if self.remedy else f"{self.problem}.")
 
 

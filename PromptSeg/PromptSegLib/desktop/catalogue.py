@@ -17,7 +17,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import check_writable, replacing
-from ..errors import OutputError, PromptError, PromptSegError, quoted
+from ..errors import OutputError, PromptError, PromptSegError, quoted, short
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
 from ..prompts.promptfile import read_file, read_header, rewrite
@@ -163,7 +163,7 @@ class Library:
         for text in texts:
             entry = self.entry(text)
             if entry is None:
-                raise PromptError(f"There is no prompt {text!r} any more", "choose one that is listed")
+                raise PromptError(f"There is no prompt {short(text)!r} any more", "choose one that is listed")
             chosen.setdefault(entry.path, []).append(entry.structure.name)
         if not chosen:
             raise PromptError("There is nothing to export", "tick at least one structure")

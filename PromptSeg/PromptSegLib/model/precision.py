@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import DeviceError
+from ..errors import DeviceError, short
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,7 +26,7 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"There is no device called {name!r}", "choose auto, cpu, cuda or mps") from error
+        raise DeviceError(f"There is no device called {short(name)!r}", "choose auto, cpu, cuda or mps") from error
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

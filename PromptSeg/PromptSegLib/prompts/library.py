@@ -93,7 +93,7 @@ def pick(file: Path | str, name: str) -> PromptSet:
     """The structure of exactly that name from a file, or from a shipped set. Raises :class:`PromptError`."""
     found = _find(str(file))
     if name not in found:
-        raise PromptError(f"{found.name} has no prompt for {name!r}", _it_has(found))
+        raise PromptError(f"{found.name} has no prompt for {short(name)!r}", _it_has(found))
     return PromptSet.of(found.name, [found[name]], found.card)
 
 
@@ -136,7 +136,7 @@ def _is_there(name: str) -> bool:
 
 def _chosen(found: PromptSet, text: str, wanted: str) -> PromptSet:
     if not wanted.strip():
-        raise PromptError(f"{text!r} names no structure after the colon", _it_has(found))
+        raise PromptError(f"{short(text)!r} names no structure after the colon", _it_has(found))
     parts = wanted.split(",")
     prompts: list[Prompt] = []
     place = 0
@@ -147,7 +147,7 @@ def _chosen(found: PromptSet, text: str, wanted: str) -> PromptSet:
             if prompt is not None:
                 break
         else:
-            raise PromptError(f"{found.name} has no prompt for {parts[place].strip()!r}", _it_has(found))
+            raise PromptError(f"{found.name} has no prompt for {short(parts[place].strip())!r}", _it_has(found))
         if prompt not in prompts:
             prompts.append(prompt)
         place = end

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, short
 
 _PREFIX = "promptseg-jobs-"
 _STEP_BYTES = 4 * 2**20
@@ -73,7 +73,7 @@ class Jobs:
         ``root``."""
         parts = file.split("/")
         if len(parts) != 2 or any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
-            raise InputError(f"{file!r} is not a file of a job")
+            raise InputError(f"{short(file)!r} is not a file of a job")
         folder = self.root / parts[0]
         try:
             folder.mkdir(mode=0o700, exist_ok=True)

@@ -190,3 +190,12 @@ def test_prompts_that_see_volumes_in_different_ways_are_two() -> None:
     other = replace(liver, card=replace(liver.card, spacing=liver.card.spacing + 0.5))
     with pytest.raises(PromptError, match="'liver' is asked for twice, by a and b; ask for it once"):
         once([("a", liver), ("b", other)])
+
+
+def test_what_is_asked_for_is_told_in_short(tmp_path, monkeypatch, engine_files) -> None:
+    (tmp_path / "own.promptset").write_bytes(engine_files[1].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for text in ("own.promptset:" + "a" * 5000, "a" * 5000, "own.promptset:" + "a, " * 2000, "x" * 5000 + ":"):
+        with pytest.raises(PromptError) as caught:
+            resolve(text)
+        assert len(str(caught.value)) < 1000
