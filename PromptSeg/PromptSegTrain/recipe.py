@@ -66,6 +66,8 @@ class Recipe:
     """Name and id of the backbone that the run started from: a record, nothing that decides."""
     earlier: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By data set, the subjects that this backbone, and those before it, had learned from: another record."""
+    steps_before: int = 0
+    """How many steps this backbone and those before it had taken: a record too."""
     seed: int = 1
     log_every: int = 20
     save_every: int = 200

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from PromptSegLib.datasets.loading import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
-from PromptSegLib.datasets.provenance import check_held_out, learned_from
+from PromptSegLib.datasets.provenance import check_held_out, learned_from, steps_so_far
 from PromptSegLib.datasets.sample import warnings_of_samples
 from PromptSegLib.datasets.tasks import Batch, TaskSampler
 from PromptSegLib.errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, quoted
@@ -108,7 +108,9 @@ def pretrain(
         config = replace(config, in_channels=in_channels)
     recipe = recipe or Recipe()
     if source:
-        recipe = replace(recipe, start_from=f"{source.name} {source.id[:12]}", earlier=learned_from(source.card))
+        origin = f"{source.name} {source.id[:12]}"
+        learned, steps = learned_from(source.card), steps_so_far(source.card)
+        recipe = replace(recipe, start_from=origin, earlier=learned, steps_before=steps)
 
     with joined(device) as (ranks, place):
         if ranks.rank:

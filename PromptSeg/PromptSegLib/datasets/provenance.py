@@ -43,8 +43,16 @@ def check_held_out(earlier: Mapping[str, Sequence[str]], parts: Sequence[Part], 
             )
 
 
+def steps_so_far(card: Mapping[str, Any]) -> int:
+    """How many optimiser steps a backbone is away from random numbers, those of the backbones before it included;
+    cards of earlier versions count only their own."""
+    recipe = card.get("recipe")
+    found = [recipe.get(key) for key in ("step", "steps_before")] if isinstance(recipe, Mapping) else []
+    return sum(n for n in found if isinstance(n, int) and n > 0)
+
+
 LAST_PART = 0.25
-"""Of the steps before: a last fifth of all, in which a run may learn from the subjects that it was measured on."""
+"""Of the steps before: a last fifth of all, in which runs may learn from the subjects that were measured on."""
 
 
 def check_measured(
@@ -52,9 +60,10 @@ def check_measured(
 ) -> None:
     """Refuse with :class:`InputError` figures of subjects that the backbone with this ``card`` has learned from.
 
-    They may be told all the same if they were measured on the backbone that the run started from (``before``: its id
-    and card), which had not learned from these subjects, if the run changed nothing but to take in what was held out,
-    and if it added at most a fifth of all steps: then they are those of the same recipe with subjects held out.
+    They may be told all the same if the run went on from a backbone (``before``: its id and card) that was measured
+    before it learned from these subjects, or that tells these figures by the same right, if nothing was changed but to
+    take in what was held out, and if all that was learned since then is at most a fifth of all steps: then they are
+    those of the same recipe with subjects held out.
     """
     subjects, dataset = quality.get("validation", ()), quality["dataset"]
     known = both(subjects, learned_from(card).get(dataset, ()))
@@ -68,17 +77,25 @@ def check_measured(
         )
     identity, earlier = before
     recipe, former = (dict(c.get("recipe") or {}) for c in (card, earlier))
+    last, measured = int(recipe.get("step", 0)), steps_so_far(earlier)
+    told = quality in list(earlier.get("quality", ())) and _went_on_from(former, str(quality.get("backbone", "-")))
+    if told:
+        last, measured = last + int(former.get("step", 0)), int(former.get("steps_before", 0))
     wrong = None
-    if quality.get("backbone") != identity or not str(recipe.get("start_from", "")).endswith(f" {identity[:12]}"):
+    if not _went_on_from(recipe, identity) or not (told or quality.get("backbone") == identity):
         wrong = f"what was measured on {dataset} is of another backbone than the one that this run started from"
-    elif both(subjects, learned_from(earlier).get(dataset, ())):
+    elif not told and both(subjects, learned_from(earlier).get(dataset, ())):
         wrong = f"the backbone that was measured had itself learned from subjects of {dataset}"
-    elif not 0 < int(recipe.get("step", 0)) <= LAST_PART * int(former.get("step", 0)):
-        wrong = f"{recipe.get('step')} steps with all subjects after {former.get('step')} are more than a last fifth"
+    elif not 0 < last <= LAST_PART * measured:
+        wrong = f"{last} steps with all subjects after {measured} are more than a last fifth"
     elif [d.get("name") for d in card.get("data", ())] != [d.get("name") for d in earlier.get("data", ())]:
         wrong = "it learned from other data sets before"
     if wrong:
         raise InputError(f"The figures do not hold for this backbone: {wrong}", "measure it on subjects held out")
+
+
+def _went_on_from(recipe: Mapping[str, Any], identity: str) -> bool:
+    return str(recipe.get("start_from", "")).endswith(f" {identity[:12]}")
 
 
 def both(some: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from PromptSegLib.datasets.loading import read_dataset, split_cases
-from PromptSegLib.datasets.provenance import check_measured, learned_from
+from PromptSegLib.datasets.provenance import check_measured, learned_from, steps_so_far
 from PromptSegLib.errors import InputError, few
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegTrain import release
@@ -77,6 +77,38 @@ def test_a_last_part_with_all_subjects_may_tell_what_was_measured_before_it() ->
     ):
         with pytest.raises(InputError, match=why):
             check_measured(*wrong)
+
+
+def test_a_last_part_may_be_gone_on_with() -> None:
+    """Two runs with all subjects, one after the other, are one last part: a fifth of all steps together."""
+
+    def card(step: int, steps_before: int, start: str, **more: object) -> dict:
+        recipe = {"step": step, "steps_before": steps_before, "start_from": f"punet {start[:12]}"}
+        return {"data": [{"name": "ct", "training": ["a", "b", "c"]}], "recipe": recipe, **more}
+
+    measured, first, other = "a" * 64, "b" * 64, "c" * 64
+    quality = {"dataset": "ct", "validation": ["c"], "dice": {"liver": 0.9}, "backbone": measured}
+    released = card(10, 1000, measured, quality=[quality])
+    check_measured(quality, card(240, 1010, first), (first, released))
+    for wrong, why in (
+        ((quality, card(241, 1010, first), (first, released)), "251 steps with all subjects after 1000 are more"),
+        ((quality, card(9, 1010, other), (first, released)), "another backbone"),
+        (({**quality, "dice": {"liver": 0.99}}, card(9, 1010, first), (first, released)), "another backbone"),
+        ((quality, card(9, 1010, first), (first, card(10, 1000, other, quality=[quality]))), "another backbone"),
+        ((quality, card(9, 10, first), (first, card(10, 0, measured, quality=[quality]))), "more than a last fifth"),
+    ):
+        with pytest.raises(InputError, match=why):
+            check_measured(*wrong)
+
+
+def test_steps_are_counted_from_random_numbers_on(go, dataset, trained, tmp_path) -> None:
+    source = load_backbone(trained / "tiny.safetensors", "cpu")
+    assert steps_so_far(source.card) == source.card["recipe"]["step"] > 0
+    go("all", start_from=trained / "tiny.safetensors", steps=1)
+    last = load_backbone(tmp_path / "all" / "small.safetensors", "cpu")
+    assert last.card["recipe"]["steps_before"] == steps_so_far(source.card)
+    assert steps_so_far(last.card) == steps_so_far(source.card) + 1
+    assert [steps_so_far(c) for c in ({}, {"recipe": 3}, {"recipe": {"step": "many", "steps_before": -3}})] == [0] * 3
 
 
 def test_figures_of_subjects_that_were_learned_from_are_not_released(trained, tmp_path) -> None:
