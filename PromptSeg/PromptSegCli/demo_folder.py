@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from PromptSegLib.atomic import folder_for
 from PromptSegLib.errors import OutputError
 
 
@@ -27,26 +28,15 @@ def workplace(folder: Path) -> Iterator[Path]:
 
     Raises :class:`OutputError` where it cannot be made.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = tempfile.TemporaryDirectory(prefix=".promptseg-", dir=folder)
-    except OSError as error:
-        _remove_empty(made)
-        raise OutputError(
-            f"The folder {folder} cannot be written to ({error.strerror})", "choose another one"
-        ) from error
-    try:
+    with folder_for(folder):
+        try:
+            unfinished = tempfile.TemporaryDirectory(prefix=".promptseg-", dir=folder)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {folder} cannot be written to ({error.strerror})", "choose another one"
+            ) from error
         with unfinished as name:
             yield Path(name)
-    finally:
-        _remove_empty(made)
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def move(source: Path, target: Path) -> Path:

@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,8 @@ from .errors import OutputError, short
 
 PathLike = str | os.PathLike[str]
 _unfinished: set[Path] = set()
+_empty: list[Path] = []
+"""Folders that were made for files which are not there yet, the outer ones last."""
 _KEPT = ("user.", "system.posix_acl_access")
 """Extended attributes of a replaced file that stay: tags, and who else may read it."""
 
@@ -61,11 +63,43 @@ def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
         _unfinished.discard(temporary)
 
 
+@contextlib.contextmanager
+def folder_for(path: PathLike) -> Iterator[Path]:
+    """Make a folder, with those above it, for what the block writes there. Where the block raises, those that were made
+    and hold nothing are taken away again.
+
+    Raises :class:`OutputError` where it cannot be made.
+    """
+    folder = Path(path)
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    _empty.extend(made)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _folder_error(folder, error) from error
+        yield folder
+    except BaseException:
+        _remove_empty(made)
+        raise
+    finally:
+        for place in made:
+            _empty.remove(place)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def remove_unfinished() -> None:
-    """Take away the temporary files of all that is being written: for a process that ends now, from any thread."""
+    """Take away the temporary files of all that is being written, and the folders that were made for it: for a process
+    that ends now, from any thread."""
     for temporary in tuple(_unfinished):
         with contextlib.suppress(OSError):
             temporary.unlink()
+    _remove_empty(tuple(_empty))
 
 
 def _like(descriptor: int, target: Path, former: os.stat_result) -> None:
@@ -141,6 +175,15 @@ def _temporary(target: Path) -> Path:
     if not target.name:
         raise OutputError(f"{target} is a folder, not a file", "give the name of a file in it")
     return target.with_name(f".{secrets.token_hex(6)}-{target.name[-60:]}")
+
+
+def _folder_error(folder: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    taken = error.errno in (errno.EEXIST, errno.ENOTDIR)
+    why = "the disk is full" if full else "there is a file of that name" if taken else error.strerror
+    return OutputError(
+        f"The folder {short(folder)} cannot be made ({why})", "free some space" if full else "choose another one"
+    )
 
 
 def _output_error(target: Path, error: OSError) -> OutputError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from PromptSegLib.atomic import check_writable, replacing
+from PromptSegLib.atomic import check_writable, folder_for, remove_unfinished, replacing
 from PromptSegLib.errors import OutputError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
@@ -171,3 +171,47 @@ def test_what_need_not_outlive_the_process_is_not_waited_for(tmp_path, monkeypat
     assert not waited
     write(tmp_path / "a.bin")
     assert len(waited) == 1
+
+
+def broken_off(folder: Path, error: BaseException, file: str = "") -> None:
+    """Begin to write to a folder that is made, and fail."""
+    with folder_for(folder):
+        assert folder.is_dir()
+        if file:
+            write(folder / file)
+        raise error
+
+
+def test_a_folder_that_nothing_came_of_is_taken_away_again(tmp_path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OutputError, match="disk is full"):
+        broken_off(tmp_path / "there" / "a" / "b", OutputError("The disk is full"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+    with pytest.raises(KeyboardInterrupt):
+        broken_off(tmp_path / "there", KeyboardInterrupt())
+    assert (tmp_path / "there").is_dir()
+
+
+def test_a_folder_that_holds_something_stays(tmp_path) -> None:
+    with pytest.raises(ValueError, match="second"):
+        broken_off(tmp_path / "a" / "b", ValueError("second"), "first")
+    assert (tmp_path / "a" / "b" / "first").is_file()
+    with folder_for(tmp_path / "c"):
+        pass
+    assert (tmp_path / "c").is_dir()
+
+
+def test_what_ends_a_process_takes_empty_folders_along(tmp_path) -> None:
+    with folder_for(tmp_path / "a" / "b") as folder:
+        unfinished = replacing(folder / "c.bin")
+        unfinished.__enter__()
+        remove_unfinished()
+        assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("below", ["file", "file/below"])
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path, below) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="cannot be made"), folder_for(tmp_path / below):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"

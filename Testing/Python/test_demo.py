@@ -192,7 +192,7 @@ def test_files_of_others_are_not_replaced(demo, tmp_path, name) -> None:
 
 def test_what_cannot_work_is_said_before_anything_is_made(demo, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot be written to"):
+    with pytest.raises(OutputError, match="cannot be made"):
         demo(tmp_path / "file")
     with pytest.raises(BackboneError, match="no backbone called"):
         demo(tmp_path / "demo", backbone="none")

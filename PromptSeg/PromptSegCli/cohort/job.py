@@ -181,11 +181,11 @@ def _segmented(
     output = Path(task.root, task.output)
     scores, notes = _scores(task, result, volume, should_stop) if task.reference else ({}, ())
     structures, pictures = _described(result, volume, scores, should_stop)
-    size, written, digest = write_result(output, task, result, volume, should_stop)
+    size, written, digest, told = write_result(output, task, result, volume, should_stop)
     seconds["write"] = round(time.monotonic() - start, 3)
     record = Record(
         task.subject, task.image, task.key, DONE, task.output, size, written, digest, structures,
-        warnings=(*session.warnings, *problems, *result.notes, *notes), seconds=seconds,
+        warnings=(*session.warnings, *problems, *result.notes, *notes, *told), seconds=seconds,
     )  # fmt: skip
     return record, pictures
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, OutputError
+from PromptSegLib.atomic import folder_for
+from PromptSegLib.errors import InputError
 from PromptSegLib.progress import ShouldStop
 
 from ..dicom.result import FORMATS, RTSTRUCT_ENDING
@@ -44,20 +45,22 @@ def check_image(kind: str, volume: Volume) -> None:
 
 def write_result(
     path: Path, task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop
-) -> tuple[int, int, str]:
-    """Write a result, complete or not at all; gives size, time and SHA-256 of the file. Raises :class:`OutputError` and
-    ``Stopped``."""
+) -> tuple[int, int, str, list[str]]:
+    """Write a result, complete or not at all; gives size, time and SHA-256 of the file, and what a user should hear of
+    it. Raises :class:`OutputError` and ``Stopped``."""
+    with folder_for(path.parent):
+        notes = _write(path, task, result, volume, should_stop)
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, digest_of_file(path), notes
+
+
+def _write(path: Path, task: Task, result: Segmentation, volume: Volume, should_stop: ShouldStop) -> list[str]:
     from PromptSegLib.volumes.io import write_labels, write_segments
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {path.parent} cannot be made ({error.strerror})", "free some space") from error
     if task.format in FORMATS:
-        write_dicom(path, task.format, result, volume.source, task.backbone_id, should_stop)
-    elif task.format == "seg.nrrd":
+        return write_dicom(path, task.format, result, volume.source, task.backbone_id, should_stop)
+    if task.format == "seg.nrrd":
         write_segments(path, Masks(result), result.grid)
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, digest_of_file(path)
+    return []

@@ -158,14 +158,6 @@ def check_folder(path: Path | None) -> None:
     check_writable(there / secrets.token_hex(6))
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, with those above it; raises :class:`OutputError`."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {path} cannot be made ({error.strerror})", "choose another folder") from error
-
-
 def former_prompt(text: str, name: str) -> Prompt:
     """The prompt to go on from: the one of that name, or the only one."""
     from PromptSegLib.prompts.library import resolve

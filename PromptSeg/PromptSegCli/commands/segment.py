@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PromptSegLib.atomic import folder_for
 from PromptSegLib.errors import quoted
 from PromptSegLib.inputs_stay import check_outputs
 
@@ -21,7 +22,6 @@ from .arguments import (
     check_folder,
     check_input,
     expanded,
-    make_folder,
     open_session,
     output,
 )
@@ -107,10 +107,10 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     console.seconds.update(result.seconds)
     stop.check()
     with console.timed("write", f"Writing {args.output}", 1.0):
-        write_segmentation(args.output, result, volume.source, session.backbone.id, stop, args.format)
+        notes = write_segmentation(args.output, result, volume.source, session.backbone.id, stop, args.format)
         console.wrote(args.output)
         if maps:
-            _write_maps(maps, result, stop)
+            _write_maps(args.probabilities, maps, result, stop)
             console.wrote(args.probabilities)
 
     labels = {structure.name: value for value, structure in enumerate(result.structures, 1)}
@@ -122,7 +122,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         console.line(f"Nothing was found of: {quoted(missing)}.")
     for name, (dice, low, high) in result.expected.items():
         console.line(f"Dice to be expected of {name}: {dice:.2f} ({low:.2f} to {high:.2f} in four of five cases).")
-    for note in result.notes:
+    notes = [*result.notes, *notes]
+    for note in notes:
         console.line(note)
     console.done(*console.written)
     console.result(
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
         volumes_ml={name: round(ml, 3) for name, ml in volumes.items()},
         nothing_found=missing,
         expected_dice={n: dict(zip(("dice", "low", "high"), e, strict=True)) for n, e in result.expected.items()},
-        notes=result.notes,
+        notes=notes,
         output=args.output,
         probabilities=maps,
     )
@@ -144,18 +145,19 @@ def write_segmentation(
     backbone_id: str,
     stop: StopOnSignal,
     asked: str | None = None,
-) -> None:
+) -> list[str]:
     """Write a result in the format of the path's ending, or of DICOM's the one that was asked for; structure ``n``
-    (from 0) has the value ``n + 1``."""
+    (from 0) has the value ``n + 1``. Gives what a user should hear of what could not be written."""
     from PromptSegLib.volumes.io import write_labels, write_segments
 
     dicom = format_of(path, asked)
     if dicom:
-        write_result(path, dicom, result, source, backbone_id, stop)
-    elif path.name.lower().endswith(".seg.nrrd"):
+        return write_result(path, dicom, result, source, backbone_id, stop)
+    if path.name.lower().endswith(".seg.nrrd"):
         write_segments(path, Masks(result), result.grid)
     else:
         write_labels(path, result.labels, result.grid, dict(enumerate(result.structures, 1)))
+    return []
 
 
 def map_name(structure: str) -> str:
@@ -174,10 +176,10 @@ def _map_paths(folder: Path | None, names: Sequence[str]) -> dict[str, Path]:
     return {} if folder is None else {name: folder / map_name(name) for name in names}
 
 
-def _write_maps(paths: Mapping[str, Path], result: Segmentation, stop: StopOnSignal) -> None:
+def _write_maps(folder: Path, paths: Mapping[str, Path], result: Segmentation, stop: StopOnSignal) -> None:
     from PromptSegLib.volumes.io import write_map
 
-    for name, path in paths.items():
-        stop.check()
-        make_folder(path.parent)
-        write_map(path, result.probability(name), result.grid)
+    with folder_for(folder):
+        for name, path in paths.items():
+            stop.check()
+            write_map(path, result.probability(name), result.grid)

@@ -234,8 +234,9 @@ def _segment(
                 )
             stop.check()
             if args.segmentation:
-                write_segmentation(args.segmentation, result, volume.source, session.backbone.id, stop)
+                notes = write_segmentation(args.segmentation, result, volume.source, session.backbone.id, stop)
                 console.wrote(args.segmentation)
+                console.warn(*notes)
     except Stopped:
         return None
     except PromptSegError as error:

@@ -44,10 +44,10 @@ def write_result(
     source: DicomSource | None,
     backbone_id: str,
     should_stop: Callable[[], bool],
-) -> None:
-    """Write a result as ``kind``, one of :data:`FORMATS`; errors as :func:`.seg.write_dicom_seg`."""
+) -> list[str]:
+    """Write a result as ``kind``, one of :data:`FORMATS`; gives notes and raises as :func:`.seg.write_dicom_seg`."""
     from .rtstruct import write_rtstruct
     from .seg import write_dicom_seg
 
     write = write_rtstruct if kind == "rtstruct" else write_dicom_seg
-    write(segmentation, source, path, backbone_id=backbone_id, should_stop=should_stop)
+    return write(segmentation, source, path, backbone_id=backbone_id, should_stop=should_stop)

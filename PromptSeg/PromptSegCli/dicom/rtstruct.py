@@ -48,15 +48,16 @@ def write_rtstruct(
     *,
     backbone_id: str = "",
     should_stop: Callable[[], bool] = lambda: False,
-) -> None:
+) -> list[str]:
     """Write ``segmentation`` as an RT Structure Set of the series that it was made from.
 
     ROI ``n`` (from 1) is ``structures[n - 1]``, with closed contours half-way between pixels inside and outside; each
     piece in a slice is a contour, holes are joined to it by a channel without width. A structure of which nothing was
-    found is an ROI without contours. ``source`` and the errors are those of :func:`.seg.write_dicom_seg`.
+    found is an ROI without contours. ``source``, what it gives and the errors are those of
+    :func:`.seg.write_dicom_seg`.
     """
     check_can_write()
-    found, files = referred(source, segmentation.grid.shape[0])
+    found, files, notes = referred(source, segmentation.grid.shape[0])
     with quietly():
         try:
             made = _set(files[0], found, segmentation.structures, backbone_id)
@@ -72,6 +73,7 @@ def write_rtstruct(
                 made.save_as(handle, enforce_file_format=True)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise refused(error) from error
+    return notes
 
 
 def _set(image: Dataset, source: DicomSource, structures: Sequence[Structure], backbone_id: str) -> FileDataset:

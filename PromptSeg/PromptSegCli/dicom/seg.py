@@ -29,13 +29,13 @@ def write_dicom_seg(
     *,
     backbone_id: str = "",
     should_stop: Callable[[], bool] = lambda: False,
-) -> None:
+) -> list[str]:
     """Write ``segmentation`` as a DICOM Segmentation of the series that it was made from.
 
     ``source`` is :attr:`Volume.source <PromptSegLib.volumes.volume.Volume.source>` of the volume that was segmented,
     whose files must still be there. Segment ``n`` (from 1) is ``structures[n - 1]``, BINARY, on the rows, columns and
     slices of the series; overlapping segments are each kept whole, and frames without a voxel are left out. The file
-    appears complete or not at all.
+    appears complete or not at all. Gives sentences on what of the series could not be repeated in it.
 
     Raises :class:`InputError` where there is no DICOM series to refer to or it lacks what an object needs,
     :class:`OutputError` where the file cannot be written, :class:`PromptSegError` where highdicom is not installed, and
@@ -44,7 +44,7 @@ def write_dicom_seg(
     check_can_write()
     import highdicom as hd
 
-    found, files = referred(source, segmentation.grid.shape[0])
+    found, files, notes = referred(source, segmentation.grid.shape[0])
     if len(files) not in (1, len(found.slices)):
         raise InputError(
             "The DICOM series consists of several files with many slices each, to which a Segmentation cannot refer",
@@ -98,6 +98,7 @@ def write_dicom_seg(
                 made.save_as(handle, enforce_file_format=True)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise refused(error) from error
+    return notes
 
 
 def _voxels(segmentation: Segmentation, should_stop: Callable[[], bool]) -> tuple[int, int, np.ndarray]:

@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import GridError, InputError, PromptSegError, short
+from PromptSegLib.errors import GridError, InputError, PromptSegError, few, short
+
+from .valid import Changed, is_uid, make_valid
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -34,8 +36,8 @@ _OF_A_FILE = (
     *_NEEDED, "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-_CHECKED = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")
 _DATES, _TIMES = ("PatientBirthDate", "StudyDate"), ("StudyTime",)
+_TIME = re.compile(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:[0-5][0-9](?:\.[0-9]{1,6})?)?)?")
 MANUFACTURER = "PromptSeg"
 UTF_8 = "ISO_IR 192"
 
@@ -87,14 +89,15 @@ def check_source(source: DicomSource | None) -> DicomSource:
     return source
 
 
-def referred(source: DicomSource | None, slices: int) -> tuple[DicomSource, list[Dataset]]:
-    """The source of a result with ``slices`` slices, and the headers of its files (:func:`headers`). Raises
-    :class:`InputError` for a series that no object can refer to, and :class:`GridError` for one of other slices."""
+def referred(source: DicomSource | None, slices: int) -> tuple[DicomSource, list[Dataset], list[str]]:
+    """The source of a result with ``slices`` slices, and the headers of its files with what a user should hear of them
+    (:func:`headers`). Raises :class:`InputError` for a series that no object can refer to, and :class:`GridError` for
+    one of other slices."""
     found = check_source(source)
-    files = headers(found)
+    files, notes = headers(found)
     if len(found.slices) != slices:
         raise GridError("The result has another number of slices than the series that it should refer to")
-    return found, files
+    return found, files, notes
 
 
 def _lacking(name: str) -> InputError:
@@ -104,18 +107,20 @@ def _lacking(name: str) -> InputError:
     )
 
 
-def headers(source: DicomSource) -> list[Dataset]:
-    """The headers, without pixels, of the files of a source in the order of K, each file once.
+def headers(source: DicomSource) -> tuple[list[Dataset], list[str]]:
+    """The headers, without pixels, of the files of a source in the order of K, each file once; and sentences on what in
+    them could not be repeated.
 
     What a strict writer stumbles over and no result depends on is made good in them. What is said of patient and study
     is the first file's in all of them: missing elements are empty, as are dates, times and sexes that are none, and
-    others that are not valid are left out. All slices have the first one's orientation, from which they differ by
-    rounding at most. Raises :class:`InputError` for a series that no object can refer to.
+    others are brought within DICOM's limits (:mod:`.valid`). All slices have the first one's orientation, from which
+    they differ by rounding at most. Raises :class:`InputError` for a series that no object can refer to.
     """
     import pydicom
     from pydicom.dataset import Dataset
 
     found: list[Dataset] = []
+    changed = Changed()
     with quietly():
         for path in check_source(source).files:
             try:
@@ -129,7 +134,7 @@ def headers(source: DicomSource) -> list[Dataset]:
                 raise InputError(
                     f"{path.name} is damaged or is no DICOM file any more", "export the whole series again"
                 ) from error
-            _make_valid(one)
+            make_valid(one, Changed() if found else changed)
             _check_needed(one)
             if found:
                 former, one = one, Dataset()
@@ -138,25 +143,20 @@ def headers(source: DicomSource) -> list[Dataset]:
                 if "ImageOrientationPatient" in one:
                     one.ImageOrientationPatient = found[0].ImageOrientationPatient
             else:
-                _complete(one)
+                _complete(one, changed)
             found.append(one)
-    return found
+    return found, [*changed.note(), *_uid_note(found)]
 
 
-def _make_valid(one: Dataset) -> None:
-    """Take out elements that cannot be read, and of patient and study those that are not valid and may be missing."""
-    from pydicom import config
-    from pydicom.valuerep import validate_value
-
-    for tag in list(one.keys()):
-        try:
-            element = one[tag]
-            if tag.group in (0x0008, 0x0010) and element.VR in _CHECKED:
-                values = element.value if element.VM > 1 else [element.value]
-                for value in values:
-                    validate_value(element.VR, str(value), config.RAISE)
-        except Exception:  # pydicom raises what the conversion of a value raises
-            del one[tag]
+def _uid_note(files: list[Dataset]) -> list[str]:
+    """A sentence on UIDs that are none: a result has to name the images as they are named."""
+    odd = [name for name in _NEEDED if any(not is_uid(str(one.get(name))) for one in files)]
+    if not odd:
+        return []
+    return [
+        f"{few(odd, 6)} of the DICOM series {'is' if len(odd) == 1 else 'are'} not valid; the result repeats"
+        f" {'it' if len(odd) == 1 else 'them'}, since a changed UID names nothing, and strict programs may refuse it."
+    ]
 
 
 def _check_needed(one: Dataset) -> None:
@@ -165,17 +165,17 @@ def _check_needed(one: Dataset) -> None:
             raise _lacking(name)
 
 
-def _complete(one: Dataset) -> None:
+def _complete(one: Dataset, changed: Changed) -> None:
     for name in _EMPTY:
         if one.get(name) is None:
             setattr(one, name, "")
-    if one.PatientSex not in ("M", "F", "O"):
-        one.PatientSex = ""
-    for name in _DATES:
-        if not _is_date(str(one.get(name))):
-            setattr(one, name, "")
-    for name in _TIMES:
-        if not re.fullmatch(r"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:[0-5][0-9](?:\.[0-9]{1,6})?)?)?", str(one.get(name))):
+    fit = {"PatientSex": one.PatientSex in ("M", "F", "O")}
+    fit |= {name: _is_date(str(one.get(name))) for name in _DATES}
+    fit |= {name: _TIME.fullmatch(str(one.get(name))) is not None for name in _TIMES}
+    for name, fits in fit.items():
+        if not fits:
+            if one.get(name):
+                changed.left_out.append(name)
             setattr(one, name, "")
 
 

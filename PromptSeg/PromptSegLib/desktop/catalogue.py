@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..anatomy.structure import Structure
-from ..atomic import check_writable, replacing
+from ..atomic import check_writable, folder_for, replacing
 from ..errors import OutputError, PromptError, PromptSegError, quoted, short
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
@@ -149,12 +149,9 @@ class Library:
             rewrite(made.get(source, source), path, names)
             return path
         folder = path.with_suffix("")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another one") from error
-        for source, names in chosen.items():
-            rewrite(made.get(source, source), _free(folder, source.stem), names)
+        with folder_for(folder):
+            for source, names in chosen.items():
+                rewrite(made.get(source, source), _free(folder, source.stem), names)
         return folder
 
     def files_of(self, texts: Sequence[str]) -> dict[Path, list[str]]:

@@ -287,3 +287,22 @@ def test_a_full_disk(words: list[str], promptseg: Promptseg, place, monkeypatch)
     *_, sentence = outcome.err.splitlines()
     assert "disk is full" in sentence or os.strerror(errno.ENOSPC) in sentence
     assert contents(place) == before
+
+
+def test_a_disk_that_is_full_after_the_result_keeps_it_and_no_empty_folder(promptseg, place, monkeypatch) -> None:
+    files: list[int] = []
+
+    def full(descriptor: int) -> None:
+        files.append(descriptor)
+        if len(files) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    before = contents(place)
+    outcome = promptseg(*segment_words(), "--probabilities", "new/maps")
+    assert outcome.status == 2
+    *_, sentence = outcome.err.splitlines()
+    assert "disk is full" in sentence
+    assert "out.nii.gz was written" in sentence
+    assert set(contents(place)) - set(before) == {str(place / "out.nii.gz")}
+    assert not (place / "new").exists()
