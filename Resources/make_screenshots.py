@@ -141,7 +141,7 @@ def segmented_volumes(camera: Camera, volume: Any, labels: Any) -> None:
     panel = camera.panel
     panel.refresh()
     panel.tabs.setCurrentIndex(1)
-    panel.sets.opener.setChecked(True)
+    panel.sets.open(True)
     for item, _pair in panel.sets._pairs[3:4]:
         item.setCheckState(0, item.checkState(0).__class__(0))
     camera.shoot("teach-volumes")
@@ -173,10 +173,10 @@ def next_patient(camera: Camera, volume: Any) -> None:
     camera.shoot("next-patient")
     panel.segment.correct.click()
     camera.shoot("correcting")
-    panel.opener.setChecked(True)
+    panel.show_check(True)
     camera.wait(lambda: not panel.logic.service.busy)
     camera.shoot("self-check")
-    panel.opener.setChecked(False)
+    panel.show_check(False)
 
 
 def german(camera: Camera) -> None:

@@ -27,6 +27,7 @@ from result_file import write_result
 from scipy import ndimage
 from uncertainty import area, risk_coverage
 
+from PromptSegLib.anatomy.terminology import key
 from PromptSegLib.datasets.loading import read_dataset
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.review import risk
@@ -174,12 +175,14 @@ def main() -> None:
     if options.json:
         digits = (0, 2, 1, 2, 2, 1)
         rounded = [[c if isinstance(c, str) else round(c, 4) for c in row] for row in rows]
-        write_result(options.json, "one busy core of an AMD EPYC", COLUMNS, digits, rounded)
+        machine = f"one busy core of an AMD EPYC, weights {str(kept.get('backbone', '?'))[:12]}"
+        write_result(options.json, machine, COLUMNS, digits, rounded)
 
 
 def segment(options: argparse.Namespace, kept: dict[str, Any]) -> None:
     """Add what is measured of each slice, by source of the errors, subject and structure, where it is not there yet."""
     dataset, prompts = read_dataset(options.dataset), resolve(options.prompts)
+    known = {key(name): name for name in prompts}  # data sets call one structure by several names
     session = Session(options.backbone, threads=options.threads)
     rng = np.random.default_rng(options.seed)
     kept["backbone"] = session.backbone.id
@@ -191,9 +194,9 @@ def segment(options: argparse.Namespace, kept: dict[str, Any]) -> None:
         spacing = volume.grid.spacing[::-1]
         real = kept["real"][case.name] = {}
         made = kept["simulated"][case.name] = {}
-        for value, name in dataset.labels.items():
-            there = reference.array == value
-            if name not in prompts or not there.any():
+        for value, label in dataset.labels.items():
+            name, there = known.get(key(label), ""), reference.array == value
+            if not name or not there.any():
                 continue
             entropy = np.rint(np.clip(result.uncertainty(name), 0, 1) * 255).astype(np.uint8) / np.float32(255)
             real[name] = slices_of(result.mask(name), there, entropy, spacing)

@@ -151,20 +151,29 @@ def pytorch_extension() -> Any:
     return PyTorchUtils
 
 
-def report(info: dict[str, Any] | None = None) -> str:
-    """What is there and what will compute, as text for a report; ``info`` is what the worker says."""
-    import slicer
+def report(info: dict[str, Any] | None = None, english: bool = False) -> str:
+    """What is there and what will compute, as text for a report, in the language of the window or in English; ``info``
+    is what the worker says."""
+    from slicer.i18n import tr
 
-    lines = [f"3D Slicer {slicer.app.applicationVersion}, Python {platform.python_version()}, {platform.platform()}"]
-    lines += [f"{name} {version or 'not installed'}" for name, version in versions().items()]
+    _ = str if english else tr
+    lines = [f"3D Slicer {slicer_version()}, Python {platform.python_version()}, {platform.platform()}"]
+    lines += [f"{name} {version or _('not installed')}" for name, version in versions().items()]
     if info:
         backbone = info.get("backbone") or {}
         lines.append(f"PromptSeg {(info.get('versions') or {}).get('promptseg', '?')}")
-        lines.append(f"computes on {info.get('computer') or info.get('device') or '?'}, {info.get('precision') or '?'}")
-        lines.append(f"backbone {backbone.get('name', '?')} {str(backbone.get('id', ''))[:12]}")
-        if info.get("problem"):
-            lines.append(str(info["problem"]))
+        computer, precision = info.get("computer") or info.get("device") or "?", info.get("precision") or "?"
+        lines.append(_("Computes on {computer}, {precision}").format(computer=computer, precision=precision))
+        name, identity = backbone.get("name", "?"), str(backbone.get("id", ""))[:12]
+        lines.append(_("Backbone {name} {identity}").format(name=name, identity=identity))
     return "\n".join(lines)
+
+
+def slicer_version() -> str:
+    """That of the application."""
+    import slicer
+
+    return str(slicer.app.applicationVersion)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -35,22 +35,24 @@ def now() -> str:
 
 
 def look(rows: Sequence[dict[str, Any]], place: PicturePlace, looked: str) -> PicturePlace:
-    """Keep in the rows that a slice was seen, accepted or flagged; a decision is not undone by a mere look."""
+    """Keep in the rows that a slice was seen, accepted or flagged, by whom and when; a decision is not undone by a mere
+    look."""
     one = rows[place.row]["slices"][place.number]
     if looked != SEEN or not one.get("looked"):
-        one["looked"] = looked
+        one |= {"looked": looked, "by": reviewer(), "when": now()}
     return replace(place, looked=str(one["looked"]))
 
 
 def keep_looks(former: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
     """Slices of the same segmentation that were looked at stay so in a new review, with another reference perhaps."""
     known = {
-        (row["segment_id"], one["index"]): one["looked"] for row in former for one in row["slices"] if "looked" in one
+        (row["segment_id"], one["index"]): {key: one[key] for key in ("looked", "by", "when") if key in one}
+        for row in former
+        for one in row["slices"]
     }
     for row in rows:
         for one in row["slices"]:
-            if (row["segment_id"], one["index"]) in known:
-                one["looked"] = known[row["segment_id"], one["index"]]
+            one |= known.get((row["segment_id"], one["index"]), {})
 
 
 def count(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

@@ -103,7 +103,8 @@ def _is_row(row: Any) -> bool:
 
 def _is_slice(one: Any) -> bool:
     known = isinstance(one, dict) and is_index(one.get("index")) and isinstance(one.get("why"), str)
-    return known and is_number(one.get("risk") or 0.0) and isinstance(one.get("looked", ""), str)
+    told = known and all(isinstance(one.get(key, ""), str) for key in ("looked", "by", "when"))
+    return told and is_number(one.get("risk") or 0.0)
 
 
 def is_number(value: Any) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from ..spelling import spelled
+
 
 def _(text: str) -> str:
     """Marks a name for translation; that it is looked up by :func:`name_of`."""
@@ -106,10 +110,27 @@ NAMES = frozenset(
 CONTEXT = "desktop.structure_names"
 
 
+ENDINGS = (_(", taught"), _(", found"))
+"""What the names of results are followed by."""
+
+
 def name_of(name: str) -> str:
-    """A structure's name in the language of the window; as it is for one that only its user knows."""
-    if name not in NAMES:
-        return name
+    """A structure's or a segment's name in the language of the window: "liver, taught" and "liver (2)", too. As it is
+    for a structure that only its user knows."""
     from slicer.i18n import translate
 
-    return str(translate(CONTEXT, name))
+    said, rest = name, ""
+    counted = re.fullmatch(r"(.+)( \(\d+\))", said, re.DOTALL)
+    if counted is not None:
+        said, rest = counted[1], counted[2]
+    for ending in ENDINGS:
+        if said.endswith(ending):
+            said, rest = said.removesuffix(ending), str(translate(CONTEXT, ending)) + rest
+            break
+    return (str(translate(CONTEXT, said)) if said in NAMES else said) + rest
+
+
+def name_from(typed: str) -> str:
+    """The English name of a structure that is typed in the language of the window; anything else as it is."""
+    wanted = spelled(typed)
+    return next((one for one in sorted(NAMES) if wanted != spelled(one) and wanted == spelled(name_of(one))), typed)

@@ -17,27 +17,43 @@ from .plain_text import escape
 from .png import data_uri
 from .report import Cell, Gallery, KeyFigure, Report, ReportPicture, Section, Table, Terms
 from .thumbnails import OURS, REFERENCE, MaskBox, thumbnail
+from .wording import ENGLISH, Wording
 
-WARNING = "For research use only. Not a medical device, and not for diagnosis or treatment."
+
+def _(text: str) -> str:
+    """Marks a text for translation; that it is looked up by a :class:`Wording`."""
+    return text
+
+
+WARNING = _("For research use only. Not a medical device, and not for diagnosis or treatment.")
 SIZE = 240
 """Pixels of a picture."""
+COMPLETED, ACCEPTED, FLAGGED, SEEN = _("Completed"), _("Accepted"), _("Flagged"), _("Looked at")
+"""What is decided of a structure (completed, flagged) or of a slice."""
+_MARKS = {ACCEPTED: "\u2713 ", FLAGGED: "\u2691 ", SEEN: "\u2022 "}
 _AXES = ("K", "J", "I")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided of a structure, in words, by whom and when; empty texts for what is not known."""
+    """What was decided of a structure or a slice, by whom and when; empty texts for what is not known."""
 
     decision: str = ""
     by: str = ""
     when: str = ""
+
+    def told(self, wording: Wording = ENGLISH, mark: bool = False) -> str:
+        """All of it in a line; with a mark that is seen without colours."""
+        parts = (wording.text(self.decision) if self.decision else "", self.by, self.when)
+        return (_MARKS.get(self.decision, "") if mark else "") + ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
 class About:
     """What a review is of: names, the volume's grid, and the time at which it is told (text, local time).
 
-    ``decisions`` are by structure; ``looked_at`` is (how many slices, of how many), where that is known.
+    ``decisions`` are by structure, ``slices`` by structure and slice; ``looked_at`` is (how many slices, of how many),
+    where that is known.
     """
 
     volume: str
@@ -47,23 +63,31 @@ class About:
     reference: str = ""
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     looked_at: tuple[int, int] | None = None
+    slices: Mapping[tuple[str, int], Decision] = field(default_factory=dict)
 
-    def rows(self, axis: int) -> list[tuple[str, str]]:
+    def rows(self, axis: int, wording: Wording = ENGLISH) -> list[tuple[str, str]]:
         """Terms with what there is to say."""
+        say = wording.text
         i, j, k = self.grid.size
         x, y, z = self.grid.spacing
         plane = Plane.of(self.grid, axis).name
+        voxels = say(_("{i} x {j} x {k} voxels of {x:.3g} x {y:.3g} x {z:.3g} mm"))
+        counted = say(_("{plane}, counted along {axis} from 0"))
         rows = [
-            ("Date", self.when),
-            ("Made by", f"PromptSeg {__version__}"),
-            ("Volume", self.volume),
-            ("Grid", f"{i} x {j} x {k} voxels of {x:.3g} x {y:.3g} x {z:.3g} mm"),
-            ("Segmentation", self.segmentation),
-            ("Reference", self.reference or "none"),
-            ("Slices", f"{plane}, counted along {_AXES[axis]} from 0"),
+            (say(_("Date")), self.when),
+            (say(_("Made by")), f"PromptSeg {__version__}"),
+            (say(_("Volume")), self.volume),
+            (say(_("Grid")), voxels.format(i=i, j=j, k=k, x=x, y=y, z=z)),
+            (say(_("Segmentation")), self.segmentation),
+            (say(_("Reference")), self.reference or say(_("none"))),
+            (say(_("Slices")), counted.format(plane=wording.said(plane), axis=_AXES[axis])),
         ]
         if self.looked_at is not None:
-            rows.append(("Looked at", f"{self.looked_at[0]} of {self.looked_at[1]} slices that need review"))
+            made = [one.decision for one in self.slices.values()]
+            text = say(_("{n} of {of} slices that need review; {accepted} accepted, {flagged} flagged"))
+            n, of = self.looked_at
+            told = text.format(n=n, of=of, accepted=made.count(ACCEPTED), flagged=made.count(FLAGGED))
+            rows.append((say(SEEN), told))
         return rows
 
 
@@ -94,60 +118,71 @@ def pictures_of(
     return made
 
 
-def page(review: Review, about: About, pictures: Pictures, title: str = "Review") -> Report:
+def page(review: Review, about: About, pictures: Pictures, title: str = "Review", wording: Wording = ENGLISH) -> Report:
     """The report; slices without a picture have none."""
+    say = wording.text
     compared = any(one.score is not None for one in review.structures)
-    sections = [Section("Structures", [_table(review, about.decisions)], _lead(review))]
-    odd = [(one.name, " ".join(one.remarks)) for one in review.structures if one.remarks]
-    if odd:
-        sections.append(Section("What looks odd", [Terms("", odd)]))
+    sections = [Section(say(_("Structures")), [_table(review, about.decisions, wording)], _lead(compared, wording))]
+    odd = [(wording.name(one.name), " ".join(map(wording.said, one.remarks))) for one in review.structures]
+    if any(remarks for _name, remarks in odd):
+        sections.append(Section(say(_("What looks odd")), [Terms("", [row for row in odd if row[1]])]))
     blocks = [
-        _gallery(one, review.axis, about.grid, pictures)
+        _gallery(one, review.axis, about, pictures, wording)
         for one in review.structures
         if any((one.name, found.index) in pictures for found in one.slices)
     ]
     if blocks:
-        sections.append(Section("Where to look", blocks, [_order(review)]))
-    charts = [picture for one in review.structures if (picture := _chart(one, review.axis)) is not None]
+        sections.append(Section(say(_("Where to look")), blocks, [_order(compared, wording)]))
+    charts = [picture for one in review.structures if (picture := _chart(one, review.axis, wording)) is not None]
     if charts:
-        sections.append(Section("Slice by slice", [Gallery("", charts, wide=True)]))
-    sections.append(Section("What was reviewed", [Terms("", about.rows(review.axis))]))
-    figures = [_key_figure(one) for one in review.structures[:3]]
-    summary = f"{len(review.structures)} structure{'s' * (len(review.structures) != 1)} of {about.volume}"
-    summary += ", compared with a reference" if compared else ", looked at without a reference"
-    summary += f", {about.when}." if about.when else "."
-    footer = f"Made by PromptSeg {__version__}. Everything was computed on this computer."
-    return Report(title, summary, figures, sections, WARNING, footer)
+        sections.append(Section(say(_("Slice by slice")), [Gallery("", charts, wide=True)]))
+    sections.append(Section(say(_("What was reviewed")), [Terms("", about.rows(review.axis, wording))]))
+    figures = [_key_figure(one, wording) for one in review.structures[:3]]
+    footer = say(_("Made by PromptSeg {version}. Everything was computed on this computer."))
+    return Report(
+        title, _summary(len(review.structures), compared, about, wording), figures, sections, say(WARNING),
+        footer.format(version=__version__), wording.language, say(_("Skip to the content")), say(_("Contents")),
+        say(_("table")),
+    )  # fmt: skip
 
 
-def _key_figure(one: StructureReview) -> KeyFigure:
+def _summary(count: int, compared: bool, about: About, wording: Wording) -> str:
+    say = wording.text
+    what = say(_("1 structure of {volume}") if count == 1 else _("{n} structures of {volume}"))
+    how = _("{what}, compared with a reference") if compared else _("{what}, looked at without a reference")
+    said = say(how).format(what=what.format(n=count, volume=about.volume))
+    return f"{said}, {about.when}." if about.when else f"{said}."
+
+
+def _key_figure(one: StructureReview, wording: Wording) -> KeyFigure:
+    say, name, volume = wording.text, wording.name(one.name), f"{_grouped(one.volume_ml, 1)} ml"
     if one.score is not None:
-        return KeyFigure(_number(one.score.dice, 2), f"Dice, {one.name}", f"{one.volume_ml:,.1f} ml")
+        return KeyFigure(_number(one.score.dice, 2), say(_("Dice, {name}")).format(name=name), volume)
     if one.estimate is not None:
-        return KeyFigure(_number(one.estimate, 2), f"Expected Dice, {one.name}", f"{one.volume_ml:,.1f} ml")
-    return KeyFigure(f"{one.volume_ml:,.1f} ml", one.name)
+        return KeyFigure(_number(one.estimate, 2), say(_("Expected Dice, {name}")).format(name=name), volume)
+    return KeyFigure(volume, name)
 
 
-def _lead(review: Review) -> list[str]:
-    if any(one.score is not None for one in review.structures):
-        return []
-    return ["There is no reference here: these figures say what looks uncertain or odd, not what is wrong."]
+def _lead(compared: bool, wording: Wording) -> list[str]:
+    text = _("There is no reference here: these figures say what looks uncertain or odd, not what is wrong.")
+    return [] if compared else [wording.text(text)]
 
 
-def _table(review: Review, decisions: Mapping[str, Decision]) -> Table:
-    columns = ["Structure", "Volume (ml)"]
+def _table(review: Review, decisions: Mapping[str, Decision], wording: Wording) -> Table:
+    say = wording.text
+    columns = [_("Structure"), _("Volume (ml)")]
     scored = any(one.score is not None for one in review.structures)
     uncertain = any(one.error_cm2 is not None for one in review.structures)
     expected = any(one.estimate is not None for one in review.structures)
-    columns += ["May be wrong (ml)"] if uncertain else []
-    columns += ["Expected Dice"] if expected else []
-    columns += ["Reference (ml)", "Dice", "HD95 (mm)", "NSD 2 mm"] if scored else []
-    columns += ["Decision", "By"] if decisions else []
+    columns += [_("May be wrong (ml)")] if uncertain else []
+    columns += [_("Expected Dice")] if expected else []
+    columns += [_("Reference (ml)"), _("Dice"), _("HD95 (mm)"), _("NSD 2 mm")] if scored else []
+    columns += [_("Decision"), _("By")] if decisions else []
     rows = []
     for one in review.structures:
-        cells = [one.name, f"{one.volume_ml:,.1f}"]
+        cells = [wording.name(one.name), _grouped(one.volume_ml, 1)]
         if uncertain:
-            cells.append("-" if one.uncertain_ml is None else f"{one.uncertain_ml:,.1f}")
+            cells.append("-" if one.uncertain_ml is None else _grouped(one.uncertain_ml, 1))
         if expected:
             cells.append("-" if one.estimate is None else _number(one.estimate, 2))
         if scored:
@@ -156,27 +191,32 @@ def _table(review: Review, decisions: Mapping[str, Decision]) -> Table:
             cells += [_number(value, places) for value, places in numbers] or ["-"] * 4
         if decisions:
             made = decisions.get(one.name, Decision())
-            cells += [made.decision or "-", ", ".join(text for text in (made.by, made.when) if text) or "-"]
+            cells += [say(made.decision) or "-", ", ".join(text for text in (made.by, made.when) if text) or "-"]
         rows.append([Cell(text) for text in cells])
-    return Table("", columns, rows)
+    return Table("", [say(one) for one in columns], rows)
 
 
-def _order(review: Review) -> str:
-    if any(one.score is not None for one in review.structures):
-        return "The slices in which most differs from the reference, the worst first."
-    return "The slices in which most may be wrong, as a share of the structure, the worst first."
+def _order(compared: bool, wording: Wording) -> str:
+    if compared:
+        return wording.text(_("The slices in which most differs from the reference, the worst first."))
+    return wording.text(_("The slices in which most may be wrong, as a share of the structure, the worst first."))
 
 
-def _gallery(one: StructureReview, axis: int, grid: Grid, pictures: Pictures) -> Gallery:
+def _gallery(one: StructureReview, axis: int, about: About, pictures: Pictures, wording: Wording) -> Gallery:
+    say, name = wording.text, wording.name(one.name)
     shown = []
     for finding in one.slices:
         uri = pictures.get((one.name, finding.index))
         if uri is not None:
-            alt = f"CT slice {finding.index}: {one.name}, {finding.why}"
-            svg = _framed(uri, Plane.of(grid, axis).left, alt)
-            shown.append(ReportPicture(svg, f"Slice {_AXES[axis]} = {finding.index}", finding.why))
-    legend = [("ours", "segmentation")] + ([("reference", "reference")] if one.score is not None else [])
-    return Gallery(one.name, shown, legend)
+            why = wording.said(finding.why)
+            alt = say(_("CT slice {n}: {name}, {why}")).format(n=finding.index, name=name, why=why)
+            svg = _framed(uri, Plane.of(about.grid, axis).left, alt)
+            title = say(_("Slice {axis} = {n}")).format(axis=_AXES[axis], n=finding.index)
+            decided = about.slices.get((one.name, finding.index), Decision()).told(wording, mark=True)
+            shown.append(ReportPicture(svg, title, why, decided))
+    legend = [("ours", say(_("segmentation")))]
+    legend += [("reference", say(_("reference")))] if one.score is not None else []
+    return Gallery(name, shown, legend)
 
 
 def _framed(uri: str, left: str, alt: str) -> str:
@@ -188,25 +228,34 @@ def _framed(uri: str, left: str, alt: str) -> str:
     )
 
 
-def _chart(one: StructureReview, axis: int) -> ReportPicture | None:
+def _chart(one: StructureReview, axis: int, wording: Wording) -> ReportPicture | None:
     if find_spec("matplotlib") is None:  # the rest of the page needs nothing
         return None
+    say, name = wording.text, wording.name(one.name)
     if one.per_slice is not None:
-        values, label, top = one.per_slice, "Dice", (-0.03, 1.03)
+        values, label, top = one.per_slice, say(_("Dice")), (-0.03, 1.03)
     elif one.error_cm2 is not None:
-        values, label, top = np.where(one.error_cm2 > 0, one.error_cm2, np.nan), "may be wrong (cm²)", None
+        values, top = np.where(one.error_cm2 > 0, one.error_cm2, np.nan), None
+        label = say(_("may be wrong (cm\u00b2)"))
     else:
         return None
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return None
-    alt = f"{label} of each slice of {one.name}, from {np.nanmin(values):.2f} to {np.nanmax(values):.2f}"
+    text = say(_("{label} of each slice of {name}, from {low:.2f} to {high:.2f}"))
+    alt = text.format(label=label, name=name, low=np.nanmin(values), high=np.nanmax(values))
     x = list(range(int(known[0]), int(known[-1]) + 1))
     series = [Series("ours", x, [float(values[k]) for k in x], points=True)]
-    return ReportPicture(chart(series, (f"Slice ({_AXES[axis]})", label), alt, y_range=top), one.name)
+    along = say(_("Slice ({axis})")).format(axis=_AXES[axis])
+    return ReportPicture(chart(series, (along, label), alt, y_range=top), name)
 
 
 def _number(value: float, places: int) -> str:
     if np.isnan(value):
         return "-"
-    return "∞" if np.isinf(value) else f"{value:,.{places}f}"
+    return "\u221e" if np.isinf(value) else _grouped(value, places)
+
+
+def _grouped(value: float, places: int) -> str:
+    """Thousands are set off by a narrow space, which is no decimal sign in any language."""
+    return f"{value:,.{places}f}".replace(",", "\u202f")

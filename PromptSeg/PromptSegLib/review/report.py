@@ -38,11 +38,13 @@ class Table:
 
 @dataclass(frozen=True)
 class ReportPicture:
-    """An ``<svg>`` element from :mod:`.figures`, which carries its own alternative text, with a line below it."""
+    """An ``<svg>`` element from :mod:`.figures`, which carries its own alternative text, with a line below it, and
+    what was ``decided`` of it in another one."""
 
     svg: str
     title: str
     note: str = ""
+    decided: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """``summary`` says in a sentence what was done; ``warning`` is printed above everything and on paper too."""
+    """``summary`` says in a sentence what was done; ``warning`` is printed above everything and on paper too.
+    ``language`` is the code of the page's; what follows are the words of the page itself."""
 
     title: str
     summary: str
@@ -88,3 +91,7 @@ class Report:
     sections: Sequence[Section]
     warning: str = ""
     footer: str = ""
+    language: str = "en"
+    skip: str = "Skip to the content"
+    contents: str = "Contents"
+    table: str = "table"

@@ -10,7 +10,7 @@ from .report import Gallery, Report, ReportPicture, Section, Table, Terms
 from .report_style import STYLE
 
 _HEAD = """<!DOCTYPE html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -20,7 +20,7 @@ _HEAD = """<!DOCTYPE html>
 {style}</style>
 </head>
 <body>
-<a class="skip" href="#content">Skip to the content</a>
+<a class="skip" href="#content">{skip}</a>
 <header>
 """
 _DASHES = {"fill": ' stroke-dasharray="7 4"', "blend": ' stroke-dasharray="2.5 3"'}
@@ -35,7 +35,8 @@ def write_report(path: PathLike, report: Report) -> None:
 
 def render(report: Report) -> str:
     """The report as one HTML page. Names and notes are text, whatever they hold; pictures are taken as they are."""
-    parts = [_HEAD.format(title=escape(report.title), style=STYLE)]
+    head = {"language": report.language, "skip": report.skip, "title": report.title}
+    parts = [_HEAD.format(style=STYLE, **{key: escape(text) for key, text in head.items()})]
     if report.warning:
         parts.append(f'<p class="warning" role="note">{escape(report.warning)}</p>\n')
     parts.append(
@@ -45,15 +46,15 @@ def render(report: Report) -> str:
         note = f' <span class="note">{escape(figure.note)}</span>' if figure.note else ""
         value, label = escape(figure.value), escape(figure.label)
         parts.append(f'<li><span class="value">{value}</span> <span class="label">{label}</span>{note}</li>\n')
-    parts.append('</ul>\n<nav aria-label="Contents"><ul>\n')
+    parts.append(f'</ul>\n<nav aria-label="{escape(report.contents)}"><ul>\n')
     parts += [f'<li><a href="#{escape(one.anchor)}">{escape(one.title)}</a></li>\n' for one in report.sections]
     parts.append('</ul></nav>\n</header>\n<main id="content" tabindex="-1">\n')
-    parts += [_section(one) for one in report.sections]
+    parts += [_section(one, report.table) for one in report.sections]
     parts.append(f"</main>\n<footer><p>{escape(report.footer)}</p></footer>\n</body>\n</html>\n")
     return "".join(parts)
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, table: str) -> str:
     anchor = escape(section.anchor)
     parts = [
         f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n'
@@ -64,13 +65,13 @@ def _section(section: Section) -> str:
         if block.title:
             parts.append(f"<h3>{escape(block.title)}</h3>\n")
         if isinstance(block, Table):
-            parts.append(_table(block))
+            parts.append(_table(block, block.title or section.title, table))
         else:
             parts.append(_gallery(block) if isinstance(block, Gallery) else _terms(block))
     return "".join([*parts, "</section>\n"])
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, title: str, word: str) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
     rows = []
     for first, *others in table.rows:
@@ -79,7 +80,7 @@ def _table(table: Table) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>\n")
     note = f'<p class="small">{escape(table.note)}</p>\n' if table.note else ""
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(table.title)}, table">\n<table>\n'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(title)}, {escape(word)}">\n<table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n</table>\n</div>\n{note}"
     )
 
@@ -95,7 +96,8 @@ def _gallery(gallery: Gallery) -> str:
 
 def _caption(picture: ReportPicture) -> str:
     note = f"<span>{escape(picture.note)}</span>" if picture.note else ""
-    return f"<figcaption><b>{escape(picture.title)}</b>{note}</figcaption>"
+    decided = f'<span class="decided">{escape(picture.decided)}</span>' if picture.decided else ""
+    return f"<figcaption><b>{escape(picture.title)}</b>{note}{decided}</figcaption>"
 
 
 def _legend(entries: Sequence[tuple[str, str]], charted: bool) -> str:

@@ -29,7 +29,7 @@ h2 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 8px; }
 h3 { font-size: 1.05rem; margin: 22px 0 8px; }
 p { margin: 0 0 10px; max-width: 86ch; }
 a { color: var(--accent); }
-a:focus-visible, [tabindex]:focus-visible { contour: 3px solid var(--accent); contour-offset: 2px;
+a:focus-visible, [tabindex]:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px;
   border-radius: 4px; }
 .skip { position: absolute; left: -9999px; }
 .skip:focus { left: 12px; top: 12px; background: var(--card); padding: 8px 14px; }
@@ -56,6 +56,7 @@ figcaption { font-size: 0.9rem; line-height: 1.4; margin-top: 5px; }
 .wide figcaption { margin: 0 0 4px; }
 figcaption b { display: block; font-weight: 600; }
 figcaption span { color: var(--soft); }
+figcaption .decided { display: block; color: inherit; }
 svg { display: block; width: 100%; height: auto; }
 .slice { background: #000; border-radius: 4px; }
 .slice path { fill: none; stroke-linejoin: round; vector-effect: non-scaling-stroke; }

@@ -58,6 +58,18 @@
             <source>Installing {names}; the window may not answer for some minutes.</source>
             <translation>{names} wird installiert; das Fenster reagiert möglicherweise einige Minuten nicht.</translation>
         </message>
+        <message>
+            <source>not installed</source>
+            <translation>nicht installiert</translation>
+        </message>
+        <message>
+            <source>Computes on {computer}, {precision}</source>
+            <translation>Rechnet mit {computer}, {precision}</translation>
+        </message>
+        <message>
+            <source>Backbone {name} {identity}</source>
+            <translation>Backbone {name} {identity}</translation>
+        </message>
     </context>
     <context>
         <name>desktop.sample_data</name>
@@ -1127,6 +1139,14 @@
             <source>skin</source>
             <translation>Haut</translation>
         </message>
+        <message>
+            <source>, taught</source>
+            <translation>, angelernt</translation>
+        </message>
+        <message>
+            <source>, found</source>
+            <translation>, gefunden</translation>
+        </message>
     </context>
     <context>
         <name>panel.check_page</name>
@@ -1147,12 +1167,12 @@
             <translation>Bericht kopieren</translation>
         </message>
         <message>
-            <source>For a message to the developers; nothing is sent</source>
-            <translation>Für eine Nachricht an die Entwickler; es wird nichts gesendet</translation>
+            <source>In English, for a message to the developers; nothing is sent</source>
+            <translation>Auf Englisch, für eine Nachricht an die Entwickler; es wird nichts gesendet</translation>
         </message>
         <message>
-            <source>Folder ...</source>
-            <translation>Ordner ...</translation>
+            <source>Choose folder ...</source>
+            <translation>Ordner wählen ...</translation>
         </message>
         <message>
             <source>Choose where structures of your own are kept</source>
@@ -1201,12 +1221,12 @@
             <translation>alle</translation>
         </message>
         <message>
-            <source>line: loss {loss}   dots: left-out Dice {dice}</source>
-            <translation>Linie: Verlust {loss}   Punkte: Dice {dice}</translation>
+            <source>Line: loss {loss}. Dots: Dice {dice} of the slice left out.</source>
+            <translation>Linie: Loss {loss}. Punkte: Dice {dice} der ausgelassenen Schicht.</translation>
         </message>
         <message>
-            <source>line: loss   dots: Dice (0 to 1) of each left-out slice</source>
-            <translation>Linie: Verlust   Punkte: Dice ausgelassener Schichten (0 bis 1)</translation>
+            <source>Line: loss. Dots: Dice (0 to 1) of each slice left out.</source>
+            <translation>Linie: Loss. Punkte: Dice (0 bis 1) der ausgelassenen Schichten.</translation>
         </message>
     </context>
     <context>
@@ -1262,6 +1282,10 @@
             <translation>Ein Klick führt zur Schicht; die Pfeiltasten rechts und links führen zur nächsten und zur vorigen</translation>
         </message>
         <message>
+            <source>Slice {n}</source>
+            <translation>Schicht {n}</translation>
+        </message>
+        <message>
             <source>{name}, slice {n}: {why} ({mark})</source>
             <translation>{name}, Schicht {n}: {why} ({mark})</translation>
         </message>
@@ -1269,12 +1293,12 @@
     <context>
         <name>panel.gallery_box</name>
         <message>
-            <source>by risk</source>
-            <translation>nach Risiko</translation>
+            <source>By risk</source>
+            <translation>Nach Risiko</translation>
         </message>
         <message>
-            <source>by structure</source>
-            <translation>nach Struktur</translation>
+            <source>By structure</source>
+            <translation>Nach Struktur</translation>
         </message>
         <message>
             <source>Order of the slices</source>
@@ -1327,8 +1351,8 @@
     <context>
         <name>panel.naming</name>
         <message>
-            <source>Name of the new structure, for example left kidney</source>
-            <translation>Name der neuen Struktur, zum Beispiel linke Niere</translation>
+            <source>Name, for example left kidney</source>
+            <translation>Name, zum Beispiel linke Niere</translation>
         </message>
         <message>
             <source>Name of the structure</source>
@@ -1453,10 +1477,6 @@
             <translation>Prüfen</translation>
         </message>
         <message>
-            <source>Self-check</source>
-            <translation>Selbsttest</translation>
-        </message>
-        <message>
             <source>What is installed, what computes, and a report to copy</source>
             <translation>Was installiert ist, was rechnet, und ein Bericht zum Kopieren</translation>
         </message>
@@ -1473,12 +1493,20 @@
             <translation>Lernen Sie nun eine eigene Struktur an: Reiter Anlernen.</translation>
         </message>
         <message>
-            <source>Everything is computed on this computer; nothing is sent anywhere.</source>
-            <translation>Alles wird auf diesem Computer berechnet; nichts wird gesendet.</translation>
+            <source>Computed on this computer; nothing is sent.</source>
+            <translation>Rechnet auf diesem Computer; nichts wird gesendet.</translation>
         </message>
         <message>
             <source>To be installed when first needed: {names}.</source>
             <translation>Wird bei Bedarf installiert: {names}.</translation>
+        </message>
+        <message>
+            <source>Back</source>
+            <translation>Zurück</translation>
+        </message>
+        <message>
+            <source>Self-check</source>
+            <translation>Selbsttest</translation>
         </message>
     </context>
     <context>
@@ -1600,12 +1628,8 @@
             <translation>Seite (*.html);;Tabelle (*.csv)</translation>
         </message>
         <message>
-            <source>Completed</source>
-            <translation>Abgeschlossen</translation>
-        </message>
-        <message>
-            <source>Flagged</source>
-            <translation>Beanstandet</translation>
+            <source>Review of {name}</source>
+            <translation>Prüfung von {name}</translation>
         </message>
         <message>
             <source>Writing the report ...</source>
@@ -1987,12 +2011,12 @@ Dice</translation>
             <translation>Strukturen</translation>
         </message>
         <message>
-            <source>My structures</source>
-            <translation>Meine Strukturen</translation>
+            <source>{title} ({n} of {all})</source>
+            <translation>{title} ({n} von {all})</translation>
         </message>
         <message>
-            <source>{n} of {all}</source>
-            <translation>{n} von {all}</translation>
+            <source>{name}: {what}.</source>
+            <translation>{name}: {what}.</translation>
         </message>
     </context>
     <context>
@@ -2038,8 +2062,8 @@ Dice</translation>
             <translation>Die Struktur ist nicht in dieser Schicht</translation>
         </message>
         <message>
-            <source>Not done</source>
-            <translation>Offen</translation>
+            <source>Unmark</source>
+            <translation>Aufheben</translation>
         </message>
         <message>
             <source>Take the mark of this slice back</source>
@@ -2161,16 +2185,32 @@ Dice</translation>
             <translation>{n} Strukturen segmentieren</translation>
         </message>
         <message>
-            <source>1 structure in {s:.0f} s.</source>
-            <translation>1 Struktur in {s:.0f} s.</translation>
+            <source>1 structure segmented in {s:.0f} s.</source>
+            <translation>1 Struktur in {s:.0f} s segmentiert.</translation>
         </message>
         <message>
-            <source>{n} structures in {s:.0f} s.</source>
-            <translation>{n} Strukturen in {s:.0f} s.</translation>
+            <source>{n} structures segmented in {s:.0f} s.</source>
+            <translation>{n} Strukturen in {s:.0f} s segmentiert.</translation>
         </message>
         <message>
-            <source>learned in slices that are</source>
-            <translation>gelernt in Schichten der Ebene</translation>
+            <source>Abdomen CT</source>
+            <translation>Abdomen-CT</translation>
+        </message>
+        <message>
+            <source>Head and neck CT</source>
+            <translation>Kopf-Hals-CT</translation>
+        </message>
+        <message>
+            <source>Chest CT</source>
+            <translation>Thorax-CT</translation>
+        </message>
+        <message>
+            <source>My structures</source>
+            <translation>Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>slices of the plane</source>
+            <translation>Schichten der Ebene</translation>
         </message>
         <message>
             <source>author</source>
@@ -2205,8 +2245,8 @@ Dice</translation>
             <translation>Dice ausgelassener Schichten</translation>
         </message>
         <message>
-            <source>the same without contours</source>
-            <translation>dasselbe ohne Konturen</translation>
+            <source>Dice of these without contours</source>
+            <translation>Dice davon ohne Konturen</translation>
         </message>
         <message>
             <source>Dice on validation subjects</source>
@@ -2419,6 +2459,10 @@ Dice</translation>
             <translation>Vergessen</translation>
         </message>
         <message>
+            <source>Structure:</source>
+            <translation>Struktur:</translation>
+        </message>
+        <message>
             <source>(not known)</source>
             <translation>(nicht bekannt)</translation>
         </message>
@@ -2489,6 +2533,213 @@ Dice</translation>
         <message>
             <source>Forget a run</source>
             <translation>Lauf vergessen</translation>
+        </message>
+    </context>
+    <context>
+        <name>review.page</name>
+        <message>
+            <source>For research use only. Not a medical device, and not for diagnosis or treatment.</source>
+            <translation>Nur für die Forschung. Kein Medizinprodukt, und nicht für Diagnose oder Behandlung.</translation>
+        </message>
+        <message>
+            <source>Completed</source>
+            <translation>Abgeschlossen</translation>
+        </message>
+        <message>
+            <source>Accepted</source>
+            <translation>Angenommen</translation>
+        </message>
+        <message>
+            <source>Flagged</source>
+            <translation>Beanstandet</translation>
+        </message>
+        <message>
+            <source>Looked at</source>
+            <translation>Angesehen</translation>
+        </message>
+        <message>
+            <source>{i} x {j} x {k} voxels of {x:.3g} x {y:.3g} x {z:.3g} mm</source>
+            <translation>{i} x {j} x {k} Voxel von {x:.3g} x {y:.3g} x {z:.3g} mm</translation>
+        </message>
+        <message>
+            <source>{plane}, counted along {axis} from 0</source>
+            <translation>{plane}, gezählt entlang {axis} ab 0</translation>
+        </message>
+        <message>
+            <source>Date</source>
+            <translation>Datum</translation>
+        </message>
+        <message>
+            <source>Made by</source>
+            <translation>Erstellt mit</translation>
+        </message>
+        <message>
+            <source>Volume</source>
+            <translation>Volumen</translation>
+        </message>
+        <message>
+            <source>Grid</source>
+            <translation>Gitter</translation>
+        </message>
+        <message>
+            <source>Segmentation</source>
+            <translation>Segmentierung</translation>
+        </message>
+        <message>
+            <source>Reference</source>
+            <translation>Referenz</translation>
+        </message>
+        <message>
+            <source>none</source>
+            <translation>keine</translation>
+        </message>
+        <message>
+            <source>Slices</source>
+            <translation>Schichten</translation>
+        </message>
+        <message>
+            <source>{n} of {of} slices that need review; {accepted} accepted, {flagged} flagged</source>
+            <translation>{n} von {of} Schichten, die einen Blick wert sind; {accepted} angenommen, {flagged} beanstandet</translation>
+        </message>
+        <message>
+            <source>Structures</source>
+            <translation>Strukturen</translation>
+        </message>
+        <message>
+            <source>What looks odd</source>
+            <translation>Was auffällt</translation>
+        </message>
+        <message>
+            <source>Where to look</source>
+            <translation>Wo man hinsehen sollte</translation>
+        </message>
+        <message>
+            <source>Slice by slice</source>
+            <translation>Schicht für Schicht</translation>
+        </message>
+        <message>
+            <source>What was reviewed</source>
+            <translation>Was geprüft wurde</translation>
+        </message>
+        <message>
+            <source>Made by PromptSeg {version}. Everything was computed on this computer.</source>
+            <translation>Erstellt mit PromptSeg {version}. Alles wurde auf diesem Computer berechnet.</translation>
+        </message>
+        <message>
+            <source>Skip to the content</source>
+            <translation>Zum Inhalt springen</translation>
+        </message>
+        <message>
+            <source>Contents</source>
+            <translation>Inhalt</translation>
+        </message>
+        <message>
+            <source>table</source>
+            <translation>Tabelle</translation>
+        </message>
+        <message>
+            <source>1 structure of {volume}</source>
+            <translation>1 Struktur von {volume}</translation>
+        </message>
+        <message>
+            <source>{n} structures of {volume}</source>
+            <translation>{n} Strukturen von {volume}</translation>
+        </message>
+        <message>
+            <source>{what}, compared with a reference</source>
+            <translation>{what}, mit einer Referenz verglichen</translation>
+        </message>
+        <message>
+            <source>{what}, looked at without a reference</source>
+            <translation>{what}, ohne Referenz betrachtet</translation>
+        </message>
+        <message>
+            <source>Dice, {name}</source>
+            <translation>Dice, {name}</translation>
+        </message>
+        <message>
+            <source>Expected Dice, {name}</source>
+            <translation>Erwarteter Dice, {name}</translation>
+        </message>
+        <message>
+            <source>There is no reference here: these figures say what looks uncertain or odd, not what is wrong.</source>
+            <translation>Es gibt hier keine Referenz: Diese Zahlen sagen, was unsicher oder auffällig aussieht, nicht was falsch ist.</translation>
+        </message>
+        <message>
+            <source>Structure</source>
+            <translation>Struktur</translation>
+        </message>
+        <message>
+            <source>Volume (ml)</source>
+            <translation>Volumen (ml)</translation>
+        </message>
+        <message>
+            <source>May be wrong (ml)</source>
+            <translation>Möglicherweise falsch (ml)</translation>
+        </message>
+        <message>
+            <source>Expected Dice</source>
+            <translation>Erwarteter Dice</translation>
+        </message>
+        <message>
+            <source>Reference (ml)</source>
+            <translation>Referenz (ml)</translation>
+        </message>
+        <message>
+            <source>Dice</source>
+            <translation>Dice</translation>
+        </message>
+        <message>
+            <source>HD95 (mm)</source>
+            <translation>HD95 (mm)</translation>
+        </message>
+        <message>
+            <source>NSD 2 mm</source>
+            <translation>NSD 2 mm</translation>
+        </message>
+        <message>
+            <source>Decision</source>
+            <translation>Entscheidung</translation>
+        </message>
+        <message>
+            <source>By</source>
+            <translation>Von</translation>
+        </message>
+        <message>
+            <source>The slices in which most differs from the reference, the worst first.</source>
+            <translation>Die Schichten, die am meisten von der Referenz abweichen, die schlechteste zuerst.</translation>
+        </message>
+        <message>
+            <source>The slices in which most may be wrong, as a share of the structure, the worst first.</source>
+            <translation>Die Schichten, in denen am meisten falsch sein kann, als Anteil der Struktur, die schlechteste zuerst.</translation>
+        </message>
+        <message>
+            <source>CT slice {n}: {name}, {why}</source>
+            <translation>CT-Schicht {n}: {name}, {why}</translation>
+        </message>
+        <message>
+            <source>Slice {axis} = {n}</source>
+            <translation>Schicht {axis} = {n}</translation>
+        </message>
+        <message>
+            <source>segmentation</source>
+            <translation>Segmentierung</translation>
+        </message>
+        <message>
+            <source>reference</source>
+            <translation>Referenz</translation>
+        </message>
+        <message>
+            <source>may be wrong (cm²)</source>
+            <translation>möglicherweise falsch (cm²)</translation>
+        </message>
+        <message>
+            <source>{label} of each slice of {name}, from {low:.2f} to {high:.2f}</source>
+            <translation>{label} jeder Schicht von {name}, von {low:.2f} bis {high:.2f}</translation>
+        </message>
+        <message>
+            <source>Slice ({axis})</source>
+            <translation>Schicht ({axis})</translation>
         </message>
     </context>
 </TS>

@@ -95,11 +95,24 @@ def check_order(panel, module, window) -> None:
 
 
 def test_the_focus_goes_as_the_eye_does(panel, module, reviewed, window) -> None:  # noqa: F811
-    panel.opener.setChecked(True)
     for tab in (2, 0, 1):
         panel.tabs.setCurrentIndex(tab)
         settle(window)
         check_order(panel, module, window)
+    panel.sets.open(True)
+    settle(window)
+    check_order(panel, module, window)
+    panel.show_check(True)
+    settle(window)
+    check_order(panel, module, window)
+
+
+def test_before_there_is_a_volume_the_sample_is_the_next_thing(module, window) -> None:
+    module.parent.show()
+    module.enter()
+    settle(window)
+    check_order(module.panel, module, window)
+    assert module.panel.start.sample in walk(module.panel, module, window)
 
 
 def test_everything_says_what_it_is(panel, module, reviewed, window) -> None:  # noqa: F811

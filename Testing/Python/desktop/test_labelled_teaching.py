@@ -204,7 +204,7 @@ def short(monkeypatch):
 def page(panel, loaded, desk, slicer, kit):
     add_patients(desk, slicer.mrmlScene, kit)
     panel.tabs.setCurrentIndex(1)
-    panel.sets.opener.setChecked(True)
+    panel.sets.open(True)
     return panel.sets
 
 
@@ -222,7 +222,7 @@ def test_by_mouse(page, panel, pump, short, window) -> None:
     (entry,) = [one for one in panel.segment.structures.ticked_own if "subjects" in one.card.extra]
     assert entry.structure.name == "liver"
     assert "whole volumes: 3 learned from, 1 held out" in "\n".join(panel.segment.structures._lines(entry))
-    page.opener.setChecked(False)
+    page.open(False)
     assert panel.teach.widget.visible
     assert not page.widget.visible
 

@@ -79,7 +79,7 @@ def states(panel, drawing):
     ]  # fmt: skip
     panel.review.refresh()
     yield "reviewed"
-    panel.opener.setChecked(True)
+    panel.show_check(True)
     yield "checked"
 
 

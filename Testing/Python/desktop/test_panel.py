@@ -400,7 +400,7 @@ def test_closing_the_scene_while_something_runs(panel, loaded, own, pump, slicer
 
 def test_the_self_check_is_a_text_to_copy(panel, module, pump) -> None:
     module.enter()
-    panel.opener.setChecked(True)
+    panel.show_check(True)
     pump(lambda: "tiny" in str(panel.check.text.toPlainText()))
     assert "torch" in str(panel.check.text.toPlainText())
     assert not panel.check.install.visible

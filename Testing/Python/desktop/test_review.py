@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import numpy as np
@@ -87,6 +89,32 @@ def test_by_structure(reviewed) -> None:
     assert not reviewed.gallery.missing()  # no picture is made twice
 
 
+def test_the_gallery_is_laid_out_once_at_an_update(reviewed, monkeypatch) -> None:
+    laid, show = [], reviewed.gallery.show
+    monkeypatch.setattr(reviewed.gallery, "show", lambda places: (laid.append(len(places)), show(places)))
+    reviewed.refresh()
+    reviewed.restore()
+    assert laid == []
+    found = json.loads(json.dumps(reviewed.rows))
+    found[0]["slices"].pop()
+    reviewed.refresh()  # as when the job ends
+    reviewed._done({"axis": 0, "structures": found})
+    assert laid == [4]
+
+
+def test_the_slice_at_hand_stays_in_sight_where_the_list_becomes_lower(reviewed, module, window) -> None:
+    grid = reviewed.gallery.list
+    grid.setFixedHeight(330)
+    reviewed.gallery.choose(len(reviewed.gallery.places) - 1)
+    for height in (330, 160):
+        grid.setFixedHeight(height)
+        reviewed.overlay.refresh()  # as when a legend is shown
+        for _ in range(10):
+            window.processEvents()
+        seen = grid.visualItemRect(grid.item(grid.currentRow))
+        assert seen.bottom() <= grid.viewport().height, height
+
+
 def test_a_review_without_the_mouse(reviewed, panel, slicer) -> None:
     contents = panel.volumes.segmentation.GetSegmentation()
     segments = [contents.GetSegment(row["segment_id"]) for row in reviewed.rows]
@@ -111,9 +139,9 @@ def test_a_review_without_the_mouse(reviewed, panel, slicer) -> None:
     assert by
     assert when[:2] == "20"
     assert [reviewed.gallery.list.item(n).text().splitlines()[0] for n in range(3)] == [
-        "5 \u2713",
-        "6 \u2691",
-        "3 \u2713",
+        "Slice 5 \u2713",
+        "Slice 6 \u2691",
+        "Slice 3 \u2713",
     ]
     press(reviewed, "Y")
     press(reviewed, "Y")
@@ -181,7 +209,7 @@ def test_numbers_are_right_and_their_units_in_the_head(reviewed, slicer) -> None
 
     score = {"dice": 0.91, "nsd_2mm": 0.8, "hd95_mm": 4.25}
     scored = {**reviewed.rows[0], "score": score, "estimate": 0.8}  # where it is measured, none is expected
-    reviewed.structures.show([scored, reviewed.rows[1]], ["", FLAGGED])
+    reviewed.structures.show([scored, reviewed.rows[1]], ["", FLAGGED], [(1.0, 0.0, 0.0), ()])
     table = reviewed.table
     heads = [table.horizontalHeaderItem(n).text() for n in range(table.columnCount)]
     assert heads == ["Structure", "Volume\n(ml)", "Dice", "NSD", "HD95\n(mm)", "Status"]
@@ -267,9 +295,40 @@ def test_the_report_has_pictures_and_tells_who_decided(reviewed, panel, pump, tm
     by, when = decided_by(segment)
     for words in (f"<td>Completed</td><td>{by}, {when}</td>", "<td>Flagged</td>", "4 of 5 slices", "research use"):
         assert words in page
-    assert "Completed" in save("review.csv")
+    rows = list(csv.DictReader(io.StringIO(save("review.csv"))))
+    assert {row["decision"] for row in rows if not row["slice"]} == {"Completed", "Flagged"}
+    made = [(row["decision"], row["decided_by"], row["decided_on"]) for row in rows if row["slice"] == "5"]
+    assert made[0][:2] == ("Accepted", by)
+    assert made[0][2] in page
+    assert f"Accepted, {by}, {made[0][2]}" in page
     assert save("review.txt") == ""
     assert "must end in" in reviewed.message.text or ".html" in reviewed.message.text
+
+
+def test_the_page_is_in_the_language_of_slicer(reviewed, pump, window, tmp_path, monkeypatch) -> None:
+    from pathlib import Path
+
+    import qt
+    from standin.application import speak
+
+    press(reviewed, "Right")
+    press(reviewed, "Y")
+    speak(window, "de_DE")
+    window.loadTranslations(str(Path(nodes.__file__).parents[2] / "Resources" / "Translations"))
+    found = {}
+    try:
+        for name in ("review.html", "review.csv"):
+            monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, name=name: str(tmp_path / name))
+            reviewed.report.click()
+            pump(lambda: not reviewed.writing)
+            found[name] = (tmp_path / name).read_text(encoding="utf-8")
+    finally:
+        speak(window, "")
+    for words in ('<html lang="de">', "Leber", "Milz", "unterscheidet sich um 40% von den Nachbarschichten",
+                  "Angenommen, ", "axial", "Nur für die Forschung", "Prüfung von "):  # fmt: skip
+        assert words in found["review.html"], words
+    for words in ("liver", "differs by 40%", "Accepted"):
+        assert words in found["review.csv"], "tables are joined across languages"
 
 
 def test_what_a_round_of_teaching_changed(window, loaded, slicer) -> None:

@@ -51,7 +51,7 @@ def test_a_taught_structure_shows_what_other_patients_will_get(texts) -> None:
     assert texts.typical_dice(card) == 0.31, "contours help only where they were drawn"
     assert texts.typical_dice(replace(card, network_dice=None)) is None
     assert texts.typical_dice(Card(validation_dice=0.9)) == 0.9
-    assert {"Dice of left-out slices: 0.93", "the same without contours: 0.31"} <= {
+    assert {"Dice of left-out slices: 0.93", "Dice of these without contours: 0.31"} <= {
         *texts.card_lines("x", card.to_json())
     }
     (sentence,) = texts.elsewhere(card)

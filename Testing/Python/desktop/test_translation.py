@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from PromptSegLib.mrml import nodes
+
 from .test_layout import WIDTH, area, settle, states  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -201,9 +203,9 @@ def test_german_is_spoken_and_fits(german, area, panel, module, drawing, window,
         seen |= shown
         assert module.parent.sizeHint.width() <= WIDTH, state
         assert panel.widget.minimumSizeHint.width() <= area.viewport().width, state
-    panel.opener.setChecked(False)
+    panel.show_check(False)
     panel.tabs.setCurrentIndex(1)
-    panel.sets.opener.setChecked(True)
+    panel.sets.open(True)
     settle(window)
     assert not set(texts(panel)) & english
     assert panel.widget.minimumSizeHint.width() <= area.viewport().width
@@ -213,6 +215,43 @@ def test_german_is_spoken_and_fits(german, area, panel, module, drawing, window,
             if its == context and not text.startswith(("Line:", "Example:")):
                 assert panel.widget.fontMetrics().horizontalAdvance(translated) <= room, translated
     assert {"Anlernen", "Segmentieren", "Prüfen", "Schicht annehmen", "Selbsttest"} <= seen
+
+
+def test_structures_are_named_in_german_and_written_in_english(german, panel, loaded, slicer) -> None:
+    """What others read, and what codes belong to, does not depend on the language."""
+    from PromptSegLib.desktop.structure_names import name_from, name_of
+
+    assert [name_of(one) for one in ("liver, taught", "left kidney (2)", "liver, found (2)", "my own, taught")] == [
+        "Leber, angelernt", "linke Niere (2)", "Leber, gefunden (2)", "my own, angelernt"
+    ]  # fmt: skip
+    assert [name_from(one) for one in ("Linke  niere", "Liver", "Eigenes")] == ["left kidney", "Liver", "Eigenes"]
+    panel.tabs.setCurrentIndex(1)
+    teach = panel.teach
+    teach.name.setText("linke Niere")
+    assert "64033007" in teach.naming.code.text
+    teach.begin.click()
+    segment = panel.volumes.segmentation.GetSegmentation().GetSegment(teach.segment_id)
+    assert segment.GetName() == "left kidney"
+    assert "64033007" in nodes.tag(segment, segment.GetTerminologyEntryTagName())
+    panel.tabs.setCurrentIndex(0)
+    panel.tabs.setCurrentIndex(1)
+    assert teach.name.text == "linke Niere"
+    tree = panel.segment.structures.tree
+    assert "Abdomen-CT (0 von 13)" in [tree.topLevelItem(n).text(0) for n in range(tree.topLevelItemCount)]
+
+
+def test_the_self_check_is_read_in_german_and_sent_in_english(german, panel, module, pump, window) -> None:
+    module.enter()
+    panel.show_check(True)
+    pump(lambda: "tiny" in str(panel.check.text.toPlainText()))
+    read = str(panel.check.text.toPlainText())
+    panel.check.copy.click()
+    sent = str(window.clipboard().text())
+    for german, english in (("Rechnet mit", "Computes on"), ("Ihre eigenen Strukturen:", "Structures of your own:")):
+        assert german in read
+        assert english not in read
+        assert english in sent
+        assert german not in sent
 
 
 def test_slicer_is_asked_for_the_module_s_language(window, german, monkeypatch) -> None:

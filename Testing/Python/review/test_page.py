@@ -7,15 +7,17 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from PromptSegLib.review.findings import Auxiliary, Review, StructureReview, review
 from PromptSegLib.review.metrics import ScoreRow
-from PromptSegLib.review.page import WARNING, About, Decision, page, pictures_of
+from PromptSegLib.review.page import ACCEPTED, FLAGGED, SEEN, WARNING, About, Decision, page, pictures_of
 from PromptSegLib.review.report_html import render
 from PromptSegLib.review.review_csv import COLUMNS, csv_of
+from PromptSegLib.review.wording import Wording
 from PromptSegLib.volumes.volume import Grid, Volume
 
 GRID = Grid((20, 20, 10), spacing=(2.0, 2.0, 5.0))
@@ -90,8 +92,52 @@ def test_the_table_is_read_by_spreadsheets_and_runs_no_formula(masks, about) -> 
     found = review({"=HYPERLINK(1)": masks[NAME], 'a "b", c': masks[NAME]}, GRID)
     lines = list(csv.DictReader(io.StringIO(csv_of(found, about))))
     assert tuple(lines[0]) == COLUMNS
+    of_slices = [line for line in lines if line["slice"]]
+    lines = [line for line in lines if not line["slice"]]
     assert [line["structure"] for line in lines] == ["'=HYPERLINK(1)", 'a "b", c']
+    assert [line["slice"] for line in of_slices if line["structure"] == lines[0]["structure"]] == lines[0][
+        "slices"
+    ].split()
     assert lines[0]["volume_ml"] == "12.0000"
     assert lines[0]["dice"] == ""
     assert lines[0]["slices"].split()[0] == "5"
     assert {line["date"] for line in lines} == {"2026-11-28 03:05"}
+
+
+def test_each_slice_has_its_own_decision(masks, about) -> None:
+    volume = Volume(np.zeros(GRID.shape, np.int16), GRID, name="ct.nii.gz")
+    found = review(masks, GRID)
+    index, other = (one.index for one in found.structures[0].slices[:2])
+    made = {(NAME, index): Decision(ACCEPTED, "Dr. <Who>", "2026-11-28 03:01"), (NAME, other): Decision(SEEN)}
+    about = replace(about, slices=made)
+    said = text_of(render(page(found, about, pictures_of(found, volume, masks))))
+    assert "\u2713 Accepted, Dr. &lt;Who&gt;, 2026-11-28 03:01" in said
+    assert "\u2022 Looked at" in said
+    assert "1 of 2 slices that need review; 1 accepted, 0 flagged" in said
+    lines = {line["slice"]: line for line in csv.DictReader(io.StringIO(csv_of(found, about)))}
+    assert [lines[str(index)][key] for key in ("decision", "decided_by", "decided_on")] == [
+        "Accepted", "Dr. <Who>", "2026-11-28 03:01"
+    ]  # fmt: skip
+    assert "differs by" in lines[str(index)]["remarks"]
+    assert lines[str(index)]["volume_ml"] == ""
+
+
+def test_a_page_in_another_language_has_no_english(masks, about) -> None:
+    """Every text of its own is asked for in that language, and everything that was said of slices."""
+    volume = Volume(np.zeros(GRID.shape, np.int16), GRID, name="ct.nii.gz")
+    reference = np.roll(masks[NAME], 1, axis=1)
+    about = replace(about, slices={(NAME, 5): Decision(FLAGGED)})
+    marked = Wording("xx", *3 * (lambda text: re.sub(r"[A-Za-z]+(?![^{]*})", "\u2020", text),))
+    for auxiliary in ({}, {NAME: Auxiliary(reference=reference)}, {NAME: Auxiliary(estimate=0.8)}):
+        found = review(masks, GRID, auxiliary)
+        html = render(page(found, about, pictures_of(found, volume, masks), "\u2020", marked))
+        assert '<html lang="xx">' in html
+        body = re.sub(r"data:[^\"]*|<svg class=.chart.*?</svg>", "", html[html.index("<body>") :], flags=re.DOTALL)
+        seen = re.findall(r"aria-label=\"([^\"]*)\"", body) + re.sub(r"<[^>]+>", "\n", body).split("\n")
+        known = r"PromptSeg [\w.+]+|ct\.nii\.gz|organs\.seg\.nrrd|Dr\. &lt;Who&gt;|\b[KRmlx]+\b|&\w+;"
+        assert [text for text in seen if re.search("[A-Za-z]", re.sub(known, "", text))] == []
+
+
+def test_thousands_are_set_off_without_a_comma(about) -> None:
+    large = Review((StructureReview("liver", 1480.55, (), ()),))
+    assert "1\u202f480.5" in render(page(large, about, {})) or "1\u202f480.6" in render(page(large, about, {}))

@@ -22,6 +22,7 @@ from PromptSegLib.review.report import (
     Terms,
 )
 from PromptSegLib.review.report_html import render, write_report
+from PromptSegLib.review.report_style import STYLE
 from PromptSegLib.review.teaching_report import Method, Taught
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -271,3 +272,9 @@ def test_a_space_between_thousands_stays_a_space(space) -> None:
     from PromptSegLib.review.plain_text import escape
 
     assert escape(f"3{space}268 ml") == f"3{space}268 ml"
+
+
+def test_what_has_the_focus_is_seen() -> None:
+    """A page is gone through without a mouse, too."""
+    rule = next(line for line in STYLE.splitlines() if ":focus-visible" in line)
+    assert "outline: 3px solid" in rule

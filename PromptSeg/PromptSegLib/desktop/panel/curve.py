@@ -122,7 +122,7 @@ class Curve(Painted):
                 painter.fillRect(x - 2, y - 2, 5, 5, ink)
         painter.setPen(ink)
         loss, dice = (f"{value:.2f}" if math.isfinite(value) else "-" for value in self._latest)
-        text = _("line: loss {loss}   dots: left-out Dice {dice}").format(loss=loss, dice=dice)
+        text = _("Line: loss {loss}. Dots: Dice {dice} of the slice left out.").format(loss=loss, dice=dice)
         if self._over:
-            text = _("line: loss   dots: Dice (0 to 1) of each left-out slice")
+            text = _("Line: loss. Dots: Dice (0 to 1) of each slice left out.")
         self.write(painter, -AXIS, height + self.line, text, self.width - 2 * MARGIN)

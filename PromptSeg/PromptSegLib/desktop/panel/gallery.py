@@ -64,6 +64,10 @@ class GalleryGrid:
         self.list.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
         self.list.setAccessibleName(_("Slices that need review"))
         self.list.setToolTip(_("Click to go to the slice; Right and Left go to the next one and the one before"))
+        self._later = qt.QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.connect("timeout()", self._scroll)
         self.list.connect("currentRowChanged(int)", self._went)
         self.list.connect("itemClicked(QListWidgetItem*)", lambda item: self._went(int(self.list.currentRow)))
         self._keys = []
@@ -158,12 +162,21 @@ class GalleryGrid:
     def _text(self, number: int) -> None:
         place, item = self.places[number], self.list.item(number)
         mark = MARKS.get(place.looked, "")
-        item.setText(f"{place.index} {mark}".rstrip() + f"\n{name_of(place.structure)}")
+        slice_ = _("Slice {n}").format(n=place.index)
+        item.setText(f"{slice_} {mark}".rstrip() + f"\n{name_of(place.structure)}")
         tip = _("{name}, slice {n}: {why} ({mark})").format(
             name=name_of(place.structure), n=place.index, why=spoken(place.why), mark=said_of(place.looked)
         )
         item.setToolTip(as_tip(tip))
         item.setData(qt.Qt.AccessibleTextRole, tip)
+
+    def keep_in_sight(self) -> None:
+        """The one at hand, where the list becomes lower once what is around it is laid out."""
+        self._later.start()
+
+    def _scroll(self) -> None:
+        if self.current is not None:
+            self.list.scrollToItem(self.list.item(int(self.list.currentRow)))
 
     def _went(self, number: int) -> None:
         if 0 <= number < len(self.places):

@@ -35,7 +35,7 @@ class GalleryBox:
         self._watched: tuple[Any, int] | None = None
         self.gallery = GalleryGrid(self._went)
         self.order = qt.QComboBox()
-        self.order.addItems([_("by risk"), _("by structure")])
+        self.order.addItems([_("By risk"), _("By structure")])
         self.order.setAccessibleName(_("Order of the slices"))
         self.order.setToolTip(_("Which slices come first: those in which most may be wrong, or structure by structure"))
         self.order.connect("activated(int)", lambda number: self._list())
@@ -98,7 +98,8 @@ class GalleryBox:
 
     def _list(self) -> None:
         places = places_of(self._rows, by_structure=int(self.order.currentIndex) == 1)
-        self.gallery.show(places)
+        if places != self.gallery.places:  # what is shown is laid out once
+            self.gallery.show(places)
         self.widget.setVisible(bool(places))
         self._say()
         self._draw()

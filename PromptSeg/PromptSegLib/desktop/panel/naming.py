@@ -8,12 +8,15 @@ import qt
 from slicer.i18n import tr as _
 
 from ...anatomy.terminology import structures
+from ..structure_names import name_from, name_of
 from . import texts
 from .widgets import beside, button, text_label
 
 
 class Naming:
-    """``on_new(name)`` is called for a new structure, ``on_rename(name)`` for another name of the one at hand, and
+    """Names of known structures are typed and shown in the language of the window, and told in English.
+
+    ``on_new(name)`` is called for a new structure, ``on_rename(name)`` for another name of the one at hand, and
     ``on_ask()`` where a name has to be typed first."""
 
     def __init__(
@@ -22,10 +25,10 @@ class Naming:
         self._on_new, self._on_rename, self._on_ask = on_new, on_rename, on_ask
         self._current, self._asked = "", False
         self.line = qt.QLineEdit()
-        self.line.setPlaceholderText(_("Name of the new structure, for example left kidney"))
+        self.line.setPlaceholderText(_("Name, for example left kidney"))
         self.line.setAccessibleName(_("Name of the structure"))
         self.line.setToolTip(_("Enter begins to draw it, or renames the structure that is drawn"))
-        self._completer = qt.QCompleter([one.name for one in structures()])  # the line does not own it
+        self._completer = qt.QCompleter([name_of(one.name) for one in structures()])  # the line does not own it
         self._completer.setCaseSensitivity(qt.Qt.CaseInsensitive)
         self._completer.setFilterMode(qt.Qt.MatchContains)
         self.line.setCompleter(self._completer)
@@ -49,7 +52,7 @@ class Naming:
     def show(self, current: str) -> None:
         """The structure at hand (empty: none): whatever was typed and not entered is forgotten."""
         self._current, self._asked = current, False
-        self.line.setText(current or str(self.line.text))
+        self.line.setText(name_of(current) if current else str(self.line.text))
         self._say_code()
 
     def refresh(self, current: str, enabled: bool) -> None:
@@ -58,11 +61,11 @@ class Naming:
         self.begin.setEnabled(enabled)
         self.begin.setText(_("New") if current else _("Draw"))
         if current and not (self._asked or self.line.hasFocus() or self.line.modified):
-            self.line.setText(current)
+            self.line.setText(name_of(current))
 
     @property
     def _typed(self) -> str:
-        return str(self.line.text).strip()
+        return name_from(str(self.line.text).strip())
 
     def _pressed(self) -> None:
         if self._typed and self._typed != self._current:
@@ -85,7 +88,7 @@ class Naming:
             self._pressed()
 
     def _say_code(self) -> None:
-        said = texts.code_of(str(self.line.text))
+        said = texts.code_of(self._typed)
         self.code.setText(said)
         self.code.setVisible(bool(said) and not self._current)
         self.line.setToolTip(said or _("Enter begins to draw it, or renames the structure that is drawn"))

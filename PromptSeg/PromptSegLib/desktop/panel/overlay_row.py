@@ -59,12 +59,17 @@ class Legend(Painted):
 
 
 class OverlayRow:
-    """``nodes()`` gives (volume, segmentation, reference); ``on_error(problem)`` is told what went wrong."""
+    """``nodes()`` gives (volume, segmentation, reference); ``on_error(problem)`` is told what went wrong, ``on_show()``
+    is called when another legend is shown."""
 
     def __init__(
-        self, logic: Logic, nodes: Callable[[], tuple[Any, Any, Any]], on_error: Callable[[PromptSegError], None]
+        self,
+        logic: Logic,
+        nodes: Callable[[], tuple[Any, Any, Any]],
+        on_error: Callable[[PromptSegError], None],
+        on_show: Callable[[], None],
     ) -> None:
-        self._nodes, self._on_error = nodes, on_error
+        self._nodes, self._on_error, self._on_show = nodes, on_error, on_show
         logic.maps.title = _("Uncertainty (%)")
         words = {
             "differences": _("Differences"),
@@ -120,6 +125,7 @@ class OverlayRow:
         self.row.setVisible(len(keys) > 1)
         self.opacity.setEnabled(self.overlays.which != NONE)
         self.legend.tell(self.overlays.which, self._legends[self.overlays.which])
+        self._on_show()
 
     def show(self, which: str) -> None:
         """Lay another map over the slices, or none."""

@@ -24,7 +24,7 @@ from .teach_tab import TeachTab
 from .view_watch import centre_on, show_volume
 from .volume_box import VolumeBox
 from .volumes_page import VolumesPage
-from .widgets import text_label
+from .widgets import as_tip, text_label
 
 MARGIN = 5
 KEYS = (("C", "mark_complete"), ("A", "mark_absent"), ("U", "mark_untouched"), ("N", "go_next"))
@@ -38,7 +38,7 @@ class Panel:
 
     def __init__(self, logic: Logic, parameter_node: Callable[[], Any]) -> None:
         self.logic, self.state = logic, PanelState(parameter_node)
-        self._shown = False
+        self._shown = self._checking = False
         self._observed: list[int] = []
         self.widget = qt.QWidget()
         self.volumes = VolumeBox(self.state, self._volume_chosen)
@@ -65,11 +65,8 @@ class Panel:
         self.check = CheckPage(logic, self.install, self._checked)
         self.check.widget.setVisible(False)
         self.opener = qt.QToolButton()
-        self.opener.setText(_("Self-check"))
-        self.opener.setAccessibleName(_("Self-check"))
         self.opener.setToolTip(_("What is installed, what computes, and a report to copy"))
-        self.opener.setCheckable(True)
-        self.opener.connect("toggled(bool)", self._check)
+        self.opener.connect("clicked()", lambda: self.show_check(not self._checking))
         foot = qt.QHBoxLayout()
         foot.addWidget(self.foot, 1)
         foot.addWidget(self.opener)
@@ -79,10 +76,11 @@ class Panel:
         layout.addWidget(self.volumes.widget)
         layout.addWidget(self.start.widget, 1)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.check.widget, 1)
         layout.addLayout(foot)
-        layout.addWidget(self.check.widget)
         # Whatever is shown in it, the panel asks for no width: Slicer's follows the widest that it ever saw.
         self.widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        self._say_opener()
         self._fit(0)
         self._keys: list[Any] = []
         self.teach.editor.on_effect = self._free_keys
@@ -172,6 +170,8 @@ class Panel:
 
     def _page_message(self) -> Any:
         number = int(self.tabs.currentIndex)
+        if self._checking:
+            return self.check.message
         if number == TEACH and self.sets.shown:
             return self.sets.message
         return self.start.message if self.volumes.volume is None else self._parts[number].message
@@ -187,10 +187,12 @@ class Panel:
         self.segment.refresh()
 
     def _show_what_there_is(self) -> None:
-        """Without a volume there is nothing to segment, to teach and to review: how to get one is all that is seen."""
-        there = self.volumes.volume is not None or self.sets.running.running
+        """Without a volume there is nothing to segment, to teach and to review: how to get one is all that is seen. The
+        self-check takes the place of everything: below it, it would be out of sight."""
+        there, checking = self.volumes.volume is not None or self.sets.running.running, self._checking
         self.start.show(not there)
-        self.tabs.setVisible(there)
+        self.start.widget.setVisible(not there and not checking)
+        self.tabs.setVisible(there and not checking)
         self.volumes.offer_segmentations(there)
 
     def _sample_loaded(self, node: Any) -> None:
@@ -208,16 +210,17 @@ class Panel:
         if not self._shown:
             self.segment.refresh()
             return
-        if number == TEACH and self.sets.shown:
+        seen = -1 if self._checking else number
+        if seen == TEACH and self.sets.shown:
             self.sets.enter()
         else:
             self.sets.exit()
-        if number == TEACH and not self.sets.shown:
+        if seen == TEACH and not self.sets.shown:
             self.teach.enter()
         else:
             self.teach.exit()
             self.teach.watch.watch(self.state.text("View", "Red"), self.volumes.volume)
-        if number == TEACH + 1:
+        if seen == TEACH + 1:
             self.review.enter()
         else:
             self.review.exit()
@@ -232,7 +235,8 @@ class Panel:
 
     def _free_keys(self) -> None:
         """The keys work where they mean something. With Draw, A closes the contour, as everywhere in Slicer."""
-        teaching = self._shown and int(self.tabs.currentIndex) == TEACH and not self.sets.shown
+        seen = self._shown and not self._checking
+        teaching = seen and int(self.tabs.currentIndex) == TEACH and not self.sets.shown
         for (name, _action), key in zip(KEYS, self._keys, strict=False):
             key.setEnabled(teaching and not (name == "A" and self.teach.editor.effect == "Draw"))
 
@@ -246,7 +250,7 @@ class Panel:
         self.review.forget()
 
     def _correct(self, name: str, what: Correction) -> None:
-        self.sets.opener.setChecked(False)
+        self.sets.open(False)
         self.tabs.setCurrentIndex(TEACH)
         self.teach.correct(name, what)
 
@@ -256,21 +260,30 @@ class Panel:
 
     def _say_where(self) -> None:
         wanted = install.wanted()
-        where = _("Everything is computed on this computer; nothing is sent anywhere.")
+        where = _("Computed on this computer; nothing is sent.")
         if wanted:
             where += " " + _("To be installed when first needed: {names}.").format(names=install.listed(wanted))
-        elif self.logic.context.device:
-            where += f" {self.logic.context.device}."
         self.foot.setText(where)
+        self.foot.setToolTip(as_tip(self.logic.context.device) if self.logic.context.device else "")
 
     def _checked(self) -> None:
         self._say_where()
         self.segment.structures.refresh()
 
-    def _check(self, on: bool) -> None:
+    def show_check(self, on: bool) -> None:
+        """Open the self-check, or go back to the tabs."""
+        self._checking = on
         self.check.widget.setVisible(on)
+        self._say_opener()
+        self._show_what_there_is()
+        self._tab(int(self.tabs.currentIndex))
         if on:
             self.check.begin()
+
+    def _say_opener(self) -> None:
+        text = _("Back") if self._checking else _("Self-check")
+        self.opener.setText(text)
+        self.opener.setAccessibleName(text)
 
     # Keys and scenes
 

@@ -62,7 +62,7 @@ class ReviewTab:
         self.gallery = self.slices.gallery
         self.overlay = OverlayRow(
             logic, lambda: (self._volumes.volume, self._volumes.segmentation, self.reference.currentNode()),
-            lambda problem: self.message.warn(problem),
+            lambda problem: self.message.warn(problem), self.gallery.keep_in_sight,
         )  # fmt: skip
         self.accept = button(_("Accept"), "", lambda: self.decide(ACCEPTED))
         self.flag = button(_("Flag"), "", lambda: self.decide(FLAGGED))
@@ -162,7 +162,7 @@ class ReviewTab:
             if can
             else _("Segment or teach something first. Here you see then which slices need review.")
         )
-        self.structures.show(self.rows, [self._decision(row) for row in self.rows])
+        self._list()
         if self._entered and not busy:
             self.slices.show(self.rows, self._axis, self._volumes.volume, node, self._reference)
         self.slices.widget.setVisible(bool(self.gallery.places) and bool(self.rows) and not busy)
@@ -262,16 +262,20 @@ class ReviewTab:
         else:
             self.message.tell(_("Choose a slice, or a structure in the table, first."))
             return
-        self.structures.show(self.rows, [self._decision(one) for one in self.rows])
+        self._list()
         self._say_what()
 
     def _segment(self, row: dict[str, Any]) -> Any:
         node = self._volumes.segmentation
         return node.GetSegmentation().GetSegment(str(row["segment_id"])) if node is not None else None
 
-    def _decision(self, row: dict[str, Any]) -> str:
-        segment = self._segment(row)
-        return decision_of(segment) if segment is not None else ""
+    def _list(self) -> None:
+        segments = [self._segment(row) for row in self.rows]
+        self.structures.show(
+            self.rows,
+            [decision_of(one) if one is not None else "" for one in segments],
+            [one.GetColor() if one is not None else () for one in segments],
+        )
 
     def _compared(self) -> None:
         """Another reference was chosen: what differs from it can be shown, before anything is measured."""
@@ -290,15 +294,15 @@ class ReviewTab:
         )
         if not path:
             return
-        words = {ACCEPTED: _("Completed"), FLAGGED: _("Flagged")}
+        segmentation = self._volumes.segmentation
         work = write_report(
             Path(str(path)),
             self.rows,
             self._axis,
             self._volumes.volume,
-            self._volumes.segmentation,
+            segmentation,
             self._reference,
-            words,
+            _("Review of {name}").format(name=segmentation.GetName()),
         )
         self._set_writing(True)
         self.message.tell(_("Writing the report ..."))

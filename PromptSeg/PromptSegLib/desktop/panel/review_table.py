@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..sentences import spoken
 from ..structure_names import name_of
-from .widgets import as_tip
+from .widgets import RIGHT, as_tip, chip
 
 ROW, MIN_ROWS = 22, 3
 """Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
@@ -77,8 +77,10 @@ class ReviewTable:
         self.table.setAccessibleName(_("Structures and how good they are"))
         self.table.connect("itemSelectionChanged()", on_choose)
 
-    def show(self, rows: Sequence[dict[str, Any]], decisions: Sequence[str]) -> None:
-        """Show the rows of a review; the one that is chosen stays so."""
+    def show(
+        self, rows: Sequence[dict[str, Any]], decisions: Sequence[str], colours: Sequence[Sequence[float]]
+    ) -> None:
+        """Show the rows of a review, with the colours of their segments; the one that is chosen stays so."""
         chosen = int(self.table.currentRow()) if self.table.selectedItems() else -1
         columns = columns_of(rows)
         heads = [_("Structure"), *(head for head, _tip, _text in columns), _("Status")]
@@ -89,7 +91,7 @@ class ReviewTable:
         for number, (_head, tip, _text) in enumerate(columns, 1):
             item = self.table.horizontalHeaderItem(number)
             item.setToolTip(as_tip(tip))
-            item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            item.setTextAlignment(RIGHT)
         for number in (0, len(heads) - 1):
             self.table.horizontalHeaderItem(number).setTextAlignment(qt.Qt.AlignLeft | qt.Qt.AlignVCenter)
         header = self.table.horizontalHeader()
@@ -97,14 +99,16 @@ class ReviewTable:
         for number in range(1, len(heads)):
             header.setSectionResizeMode(number, qt.QHeaderView.ResizeToContents)
         self.table.setRowCount(len(rows))
-        for number, (row, decision) in enumerate(zip(rows, decisions, strict=True)):
+        for number, (row, decision, colour) in enumerate(zip(rows, decisions, colours, strict=True)):
             name = name_of(row["structure"])
             told = [f"{head}: {text(row)}".replace("\n", " ") for head, _tip, text in columns if text(row)]
             cells = [name, *(text(row) for _head, _tip, text in columns), status_of(row, decision)]
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
+                if column == 0 and colour:
+                    item.setIcon(chip(colour))
                 if 0 < column < len(cells) - 1:
-                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                    item.setTextAlignment(RIGHT)
                 item.setToolTip(as_tip("\n".join((name, *told, *map(spoken, row["remarks"])))))
                 self.table.setItem(number, column, item)
         self._make_room(len(columns))

@@ -69,7 +69,9 @@ class SegmentTab:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.structures.widget, 1)
         self._room = qt.QWidget()
-        layout.addWidget(beside(self.importer, self.exporter, self.remover, self.forgetter, self._room))
+        files = beside(self.importer, self.exporter, self.remover, self.forgetter, self._room)
+        files.layout().setStretch(4, 3)  # Import is where it is beside the others, too
+        layout.addWidget(files)
         layout.addWidget(self.frames)
         layout.addWidget(beside(self.button, self.show_3d))
         layout.addWidget(self.running.widget)

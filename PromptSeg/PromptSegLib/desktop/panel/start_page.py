@@ -25,7 +25,6 @@ class StartPage:
         self.running = Running(self.message, lambda: "", lambda running: self.refresh())
         tip = _("Downloads 3D Slicer's own sample from github.com, if it was not before; nothing is sent")
         self.sample = button(_("Try it on a sample CT"), tip, self._pressed)
-        self.sample.setMinimumHeight(36)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 12, 0, 0)
         layout.addWidget(text_label(_("Load a CT: drag its file or its DICOM folder into the window.")))

@@ -8,11 +8,19 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ..catalogue import MINE, Library, PromptEntry, SetEntry
+from ..catalogue import Library, PromptEntry, SetEntry
 from ..panel_state import PanelState
 from ..structure_names import name_of
-from .texts import card_lines, found_by, reference_lines, remembered_lines, subject_lines, typical_dice
-from .widgets import as_tip, text_label
+from .texts import (
+    card_lines,
+    found_by,
+    reference_lines,
+    remembered_lines,
+    set_title,
+    subject_lines,
+    typical_dice,
+)
+from .widgets import RIGHT, as_tip, chip, text_label
 
 
 class Structures:
@@ -36,7 +44,11 @@ class Structures:
         self.tree.setHeaderLabels([_("Structure"), _("Typical Dice")])
         self.tree.setAccessibleName(_("Structures"))
         self.tree.setMinimumHeight(180)
-        self.tree.setColumnWidth(0, 250)
+        self.tree.headerItem().setTextAlignment(1, RIGHT)
+        header = self.tree.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
         self.tree.connect("itemChanged(QTreeWidgetItem*,int)", self._ticked)
         self.tree.connect("itemSelectionChanged()", self._selected)
         self._card = text_label()
@@ -88,9 +100,8 @@ class Structures:
         try:
             self.tree.clear()
             self._items, self._groups = [], []
-            for one in self._library.sets():
+            for one in sorted(self._library.sets(), key=lambda one: one.shipped):  # what one taught comes first
                 head = qt.QTreeWidgetItem()
-                head.setText(0, _("My structures") if one.name == MINE else one.name)
                 head.setFlags(head.flags() | qt.Qt.ItemIsUserCheckable)
                 head.setToolTip(0, as_tip("\n".join(card_lines(one.name, one.card))))
                 self.tree.addTopLevelItem(head)
@@ -103,6 +114,7 @@ class Structures:
                     item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
                     dice = typical_dice(entry.card)
                     item.setText(1, "" if dice is None else f"{dice:.2f}")
+                    item.setTextAlignment(1, RIGHT)
                     item.setToolTip(0, as_tip("\n".join(self._lines(entry))))
                     head.addChild(item)
                     self._items.append((item, entry))
@@ -146,7 +158,7 @@ class Structures:
             on = sum(item.checkState(0) == qt.Qt.Checked for item in own)
             state = qt.Qt.Checked if on == len(own) else qt.Qt.PartiallyChecked if on else qt.Qt.Unchecked
             head.setCheckState(0, state)
-            head.setText(1, _("{n} of {all}").format(n=on, all=len(own)))
+            head.setText(0, _("{title} ({n} of {all})").format(title=set_title(one), n=on, all=len(own)))
 
     def _filter(self, text: str) -> None:
         for item, entry in self._items:
@@ -161,12 +173,6 @@ class Structures:
         entry = self.selected
         self._card.setVisible(entry is not None)
         if entry is not None:
-            self._card.setText("\n".join(self._lines(entry)))
+            name, *lines = self._lines(entry)  # beside each other: the list needs the room
+            self._card.setText(_("{name}: {what}.").format(name=name, what="; ".join(lines)))
         self._on_select()
-
-
-def chip(colour: tuple[float, float, float], side: int = 12) -> Any:
-    """A square of a colour, as an icon."""
-    made = qt.QPixmap(side, side)
-    made.fill(qt.QColor(*(round(255 * part) for part in colour)))
-    return qt.QIcon(made)

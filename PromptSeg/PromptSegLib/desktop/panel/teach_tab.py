@@ -77,7 +77,7 @@ class TeachTab:
         self.counts = text_label()
         self.complete = button(_("Complete"), _("The whole structure is drawn in this slice"), self.mark_complete, "C")
         self.absent = button(_("Absent"), _("The structure is not in this slice"), self.mark_absent, "A")
-        self.clear = button(_("Not done"), _("Take the mark of this slice back"), self.mark_untouched, "U")
+        self.clear = button(_("Unmark"), _("Take the mark of this slice back"), self.mark_untouched, "U")
         self.next = button(_("Next"), _("Go to the suggested slice: its drawing should help most"), self.go_next, "N")
         self.preview = button(_("Preview"), "", self._preview)
         self.teach = button(_("Teach"), "", self._teach)

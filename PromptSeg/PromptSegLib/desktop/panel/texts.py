@@ -16,6 +16,7 @@ from ...mrml import nodes
 from ...mrml import slice_views as views
 from ...prompts.card import Card
 from ...volumes.plausible import warnings_of
+from ..catalogue import MINE, SetEntry
 from ..labelled_teaching import SetTaught
 from ..runs import Run
 from ..sentences import spoken, told
@@ -76,8 +77,17 @@ def segment_button(count: int) -> str:
 def segmented(count: int, seconds: float) -> str:
     """What was done, and in what time."""
     if count == 1:
-        return _("1 structure in {s:.0f} s.").format(s=seconds)
-    return _("{n} structures in {s:.0f} s.").format(n=count, s=seconds)
+        return _("1 structure segmented in {s:.0f} s.").format(s=seconds)
+    return _("{n} structures segmented in {s:.0f} s.").format(n=count, s=seconds)
+
+
+def set_title(one: SetEntry) -> str:
+    """What a prompt set is called in the list: the ones that ship by what they are for."""
+    titles = {
+        "abdomen-ct": _("Abdomen CT"), "head-neck-ct": _("Head and neck CT"), "thorax-ct": _("Chest CT"),
+        MINE: _("My structures"),
+    }  # fmt: skip
+    return titles.get(one.name, one.name) if one.shipped or one.name == MINE else one.name
 
 
 def found_by(structure: Structure, search: str) -> bool:
@@ -96,10 +106,10 @@ def typical_dice(card: Card) -> float | None:
 def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     """What is worth reading of a card's JSON."""
     titles = {
-        "plane": _("learned in slices that are"),
+        "plane": _("slices of the plane"),
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
-        "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("the same without contours"),
+        "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("Dice of these without contours"),
         "validation_dice": _("Dice on validation subjects"),
     }  # fmt: skip
     lines = [name]

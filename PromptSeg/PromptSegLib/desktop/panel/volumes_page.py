@@ -18,6 +18,7 @@ from ...progress import Progress
 from ..labelled_teaching import MIN_VOLUMES, OddValuesError, SetTaught
 from ..logic import Logic
 from ..runs import Run
+from ..structure_names import name_of
 from . import texts
 from .learning_curve import LearningCurve
 from .message import Message
@@ -42,6 +43,7 @@ class VolumesPage:
         self._chosen: dict[tuple[str, str], bool] = {}
         self._dataset: dict[str, Any] | None = None
         self._observed: list[int] = []
+        self._open = False
         self.message = Message()
         self.running = Running(self.message, lambda: logic.context.device, lambda running: self._buttons())
         self._later = qt.QTimer()
@@ -53,9 +55,8 @@ class VolumesPage:
     def _build(self) -> None:
         self.widget = qt.QWidget()
         self.opener = qt.QPushButton()
-        self.opener.setCheckable(True)
         self.opener.setToolTip(_("Learn from whole volumes that are segmented already, three or more"))
-        self.opener.connect("toggled(bool)", self._switched)
+        self.opener.connect("clicked()", lambda: self.open(not self.shown))
         self.hint = text_label(
             _(
                 "Tick volumes of different patients in which the structure is segmented. A quarter of them is held out "
@@ -99,7 +100,7 @@ class VolumesPage:
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.addWidget(self.hint)
-        layout.addWidget(beside(self.structure, self.folder, self.scene))
+        layout.addWidget(beside(qt.QLabel(_("Structure:")), self.structure, self.folder, self.scene))
         layout.addWidget(self.tree, 1)
         layout.addWidget(self.said)
         layout.addWidget(beside(self.minutes, self.teach))
@@ -111,7 +112,13 @@ class VolumesPage:
     @property
     def shown(self) -> bool:
         """Whether the page is open, in the place of drawing."""
-        return bool(self.opener.checked)
+        return self._open
+
+    def open(self, on: bool) -> None:
+        """Open the page, or go back to drawing."""
+        self._open = on
+        self._say_opener()
+        self._on_switch()
 
     def enter(self) -> None:
         """The page is seen."""
@@ -242,10 +249,6 @@ class VolumesPage:
         self.opener.setText(text)
         self.opener.setAccessibleName(text)
 
-    def _switched(self, _on: bool) -> None:
-        self._say_opener()
-        self._on_switch()
-
     # A data set on disk
 
     def _choose_folder(self) -> None:
@@ -336,7 +339,7 @@ class VolumesPage:
         if not left:
             return
         question = _("Forget the unfinished run of {name}? It cannot be gone on with then.").format(
-            name=left[0].structure.name
+            name=name_of(left[0].structure.name)
         )
         if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Forget a run")):
             self._teaching.runs.remove(left[0])

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import qt
+
+RIGHT = qt.Qt.AlignRight | qt.Qt.AlignVCenter
+"""Where numbers stand in a column."""
+
+
+def chip(colour: Sequence[float], side: int = 12) -> Any:
+    """A square of a colour (red, green, blue; 0 to 1), as an icon."""
+    made = qt.QPixmap(side, side)
+    made.fill(qt.QColor(*(round(255 * part) for part in colour)))
+    return qt.QIcon(made)
 
 
 def button(text: str, tip: str, action: Any, key: str = "") -> Any:
