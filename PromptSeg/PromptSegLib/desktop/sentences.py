@@ -11,6 +11,7 @@ import re
 from functools import cache, lru_cache
 
 from ..errors import PromptSegError
+from .structure_names import name_of
 
 
 def _(text: str) -> str:
@@ -255,7 +256,8 @@ def spoken(text: str) -> str:
     key, values = known
     translated = str(translate(CONTEXT, SENTENCES[key]))
     try:
-        return translated.format(**{name: spoken(value) for name, value in values.items()})
+        said = {name: (name_of if name == "name" else str)(spoken(value)) for name, value in values.items()}
+        return translated.format(**said)
     except (KeyError, IndexError, ValueError):  # a translation whose placeholders are others
         return text
 

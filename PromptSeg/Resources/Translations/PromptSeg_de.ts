@@ -2011,6 +2011,10 @@ Dice</translation>
             <translation>Strukturen</translation>
         </message>
         <message>
+            <source>What the structure reached in CTs that were not learned from: 1 is perfect; below 0.7, check every slice</source>
+            <translation>Was die Struktur in CTs erreichte, von denen nicht gelernt wurde: 1 ist vollkommen; unter 0.7 ist jede Schicht zu prüfen</translation>
+        </message>
+        <message>
             <source>{title} ({n} of {all})</source>
             <translation>{title} ({n} von {all})</translation>
         </message>

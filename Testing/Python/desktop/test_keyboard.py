@@ -182,7 +182,7 @@ def test_larger_text_is_not_cut(application, points) -> None:
     from standin.binding import QtGui
 
     from PromptSegLib.annotations import SliceStatus
-    from PromptSegLib.desktop.panel.review_table import ReviewTable
+    from PromptSegLib.desktop.panel.review_table import CHIP, ReviewTable
     from PromptSegLib.desktop.panel.strip import SliceStrip
 
     former = application._qt.font()
@@ -205,9 +205,9 @@ def test_larger_text_is_not_cut(application, points) -> None:
                "score": {"dice": 0.91, "nsd_2mm": 0.88, "hd95_mm": 14.2}}  # fmt: skip
         table.table.show()
         for _ in range(2):
-            table.show([row] * 13, [FLAGGED] * 13)
+            table.show([row] * 13, [FLAGGED] * 13, [(1.0, 0.5, 0.0)] * 13)
             application.processEvents()
-        letters = table.table.columnWidth(0) / table.table.fontMetrics().averageCharWidth()
+        letters = (table.table.columnWidth(0) - CHIP) / table.table.fontMetrics().averageCharWidth()
         assert letters > 9
         assert "Volume (ml): 1234.5" in table.table.item(0, 0).toolTip()
         table.table.close()

@@ -254,3 +254,35 @@ def test_everything_that_acts_has_a_name_and_the_keyboard(panel, loaded) -> None
             assert one.focusPolicy & QtCore.Qt.TabFocus, one.text
     for part in (panel.opener, panel.teach.strip, panel.teach.view, panel.volumes.volumes, panel.review.table):
         assert part.accessibleName
+
+
+def test_what_one_taught_comes_first_and_numbers_are_right(window, tmp_path) -> None:
+    from types import SimpleNamespace
+
+    import qt
+
+    from PromptSegLib.anatomy.terminology import find
+    from PromptSegLib.desktop.catalogue import MINE, PromptEntry, SetEntry
+    from PromptSegLib.desktop.panel.structures import Structures
+    from PromptSegLib.prompts.card import Card
+
+    def entry(name: str, dice: float) -> PromptEntry:
+        return PromptEntry(find(name), name, Card(validation_dice=dice), "", tmp_path / name)
+
+    sets = [
+        SetEntry("abdomen-ct", tmp_path, True, {}, (entry("liver", 0.945), entry("aorta", 0.87))),
+        SetEntry(MINE, tmp_path, False, {}, (entry("heart", 0.9),)),
+        SetEntry("abdomen-ct", tmp_path, False, {}, ()),  # a colleague's file of that name
+    ]
+    state = SimpleNamespace(ticked=["liver"], set_values=lambda *_: None)
+    made = Structures(SimpleNamespace(sets=lambda: sets), state, lambda: None, lambda: None)
+    made.refresh()
+    heads = [made.tree.topLevelItem(n) for n in range(made.tree.topLevelItemCount)]
+    assert [one.text(0) for one in heads] == ["My structures (0 of 1)", "abdomen-ct (0 of 0)", "Abdomen CT (1 of 2)"]
+    liver = heads[2].child(0)
+    assert liver.text(1) in ("0.94", "0.95")
+    for item in (liver, made.tree.headerItem()):
+        assert item.textAlignment(1) & qt.Qt.AlignRight
+    made.tree.setCurrentItem(heads[0].child(0))
+    assert made._card.text.startswith("heart: ")
+    assert "\n" not in made._card.text  # the list needs the room

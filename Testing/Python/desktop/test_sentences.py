@@ -125,6 +125,7 @@ def test_what_is_said_of_odd_volumes_is_recognised_with_its_reason(values) -> No
         ("Learned from 3 slices of an earlier patient, too.", "Auch von 3 Schichten eines früheren Patienten gelernt."),
         ("2/4: slice 7 of 30", "2/4: Schicht 7 von 30"),
         ("CT is a label map; choose the CT itself.", "CT ist eine Label Map; wählen Sie das CT selbst."),
+        ("Looking at left kidney", "linke Niere wird angesehen"),
         ("What nobody listed.", "What nobody listed."),
     ],
 )

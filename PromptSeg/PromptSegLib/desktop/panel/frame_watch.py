@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...mrml import sequences
+from ..structure_names import name_of
 from .editor_box import EditorBox
 from .message import Message
 
@@ -24,7 +25,7 @@ class FrameWatch:
         """Say so where it is, with the way back; the editor is locked meanwhile, if it is not anyway."""
         other = not sequences.is_of_frame(node, segment_id, volume)
         if other:
-            name = node.GetSegmentation().GetSegment(segment_id).GetName()
+            name = name_of(str(node.GetSegmentation().GetSegment(segment_id).GetName()))
             self._message.warn(
                 _("{name} was drawn in another frame of the sequence.").format(name=name), _("Go to that frame"),
                 lambda: sequences.go_to_frame_of(node, segment_id, volume),

@@ -15,6 +15,8 @@ from .widgets import RIGHT, as_tip, chip
 
 ROW, MIN_ROWS = 22, 3
 """Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
+CHIP = 20
+"""Pixels of a structure's colour, before its name."""
 NAME = 14
 """Letters of a structure's name that have to be seen."""
 LOW = 0.7
@@ -129,7 +131,7 @@ class ReviewTable:
         wanted = [
             max(table.sizeHintForColumn(n), table.horizontalHeader().sectionSizeHint(n)) for n in range(1, count + 2)
         ]
-        names = NAME * int(table.fontMetrics().boundingRect("n").width())
+        names = CHIP + NAME * int(table.fontMetrics().boundingRect("n").width())
         cramped = count > 1 and sum(wanted) + names > int(table.viewport().width)
         for number in range(1, count + 1):
             table.setColumnHidden(number, cramped and number in (1, count))

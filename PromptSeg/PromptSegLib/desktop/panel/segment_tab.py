@@ -216,7 +216,9 @@ class SegmentTab:
             return
         text = _("Taken back: the segmentation is as it was before.")
         if edited:
-            text = _("Taken back, but for what you changed since: {names}.").format(names=", ".join(edited))
+            text = _("Taken back, but for what you changed since: {names}.").format(
+                names=", ".join(map(name_of, edited))
+            )
         self.message.tell(text)
         self._on_undone()
         self.refresh()
@@ -225,7 +227,9 @@ class SegmentTab:
         path = qt.QFileDialog.getOpenFileName(self.widget, _("Import a prompt set"), "", _("Prompt sets (*.promptset)"))
         if path:
             self._try(
-                lambda: _("Imported: {names}.").format(names=", ".join(self._logic.library.import_file(str(path))))
+                lambda: _("Imported: {names}.").format(
+                    names=", ".join(map(name_of, self._logic.library.import_file(str(path))))
+                )
             )
 
     def _export(self) -> None:
@@ -245,7 +249,9 @@ class SegmentTab:
         path, without = result
         text = _("Saved: {path}.").format(path=path)
         if without:
-            text += " " + _("Others get no start in their patients for: {names}.").format(names=", ".join(without))
+            text += " " + _("Others get no start in their patients for: {names}.").format(
+                names=", ".join(map(name_of, without))
+            )
         self.message.tell(text)
 
     def _delete(self) -> None:

@@ -45,6 +45,10 @@ class Structures:
         self.tree.setAccessibleName(_("Structures"))
         self.tree.setMinimumHeight(180)
         self.tree.headerItem().setTextAlignment(1, RIGHT)
+        tip = _(
+            "What the structure reached in CTs that were not learned from: 1 is perfect; below 0.7, check every slice"
+        )
+        self.tree.headerItem().setToolTip(1, as_tip(tip))
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)

@@ -19,6 +19,7 @@ from ..logic import Logic
 from ..panel_state import PanelState
 from ..results import TeachResult
 from ..sentences import spoken
+from ..structure_names import name_of
 from . import texts
 from .correcting import Correcting
 from .curve import Curve
@@ -160,7 +161,7 @@ class TeachTab:
             "\n".join(texts.how_to_teach())
             if chosen is None
             else _("{name} is a result. Choose the segment that you draw in, or draw another structure.").format(
-                name=chosen.GetName()
+                name=name_of(str(chosen.GetName()))
             )
         )
         self.hint.setVisible(not identity)

@@ -18,6 +18,7 @@ from ...progress import Progress
 from ..labelled_teaching import MIN_VOLUMES, OddValuesError, SetTaught
 from ..logic import Logic
 from ..runs import Run
+from ..sentences import spoken
 from ..structure_names import name_of
 from . import texts
 from .learning_curve import LearningCurve
@@ -154,7 +155,8 @@ class VolumesPage:
         self.structure.blockSignals(True)
         self.structure.clear()
         for name, count in names:
-            self.structure.addItem(f"{name} ({count})" if count else name, name)
+            said = name_of(name)
+            self.structure.addItem(f"{said} ({count})" if count else said, name)
         known = [name for name, _count in names]
         self.structure.setCurrentIndex(known.index(before) if before in known else 0 if known else -1)
         self.structure.blockSignals(False)
@@ -192,7 +194,7 @@ class VolumesPage:
     @staticmethod
     def _why(pair: Pair) -> str:
         if pair.volume is None:
-            return _("The segmentation does not say which volume it is of: {remedy}.").format(remedy=NO_VOLUME)
+            return _("The segmentation does not say which volume it is of: {remedy}.").format(remedy=spoken(NO_VOLUME))
         if pair.found:
             return _("PromptSeg found this itself: tick it once you have checked it.")
         return f"{pair.volume.GetName()}, {pair.segmentation.GetName()}"
