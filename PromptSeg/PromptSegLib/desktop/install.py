@@ -166,6 +166,9 @@ def report(info: dict[str, Any] | None = None, english: bool = False) -> str:
         lines.append(_("Computes on {computer}, {precision}").format(computer=computer, precision=precision))
         name, identity = backbone.get("name", "?"), str(backbone.get("id", ""))[:12]
         lines.append(_("Backbone {name} {identity}").format(name=name, identity=identity))
+        if int(info.get("niceness") or 0) > 0:
+            text = _("Other programs come first (niceness {n}): to change it, start 3D Slicer with {setting}.")
+            lines.append(text.format(n=info["niceness"], setting="SLICER_BACKGROUND_THREAD_PRIORITY=0"))
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import PromptError, PromptSegError
+from ..threads import niceness
 from .call import Call
 from .payload import put_structure
 
@@ -48,6 +49,7 @@ def installation(load: Callable[[], Session]) -> dict[str, Any]:
         "computer": None,
         "precision": None,
         "backbone": None,
+        "niceness": niceness(),
         "problem": None,
     }
     try:

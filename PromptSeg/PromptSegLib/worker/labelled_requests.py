@@ -40,11 +40,11 @@ def gather(call: Call, jobs: Jobs) -> dict[str, Any]:
 
     fields = call.fields
     volume, folder = get_volume(jobs, fields["volume"]), Path(fields["folder"])
-    run_folder.take(folder)
-    gathered.gather(
-        folder / run_folder.CACHE, fields["number"], volume, get_box(jobs, fields["mask"], volume.grid),
-        fields["structure"], call.should_finish, remember=bool(fields.get("remember")),
-    )  # fmt: skip
+    with run_folder.taken(folder):
+        gathered.gather(
+            folder / run_folder.CACHE, fields["number"], volume, get_box(jobs, fields["mask"], volume.grid),
+            fields["structure"], call.should_finish, remember=bool(fields.get("remember")),
+        )  # fmt: skip
     return {}
 
 

@@ -130,7 +130,7 @@ def kill_tree(process: int, patience: float = 2.0) -> None:
 
 
 def _children(process: int) -> list[int]:
-    """All that optimise from a process, on POSIX."""
+    """All that descend from a process, on POSIX."""
     parents: dict[int, list[int]] = {}
     if Path("/proc/self/stat").is_file():
         for entry in Path("/proc").iterdir():

@@ -325,7 +325,7 @@ REQUESTS: dict[str, dict[str, Check]] = {
   is carried to open reference CTs. The result has ``files``, the ``file`` of each ``source``, and ``without``: by
   structure, why it tells others nothing of its place.
 - *prompts*: the shipped prompt sets and those in ``folders``.
-- *info*: versions, device, backbone.
+- *info*: versions, device, backbone, and ``niceness``: how far the worker stands back behind other programs.
 - *describe*: the ``name`` of a data set (a ``dataset.json``, its folder, or a ``.pack``), its ``structures``, and how
   many ``volumes`` it has. Needs no backbone.
 - *gather*: keep a volume with the mask of one structure in the ``folder`` of a run, on the working grid, as the one of

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import PromptSegError, Stopped, as_problem
 from ..progress import Progress
-from ..threads import wait_passively
+from ..threads import take_own_share, wait_passively
 from .protocol import PROTOCOL, Lines, RequestError, decode, decode_request, encode, is_id
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Serve until standard input closes; then the job folder is removed and the process ends, so this never returns."""
     source, sink = take_over_pipes()
+    take_own_share()
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front end's; it closes our input
     from .engine import Engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import pytest
@@ -34,6 +35,24 @@ def test_a_request_is_answered_and_the_window_never_waits(core, pump) -> None:
     pump(lambda: answers)
     assert answers[0]["backbone"]["name"] == "tiny"
     assert core.logic.context.device
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there 3D Slicer's window is at nice 19")
+def test_the_worker_does_not_stand_back_behind_other_programs(core, pump, monkeypatch) -> None:
+    from PromptSegLib import threads
+    from PromptSegLib.desktop.install import report
+
+    answers: list = []
+    core.logic.self_check(on_done=answers.append)
+    pump(lambda: answers)
+    pid = core.service._process.pid
+    assert os.getsid(pid) == pid != os.getsid(0), "a session of its own has a share of its own"
+    shared = threads.SHARED_BY_SESSION.is_file() and threads.SHARED_BY_SESSION.read_text().strip() == "1"
+    assert answers[0]["niceness"] == (0 if shared else os.getpriority(os.PRIO_PROCESS, pid))
+    assert "SLICER_BACKGROUND_THREAD_PRIORITY=0" in report({**answers[0], "niceness": 19})
+    assert "SLICER_BACKGROUND_THREAD_PRIORITY" not in report({**answers[0], "niceness": 0})
+    monkeypatch.setattr(threads, "SHARED_BY_SESSION", threads.OWN_SESSION.with_name("none"))
+    assert threads.niceness() == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_killed_worker_is_one_message_and_the_next_request_works(core, pump) -> None:
