@@ -6,11 +6,12 @@ import os
 import re
 import sys
 import types
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from . import pythonqt
-from .binding import QtCore, QtGui, QtWidgets
+from .binding import REAL, QtCore, QtGui, QtWidgets
 from .facts import facts
 from .sample_data import SampleDataLogic
 from .widgets import CTK, SLICER
@@ -252,13 +253,16 @@ def speak(application: Application, language: str) -> None:
     application._locale, application._translators = language, []
 
 
-def find_children(widget: Any = None, name: str = "*", text: str = "*", title: str = "*", className: str = "*") -> list:
-    """``slicer.util.findChildren``, by object name and class."""
-    every = QtCore.QObject.findChildren(widget, QtWidgets.QWidget)
-    kinds = [(one, {cls.__name__ for cls in type(one).__mro__}) for one in every]
-    return [
-        one for one, kind in kinds if name in ("*", one.objectName) and (className == "*" or className in kind)
-    ]  # fmt: skip
+def find_children(widget: Any = None, name: str = "", text: str = "", title: str = "", className: str = "") -> list:
+    """``slicer.util.findChildren``, by object name and class: with the widget itself, and what comes last first."""
+    found, left = [], [widget]
+    while left:
+        one = left.pop()
+        left += QtCore.QObject.children(one)
+        kind = one.className() if REAL else QtCore.QObject.metaObject(one).className()
+        if all(not wanted or fnmatchcase(is_, wanted) for wanted, is_ in ((name, one.objectName), (className, kind))):
+            found.append(one)
+    return found
 
 
 def select_module(module: Any) -> None:

@@ -10,6 +10,12 @@ SIDE = 30
 """Pixels of an effect's button."""
 OPTIONS, MASKING = (430, 118), (330, 112)
 """Width that the options of the brush need, and height; the same of the section Masking."""
+BOXES = {
+    "Paint": ("Sphere brush", "Edit in 3D views", "Color smudge"),
+    "Erase": ("Sphere brush", "Edit in 3D views", "Erase all segments"),
+    "Smoothing": ("Apply to visible segments",),
+}
+"""The check boxes of effects, each in the effect's own frame; all frames are made with the editor."""
 
 
 class Look:
@@ -55,12 +61,18 @@ class Look:
         right.addWidget(form)
         self._options = _named(QtWidgets.QGroupBox("Paint"), "OptionsGroupBox")
         self._options.setMinimumHeight(OPTIONS[1])
-        boxes = QtWidgets.QHBoxLayout(self._options)
-        boxes.setContentsMargins(4, 4, 4, 4)
-        for text in ("Sphere brush", "Edit in 3D views", "Color smudge"):
-            one = QtWidgets.QCheckBox(text)
-            one.setMinimumWidth(OPTIONS[0] // 3)
-            boxes.addWidget(one)
+        below = QtWidgets.QVBoxLayout(self._options)
+        below.setContentsMargins(4, 4, 4, 4)
+        self.frames: dict[str, Any] = {}
+        for effect, texts in BOXES.items():
+            frame = self.frames[effect] = QtWidgets.QFrame()
+            row = QtWidgets.QHBoxLayout(frame)
+            row.setContentsMargins(0, 0, 0, 0)
+            for text in texts:
+                one = QtWidgets.QCheckBox(text)
+                one.setMinimumWidth(OPTIONS[0] // 3)
+                row.addWidget(one)
+            below.addWidget(frame)
         right.addWidget(self._options)
         self._masking = _named(QtWidgets.QGroupBox("Masking"), "MaskingGroupBox")
         self._masking.setMinimumSize(*MASKING)
@@ -84,6 +96,8 @@ class Look:
             self._buttons.append(made)
         self._options.setVisible(bool(effect))
         self._options.setTitle(effect)
+        for name, frame in self.frames.items():
+            frame.setVisible(name == effect)
         self._masking.setVisible(bool(effect) and editor._maskingSectionVisible)
         self._row.setVisible(getattr(editor, "_addRemoveSegmentButtonsVisible", None) is not False)
         self._show_3d.setVisible(getattr(editor, "_show3DButtonVisible", None) is not False)

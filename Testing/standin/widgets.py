@@ -172,8 +172,11 @@ class _Effect:
     """Where one of the Segment Editor's effects stands: its parameters are attributes of the editor node, and one of
     the effect's own hides a common one of the same name for good."""
 
-    def __init__(self, name: str, node: Any) -> None:
-        self.name, self._node = name, node
+    def __init__(self, name: str, node: Any, options: Any = None) -> None:
+        self.name, self._node, self._options = name, node, options
+
+    def optionsFrame(self) -> Any:
+        return self._options
 
     def parameter(self, name: str) -> str:
         own = self._node.GetAttribute(f"{self.name}.{name}")
@@ -335,7 +338,8 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
         return self.order
 
     def effectByName(self, name: str) -> Any:
-        return _Effect(name, self._node) if name in self.order and self._node is not None else None
+        there = name in self.order and self._node is not None
+        return _Effect(name, self._node, self._look.frames.get(name)) if there else None
 
     def activeEffect(self) -> Any:
         return self.effectByName(self._node.GetActiveEffectName() or "") if self._node is not None else None

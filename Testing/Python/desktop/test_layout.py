@@ -165,8 +165,14 @@ def test_the_editor_shows_what_drawing_needs(panel, drawing, window) -> None:
     assert look._options.visible  # of the brush
     from standin.binding import QtWidgets
 
-    boxes = [one for one in look._options.findChildren(QtWidgets.QCheckBox) if one.visible]
-    assert [one.text for one in boxes] == ["Sphere brush"]
+    for effect, left in (
+        ("Paint", "Sphere brush"), ("Smoothing", "Apply to visible segments"), ("Erase", "Sphere brush"),
+        ("Paint", "Sphere brush"),
+    ):  # fmt: skip
+        drawing.editor.editor.setActiveEffectByName(effect)
+        settle(window)
+        boxes = [one for one in look._options.findChildren(QtWidgets.QCheckBox) if one.visible]
+        assert [one.text for one in boxes] == [left], effect
     node = drawing.editor._node()
     for masked in (True, False):
         node.SetSourceVolumeIntensityMask(masked)  # as Threshold does

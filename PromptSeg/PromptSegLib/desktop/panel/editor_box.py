@@ -12,6 +12,7 @@ EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "
 TAG = "PromptSeg"
 """A node of our own. The editor of the module Segment Editor follows its node's effect even while it is hidden: of one
 node for both, it would get our strokes, and keep them in its own history."""
+BRUSHES = ("Paint", "Erase")
 SPHERE = "BrushSphere"
 COLUMNS = 3
 MAX_ROWS, ROW = 4, 26
@@ -106,19 +107,17 @@ class EditorBox:
             table.setMaximumHeight(height)
 
     def _narrow(self) -> None:
-        """What an effect offers must not widen the panel: it takes the room that there is, and of the brush's boxes the
-        first is enough (the others paint in 3D and choose segments)."""
+        """What an effect offers must not widen the panel: it takes the room that there is."""
         for name in ("OptionsGroupBox", "MaskingGroupBox"):
             for part in slicer.util.findChildren(self.editor, name):
                 part.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
 
     def _tidy(self) -> None:
-        """The options are made when their effect is first used."""
-        if self.effect in ("Paint", "Erase"):
-            for options in slicer.util.findChildren(self.editor, "OptionsGroupBox"):
-                boxes = [one for one in slicer.util.findChildren(options, className="QCheckBox") if not one.isHidden()]
-                for one in boxes[1:]:
-                    one.setVisible(False)
+        """Of the brush's boxes the first is enough: the others paint in 3D, choose segments, or erase all of them."""
+        effect = self.editor.effectByName(self.effect) if self.effect in BRUSHES else None
+        if effect is not None:
+            for one in _check_boxes(effect.optionsFrame())[1:]:
+                one.setVisible(False)
 
     def draw_in(self, segment_id: str) -> None:
         """Choose a segment and the brush."""
@@ -175,3 +174,11 @@ class EditorBox:
             node.SetSaveWithScene(False)
             node = slicer.mrmlScene.AddNode(node)
         return node
+
+
+def _check_boxes(part: Any) -> list[Any]:
+    """The check boxes below a widget, from the first to the last: ``slicer.util.findChildren`` begins with the last."""
+    found = []
+    for one in part.children():
+        found += [one] if isinstance(one, qt.QCheckBox) else _check_boxes(one)
+    return found
