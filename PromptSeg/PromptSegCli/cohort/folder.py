@@ -7,17 +7,16 @@ import errno
 import os
 import platform
 import secrets
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from PromptSegLib.atomic import check_writable
 from PromptSegLib.errors import OutputError
+from PromptSegLib.locked import is_taken, lock
 
 STATE = ".cohort"
 """The folder in it that holds what is known about the run."""
-_ELSEWHERE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 class Folder:
@@ -88,9 +87,9 @@ class Folder:
         except OSError as error:
             raise _cannot(self.root, error) from error
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except OSError as error:
-            if error.errno in _ELSEWHERE:
+            if is_taken(error):
                 who = os.read(descriptor, 200).decode("utf-8", "replace").strip()
                 os.close(descriptor)
                 raise OutputError(
@@ -107,22 +106,6 @@ class Folder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _lock(descriptor: int) -> None:
-    """Lock without waiting; ``OSError`` where another has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(descriptor, 4096, os.SEEK_SET)  # beyond the text, which others may read
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _cannot(root: Path, error: OSError) -> OutputError:

@@ -19,6 +19,7 @@ from typing import Any
 from ..anatomy.structure import Structure
 from ..atomic import replacing
 from ..errors import OutputError, PromptSegError
+from ..locked import is_locked
 from ..worker.payload import get_structure, put_structure
 from ..worker.protocol import structure as check_structure_json
 
@@ -90,7 +91,8 @@ class Runs:
         for file in self.folder.glob("*.json"):
             run = _read(file)
             with contextlib.suppress(OSError):
-                if run is not None and not run.started and time.time() - file.stat().st_mtime > _DAY:
+                left = run is not None and not run.started and time.time() - file.stat().st_mtime > _DAY
+                if run is not None and left and not is_locked(run.folder):
                     self.remove(run)
 
     def keep(self, run: Run, **changes: Any) -> Run:
@@ -104,8 +106,17 @@ class Runs:
             file.write(json.dumps(told, indent=1).encode())
         return run
 
+    def forget(self, run: Run) -> None:
+        """Take a run away, with the volumes that it holds. Raises :class:`OutputError` where somebody is at it, as
+        another 3D Slicer may be."""
+        if is_locked(run.folder):
+            raise OutputError(
+                f"The run of {run.structure.name} is being worked on", "stop it, in the other 3D Slicer perhaps, first"
+            )
+        self.remove(run)
+
     def remove(self, run: Run) -> None:
-        """Take a run away, with the volumes that it holds."""
+        """Take a run away that is over."""
         shutil.rmtree(run.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             run.file.unlink(missing_ok=True)

@@ -97,31 +97,31 @@ def learn(
     recipe, began = recipe or SetRecipe(), time.monotonic()
     if start_from is not None:
         start_from.check(backbone.shapes(), backbone.id, backbone.name)
-    run_folder.take(folder)
-    if (folder / LAST).is_file() and not resume:
-        raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or remove the folder")
-    cache = folder / run_folder.CACHE
-    if datasets:
-        subjects = load_subjects(
-            datasets, structure, cache, validation=recipe.validation, seed=recipe.seed,
-            learned=learned_from(backbone.card),
-            on_progress=lambda p: on_progress(replace(p, fraction=LOADED * p.fraction)), should_stop=should_stop,
-        )  # fmt: skip
-    else:
-        subjects = gathered_subjects(cache, structure, validation=recipe.validation, seed=recipe.seed)
-    known = find(subjects.structure) or Structure(subjects.structure)
-    check_structure(known)
-    if on_loaded is not None:
-        on_loaded(subjects.warnings)
-    run = _Run(backbone, subjects, recipe, folder, start_from, began, time_budget, on_progress, should_stop)
-    if resume and (folder / LAST).is_file():
-        run.go_on()
-    loaded = time.monotonic() - began
-    run.loop()
-    if run.stopped and not run.state.best_step and len(run.state.curve) < 2:
-        raise Stopped
-    result = run.result(known)
-    return replace(result, seconds={"read": loaded, "learn": time.monotonic() - began - loaded})
+    with run_folder.taken(folder):
+        if (folder / LAST).is_file() and not resume:
+            raise OutputError(f"{folder} already holds a run", "add --resume to go on with it, or remove the folder")
+        cache = folder / run_folder.CACHE
+        if datasets:
+            subjects = load_subjects(
+                datasets, structure, cache, validation=recipe.validation, seed=recipe.seed,
+                learned=learned_from(backbone.card),
+                on_progress=lambda p: on_progress(replace(p, fraction=LOADED * p.fraction)), should_stop=should_stop,
+            )  # fmt: skip
+        else:
+            subjects = gathered_subjects(cache, structure, validation=recipe.validation, seed=recipe.seed)
+        known = find(subjects.structure) or Structure(subjects.structure)
+        check_structure(known)
+        if on_loaded is not None:
+            on_loaded(subjects.warnings)
+        run = _Run(backbone, subjects, recipe, folder, start_from, began, time_budget, on_progress, should_stop)
+        if resume and (folder / LAST).is_file():
+            run.go_on()
+        loaded = time.monotonic() - began
+        run.loop()
+        if run.stopped and not run.state.best_step and len(run.state.curve) < 2:
+            raise Stopped
+        result = run.result(known)
+        return replace(result, seconds={"read": loaded, "learn": time.monotonic() - began - loaded})
 
 
 class _Run:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..atomic import replacing
 from ..datasets.loading import remove_cache
 from ..errors import InputError, OutputError
+from ..locked import LOCK, is_locked, locked
 from ..model.files import read_header
 from .checkpoint import FORMAT, LAST
 
@@ -16,7 +18,16 @@ CACHE = "cache"
 _MARK, _WHAT = "promptseg-run.json", "the folder of a run of promptseg tune --dataset"
 
 
-def take(folder: Path) -> None:
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """:func:`begin` a folder, and keep other processes out while the block lasts. Raises :class:`OutputError`, also
+    where another process is at it."""
+    begin(folder)
+    with locked(folder, f"Another process is at the run in {folder}", "wait until it has ended, or stop it there"):
+        yield
+
+
+def begin(folder: Path) -> None:
     """Make the folder and mark it; one that is there already must be empty or hold a run. Raises
     :class:`OutputError`."""
     try:
@@ -45,13 +56,14 @@ def remove(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / LAST).unlink(missing_ok=True)
         (folder / _MARK).unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
         if made:
             folder.rmdir()
 
 
 def remove_if_empty(folder: Path) -> None:
-    """:func:`remove` the folder of a run that came to nothing."""
-    if not (folder / LAST).exists() and not (folder / CACHE).exists():
+    """:func:`remove` the folder of a run that came to nothing, unless another process is at it."""
+    if not (folder / LAST).exists() and not (folder / CACHE).exists() and not is_locked(folder):
         remove(folder)
 
 

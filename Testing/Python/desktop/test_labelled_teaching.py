@@ -13,7 +13,8 @@ from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.desktop import labelled_teaching
 from PromptSegLib.desktop.labelled_teaching import OddValuesError
 from PromptSegLib.desktop.runs import Runs
-from PromptSegLib.errors import InputError, Stopped
+from PromptSegLib.errors import InputError, OutputError, Stopped
+from PromptSegLib.locked import locked
 from PromptSegLib.mrml import nodes
 from PromptSegLib.mrml.labelled_pairs import pairs_of
 from PromptSegLib.mrml.vtk_images import array_of
@@ -180,6 +181,8 @@ def test_what_a_crash_left_behind_goes_after_a_day(tmp_path) -> None:
     runs.new(Structure("next"))
     assert not old.folder.exists()
     assert not old.file.exists()
+    with locked(begun.folder, "", ""), pytest.raises(OutputError, match="The run of begun is being worked on; stop it"):
+        runs.forget(begun)
     assert young.folder.exists()
     assert runs.unfinished() == [begun]
 

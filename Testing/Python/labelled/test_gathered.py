@@ -21,7 +21,7 @@ QUICK = SetRecipe(steps=4, groups=1, look_every=2, validation=0.4, looked_at=1, 
 
 def hand_over(kit, folder, structure: str, seeds=range(31, 36)) -> None:
     """Patients with a cyst, called after themselves."""
-    run_folder.take(folder)
+    run_folder.begin(folder)
     for number, seed in enumerate(seeds, 1):
         one = kit.make_phantom(seed, values=(1, 2, kit.new))
         volume = Volume(one.volume.voxels, one.volume.grid, f"DOE^JOHN {seed}")
@@ -62,7 +62,7 @@ def test_three_usual_subjects_that_taught_are_what_the_next_patient_starts_from(
     assert len(chosen) == 3
     known = memory_of(made.subjects, [labelled], cache, "my cyst")
     assert known.names == ["my cyst"]
-    run_folder.take(tmp_path / "run")
+    run_folder.begin(tmp_path / "run")
     for name in chosen:
         one = kit.make_phantom(int(name[1:]), values=(1, 2, kit.new))
         place = tmp_path / "run" / run_folder.CACHE

@@ -344,5 +344,8 @@ class VolumesPage:
             name=name_of(left[0].structure.name)
         )
         if slicer.util.confirmOkCancelDisplay(as_tip(question), windowTitle=_("Forget a run")):
-            self._teaching.runs.remove(left[0])
+            try:
+                self._teaching.runs.forget(left[0])
+            except PromptSegError as problem:
+                self.message.warn(problem)
             self._buttons()
