@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ import numpy as np
 from ..anatomy.structure import Structure
 from ..atomic import check_writable, folder_for, replacing
 from ..errors import OutputError, PromptError, PromptSegError, quoted, short
+from ..locked import locked
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
 from ..prompts.promptfile import read_file, read_header, rewrite
 from ..spelling import spelled
 
 MINE = "My structures"
+PATIENCE = 2.0
+"""Seconds that one window waits for another that writes to the user's folder: each does so in less than one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Library:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.problems: list[str] = []
+        self._known: dict[Path, tuple[tuple[int, ...], SetEntry]] = {}
 
     def sets(self) -> list[SetEntry]:
         """What there is now: the shipped sets first, then, if there are any, the user's own prompts as one set."""
@@ -114,18 +118,20 @@ class Library:
 
     def import_file(self, path: Path | str) -> list[str]:
         """Take a copy of a file into the folder; gives the names of its structures. Raises :class:`PromptSegError`."""
-        return list(rewrite(path, self._free_name(Path(path).stem)))
+        with self._writing():
+            return list(rewrite(path, self._free_name(Path(path).stem)))
 
     def save(self, prompt: Path | str, structure: Structure, memory: Path | None = None, **card: Any) -> str:
         """Keep what was learned, with more entries for its card, and give the text by which it is ticked.
 
         ``memory`` is a file of what the next patient starts from: it is kept beside the prompt.
         """
-        target = self._free_name(structure.name)
-        (name,) = rewrite(prompt, target, **card)
-        if memory is not None:
-            with replacing(memory_beside(target)) as file:
-                file.write(memory.read_bytes())
+        with self._writing():
+            target = self._free_name(structure.name)
+            (name,) = rewrite(prompt, target, **card)
+            if memory is not None:
+                with replacing(memory_beside(target)) as file:
+                    file.write(memory.read_bytes())
         return f"{target}:{name}"
 
     def forget(self, text: str) -> None:
@@ -134,7 +140,8 @@ class Library:
         entry = self._own(text)
         if entry is None:
             raise PromptError("Only what is kept beside structures of your own can be deleted", "choose one of these")
-        _remove(memory_beside(entry.path))
+        with self._writing():
+            _remove(memory_beside(entry.path))
 
     def export(self, texts: Sequence[str], path: Path | str, made: Mapping[Path, Path] | None = None) -> Path:
         """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
@@ -185,14 +192,14 @@ class Library:
         entry = self._own(text)
         if entry is None:
             raise PromptError("Only structures of your own can be deleted", "choose one of My structures")
-        others = [
-            one.structure.name for one in read_header(entry.path).entries if one.structure.name != entry.structure.name
-        ]
-        if others:
-            rewrite(entry.path, entry.path, others)
-            return
-        _remove(memory_beside(entry.path))  # first: a picture of a patient must not outlive its prompt
-        _remove(entry.path)
+        with self._writing():
+            names = [one.structure.name for one in read_header(entry.path).entries]
+            others = [name for name in names if name != entry.structure.name]
+            if others:
+                rewrite(entry.path, entry.path, others)
+                return
+            _remove(memory_beside(entry.path))  # first: a picture of a patient must not outlive its prompt
+            _remove(entry.path)
 
     def _own(self, text: str) -> PromptEntry | None:
         entry = self.entry(text)
@@ -202,7 +209,20 @@ class Library:
         """The prompt of that text; None where it is not there any more."""
         return next((p for one in self.sets() for p in one.prompts if p.text == text), None)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One window at a time: names are given and files rewritten. Raises :class:`OutputError`."""
+        self._make()
+        problem = f"Another 3D Slicer is writing to {self.folder}"
+        with locked(self.folder, problem, "try again in a moment", PATIENCE):
+            yield
+
     def _read(self, path: Path, is_shipped: bool) -> SetEntry | None:
+        """What a file says, as it was read when it was as it is now: scenes come and go more often than files."""
+        state = _state(path)
+        known = self._known.get(path)
+        if known is not None and known[0] == state:
+            return known[1]
         try:
             header = read_header(path)
         except PromptSegError as error:
@@ -213,7 +233,10 @@ class Library:
             PromptEntry(one.structure, f"{where}:{one.structure.name}", one.card, one.backbone_id, path, len(one.masks))
             for one in header.entries
         ]
-        return SetEntry(header.name, path, is_shipped, header.card, tuple(prompts))
+        entry = SetEntry(header.name, path, is_shipped, header.card, tuple(prompts))
+        if state:
+            self._known[path] = state, entry
+        return entry
 
     def _free_name(self, name: str) -> Path:
         self._make()
@@ -256,6 +279,15 @@ def _free(folder: Path, name: str) -> Path:
         number += 1
         target = folder / f"{stem}-{number}{SUFFIX}"
     return target
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Tells a file from what it was before; empty for one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _remove(path: Path) -> None:

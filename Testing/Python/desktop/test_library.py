@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -144,3 +145,41 @@ def test_listing_needs_neither_torch_nor_safetensors(tmp_path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.strip() == "26", answer.stderr
+
+
+def test_files_are_read_again_only_when_they_changed(tmp_path, engine_files, monkeypatch) -> None:
+    from PromptSegLib.desktop import catalogue
+
+    read: list[str] = []
+    real = catalogue.read_header
+    monkeypatch.setattr(catalogue, "read_header", lambda path: read.append(path.name) or real(path))
+    library = Library(tmp_path / "mine")
+    library.import_file(engine_files[1])
+    (tmp_path / "mine" / "bad.promptset").write_bytes(b"no prompt set at all")
+    first = library.sets()
+    assert len(read) == 5
+    assert library.sets() == first
+    assert read[5:] == ["bad.promptset"], "what is wrong is looked at each time, and told"
+    assert len(library.problems) == 1
+    own = first[-1].prompts[0].path
+    state = own.stat()
+    rewrite(engine_files[1], own, ["liver"])
+    os.utime(own, ns=(state.st_atime_ns, state.st_mtime_ns))  # as copying with its times does
+    assert [one.structure.name for one in library.sets()[-1].prompts] == ["liver"]
+    own.unlink()
+    assert [one.name for one in library.sets()] == [one.name for one in first[:3]]
+
+
+def test_two_windows_take_turns_to_write(tmp_path, engine_files, monkeypatch) -> None:
+    from PromptSegLib.desktop import catalogue
+
+    library, other = Library(tmp_path / "mine"), Library(tmp_path / "mine")
+    library.import_file(engine_files[1])
+    text = library.sets()[-1].prompts[0].text
+    monkeypatch.setattr(catalogue, "PATIENCE", 0.05)
+    with other._writing():
+        for change in (lambda: library.import_file(engine_files[1]), lambda: library.delete(text)):
+            with pytest.raises(OutputError, match=r"Another 3D Slicer is writing to .*mine; try again in a moment"):
+                change()
+    library.delete(text)
+    assert [one.structure.name for one in other.sets()[-1].prompts] == ["spleen"]
