@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOP = ROOT / "PromptSeg"
 SIBLINGS = ("PromptSegCli", "PromptSegTrain")
 PICTURE = ROOT / "docs" / "pictures" / "packages.svg"
-FOR_ALL = ("errors", "atomic", "progress", "resources", "threads")
+FOR_ALL = ("errors", "atomic", "locked", "progress", "resources", "threads")
 
 WIDTH, HEIGHT, GAP, ROW, THIN = 122, 30, 26, 74, 16
 Graph = dict[str, set[str]]
