@@ -51,6 +51,12 @@ class Shown:
             self.widget().enter()
             parent.isEntered = True
 
+    def leave(self) -> None:
+        if self._open:
+            self._open = False
+            self.widget().parent.isEntered = False
+            self.widget().exit()
+
     def reload(self) -> Any:
         """As Slicer's Reload: ``cleanup`` and ``setup`` of a new one in the same place, and no ``enter``."""
         parent = self.widget().parent
@@ -104,6 +110,7 @@ def util_of(scene: Any, shown: Shown, cache: Path) -> dict[str, Callable[..., An
     return {
         "getModuleWidget": shown.widget,
         "reloadScriptedModule": lambda _module: shown.reload(),
+        "resetSliceViews": lambda: None,
         "saveScene": save,
         "loadScene": load,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import types
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,14 +14,26 @@ from typing import Any, ClassVar
 class SampleDataLogic:
     """A source that is named by a ``file:`` address needs no network."""
 
-    sources: ClassVar[dict[str, list[dict[str, Any]]]] = {}
+    sources: ClassVar[dict[str, list[types.SimpleNamespace]]] = {}
 
     def __init__(self, logMessage: Callable[..., None] | None = None) -> None:
         self.downloadPercent = 0
 
     @staticmethod
-    def registerCustomSampleDataSource(category: str = "Custom", **values: Any) -> None:
-        SampleDataLogic.sources.setdefault(category, []).append(values)
+    def registerCustomSampleDataSource(
+        category: str = "Custom", sampleName: Any = None, uris: Any = None, fileNames: Any = None,
+        nodeNames: Any = None, customDownloader: Any = None, thumbnailFileName: Any = None, loadFileTypes: Any = None,
+        loadFiles: Any = None, loadFileProperties: Any = None, checksums: Any = None, loadFileType: Any = None,
+    ) -> None:  # fmt: skip
+        """As of 3D Slicer 5.10; one that is listed already is not listed again."""
+        source = types.SimpleNamespace(**{name: value for name, value in locals().items() if name != "category"})
+        listed = SampleDataLogic.sources.setdefault(category, [])
+        if source not in listed:
+            listed.append(source)
+
+    @staticmethod
+    def sampleDataSourcesByCategory(category: str) -> list[types.SimpleNamespace]:
+        return SampleDataLogic.sources.get(category, [])
 
     def reportHook(self, blocksSoFar: int, blockSize: int, totalSize: int) -> None:
         self.downloadPercent = min(int(100.0 * blocksSoFar * blockSize / totalSize), 100)

@@ -371,6 +371,12 @@ _WATCHING: list[qMRMLSegmentEditorWidget] = []
 """The editors that watch the slice views, in the order in which they began to."""
 
 
+def watching() -> qMRMLSegmentEditorWidget | None:
+    """The editor that a stroke goes to; None where no effect is active."""
+    one = _WATCHING[0] if _WATCHING else None
+    return one if one is not None and one.activeEffect() is not None else None
+
+
 def stroke(image: Any) -> Any:
     """A stroke in a slice view, which leaves ``image`` (a ``vtkOrientedImageData``) as the chosen segment's label map.
 
