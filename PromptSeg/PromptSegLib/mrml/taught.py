@@ -80,6 +80,17 @@ def kept(volume: Any, segmentation: Any, segment_id: str) -> Kept | None:
     return None
 
 
+def have_no_file(scene: Any) -> None:
+    """Rounds that came with a scene have no file of their own either. Slicer forgets that they are to have none, and
+    gives them one with the next bundle; it never offers to save what is hidden, so that the round would be gone."""
+    for node in _all(scene):
+        node.SetForceCreateStorageNode(node.CreateStorageNodeNever)
+        file = node.GetStorageNode()
+        if file is not None:
+            node.SetAndObserveStorageNodeID(None)
+            scene.RemoveNode(file)
+
+
 def forget(volume: Any, segmentation: Any, segment_id: str) -> None:
     """Keep nothing of a segment any more."""
     for node in list(_nodes(volume, segmentation, segment_id)):

@@ -45,6 +45,24 @@ def test_a_round_comes_back_with_the_scene_and_can_be_kept(came_back) -> None:
     assert all(np.array_equal(kept.tensors[name], value) for name, value in first.tensors.items())
 
 
+def test_a_round_that_came_back_has_no_file_either(panel, loaded, slicer) -> None:
+    """Slicer forgets that it is to have none, and gives it one with the next bundle."""
+    scene = slicer.mrmlScene
+    node = nodes.new_segmentation(loaded)
+    kept_rounds.keep(loaded, node, "s", kept_rounds.Kept(1, "r", Outcome((), 0.9), b"x" * 300))
+    kept = scene.GetFirstNodeByClass("vtkMRMLTextNode")
+    text = kept.GetText()
+    kept.SetForceCreateStorageNode(kept.CreateStorageNodeAuto)  # as of a scene that was loaded
+    assert kept.AddDefaultStorageNode()
+    assert kept.GetStorageNode() is not None
+    scene.InvokeEvent(scene.EndImportEvent)
+    assert kept.GetStorageNode() is None
+    assert scene.GetFirstNodeByClass("vtkMRMLTextStorageNode") is None
+    assert kept.AddDefaultStorageNode()  # the next bundle
+    assert kept.GetStorageNode() is None
+    assert kept.GetText() == text
+
+
 def test_the_next_round_goes_on_from_it(came_back) -> None:
     _, desk, volume, segmentation, segment_id = came_back
     (first,) = desk.logic.rounds_of(volume, segmentation, segment_id)

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from ...errors import PromptSegError
 from ...mrml.correction import Correction
+from ...mrml.taught import have_no_file
 from .. import install
 from ..logic import Logic
 from ..panel_state import PanelState
@@ -89,6 +90,7 @@ class Panel:
     def set_up(self) -> None:
         """Follow the scene from now on, whether the module is shown or not."""
         self._observe()
+        have_no_file(slicer.mrmlScene)
         self.refresh()
 
     def enter(self) -> None:
@@ -315,6 +317,7 @@ class Panel:
             part.scene_closed()
 
     def _closed(self, *_arguments: Any) -> None:
+        have_no_file(slicer.mrmlScene)
         self.refresh()
 
     def _removed(self, *_arguments: Any) -> None:
