@@ -83,6 +83,21 @@ def states(panel, drawing):
     yield "checked"
 
 
+@pytest.mark.parametrize("high", [416, 345])
+def test_with_larger_pixels_what_one_presses_is_in_sight(area, panel, loaded, drawing, window, high) -> None:
+    """1280 x 800 pixels at 125 %, and somewhat less."""
+    area.resize(WIDTH, high)
+    for number, parts in ((0, (panel.segment.button,)), (1, (drawing.strip, drawing.complete, drawing.teach))):
+        panel.tabs.setCurrentIndex(number)
+        settle(window)
+        for part in parts:
+            assert in_sight(area, part), (number, part.text if number == 0 else part)
+    if high == 416:
+        panel.tabs.setCurrentIndex(0)
+        settle(window)
+        assert in_sight(area, panel.foot)
+
+
 def test_nothing_widens_the_panel(area, panel, module, drawing, window) -> None:
     panel.volumes.volume.SetName("a volume of a very long name " * 5)
     panel.volumes._line.setText("a warning about it " * 20)

@@ -43,7 +43,9 @@ class Structures:
         self.tree.setColumnCount(2)
         self.tree.setHeaderLabels([_("Structure"), _("Typical Dice")])
         self.tree.setAccessibleName(_("Structures"))
-        self.tree.setMinimumHeight(180)
+        self.tree.setMinimumHeight(100)
+        # As high as there is room for: what it would like to be must not push the button below it out of sight.
+        self.tree.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
         self.tree.headerItem().setTextAlignment(1, RIGHT)
         tip = _(
             "What the structure reached in CTs that were not learned from: 1 is perfect; below 0.7, check every slice"
