@@ -569,6 +569,18 @@
             <translation>{name} {version} ist installiert, und PromptSeg braucht {least} oder neuer</translation>
         </message>
         <message>
+            <source>The run of {name} is being worked on</source>
+            <translation>An dem Lauf für {name} wird gerade gearbeitet</translation>
+        </message>
+        <message>
+            <source>Another process is at the run in {folder}</source>
+            <translation>Ein anderer Prozess arbeitet an dem Lauf in {folder}</translation>
+        </message>
+        <message>
+            <source>Another 3D Slicer is writing to {folder}</source>
+            <translation>Ein anderer 3D Slicer schreibt gerade in {folder}</translation>
+        </message>
+        <message>
             <source>The disk is full</source>
             <translation>Die Festplatte ist voll</translation>
         </message>
@@ -763,6 +775,18 @@
         <message>
             <source>check the network, then try again</source>
             <translation>prüfen Sie das Netzwerk und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>stop it, in the other 3D Slicer perhaps, first</source>
+            <translation>halten Sie ihn zuerst an, vielleicht in dem anderen 3D Slicer</translation>
+        </message>
+        <message>
+            <source>wait until it has ended, or stop it there</source>
+            <translation>warten Sie, bis er zu Ende ist, oder halten Sie ihn dort an</translation>
+        </message>
+        <message>
+            <source>try again in a moment</source>
+            <translation>versuchen Sie es gleich noch einmal</translation>
         </message>
         <message>
             <source>free some space</source>
