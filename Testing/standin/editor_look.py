@@ -68,10 +68,12 @@ class Look:
             frame = self.frames[effect] = QtWidgets.QFrame()
             row = QtWidgets.QHBoxLayout(frame)
             row.setContentsMargins(0, 0, 0, 0)
+            frame.boxes = []
             for text in texts:
                 one = QtWidgets.QCheckBox(text)
                 one.setMinimumWidth(OPTIONS[0] // 3)
                 row.addWidget(one)
+                frame.boxes.append(one)
             below.addWidget(frame)
         right.addWidget(self._options)
         self._masking = _named(QtWidgets.QGroupBox("Masking"), "MaskingGroupBox")
@@ -98,6 +100,8 @@ class Look:
         self._options.setTitle(effect)
         for name, frame in self.frames.items():
             frame.setVisible(name == effect)
+            if frame.boxes[0].text == BOXES["Paint"][0] and effect:
+                frame.boxes[0].setChecked(editor._node.GetAttribute("BrushSphere") == "1")
         self._masking.setVisible(bool(effect) and editor._maskingSectionVisible)
         self._row.setVisible(getattr(editor, "_addRemoveSegmentButtonsVisible", None) is not False)
         self._show_3d.setVisible(getattr(editor, "_show3DButtonVisible", None) is not False)

@@ -65,7 +65,7 @@ class qMRMLNodeComboBox(Connecting, QtWidgets.QComboBox):  # noqa: N801
         self._scene, self._ids, self._tags, self._current, self._node = None, [], [], "", None
         self._listed: dict[str, Any] = {}
         self._nodeTypes, self._none, self._noneText = (), False, "None"
-        self._late = QtCore.QTimer()
+        self._late = QtCore.QTimer(self)
         self._late.setSingleShot(True)
         listen(self._late, "timeout()", lambda: self._fill())
         listen(self, "activated(int)", self._chosen)

@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import InputError
 from ..progress import Progress
-from .job import Job
-from .logic import Logic
+
+if TYPE_CHECKING:  # Slicer lists the samples when it starts: nothing else is loaded then
+    from .job import Job
+    from .logic import Logic
 
 STORE = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
 SAMPLES = {
