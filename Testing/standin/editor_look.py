@@ -64,16 +64,16 @@ class Look:
         below = QtWidgets.QVBoxLayout(self._options)
         below.setContentsMargins(4, 4, 4, 4)
         self.frames: dict[str, Any] = {}
+        self._boxes: dict[str, list[Any]] = {}
         for effect, texts in BOXES.items():
             frame = self.frames[effect] = QtWidgets.QFrame()
             row = QtWidgets.QHBoxLayout(frame)
             row.setContentsMargins(0, 0, 0, 0)
-            frame.boxes = []
             for text in texts:
                 one = QtWidgets.QCheckBox(text)
                 one.setMinimumWidth(OPTIONS[0] // 3)
                 row.addWidget(one)
-                frame.boxes.append(one)
+                self._boxes.setdefault(effect, []).append(one)
             below.addWidget(frame)
         right.addWidget(self._options)
         self._masking = _named(QtWidgets.QGroupBox("Masking"), "MaskingGroupBox")
@@ -100,8 +100,8 @@ class Look:
         self._options.setTitle(effect)
         for name, frame in self.frames.items():
             frame.setVisible(name == effect)
-            if frame.boxes[0].text == BOXES["Paint"][0] and effect:
-                frame.boxes[0].setChecked(editor._node.GetAttribute("BrushSphere") == "1")
+            if effect and name in ("Paint", "Erase"):
+                self._boxes[name][0].setChecked(editor._node.GetAttribute("BrushSphere") == "1")
         self._masking.setVisible(bool(effect) and editor._maskingSectionVisible)
         self._row.setVisible(getattr(editor, "_addRemoveSegmentButtonsVisible", None) is not False)
         self._show_3d.setVisible(getattr(editor, "_show3DButtonVisible", None) is not False)
