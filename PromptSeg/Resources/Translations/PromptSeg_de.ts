@@ -70,6 +70,10 @@
             <source>Backbone {name} {identity}</source>
             <translation>Backbone {name} {identity}</translation>
         </message>
+        <message>
+            <source>Other programs come first (niceness {n}): to change it, start 3D Slicer with {setting}.</source>
+            <translation>Andere Programme gehen vor (Niceness {n}): um es zu ändern, starten Sie 3D Slicer mit {setting}.</translation>
+        </message>
     </context>
     <context>
         <name>desktop.sample_data</name>
