@@ -28,7 +28,7 @@ SENTENCES = {
     "progress.export": _("Exporting {name}"),
     "progress.register": _("Registering with another CT"),
     "progress.first": _("First mask: Dice {dice} on the drawn slices"),
-    "progress.without": _("Without slice {index}"),
+    "progress.without": _("Checking without slice {index}"),
     "progress.step": _("Step {step} of {steps}"),
     "progress.kept": _("Stopped; step {step} of {steps} is kept"),
     "progress.done": _("Done"),

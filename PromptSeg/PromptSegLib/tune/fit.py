@@ -110,7 +110,7 @@ class Fit:
         """Go on to ``mark`` without example ``n``, and look how well it is found."""
         volume, index = self.examples.places[n]
         several = sum(not one.remembered for one in self.drawings) > 1
-        where = f"Without slice {index}" + (f" of volume {volume + 1}" if several else "")
+        where = f"Checking without slice {index}" + (f" of volume {volume + 1}" if several else "")
         for step, tensors, loss in _until(optimisation, mark):
             report: dict[str, float] = {"step": step, "loss": loss, "slice": index}
             if step == mark:

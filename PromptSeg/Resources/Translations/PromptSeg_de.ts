@@ -121,8 +121,8 @@
             <translation>Erste Maske: Dice {dice} auf den gezeichneten Schichten</translation>
         </message>
         <message>
-            <source>Without slice {index}</source>
-            <translation>Ohne Schicht {index}</translation>
+            <source>Checking without slice {index}</source>
+            <translation>Prüfung ohne Schicht {index}</translation>
         </message>
         <message>
             <source>Step {step} of {steps}</source>

@@ -104,7 +104,8 @@ class Running:
     def _show(self, report: Progress) -> None:
         self._bar.setValue(round(1000 * report.fraction))
         left = time_left(report.fraction, time.monotonic() - self._began)
-        parts = [spoken(report.message), f"{report.fraction:.0%}", left, self._device()]
+        device = self._device().partition(",")[0]  # in one line with the rest; the foot's tip has all of it
+        parts = [spoken(report.message), f"{report.fraction:.0%}", left, device]
         self._label.setText(", ".join(part for part in parts if part))
 
     def _end(self) -> None:
