@@ -1522,7 +1522,7 @@
         </message>
         <message>
             <source>Computed on this computer; nothing is sent.</source>
-            <translation>Rechnet auf diesem Computer; nichts wird gesendet.</translation>
+            <translation>Rechnet nur auf diesem Computer.</translation>
         </message>
         <message>
             <source>To be installed when first needed: {names}.</source>
@@ -2241,8 +2241,8 @@ Dice</translation>
             <translation>Meine Strukturen</translation>
         </message>
         <message>
-            <source>slices of the plane</source>
-            <translation>Schichten der Ebene</translation>
+            <source>plane</source>
+            <translation>Ebene</translation>
         </message>
         <message>
             <source>author</source>

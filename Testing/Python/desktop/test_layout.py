@@ -307,3 +307,30 @@ def test_what_one_taught_comes_first_and_numbers_are_right(window, tmp_path) -> 
     made.tree.setCurrentItem(heads[0].child(0))
     assert made._card.text.startswith("heart: ")
     assert "\n" not in made._card.text  # the list needs the room
+
+
+@pytest.mark.parametrize("on_dark", [False, True])
+def test_a_box_that_is_not_ticked_is_seen(window, on_dark) -> None:
+    import qt
+    from standin.application import dark
+
+    from PromptSegLib.desktop.panel.widgets import show_boxes
+
+    dark(window, on_dark)
+    try:
+        tree = qt.QTreeWidget()
+        show_boxes(tree)
+        tree.setRootIsDecorated(False)
+        item = qt.QTreeWidgetItem()
+        item.setCheckState(0, qt.Qt.Unchecked)
+        tree.addTopLevelItem(item)
+        tree.resize(200, 120)
+        tree.show()
+        settle(window)
+        place, image = tree.visualItemRect(item), tree.viewport().grab().toImage()
+        colours = [image.pixelColor(x, y).lightness() for x in range(2, 20) for y in range(place.top(), place.bottom())]
+        paper = image.pixelColor(150, 100).lightness()
+        assert max(abs(one - paper) for one in colours) > 60
+        tree.close()
+    finally:
+        dark(window, False)

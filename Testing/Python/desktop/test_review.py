@@ -115,6 +115,27 @@ def test_the_slice_at_hand_stays_in_sight_where_the_list_becomes_lower(reviewed,
         assert seen.bottom() <= grid.viewport().height, height
 
 
+def test_a_long_reason_does_not_lie_over_the_pictures(reviewed, panel, module, window) -> None:
+    from standin.module_panel import ModulePanel
+
+    area = ModulePanel(module.parent)
+    area.show()
+    try:
+        panel.review.message.tell("Saved in a folder of a long name. " * 6)
+        reviewed.rows[0]["slices"][0]["why"] = "differs from its neighbours a lot " * 4
+        reviewed.refresh()
+        reviewed.gallery.choose(0)
+        for _ in range(20):
+            window.processEvents()
+        why, grid = reviewed.slices.why, reviewed.gallery.list
+        assert why.height >= why.heightForWidth(why.width)
+        assert grid.y + grid.height <= why.y
+    finally:
+        area._look.stop()
+        area.takeWidget()
+        area.close()
+
+
 def test_a_review_without_the_mouse(reviewed, panel, slicer) -> None:
     contents = panel.volumes.segmentation.GetSegmentation()
     segments = [contents.GetSegment(row["segment_id"]) for row in reviewed.rows]

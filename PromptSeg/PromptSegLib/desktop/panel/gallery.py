@@ -64,7 +64,7 @@ class GalleryGrid:
         self.list.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
         self.list.setAccessibleName(_("Slices that need review"))
         self.list.setToolTip(_("Click to go to the slice; Right and Left go to the next one and the one before"))
-        self._later = qt.QTimer()
+        self._later = qt.QTimer(self.list)  # and goes with it
         self._later.setSingleShot(True)
         self._later.setInterval(0)
         self._later.connect("timeout()", self._scroll)

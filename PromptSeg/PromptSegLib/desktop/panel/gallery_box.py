@@ -16,7 +16,7 @@ from ..pictures import PicturePlace, draw, places_of, window_of
 from ..sentences import spoken
 from ..structure_names import name_of
 from .gallery import SIZE, GalleryGrid
-from .widgets import beside, text_label
+from .widgets import beside, make_room, text_label
 
 SETTLE_MS = 300
 """Pictures are made anew so long after the last change of the window."""
@@ -112,6 +112,7 @@ class GalleryBox:
             name=name_of(place.structure), n=place.index, why=spoken(place.why)
         )  # fmt: skip
         self.why.setText(reason or _("Right and Left go through the slices; Y accepts, F flags."))
+        make_room(self.why, int(self.widget.width))
 
     def _went(self, place: PicturePlace) -> None:
         self._look(place, SEEN)

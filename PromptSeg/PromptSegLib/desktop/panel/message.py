@@ -8,7 +8,7 @@ import qt
 
 from ...errors import PromptSegError
 from ..sentences import spoken, told
-from .widgets import text_label
+from .widgets import SCROLL_BAR, make_room, text_label
 
 
 class Message:
@@ -35,6 +35,7 @@ class Message:
     def clear(self) -> None:
         """Nothing to say."""
         self._label.setText("")
+        make_room(self._label, 0)
         self.widget.setVisible(False)
 
     def tell(self, text: str, button: str = "", action: Callable[[], None] | None = None) -> None:
@@ -60,6 +61,9 @@ class Message:
         self._button.setText(button)
         self._button.setVisible(bool(button and remedy))
         self.widget.setVisible(bool(text))
+        owner = self.widget.parentWidget()
+        beside = int(self._button.sizeHint.width()) + SCROLL_BAR if button and remedy else 0
+        make_room(self._label, int(owner.width) - beside if owner is not None and text else 0)
 
     def _pressed(self) -> None:
         if self._remedy is not None:

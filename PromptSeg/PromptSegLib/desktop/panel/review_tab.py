@@ -76,7 +76,9 @@ class ReviewTab:
             lambda: self.message.tell(before()),
         )  # fmt: skip
         self._actions = beside(self.accept, self.flag, self.report)
-        self._views = beside(self.overlay.row, self.side, self.before)
+        self._room = qt.QWidget()  # in the place of the overlay, while there is nothing to lay over
+        self._views = beside(self.overlay.row, self._room, self.side, self.before)
+        self._views.layout().setStretch(1, 2)
         against = beside(qt.QLabel(_("Compare with:")), self.reference, self.check)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -172,6 +174,7 @@ class ReviewTab:
         self._actions.setVisible(bool(self.rows) and not busy)
         self._views.setVisible(there and not busy)
         self.before.setVisible(bool(self._logic.rounds))
+        self._room.setVisible(not self.overlay.row.isVisibleTo(self._views))
 
     @property
     def _reference(self) -> Any:

@@ -20,7 +20,7 @@ from .texts import (
     subject_lines,
     typical_dice,
 )
-from .widgets import RIGHT, as_tip, chip, text_label
+from .widgets import RIGHT, as_tip, chip, show_boxes, text_label
 
 
 class Structures:
@@ -46,6 +46,7 @@ class Structures:
         self.tree.setMinimumHeight(100)
         # As high as there is room for: what it would like to be must not push the button below it out of sight.
         self.tree.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Ignored)
+        show_boxes(self.tree)
         self.tree.headerItem().setTextAlignment(1, RIGHT)
         tip = _(
             "What the structure reached in CTs that were not learned from: 1 is perfect; below 0.7, check every slice"

@@ -106,7 +106,7 @@ def typical_dice(card: Card) -> float | None:
 def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     """What is worth reading of a card's JSON."""
     titles = {
-        "plane": _("slices of the plane"),
+        "plane": _("plane"),
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
         "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("Dice of these without contours"),

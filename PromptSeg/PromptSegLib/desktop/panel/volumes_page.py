@@ -24,7 +24,7 @@ from . import texts
 from .learning_curve import LearningCurve
 from .message import Message
 from .running import Running
-from .widgets import as_tip, beside, button, text_label
+from .widgets import as_tip, beside, button, show_boxes, text_label
 
 MINUTES = 30
 LATER_MS = 200
@@ -77,6 +77,7 @@ class VolumesPage:
         self.tree.setColumnCount(2)
         self.tree.setHeaderLabels([_("Volume"), _("Segmentation")])
         self.tree.setAccessibleName(_("Segmented volumes"))
+        show_boxes(self.tree)
         self.tree.setRootIsDecorated(False)
         self.tree.setMinimumHeight(96)
         self.tree.setColumnWidth(0, 190)

@@ -10,6 +10,8 @@ import qt
 
 RIGHT = qt.Qt.AlignRight | qt.Qt.AlignVCenter
 """Where numbers stand in a column."""
+SCROLL_BAR = 16
+"""Pixels that one takes."""
 
 
 def chip(colour: Sequence[float], side: int = 12) -> Any:
@@ -17,6 +19,16 @@ def chip(colour: Sequence[float], side: int = 12) -> Any:
     made = qt.QPixmap(side, side)
     made.fill(qt.QColor(*(round(255 * part) for part in colour)))
     return qt.QIcon(made)
+
+
+def show_boxes(tree: Any) -> None:
+    """Have the boxes of a tree seen that are not ticked: on dark, Qt outlines them darker than what lies below."""
+    former, palette = tree.palette, qt.QPalette(tree.palette)
+    if palette.color(qt.QPalette.Base).lightness() < 128:
+        palette.setColor(qt.QPalette.Window, palette.color(qt.QPalette.Text))  # the outline is a shade of it
+        tree.setPalette(palette)
+        for one in (tree.header(), tree.verticalScrollBar(), tree.horizontalScrollBar()):
+            one.setPalette(former)
 
 
 def button(text: str, tip: str, action: Any, key: str = "") -> Any:
@@ -39,6 +51,13 @@ def text_label(text: str = "") -> Any:
     )  # what Qt takes for the least is the height if it were narrow
     made.setText(text)  # Qt then remembers that its height depends on its width
     return made
+
+
+def make_room(label: Any, width: int) -> None:
+    """Have a text of :func:`text_label` as high as it is in so many pixels, but for a scroll bar. A layout takes a line
+    for its least height, and where there is little room the others would lie over what is beside it."""
+    needed = int(label.heightForWidth(width - SCROLL_BAR)) if width > SCROLL_BAR else 0
+    label.setMinimumHeight(max(int(label.fontMetrics().height()), needed))
 
 
 def as_tip(text: str) -> str:
