@@ -8,7 +8,10 @@ import qt
 
 from ...errors import PromptSegError
 from ..sentences import spoken, told
-from .widgets import SCROLL_BAR, make_room, text_label
+from .widgets import make_room, text_label
+
+BUTTON = 60
+"""Pixels of a button beside its text, and from what is said, at most."""
 
 
 class Message:
@@ -62,7 +65,8 @@ class Message:
         self._button.setVisible(bool(button and remedy))
         self.widget.setVisible(bool(text))
         owner = self.widget.parentWidget()
-        beside = int(self._button.sizeHint.width()) + SCROLL_BAR if button and remedy else 0
+        letters = int(self._button.fontMetrics().boundingRect(button).width())
+        beside = letters + BUTTON if button and remedy else 0
         make_room(self._label, int(owner.width) - beside if owner is not None and text else 0)
 
     def _pressed(self) -> None:
