@@ -121,7 +121,7 @@ def test_review_as_a_table(promptseg: Promptseg, place) -> None:
     outcome = promptseg("review", "ct.nii.gz", "labels.nii.gz", "-o", "review.csv")
     assert outcome.status == 0
     head, *lines = (place / "review.csv").read_text(encoding="utf-8").splitlines()
-    assert head.startswith("structure,volume_ml,expected_dice,dice")
+    assert head.startswith("structure,slice,volume_ml,expected_dice,dice")
     assert [line.partition(",")[0] for line in lines] == ["label 1", "label 3"]
 
 

@@ -48,7 +48,7 @@ def test_segmenting_by_mouse(panel, loaded, own, pump, slicer) -> None:
     assert button.text == "Cancel"
     assert not panel.segment.structures.widget.enabled
     pump(lambda: not panel.segment.running.running)
-    assert "1 structure in" in panel.segment.message.text
+    assert "1 structure segmented in" in panel.segment.message.text
     node = panel.volumes.segmentation
     contents = node.GetSegmentation()
     assert [contents.GetSegment(one).GetName() for one in contents.GetSegmentIDs()] == ["liver"]
@@ -127,10 +127,10 @@ def test_a_killed_worker_is_a_sentence_in_the_panel(panel, loaded, own, pump) ->
     os.kill(panel.logic.service._process.pid, 9)
     pump(lambda: not panel.segment.running.running, 20)
     said = panel.segment.message.text
-    assert "ended" in said or "structure in" in said  # it may have been done just before
+    assert "ended" in said or "structure segmented in" in said  # it may have been done just before
     panel.segment.button.click()
     pump(lambda: not panel.segment.running.running)
-    assert "1 structure in" in panel.segment.message.text
+    assert "1 structure segmented in" in panel.segment.message.text
 
 
 def test_searching_by_synonym(panel, loaded) -> None:
@@ -291,7 +291,7 @@ def test_reviewing_deciding_and_reporting(panel, loaded, own, pump, tmp_path, mo
     segment = contents.GetSegment(review.rows[0]["segment_id"])
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     assert logic.GetSegmentStatus(segment) == logic.Completed  # as the Segment Editor shows it
-    for name, start in (("r.html", "<!DOCTYPE html>"), ("r.csv", "structure,volume_ml")):
+    for name, start in (("r.html", "<!DOCTYPE html>"), ("r.csv", "structure,slice,volume_ml")):
         monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, n=name: str(tmp_path / n))
         review.report.click()
         pump(lambda: not review.writing)
