@@ -122,7 +122,9 @@ def test_review_as_a_table(promptseg: Promptseg, place) -> None:
     assert outcome.status == 0
     head, *lines = (place / "review.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith("structure,slice,volume_ml,expected_dice,dice")
-    assert [line.partition(",")[0] for line in lines] == ["label 1", "label 3"]
+    rows = [line.split(",")[:2] for line in lines]
+    assert [name for name, index in rows if not index] == ["label 1", "label 3"]
+    assert {name for name, index in rows if index} == {"label 3"}
 
 
 def test_review_with_probabilities(promptseg: Promptseg, place) -> None:
