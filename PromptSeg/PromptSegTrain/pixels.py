@@ -32,9 +32,14 @@ def sample_pixels(labels: Tensor, share: int = 4) -> tuple[Tensor, Tensor]:
     around = functional.max_pool2d(small[:, None].float(), 2 * NEAR + 1, 1, NEAR).flatten(1) > 0
     there = around.sum(1, keepdim=True)
     taken = torch.maximum(there.clamp_max(count // 2), count - (pixels - there))
-    # The stratum's pixels come first, both strata in random order: the same in all slices, however many processes
-    # share them out.
-    order = (torch.rand(pixels, device=labels.device) - around.float()).argsort(1)
+    # The stratum's pixels come first, both strata in one random order: the same in all slices, however many processes
+    # share them out. Counting puts them there; sorting each slice took as long as an attention block.
+    shuffled = torch.rand(pixels, device=labels.device).argsort()
+    near = around[:, shuffled]
+    before = near.cumsum(1, dtype=torch.int32)
+    rank = torch.arange(pixels, dtype=torch.int32, device=labels.device)
+    target = torch.where(near, before - 1, there + rank - before)
+    order = torch.empty_like(flat).scatter_(1, target.long(), shuffled.expand(slices, -1))
     at = torch.arange(count, device=labels.device)[None]
     first = at < taken
     places = order.gather(1, torch.where(first, at, there + at - taken))

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from .attention import WindowAttention
 from .cosine import cosine_score
+from .group_norm import normalised
 
 Prompts = Mapping[str, Tensor]
 
@@ -38,7 +39,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor, activate: bool = False) -> Tensor:
         """The normalised map, through a leaky ReLU if ``activate``."""
-        y = self.layer(x.permute(0, 3, 1, 2))
+        y = normalised(self.layer, x.permute(0, 3, 1, 2))
         if activate:
             y = functional.leaky_relu_(y)
         return y.permute(0, 2, 3, 1)
@@ -170,7 +171,16 @@ class Head(nn.Module):
     def logits(self, features: Tensor, prompts: Prompts) -> Tensor:
         """Foreground minus background logit, (B, H, W) float32, at the working resolution."""
         foreground, background = prompts["head.foreground"], prompts["head.background"]
-        score = similarity(features, foreground, self.temperature, background)
+        return self._sized(similarity(features, foreground, self.temperature, background))
+
+    def logits_along(self, unit: Tensor, prompts: Prompts) -> Tensor:
+        """The same of features whose :func:`directions` are there; nothing learns from it."""
+        tokens = torch.cat([prompts["head.foreground"], prompts["head.background"]], 1).to(unit.dtype)
+        tokens = functional.normalize(tokens, dim=-1, eps=1e-4) / self.temperature
+        return self._sized(_soft_maximum(unit, tokens, prompts["head.foreground"].shape[1]))
+
+    def _sized(self, score: Tensor) -> Tensor:
+        """A score of the head's resolution at the working resolution."""
         if self.kind == "half":
             size = (2 * score.shape[1], 2 * score.shape[2])
             score = resize(score[..., None], size)[..., 0]
@@ -196,13 +206,24 @@ def similarity(features: Tensor, tokens: Tensor, temperature: float, against: Te
         if against is not None:
             score = score - sums.log()[..., 1] + math.log(against.shape[1])
         return score.reshape(batch, height, width)
-    f = features.reshape(batch, height * width, dim).to(dtype)
-    # The products are scaled to cosines, not the features: that is one map less, and half the backward pass.
-    inverse_length = f.square().sum(-1, keepdim=True).clamp_min(1e-8).rsqrt()
-    s = (torch.matmul(f, t.transpose(1, 2)) * inverse_length).exp_()
-    if against is None:
-        score = s.mean(-1).log_()
-    else:
-        wanted, other = s.split([n, against.shape[1]], -1)
-        score = (wanted.mean(-1) / other.mean(-1)).log_()
-    return score.reshape(batch, height, width)
+    return _soft_maximum(directions(features), t, n).reshape(batch, height, width)
+
+
+def directions(features: Tensor) -> Tensor:
+    """Pixel features (B, H, W, C) as unit vectors of float32 (or wider), channels first: (B, C, H, W).
+
+    What every structure's tokens are compared with: made once for a set.
+    """
+    wide = features.permute(0, 3, 1, 2).to(torch.promote_types(features.dtype, torch.float32)).contiguous()
+    return wide * wide.square().sum(1, keepdim=True).clamp_min_(1e-8).rsqrt_()
+
+
+def _soft_maximum(unit: Tensor, tokens: Tensor, n: int) -> Tensor:
+    """Of :func:`directions` and tokens (P, N, C) of unit length divided by the temperature: that of the first ``n``,
+    less that of the others if there are any; (B, H, W)."""
+    # Pixels are innermost: sums over eight tokens and exponentials of sixteen are then whole vectors.
+    e = torch.matmul(tokens, unit.flatten(2)).exp_()
+    score = e[:, :n].mean(1)
+    if tokens.shape[1] > n:
+        score /= e[:, n:].mean(1)
+    return score.log_().unflatten(1, unit.shape[2:])

@@ -117,6 +117,10 @@ class PUNet(nn.Module):
         """Logits (B, H, W) float32 of one structure, of pixel features and its head tokens; ``size`` is (H, W)."""
         return self.head.logits(features, _batched(prompts))[:, : size[0], : size[1]]
 
+    def compare_along(self, unit: Tensor, prompts: Prompts, size: tuple[int, int]) -> Tensor:
+        """:meth:`compare` for many structures: ``unit`` are the features' :func:`~.blocks.directions`, made once."""
+        return self.head.logits_along(unit, _batched(prompts))[:, : size[0], : size[1]]
+
     def decode(self, encoded: Encoded, prompts: Prompts) -> Tensor:
         """Logits (B, H, W) float32 of one structure; a prompt's tensors are (n, C) or, one for each slice, (B, n, C)
         (attention biases: (heads, n) or (B, heads, n)).

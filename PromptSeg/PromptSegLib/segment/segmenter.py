@@ -16,6 +16,7 @@ import torch
 from ..annotations import SliceAnnotations
 from ..errors import PromptError, quoted
 from ..model.backbone import Backbone
+from ..model.blocks import directions
 from ..prior import NETWORK_LIMIT, SCALE, Location, Prior
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..prompts.promptset import Prompt
@@ -168,7 +169,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
         seconds["prepare"] += time.perf_counter() - start
         start = time.perf_counter()
         encoded = net.encode(images)
-        features = None if common is None else net.pixel_features(encoded, common)
+        features = None if common is None else directions(net.pixel_features(encoded, common))
         for n, (prompt, prompt_tensors) in enumerate(zip(group, tensors, strict=True)):
             check(should_stop)
             own = [at for at, index in enumerate(indices) if index in wanted[n]]
@@ -179,7 +180,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
                     parts.append(net.decode(encoded.select(own) if some else encoded, prompt_tensors).float())
                 if features is not None and (card.shared_pass or card.shared_tokens):
                     seen = features[own] if some else features
-                    parts.append(net.compare(seen, prompt_tensors, encoded.size).float())
+                    parts.append(net.compare_along(seen, prompt_tensors, encoded.size).float())
                 values = (sum(parts) / len(parts)).cpu().numpy()
                 found = maps[prompt.structure.name]
                 for at, plane in zip(own, values, strict=True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from PromptSegLib.model.blocks import Norm, Stem, similarity
+from PromptSegLib.model.blocks import Head, Norm, Stem, directions, similarity
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -55,3 +55,14 @@ def test_similarity_accepts_bf16() -> None:
     got = similarity(features, tokens.bfloat16(), 0.1)
     assert got.dtype == torch.float32
     assert (got - similarity(features.float(), tokens, 0.1)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("kind", ["full", "half"])
+def test_directions_made_once_give_every_structure_its_logits(kind: str) -> None:
+    torch.manual_seed(0)
+    head = Head(kind, 16, 3, 16, 0.1)
+    features = torch.randn(2, 9, 7, 16)
+    unit = directions(features)
+    for _ in range(3):
+        prompts = {"head.foreground": torch.randn(1, 4, 16), "head.background": torch.randn(1, 5, 16)}
+        torch.testing.assert_close(head.logits_along(unit, prompts), head.logits(features, prompts))

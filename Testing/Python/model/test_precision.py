@@ -41,6 +41,44 @@ def test_attention_is_softmax_of_scaled_scores_plus_bias() -> None:
     torch.testing.assert_close(attend(q, k, v, bias), expected)
 
 
+def check_bf16_attention(bias: torch.Tensor, queries: float = 1.0) -> None:
+    """Values and gradients are as near to exact ones as bf16 is."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, n, 3, 8).transpose(1, 2) for n in (16, 20, 20))  # not contiguous
+    found = {}
+    for dtype in (torch.float64, torch.bfloat16):
+        leaves = [t.bfloat16().to(dtype).requires_grad_() for t in (queries * q, k, v, bias)]
+        y = attend(*leaves)
+        found[dtype] = [y, *torch.autograd.grad(y.sum(-1).square().sum(), leaves)]
+    for exact, rounded in zip(found[torch.float64], found[torch.bfloat16], strict=True):
+        assert rounded.dtype == torch.bfloat16
+        assert (exact - rounded).norm() <= 0.02 * exact.norm() + 1e-6
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_attention_in_bf16_is_the_same_with_its_gradients(batch: int) -> None:
+    torch.manual_seed(1)
+    bias = torch.randn(batch, 3, 16, 20)
+    bias[..., 3] = -torch.inf  # masked
+    check_bf16_attention(bias)
+
+
+@pytest.mark.parametrize("offset", [-200.0, 200.0])
+def test_scores_beyond_the_range_of_exponentials_count_as_others_do(offset: float) -> None:
+    torch.manual_seed(1)
+    check_bf16_attention(offset + torch.randn(1, 3, 16, 20).round(), queries=0.0)  # exact in bf16
+
+
+def test_attention_leaves_what_it_is_given() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 1, 2, 16, 8, dtype=torch.bfloat16)
+    bias = torch.randn(1, 2, 16, 16, dtype=torch.bfloat16)
+    before = [t.clone() for t in (q, k, v, bias)]
+    first = attend(q, k, v, bias)
+    assert torch.equal(attend(q, k, v, bias), first)
+    assert all(torch.equal(*pair) for pair in zip((q, k, v, bias), before, strict=True))
+
+
 def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
