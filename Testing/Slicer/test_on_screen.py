@@ -64,7 +64,7 @@ class PromptSegOnScreen(PromptSegCase):
         self.draw("test organ", [6, 12])
         settle()
         teach = self.panel.teach
-        for part in (teach.strip, teach.complete, teach.preview, teach.teach, self.panel.foot):
+        for part in (teach.strip, teach.complete, teach.preview, teach.teach):
             self.assertTrue(self.in_sight(part), str(part.accessibleName))
         self.panel.tabs.setCurrentIndex(0)
         settle()

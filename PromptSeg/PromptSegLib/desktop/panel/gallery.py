@@ -143,6 +143,10 @@ class GalleryGrid:
             at = int(self.list.currentRow)
             self.list.setCurrentRow(min(len(self.places) - 1, max(0, (at if at >= 0 else self._anchor) + by)))
 
+    def end(self) -> None:
+        """It is not looked at any more."""
+        self._later.stop()
+
     def _number(self, place: PicturePlace) -> int:
         known = ((one.segment_id, one.index) for one in self.places)
         return next((n for n, one in enumerate(known) if one == (place.segment_id, place.index)), -1)

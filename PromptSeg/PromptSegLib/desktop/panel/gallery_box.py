@@ -66,6 +66,7 @@ class GalleryBox:
     def end(self) -> None:
         """No pictures are made any more, until they are shown again."""
         self._later.stop()
+        self.gallery.end()
         if self._work is not None:
             self._work.cancel()
             self._work = None

@@ -118,8 +118,8 @@ class ReviewTab:
         for one in self._keys:
             one.setEnabled(False)
         self._pair.end()
-        self.slices.end()
         self.overlay.end()
+        self.slices.end()  # last: what ends before it changes the layout
 
     def cleanup(self) -> None:
         """Remove all observers and end what is being made: the panel goes."""

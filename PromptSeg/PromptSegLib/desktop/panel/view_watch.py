@@ -143,7 +143,6 @@ class SideBySide:
         self._settle = lambda: link(left, right)
         self._later.start()
         self._undo = [
-            self._later.stop,
             *(lambda node=node, tag=tag: node.RemoveObserver(tag) for node, tag in tags),
             lambda: self._turn(right, former),
             lambda: right.SetFieldOfView(*view[0]),
@@ -155,6 +154,7 @@ class SideBySide:
     def end(self) -> None:
         """Back to how it was."""
         undo, self._undo = self._undo, []
+        self._later.stop()
         for one in undo:
             one()
 
