@@ -220,7 +220,7 @@ def main_window(module, slicer, monkeypatch):
     """A main window, as Slicer has it, with the module in it and a line to type in beside it."""
     from standin.binding import QtWidgets
 
-    made = QtWidgets.QMainWindow()
+    made = type("MainWindow", (QtWidgets.QMainWindow,), {})()  # to which Python may give attributes
     inner = QtWidgets.QWidget()
     layout = QtWidgets.QVBoxLayout(inner)
     made.line = QtWidgets.QLineEdit()
