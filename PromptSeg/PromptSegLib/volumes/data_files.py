@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -13,6 +14,8 @@ from ..errors import InputError
 from .stream import damaged, empty_array, fill, leave_out_lines, native
 
 _MAX_FILES, _LONGEST_NAME = 100_000, 10_000
+_PATTERN = re.compile(r"(?:[^%]|%%)*%[-+ 0]*[0-9]{0,2}(?:\.[0-9]{1,2})?[dixXu](?:[^%]|%%)*")
+"""One number, of bounded width: a stranger's pattern may ask for gigabytes."""
 
 
 def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[str]:
@@ -20,7 +23,7 @@ def numbered(name: str, pattern: str, first: str, last: str, step: str) -> list[
     try:
         low, high, by = int(first), int(last), int(step)
         count = (high - low) // by + 1
-        if not 1 <= count <= _MAX_FILES:
+        if not 1 <= count <= _MAX_FILES or len(pattern) > _LONGEST_NAME or not _PATTERN.fullmatch(pattern):
             raise damaged(name)
         return [pattern % number for number in range(low, low + count * by, by)]
     except (ValueError, TypeError, ZeroDivisionError) as error:

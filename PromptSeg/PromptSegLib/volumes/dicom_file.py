@@ -93,12 +93,14 @@ class Elements:
 
 @dataclass
 class DicomFile:
-    """A file's elements, and where its pixels are: (tag, place, length) or None."""
+    """A file's elements, and where its pixels are: (tag, place, length) or None. ``in_words`` says that they are stored
+    two bytes at a time (OW), in the file's byte order."""
 
     path: Path
     syntax: str
     elements: Elements
     pixels: tuple[int, int, int] | None
+    in_words: bool = False
 
 
 def is_dicom(path: Path) -> bool:
@@ -126,7 +128,7 @@ class _Parser:
         self.end = path.stat().st_size
         self.count, self.kept = 0, 0
         self.pixels: tuple[int, int, int] | None = None
-        self.explicit, self.big = True, False
+        self.explicit, self.big, self.in_words = True, False, False
 
     def read(self, file: BinaryIO, last: int | None = None) -> DicomFile:
         start = file.read(132)
@@ -153,7 +155,7 @@ class _Parser:
             raise Incomplete from error
         if not elements.values:
             raise Incomplete
-        return DicomFile(self.path, syntax, elements, self.pixels)
+        return DicomFile(self.path, syntax, elements, self.pixels, self.in_words)
 
     def _more(self) -> bool:
         return self.file.more() if isinstance(self.file, DeflatedBody) else self.file.tell() < self.end
@@ -198,7 +200,10 @@ class _Parser:
         if tag >> 16 == 0xFFFE:
             return tag
         if tag in _PIXELS and depth == 0:
-            self.pixels = (tag, self.file.tell(), length)
+            self.pixels, self.in_words = (tag, self.file.tell(), length), kind == b"OW"
+            return tag
+        if length == UNDEFINED and kind in (b"OB", b"OW"):  # compressed pixels of an icon
+            self._skip_fragments()
             return tag
         if kind == b"SQ" or length == UNDEFINED or (kind in (b"", b"UN") and tag in _SEQUENCES):
             # A sequence of unknown type is written without types.
@@ -223,6 +228,15 @@ class _Parser:
             self.file.seek(length, os.SEEK_CUR)
         elif self.file.skip(length) < length:
             raise Incomplete
+
+    def _skip_fragments(self) -> None:
+        while True:
+            tag, _, size = self._head()
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM or self.file.tell() + size > self.end:
+                raise Incomplete
+            self._skip(size)
 
     def _sequence(self, length: int, depth: int) -> list[Elements]:
         if depth > _MAX_DEPTH:
@@ -266,8 +280,11 @@ def stored_pixels(one: DicomFile) -> np.ndarray:
             raise Incomplete
         dtype = np.dtype((">" if one.syntax == BIG else "<") + kind)
         size = frames * rows * columns * dtype.itemsize
-        found = np.frombuffer(pixel_bytes(one, size), dtype).reshape(shape)
-        found = found.astype(dtype.newbyteorder("="))
+        swapped = dtype.itemsize == 1 and one.in_words and one.syntax == BIG
+        data = np.frombuffer(pixel_bytes(one, size + size % 2 if swapped else size), dtype)
+        if swapped:
+            data = data.reshape(-1, 2)[:, ::-1].reshape(-1)[:size]
+        found = data.reshape(shape).astype(dtype.newbyteorder("="))
         if dtype.kind == "u":
             found = _without_overlay(found, of, bits, signed)
     return found

@@ -55,8 +55,8 @@ class LabelMap:
 
     @property
     def overlapping(self) -> bool:
-        """Whether the file keeps its segments in several layers."""
-        return len(self.layers) > 1
+        """Whether segments of the file may share voxels, so that ``array`` does not show each whole."""
+        return bool(self.places)
 
     def value_of(self, which: int | str) -> int:
         """The value of a label given by value or by name, whose case only counts where several segments share it;
@@ -179,19 +179,19 @@ def _check_segments(segments: list[Segment], name: str) -> None:
 def _label_map(layers: list[np.ndarray], grid: Grid, segments: list[Segment], name: str) -> LabelMap:
     names: dict[int, Structure] = {}
     places: dict[int, tuple[int, int]] = {}
-    if len(layers) == 1:
-        names = {one.value: one.structure for one in segments if one.layer == 0}
-        return LabelMap(layers[0], grid, names, name)
-    # Values may recur from layer to layer; then number the segments anew.
-    unique = len({one.value for one in segments}) == len(segments)
-    highest = max((one.value if unique else n for n, one in enumerate(segments, 1)), default=0)
-    flat = np.zeros(grid.shape, np.uint8 if highest <= 255 else np.uint16)
-    for number, one in enumerate(segments, 1):
+    for one in segments:
         if not 0 <= one.layer < len(layers):
             raise InputError(
                 f"{name} is damaged: the segment {short(one.structure.name)} is in no layer",
                 "save it again in 3D Slicer",
             )
+    # Values may recur, from layer to layer or as two segments of the same voxels; then number the segments anew.
+    unique = len({one.value for one in segments}) == len(segments)
+    if len(layers) == 1 and unique:
+        return LabelMap(layers[0], grid, {one.value: one.structure for one in segments}, name)
+    highest = max((one.value if unique else n for n, one in enumerate(segments, 1)), default=0)
+    flat = np.zeros(grid.shape, np.uint8 if highest <= 255 else np.uint16)
+    for number, one in enumerate(segments, 1):
         value = one.value if unique else number
         names[value], places[value] = one.structure, (one.layer, one.value)
         for k, plane in enumerate(layers[one.layer]):

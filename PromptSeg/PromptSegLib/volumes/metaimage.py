@@ -57,7 +57,7 @@ def read_metaimage(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place, dict
         raise InputError(
             f"{name} holds voxels of the kind '{short(kind, 60)}', which PromptSeg does not support", "convert it"
         )
-    big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")).lower() in ("true", "1")
+    big = _is_true(fields, "BinaryDataByteOrderMSB", _is_true(fields, "ElementByteOrderMSB", False))
     shape = [*sizes[::-1], *([channels] if channels > 1 else [])]
     array = _voxels(path, fields, files, end, shape, np.dtype((">" if big else "<") + _TYPES[kind]), header_size)
     return array, tuple(sizes[3:]), _place(name, fields, count), fields
@@ -91,7 +91,7 @@ def _files(path: Path, text: str, file) -> list[str]:  # type: ignore[no-untyped
         return []
     if parts and parts[0].upper() == "LIST":
         return listed(path.name, file)
-    if "%" in text and len(parts) >= 4:
+    if "%" in text and len(parts) >= 4 and not (path.parent / text).is_file():
         return numbered(path.name, parts[0], *parts[1:4])
     return [text]
 
@@ -100,20 +100,27 @@ def _voxels(
     path: Path, fields: dict[str, str], files: list[str], end: int, shape: list[int], kind: np.dtype, header_size: int
 ) -> np.ndarray:
     packing = ""
-    if fields.get("BinaryData", "True").lower() in ("false", "0"):
+    if not _is_true(fields, "BinaryData", True):
         packing = "text"
-    elif fields.get("CompressedData", "False").lower() in ("true", "1"):
+    elif _is_true(fields, "CompressedData", False):
         packing = "zlib"
     if header_size < -1:
         raise damaged(path.name)
     if files:
         return read_parts(path, files, shape, kind, packing, 0, 0 if packing else header_size)
     size = path.stat().st_size
+    if not packing:  # counted from the beginning of the file
+        end = max(end, header_size)
     array = empty_array(path.name, shape, kind, size - end, packing)
     with path.open("rb") as file:
         file.seek(size - array.nbytes if header_size == -1 and not packing else end)
         fill(path.name, array, file, packing)
     return native(array)
+
+
+def _is_true(fields: dict[str, str], key: str, otherwise: bool) -> bool:
+    """As ITK reads it: by the first letter."""
+    return fields[key][:1] in ("T", "t", "1") if fields.get(key) else otherwise
 
 
 def _place(name: str, fields: dict[str, str], count: int) -> Place:

@@ -139,7 +139,7 @@ def _files(path: Path, text: str, file) -> list[str]:  # type: ignore[no-untyped
     parts = text.split()
     if parts and parts[0].upper() == "LIST":
         return listed(path.name, file)
-    if "%" in text and len(parts) >= 4:
+    if "%" in text and len(parts) >= 4 and not (path.parent / text).is_file():
         return numbered(path.name, parts[0], *parts[1:4])
     return [text]
 

@@ -46,9 +46,8 @@ def segments_in(fields: Mapping[str, str], layers: int) -> list[Segment]:
     1. Where other tools leave them out of a file with one layer, segments count from 1 in their order.
     """
     found: list[Segment] = []
-    numbers = sorted({int(match[1]) for match in map(_NUMBER.match, fields) if match})
-    for number in numbers:
-        key = f"Segment{number}_"
+    keys = {match[0] for match in map(_NUMBER.match, fields) if match}
+    for key in sorted(keys, key=lambda one: (int(one[len("Segment") : -1]), one)):
         name = fields.get(key + "Name") or fields.get(key + "ID") or f"segment {len(found) + 1}"
         tags = dict(tag.split(":", 1) for tag in fields.get(key + "Tags", "").split("|") if ":" in tag)
         category, code, modifier = parse_entry(tags.get(_TAG, ""))

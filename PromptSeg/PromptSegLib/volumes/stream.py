@@ -136,7 +136,7 @@ def _fill_from_text(name: str, array: np.ndarray, file: IO[bytes]) -> None:
             rest = text[end:]
             if len(rest) > _LONGEST_NUMBER:
                 raise damaged(name)
-            found = np.array(text[:end].split()).astype(array.dtype)[: len(flat) - done]
+            found = _numbers(text[:end].split(), array.dtype)[: len(flat) - done]
             flat[done : done + len(found)] = found
             done += len(found)
             if not piece:
@@ -145,6 +145,20 @@ def _fill_from_text(name: str, array: np.ndarray, file: IO[bytes]) -> None:
         raise damaged(name) from error
     if done < len(flat):
         raise damaged(name)
+
+
+def _numbers(words: list[bytes], kind: np.dtype) -> np.ndarray:
+    """Also whole numbers that are written as "7.0". Raises ``ValueError`` or ``OverflowError`` for what ``kind`` cannot
+    hold."""
+    try:
+        return np.array(words).astype(kind)
+    except ValueError:
+        values = np.array(words).astype(np.float64)
+        if kind.kind == "f" or np.any(values != np.round(values)):
+            raise
+        if len(values) and not (np.iinfo(kind).min <= values.min() and values.max() <= np.iinfo(kind).max):
+            raise
+        return values.astype(kind)
 
 
 def _fill_from_hex(name: str, array: np.ndarray, file: IO[bytes]) -> None:
