@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from PromptSegLib import atomic
 from PromptSegLib.atomic import folder_for
 from PromptSegLib.errors import OutputError
 
@@ -28,15 +28,14 @@ def workplace(folder: Path) -> Iterator[Path]:
 
     Raises :class:`OutputError` where it cannot be made.
     """
-    with folder_for(folder):
+    with folder_for(folder), ExitStack() as stack:
         try:
-            unfinished = tempfile.TemporaryDirectory(prefix=".promptseg-", dir=folder)
+            place = stack.enter_context(atomic.workplace(folder))
         except OSError as error:
             raise OutputError(
                 f"The folder {folder} cannot be written to ({error.strerror})", "choose another one"
             ) from error
-        with unfinished as name:
-            yield Path(name)
+        yield place
 
 
 def move(source: Path, target: Path) -> Path:

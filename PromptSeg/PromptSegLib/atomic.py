@@ -10,16 +10,19 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError, short
+from .errors import OutputError, TakenError, short
 
 PathLike = str | os.PathLike[str]
 _unfinished: set[Path] = set()
+_workplaces: set[Path] = set()
 _empty: list[Path] = []
 """Folders that were made for files which are not there yet, the outer ones last."""
 _KEPT = ("user.", "system.posix_acl_access")
@@ -27,13 +30,14 @@ _KEPT = ("user.", "system.posix_acl_access")
 
 
 @contextlib.contextmanager
-def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: PathLike, *, durable: bool = True, new: bool = False) -> Iterator[BinaryIO]:
     """A binary, seekable handle whose content becomes ``path`` when the block ends without an exception.
 
     A new file gets the rights that the user's umask leaves it. One that takes the place of another gets that one's
     mode and, where the system allows it, its owner, group and extended attributes; symbolic links stay links to it,
     while further hard links keep what they had. ``durable`` waits until the content is on the disk: not needed for what
-    does not outlive the process.
+    does not outlive the process. With ``new``, nothing is replaced: :class:`TakenError` is raised where a file of that
+    name is there by then, also one that another process has written meanwhile.
 
     Raises :class:`OutputError` where the file cannot be written: no folder, no permission, no space left.
     """
@@ -54,13 +58,33 @@ def replacing(path: PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
                 _like(handle.fileno(), target, former)
             if durable:
                 os.fsync(handle.fileno())
-        temporary.replace(target)
+        if new:
+            _put(temporary, target)
+        else:
+            temporary.replace(target)
+    except FileExistsError as error:
+        raise TakenError(f"{target} is there already", "choose another name") from error
     except OSError as error:
         raise _output_error(target, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
         _unfinished.discard(temporary)
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name. Raises ``FileExistsError`` where there is one of that name."""
+    if os.name == "nt":
+        temporary.rename(target)
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk that knows no second name for a file
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        temporary.replace(target)
 
 
 @contextlib.contextmanager
@@ -99,7 +123,22 @@ def remove_unfinished() -> None:
     for temporary in tuple(_unfinished):
         with contextlib.suppress(OSError):
             temporary.unlink()
+    for folder in tuple(_workplaces):
+        shutil.rmtree(folder, ignore_errors=True)
     _remove_empty(tuple(_empty))
+
+
+@contextlib.contextmanager
+def workplace(parent: PathLike) -> Iterator[Path]:
+    """A hidden folder in ``parent`` for unfinished files, which only the user may read; gone when the block ends, and
+    when the process does (:func:`remove_unfinished`). Raises ``OSError``."""
+    with tempfile.TemporaryDirectory(prefix=".promptseg-", dir=parent, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _workplaces.add(folder)
+        try:
+            yield folder
+        finally:
+            _workplaces.discard(folder)
 
 
 def _like(descriptor: int, target: Path, former: os.stat_result) -> None:

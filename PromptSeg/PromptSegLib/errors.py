@@ -77,9 +77,20 @@ class OutputError(PromptSegError):
     """A result that cannot be written: no such folder, no permission, no space."""
 
 
+class TakenError(OutputError):
+    """A new file that is there already: another process was quicker."""
+
+
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
     """Raised inside the computing parts when ``should_stop()`` says so; nothing is half-delivered."""
 
+
+UNREADABLE = (
+    *(ValueError, TypeError, KeyError, AttributeError, IndexError),
+    *(OverflowError, RecursionError),
+)
+"""What making something of another's JSON may raise: it may hold infinity, numbers of a thousand digits, lists in lists
+in lists, and anything in the place of anything."""
 
 _SYSTEM_PROBLEMS = {
     errno.ENOSPC: ("The disk is full", "free some space"),

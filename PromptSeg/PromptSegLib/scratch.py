@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .atomic import workplace
 from .errors import OutputError
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder among the temporary files that only the user may read, gone when the block ends.
+    """A folder among the temporary files that only the user may read, gone when the block or the process ends.
 
     Raises :class:`OutputError` where there is none to be had, and for every ``OSError`` of the block, which only works
     in it.
@@ -20,8 +21,8 @@ def scratch() -> Iterator[Path]:
     place = "the temporary files"
     try:
         place = tempfile.gettempdir()
-        with tempfile.TemporaryDirectory(prefix="promptseg-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with workplace(place) as folder:
+            yield folder
     except OSError as error:
         raise OutputError(
             f"Temporary files cannot be written in {place} ({error.strerror or 'no folder for them can be used'})",

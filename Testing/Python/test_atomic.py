@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from PromptSegLib.atomic import check_writable, folder_for, remove_unfinished, replacing
-from PromptSegLib.errors import OutputError
+from PromptSegLib.errors import OutputError, TakenError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 
@@ -171,6 +171,18 @@ def test_what_need_not_outlive_the_process_is_not_waited_for(tmp_path, monkeypat
     assert not waited
     write(tmp_path / "a.bin")
     assert len(waited) == 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_replaces_none(tmp_path, monkeypatch, links) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError(1, "no links here")))
+    write(tmp_path / "a.bin", b"first", new=True)
+    with pytest.raises(TakenError, match="is there already"):
+        write(tmp_path / "a.bin", b"second", new=True)
+    assert (tmp_path / "a.bin").read_bytes() == b"first"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.bin"]
+    assert (tmp_path / "a.bin").stat().st_nlink == 1
 
 
 def broken_off(folder: Path, error: BaseException, file: str = "") -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from PromptSegCli.demo import DemoResult, TaughtStructure, run_demo
+from PromptSegCli.demo_folder import workplace
 from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.atomic import remove_unfinished
 from PromptSegLib.contours import interpolation
 from PromptSegLib.errors import BackboneError, InputError, OutputError, PromptSegError, Stopped
 from PromptSegLib.progress import Progress
@@ -188,6 +190,13 @@ def test_files_of_others_are_not_replaced(demo, tmp_path, name) -> None:
     with pytest.raises(OutputError, match=f"{name} is there already, and no demonstration has written it"):
         demo(tmp_path)
     assert (tmp_path / name).read_text() == "of a cohort"
+
+
+def test_a_demonstration_that_is_ended_leaves_no_folder(tmp_path) -> None:
+    with workplace(tmp_path / "a" / "demo") as place:
+        (place / "report.html").write_text("half")
+        remove_unfinished()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_work_is_said_before_anything_is_made(demo, tmp_path) -> None:

@@ -70,9 +70,9 @@ def foreign(path: Path, top_level_only: bool = False) -> set[str]:
 
 def test_imports_keep_the_contracts_of_pyproject() -> None:
     """Layers, no circles: import-linter reads them from the sources."""
-    environment = {**os.environ, "PYTHONPATH": str(TOP)}
+    environment = {**os.environ, "PYTHONPATH": str(TOP), "PYTHONUTF8": "1"}
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports as lint; raise SystemExit(lint())"]
-    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert found.returncode == 0, found.stdout + found.stderr
 
 

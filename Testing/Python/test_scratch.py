@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegLib.atomic import remove_unfinished
 from PromptSegLib.errors import OutputError, as_problem
 from PromptSegLib.scratch import scratch
 from PromptSegLib.volumes.io import read_volume
@@ -36,6 +37,14 @@ def test_it_is_gone_afterwards() -> None:
     with pytest.raises(ZeroDivisionError), scratch() as folder:
         raise ZeroDivisionError
     assert not folder.exists()
+
+
+def test_it_is_gone_with_a_process_that_is_ended() -> None:
+    """A slice of a patient that a decoder got there must not stay in the temporary files."""
+    with scratch() as folder:
+        (folder / "a.dcm").write_bytes(b"pixels")
+        remove_unfinished()
+        assert not folder.exists()
 
 
 @pytest.mark.parametrize("kind", ["none", "full"])

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import check_writable, folder_for, replacing
-from ..errors import OutputError, PromptError, PromptSegError, quoted, short
+from ..errors import OutputError, PromptError, PromptSegError, TakenError, quoted, short
 from ..locked import locked
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
@@ -119,19 +119,23 @@ class Library:
     def import_file(self, path: Path | str) -> list[str]:
         """Take a copy of a file into the folder; gives the names of its structures. Raises :class:`PromptSegError`."""
         with self._writing():
-            return list(rewrite(path, self._free_name(Path(path).stem)))
+            return list(_kept(path, self.folder, Path(path).stem)[1])
 
     def save(self, prompt: Path | str, structure: Structure, memory: Path | None = None, **card: Any) -> str:
         """Keep what was learned, with more entries for its card, and give the text by which it is ticked.
 
-        ``memory`` is a file of what the next patient starts from: it is kept beside the prompt.
+        ``memory`` is a file of what the next patient starts from: it is kept beside the prompt. Both are kept, or none.
         """
+        patients = None if memory is None else memory.read_bytes()
         with self._writing():
-            target = self._free_name(structure.name)
-            (name,) = rewrite(prompt, target, **card)
-            if memory is not None:
-                with replacing(memory_beside(target)) as file:
-                    file.write(memory.read_bytes())
+            target, (name,) = _kept(prompt, self.folder, structure.name, **card)
+            if patients is not None:
+                try:
+                    with replacing(memory_beside(target)) as file:
+                        file.write(patients)
+                except BaseException:
+                    _remove(target)
+                    raise
         return f"{target}:{name}"
 
     def forget(self, text: str) -> None:
@@ -158,7 +162,7 @@ class Library:
         folder = path.with_suffix("")
         with folder_for(folder):
             for source, names in chosen.items():
-                rewrite(made.get(source, source), _free(folder, source.stem), names)
+                _kept(made.get(source, source), folder, source.stem, names)
         return folder
 
     def files_of(self, texts: Sequence[str]) -> dict[Path, list[str]]:
@@ -238,10 +242,6 @@ class Library:
             self._known[path] = state, entry
         return entry
 
-    def _free_name(self, name: str) -> Path:
-        self._make()
-        return _free(self.folder, name)
-
     def _make(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -269,6 +269,17 @@ def _identity(backbone: str, arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
     return digest.hexdigest()
+
+
+def _kept(
+    source: Path | str, folder: Path, name: str, only: Sequence[str] | None = None, **card: Any
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a file of structures as a new one called after ``name``, whoever else takes names in the folder meanwhile;
+    gives its path and its structures."""
+    while True:
+        target = _free(folder, name)
+        with suppress(TakenError):
+            return target, rewrite(source, target, only, new=True, **card)
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import UNREADABLE
+
+_HUGE = 1e30
 KINDS = {
     "Volume": "vtkMRMLScalarVolumeNode", "Segmentation": "vtkMRMLSegmentationNode",
     "Reference": "vtkMRMLSegmentationNode", "Reviewed": "vtkMRMLSegmentationNode",
@@ -51,7 +53,7 @@ class PanelState:
         """A list or table; None if there is none or it cannot be read."""
         try:
             return json.loads(self.text(name, "null"))
-        except ValueError:
+        except UNREADABLE:
             return None
 
     def set_values(self, name: str, values: Any) -> None:
@@ -75,7 +77,7 @@ class PanelState:
         known = [one for one in rows if _is_row(one)] if isinstance(rows, list) else []
         axis = found.get("axis")
         return [one for one in known if there.GetSegment(one["segment_id"]) is not None], (
-            axis if axis in (0, 1, 2) else 0
+            axis if type(axis) is int and axis in (0, 1, 2) else 0
         )
 
     def keep_review(self, rows: list[dict[str, Any]], axis: int) -> None:
@@ -109,7 +111,7 @@ def _is_slice(one: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a scene told a number that one can show."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def is_index(value: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..anatomy.structure import Structure
 from ..atomic import replacing
-from ..errors import OutputError, PromptSegError
+from ..errors import UNREADABLE, OutputError, PromptSegError, TakenError
 from ..locked import is_locked
 from ..worker.payload import get_structure, put_structure
 from ..worker.protocol import structure as check_structure_json
@@ -80,10 +80,14 @@ class Runs:
                 f"The folder {self.folder} cannot be made ({error.strerror})", "choose another one in the self-check"
             ) from error
         number, name = 1, stem
-        while (self.folder / f"{name}.json").exists() or (self.folder / f"{name}.run").exists():
+        while True:
+            run = Run(self.folder / f"{name}.json", structure, volumes, tuple(datasets), called)
+            if not (run.file.exists() or run.folder.exists()):
+                with contextlib.suppress(TakenError):  # another window began one at this moment
+                    self._write(run, new=True)
+                    return run
             number += 1
             name = f"{stem}-{number}"
-        return self.keep(Run(self.folder / f"{name}.json", structure, volumes, tuple(datasets), called))
 
     def _sweep(self) -> None:
         """Take away what was left behind before there was anything to go on from, a day ago or more: it holds volumes.
@@ -98,13 +102,17 @@ class Runs:
     def keep(self, run: Run, **changes: Any) -> Run:
         """Write what is known of a run, with changes, and give it. Raises :class:`OutputError`."""
         run = replace(run, **changes)
+        self._write(run)
+        return run
+
+    @staticmethod
+    def _write(run: Run, *, new: bool = False) -> None:
         told = {
             "structure": put_structure(run.structure), "volumes": run.volumes, "datasets": list(run.datasets),
             "called": run.called, "kept": run.kept, "steps": run.steps, "dice": run.dice,
         }  # fmt: skip
-        with replacing(run.file) as file:
+        with replacing(run.file, new=new) as file:
             file.write(json.dumps(told, indent=1).encode())
-        return run
 
     def forget(self, run: Run) -> None:
         """Take a run away, with the volumes that it holds. Raises :class:`OutputError` where somebody is at it, as
@@ -139,5 +147,5 @@ def _read(file: Path) -> Run | None:
             file, get_structure(told["structure"]), int(told["volumes"]), tuple(str(one) for one in told["datasets"]),
             str(told["called"]), str(told["kept"]), int(told["steps"]), None if dice is None else float(dice),
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, PromptSegError):
+    except (OSError, PromptSegError, *UNREADABLE):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import UNREADABLE, InputError
 from ..model.files import read_tensors, write_tensors
 
 FORMAT = "promptseg-labelled-1"
@@ -77,6 +77,6 @@ class LearningState:
             self.scores = {str(k): float(v) for k, v in state["scores"].items()}
             self.examined = bool(state["examined"])
             sampler: Mapping[str, Any] = json.loads(meta["sampler"])
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        except (RuntimeError, *UNREADABLE) as error:
             raise InputError(f"{path} is not a checkpoint that fits", _ELSEWHERE) from error
         return sampler

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..atomic import replacing
+from ..atomic import folder_for, replacing
 from ..datasets.loading import remove_cache
-from ..errors import InputError, OutputError
+from ..errors import UNREADABLE, InputError, OutputError
 from ..locked import LOCK, is_locked, locked
 from ..model.files import read_header
 from .checkpoint import FORMAT, LAST
@@ -30,20 +30,22 @@ def taken(folder: Path) -> Iterator[None]:
 def begin(folder: Path) -> None:
     """Make the folder and mark it; one that is there already must be empty or hold a run. Raises
     :class:`OutputError`."""
-    try:
-        made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        there = any(folder.iterdir())
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror})", "choose another place") from error
-    if not there:
-        with replacing(folder / _MARK) as file:
-            file.write(json.dumps({"is": _WHAT, "made": made}).encode())
-    elif not _is_run(folder):
-        raise OutputError(
-            f"{folder} holds files that are not of a run, which would be kept there",
-            "choose another name for -o, or move the folder",
-        )
+    made = not folder.exists()
+    with folder_for(folder):
+        try:
+            there = any(folder.iterdir())
+        except OSError as error:
+            raise OutputError(
+                f"The folder {folder} cannot be looked into ({error.strerror})", "choose another one"
+            ) from error
+        if not there:
+            with replacing(folder / _MARK) as file:
+                file.write(json.dumps({"is": _WHAT, "made": made}).encode())
+        elif not _is_run(folder):
+            raise OutputError(
+                f"{folder} holds files that are not of a run, which would be kept there",
+                "choose another name for -o, or move the folder",
+            )
 
 
 def remove(folder: Path) -> None:
@@ -70,7 +72,7 @@ def remove_if_empty(folder: Path) -> None:
 def _mark(folder: Path) -> dict[str, object]:
     try:
         found = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, *UNREADABLE):
         return {}
     return found if isinstance(found, dict) and found.get("is") == _WHAT else {}
 

@@ -133,8 +133,9 @@ def encode(header: Header, arrays: Sequence[Arrays]) -> bytes:
     return b"".join((len(text).to_bytes(8, "little"), text, *(values.tobytes() for values in flat.values())))
 
 
-def write_file(path: Path | str, header: Header, arrays: Sequence[Arrays]) -> None:
-    """Write a file; what was at ``path`` is replaced only by a whole one that can be read again.
+def write_file(path: Path | str, header: Header, arrays: Sequence[Arrays], *, new: bool = False) -> None:
+    """Write a file; what was at ``path`` is replaced only by a whole one that can be read again, and with ``new`` by
+    none (:class:`TakenError`).
 
     Raises :class:`PromptError` for what could not be read, and :class:`OutputError`.
     """
@@ -147,24 +148,25 @@ def write_file(path: Path | str, header: Header, arrays: Sequence[Arrays]) -> No
     except PromptError as error:
         problem = error.problem.removeprefix(f"{path.name} cannot be used: ")
         raise PromptError(f"{path.name} was not written: {_lower(problem)}", error.remedy) from error
-    with replacing(path) as file:
+    with replacing(path, new=new) as file:
         file.write(data)
 
 
 def rewrite(
-    source: Path | str, target: Path | str, only: Collection[str] | None = None, **changes: Any
+    source: Path | str, target: Path | str, only: Collection[str] | None = None, *, new: bool = False, **changes: Any
 ) -> tuple[str, ...]:
     """Write a file anew, perhaps with ``only`` some of its structures, and with changed fields in each card.
 
-    ``target`` may be ``source``. Gives the names of the structures that are in it then. Raises :class:`PromptError` for
-    a file that is damaged or has none of those structures, and :class:`OutputError`.
+    ``target`` may be ``source``; with ``new``, nothing may be there (:class:`TakenError`). Gives the names of the
+    structures that are in it then. Raises :class:`PromptError` for a file that is damaged or has none of those
+    structures, and :class:`OutputError`.
     """
     header, arrays = read_file(source)
     kept = [n for n, one in enumerate(header.entries) if only is None or one.structure.name in only]
     if not kept:
         raise PromptError(f"{Path(source).name} has no such structure", f"it has: {_names_of(header)}")
     entries = tuple(replace(header.entries[n], card=replace(header.entries[n].card, **changes)) for n in kept)
-    write_file(target, replace(header, entries=entries), [arrays[n] for n in kept])
+    write_file(target, replace(header, entries=entries), [arrays[n] for n in kept], new=new)
     return tuple(one.structure.name for one in entries)
 
 

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import PromptSegError
+from ..errors import UNREADABLE, PromptSegError
 from ..volumes.volume import Grid
 from .card import Card
 
 VARIABLE = "PROMPTSEG_HOME"
 """The environment variable that names another folder."""
 _MAX_BYTES = 1_000_000
+_LONGEST_DIGEST, _HUGE = 100, 1e9
 
 
 def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
@@ -41,10 +42,10 @@ def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
 
 def recall(arrays: Mapping[str, np.ndarray]) -> tuple[Grid | str, ...]:
     """The grids that were remembered for a prompt's tensors; none where nothing is known."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RuntimeError):
+    with contextlib.suppress(OSError, RuntimeError, *UNREADABLE):
         path = _file(arrays)
         if path.is_file() and path.stat().st_size <= _MAX_BYTES:
-            return tuple(one if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes()))
+            return tuple(_digest(one) if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes()))
     return ()
 
 
@@ -72,5 +73,17 @@ def _put(grid: Grid) -> dict[str, Any]:
 
 
 def _get(values: Mapping[str, Any]) -> Grid:
+    """Raises one of :data:`UNREADABLE` for what :func:`_put` does not give: it must not spoil the prompt."""
     (i, j, k), (x, y, z), (a, b, c) = values["size"], values["origin"], values["spacing"]
-    return Grid((i, j, k), (x, y, z), (a, b, c), tuple(values["direction"]))
+    direction = tuple(values["direction"])
+    numbers = (i, j, k, x, y, z, a, b, c, *direction)
+    plain = all(isinstance(one, int | float) and abs(one) < _HUGE for one in numbers)
+    if not plain or len(direction) != 9 or not all(isinstance(one, int) for one in (i, j, k)):
+        raise ValueError("not a grid")
+    return Grid((i, j, k), (x, y, z), (a, b, c), direction)
+
+
+def _digest(text: str) -> str:
+    if not 0 < len(text) <= _LONGEST_DIGEST:
+        raise ValueError("not a digest")
+    return text

@@ -49,7 +49,8 @@ def gather(call: Call, jobs: Jobs) -> dict[str, Any]:
 
 
 def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
-    """Learn the structure; what is asked to end with the best so far before a step was made is stopped."""
+    """Learn the structure; what is asked to end with the best so far before a step was made is stopped. The folder is
+    left to the front end also when the run is complete: it takes it away once it has kept the prompt."""
     from ..labelled import run_folder
     from ..labelled.carried_subjects import memory_of
     from ..labelled.learn import learn as learn_from
@@ -87,8 +88,6 @@ def learn(call: Call, jobs: Jobs, backbone: Backbone) -> dict[str, Any]:
                 memory = f"{call.id}/{memory_beside(path).name}"
         except PromptSegError as error:  # the prompt is there all the same
             call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
-    if result.complete:
-        run_folder.remove(folder)  # it holds the volumes
     return {
         "prompt": f"{call.id}/{path.name}", "structure": put_structure(structure), "card": prompt.card.to_json(),
         "dice": result.dice, "subjects": result.subjects.split, "curve": list(result.curve), "steps": result.steps,

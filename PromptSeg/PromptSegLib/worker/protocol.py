@@ -331,9 +331,10 @@ REQUESTS: dict[str, dict[str, Check]] = {
 - *gather*: keep a volume with the mask of one structure in the ``folder`` of a run, on the working grid, as the one of
   this ``number``. Needs no backbone.
 - *learn*: learn a structure from whole labelled volumes: of ``datasets``, where it is ``called`` so, or those that were
-  gathered in ``folder``; ``time_budget`` is in seconds. ``resume`` goes on from the checkpoint of the folder. The
-  result names the ``prompt`` file, and has ``card``, ``dice`` of each held-out subject, ``subjects``, ``curve`` and
-  ``notes``. With ``remember``, here and in *gather*, the next patient starts from three of the volumes: ``memory``.
+  gathered in ``folder``; ``time_budget`` is in seconds. ``resume`` goes on from the checkpoint of the folder, which is
+  for the front end to take away once it has kept the prompt. The result names the ``prompt`` file, and has ``card``,
+  ``dice`` of each held-out subject, ``subjects``, ``curve`` and ``notes``. With ``remember``, here and in *gather*, the
+  next patient starts from three of the volumes: ``memory``.
 - *leave*: end now, if nothing else is waiting, and let the job folder be: a front end that has nothing to do gives the
   memory back so, and starts another worker later.
 - *cancel*: stop the request ``of``; with ``keep``, tuning and learning end with the best prompt so far.

@@ -79,6 +79,40 @@ def test_from_the_scene_to_my_structures(quick, scene, kit) -> None:
     assert "liver" in carried.expected, "three of the patients are registered with the next one"
 
 
+def test_what_could_not_be_kept_is_not_lost(quick, scene, kit, monkeypatch) -> None:
+    add_patients(quick, scene, kit)
+    labelled, library = quick.logic.labelled, quick.logic.library
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("The disk is full", "free some space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "save", full)
+        with pytest.raises(OutputError, match="disk is full"):
+            labelled.from_scene(pairs_of(scene, "liver"), find("liver"), minutes=5).wait(300)
+    (run,) = labelled.runs.unfinished()
+    result = labelled.go_on(run, minutes=5).wait(300)
+    assert result.complete
+    assert library.entry(result.text) is not None
+    assert not labelled.runs.folder.exists()
+
+
+def test_two_windows_begin_runs_of_one_name(tmp_path, monkeypatch) -> None:
+    runs = Runs(lambda: tmp_path)
+    other = Runs(lambda: tmp_path)
+    write, begun = runs._write, []
+
+    def late(run, **more) -> None:
+        if not begun:
+            begun.append(other.new(Structure("liver"), 4))
+        write(run, **more)
+
+    monkeypatch.setattr(runs, "_write", late)
+    mine = runs.new(Structure("liver"), 3)
+    assert mine.folder != begun[0].folder
+    assert json.loads(begun[0].file.read_text())["volumes"] == 4
+
+
 def test_stopped_with_the_best_and_gone_on_with(make_desk, scene, kit, monkeypatch) -> None:
     desk = make_desk(LONG)
     add_patients(desk, scene, kit)

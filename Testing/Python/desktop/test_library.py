@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.desktop import catalogue
 from PromptSegLib.desktop.catalogue import MINE, Library
 from PromptSegLib.errors import OutputError, PromptError
 from PromptSegLib.prompts.library import asked, pick
@@ -148,8 +149,6 @@ def test_listing_needs_neither_torch_nor_safetensors(tmp_path) -> None:
 
 
 def test_files_are_read_again_only_when_they_changed(tmp_path, engine_files, monkeypatch) -> None:
-    from PromptSegLib.desktop import catalogue
-
     read: list[str] = []
     real = catalogue.read_header
     monkeypatch.setattr(catalogue, "read_header", lambda path: read.append(path.name) or real(path))
@@ -171,8 +170,6 @@ def test_files_are_read_again_only_when_they_changed(tmp_path, engine_files, mon
 
 
 def test_two_windows_take_turns_to_write(tmp_path, engine_files, monkeypatch) -> None:
-    from PromptSegLib.desktop import catalogue
-
     library, other = Library(tmp_path / "mine"), Library(tmp_path / "mine")
     library.import_file(engine_files[1])
     text = library.sets()[-1].prompts[0].text
@@ -183,3 +180,44 @@ def test_two_windows_take_turns_to_write(tmp_path, engine_files, monkeypatch) ->
                 change()
     library.delete(text)
     assert [one.structure.name for one in other.sets()[-1].prompts] == ["spleen"]
+
+
+def test_a_name_that_is_taken_at_the_last_moment_is_not_replaced(tmp_path, engine_files, monkeypatch) -> None:
+    """Not every disk knows locks."""
+    library = Library(tmp_path / "mine")
+    rewrite(engine_files[1], tmp_path / "one.promptset", ["liver"])
+    free, taken = catalogue._free, []
+
+    def late(folder, name):
+        found = free(folder, name)
+        if not taken:
+            taken.append(found)
+            rewrite(engine_files[1], found, ["spleen"])
+        return found
+
+    monkeypatch.setattr(catalogue, "_free", late)
+    text = library.save(tmp_path / "one.promptset", Structure("left kidney"))
+    assert not text.startswith(str(taken[0]))
+    assert {one.structure.name for one in library.sets()[-1].prompts} == {"liver", "spleen"}
+
+
+def test_of_a_prompt_and_its_patients_both_are_kept_or_none(tmp_path, engine_files, monkeypatch) -> None:
+    library = Library(tmp_path / "mine")
+    prompt, memory = tmp_path / "one.promptset", tmp_path / "a.memory"
+    rewrite(engine_files[1], prompt, ["liver"])
+    memory.write_bytes(b"patients")
+    replacing = catalogue.replacing
+
+    def full(path, **more):
+        if str(path).endswith(".memory"):
+            raise OutputError("The disk is full", "free some space")
+        return replacing(path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "replacing", full)
+        with pytest.raises(OutputError, match="disk is full"):
+            library.save(prompt, Structure("left kidney"), memory)
+    assert list((tmp_path / "mine").iterdir()) == []
+    entry = library.entry(library.save(prompt, Structure("left kidney"), memory))
+    assert entry.path.name == "left-kidney.promptset"
+    assert entry.memory.read_bytes() == b"patients"

@@ -63,7 +63,10 @@ def test_volumes_of_a_scene_teach_and_nothing_of_them_stays(learner, kit, tmp_pa
     assert (found["complete"], found["stopped"]) == (True, False)
     told = [one["metrics"] for one in events if one["event"] == "metric" and "dice" in one["metrics"]]
     assert [one["step"] for one in told] == [0, 3]
-    assert not folder.exists()
+    assert (folder / "last.safetensors").is_file(), "until the front end has kept the prompt"
+    again, same = learn(learner, folder, resume=True)
+    assert (again["complete"], again["steps"]) == (True, found["steps"])
+    assert all((same.tensors[name] == values).all() for name, values in prompt.tensors.items())
 
 
 def test_a_data_set_teaches_under_the_name_that_is_asked_for(learner, kit, tmp_path) -> None:
@@ -74,7 +77,7 @@ def test_a_data_set_teaches_under_the_name_that_is_asked_for(learner, kit, tmp_p
     found, prompt = learn(learner, tmp_path / "run", "milt", datasets=[str(data)], called="spleen")
     assert prompt.structure.name == "milt"
     assert len(found["subjects"]["training"]) == 3
-    assert not (tmp_path / "run").exists()
+    assert found["complete"]
 
 
 def test_what_the_time_ended_and_what_was_killed_goes_on(learner, kit, tmp_path) -> None:
