@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PromptSegLib.atomic import replacing
+from PromptSegLib.errors import UNREADABLE
 
 from .manifest import Record
 
@@ -25,5 +26,5 @@ def read_details(path: Path) -> tuple[Record | None, dict[str, str]]:
         found = json.loads(path.read_bytes())
         pictures = {str(name): str(value) for name, value in found["pictures"].items()}
         return Record.from_json(found["record"]), pictures
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, *UNREADABLE):
         return None, {}

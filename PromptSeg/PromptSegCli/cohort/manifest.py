@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PromptSegLib.atomic import replacing
-from PromptSegLib.errors import OutputError
+from PromptSegLib.errors import UNREADABLE, OutputError
 
 FORMAT = 1
 DONE, FAILED, KEPT = "done", "failed", "kept"
@@ -35,6 +36,15 @@ class StructureResult:
     dice: float | None = None
     hd95_mm: float | None = None
     nsd_2mm: float | None = None
+
+    def _is_sensible(self) -> bool:
+        maybe = (self.confidence, self.dice, self.hd95_mm, self.nsd_2mm)
+        numbers = (self.volume_ml, *(self.expected or (0, 0, 0)), *(one for one in maybe if one is not None))
+        return isinstance(self.name, str) and len(numbers) >= 4 and all(map(_is_number, numbers))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,34 @@ class Record:
         for row in rows:
             row["expected"] = tuple(row["expected"]) if row.get("expected") else None
         given["warnings"] = tuple(given.get("warnings", ()))
-        return cls(**given, structures=tuple(StructureResult(**row) for row in rows))
+        made = cls(**given, structures=tuple(StructureResult(**row) for row in rows))
+        if not made._is_sensible():
+            raise ValueError("not as it is written")
+        return made
+
+    def _is_sensible(self) -> bool:
+        """Whether every field is of its type: a folder of results may have passed through other hands."""
+        whole = {"size", "time"}
+        texts = [one.name for one in fields(self) if isinstance(one.default, str)] + [
+            "subject",
+            "image",
+            "key",
+            "status",
+        ]
+        path = PurePosixPath(self.output)
+        return (
+            all(isinstance(getattr(self, name), str) for name in texts)
+            and all(isinstance(getattr(self, name), int) for name in whole)
+            and all(isinstance(one, str) for one in self.warnings)
+            and all(_is_number(value) for value in dict(self.seconds).values())
+            and all(isinstance(value, str) for value in dict(self.prompts).values())
+            and _is_number(self.peak_mib or 0)
+            and self.status in (DONE, FAILED, KEPT)
+            and self.output.encode("utf-8", "surrogateescape") is not None  # or it is no name of a file
+            and not path.is_absolute()
+            and not {"..", "\0"} & {*path.parts, *self.output}
+            and all(one._is_sensible() for one in self.structures)
+        )
 
 
 class Manifest:
@@ -181,5 +218,5 @@ def _parsed(line: str) -> Record | None:
         if not isinstance(values, dict) or values.get("format", FORMAT) != FORMAT:
             return None
         return Record.from_json(values)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, PromptError
+from PromptSegLib.errors import UNREADABLE, InputError, PromptError
 
 if TYPE_CHECKING:
     from PromptSegLib.prompts.promptset import Prompt
@@ -74,7 +74,7 @@ def backbone_id(name: str) -> str:
         return str(stated) if stated else weights_id(read_tensors(path)[0])
     except InputError as error:
         raise BackboneError(error.problem, error.remedy) from error
-    except ValueError as error:
+    except UNREADABLE as error:
         raise BackboneError(f"{path.name} does not fit this version of PromptSeg", "get the file again") from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import OutputError
+from ..errors import UNREADABLE, OutputError
 from ..progress import ShouldStop, check, never
 from ..volumes.plausible import warnings_of
 from ..volumes.preprocess import WorkingVolume
@@ -85,7 +85,7 @@ def open_sample(
         where = with_unions(by_name(structures, slices), structures)
         sample = Sample(name, grey, labels, structures, float(info["slice_mm"]), where)
         sample.notes = tuple(str(note) for note in info.get("notes", ()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *UNREADABLE):
         return None
     return sample
 

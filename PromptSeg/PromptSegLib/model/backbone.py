@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..atomic import replacing
-from ..errors import BackboneError, InputError
+from ..errors import UNREADABLE, BackboneError, InputError
 from ..resources import resource
 from .config import PUNetConfig
 from .files import read_tensors, write_tensors
@@ -103,7 +103,7 @@ def load_backbone(name: str | Path = "punet-ct", device: str = "auto", dtype: to
         card = json.loads(meta.get("card", "{}"))
         if not isinstance(card, dict):
             raise ValueError("a card that is no object")
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, *UNREADABLE) as error:
         raise BackboneError(
             f"{path.name} does not fit this version of PromptSeg", "get the file again, or update"
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..atomic import replacing
-from ..errors import InputError
+from ..errors import UNREADABLE, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def read_header(path: Path, max_bytes: int = 4_000_000) -> dict[str, str]:
             raise ValueError
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check the name") from error
-    except (ValueError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path} is not a safetensors file", "it may be damaged or something else by that name"
         ) from error

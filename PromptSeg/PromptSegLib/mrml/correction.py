@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..anatomy.structure import Structure
-from ..errors import PromptSegError
+from ..errors import UNREADABLE, PromptSegError
 from .nodes import LABELMAP, prepare, segment_mask, tag
 from .slices import add_segment, statuses_of
 
@@ -69,10 +69,10 @@ def correction_of(node: Any, segment_id: str) -> Correction | None:
         values = json.loads(text)
         file, name = values["prompt"]
         axis, result_id, slices = values["axis"], values["result"], _slices(values["slices"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except UNREADABLE:
         return None
     texts = all(isinstance(one, str) and 0 < len(one) < 4096 and one.isprintable() for one in (file, name, result_id))
-    if not texts or isinstance(axis, bool) or axis not in (0, 1, 2):
+    if not texts or type(axis) is not int or axis not in (0, 1, 2):
         return None
     return Correction((file, name), result_id, axis, slices)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..annotations import SliceStatus
-from ..errors import AnnotationError, GridError
+from ..errors import UNREADABLE, AnnotationError, GridError
 from ..volumes.volume import Grid
 
 AXES = "kji"
@@ -73,7 +73,7 @@ class SliceMarks:
                 for status, indices in statuses.items()
                 for index in indices
             }
-        except (ValueError, KeyError, TypeError, AttributeError, GridError, RecursionError) as error:
+        except (GridError, *UNREADABLE) as error:
             raise broken from error
         if not same:
             raise GridError(

@@ -7,13 +7,12 @@ is written into the scene's own file, and refers to the volume and the segmentat
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..errors import PromptSegError
+from ..errors import UNREADABLE, PromptSegError
 from ..tune.outcome import Outcome
 
 KIND, SEGMENT = "PromptSeg.Round", "PromptSeg.Segment"
@@ -75,7 +74,7 @@ def kept(volume: Any, segmentation: Any, segment_id: str) -> Kept | None:
             if _sound(values):
                 outcome = Outcome.from_json(values)
                 return Kept(values["round"], values["result_segment_id"], outcome, prompt)
-        except (PromptSegError, ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error):
+        except (PromptSegError, *UNREADABLE):
             continue
     return None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GridError, InputError
+from ..errors import UNREADABLE, GridError, InputError
 from ..progress import ShouldStop, never
 from ..prompts.library import SUFFIX, memory_beside
 from ..volumes.volume import Grid, Volume
@@ -182,9 +182,7 @@ class Memory:
             tensors, _ = read_tensors(path)
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
             return cls(tuple(_teacher(entry, n, arrays, foreign) for n, entry in enumerate(entries)))
-        except (InputError, GridError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise foreign from error
-        except (AttributeError, IndexError) as error:
+        except (InputError, GridError, *UNREADABLE) as error:
             raise foreign from error
 
 

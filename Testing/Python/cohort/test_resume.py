@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from dataclasses import replace
@@ -307,3 +308,33 @@ def test_the_same_volume_gives_the_same_file(three: Site) -> None:
     torch.rand(3)
     three.run("scans")
     assert (three.root / "p0.seg.nrrd").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subject": ["p1"]}, {"output": 5}, {"output": "../p1.nrrd"}, {"output": "/etc/p1.nrrd"}, {"output": "a\0b"},
+        {"status": "perhaps"}, {"size": "9"}, {"seconds": 5}, {"seconds": {"all": "long"}}, {"peak_mib": "much"},
+        {"prompts": {"liver": 3}}, {"warnings": [{}]}, {"digest": None}, {"structures": [{"name": "liver"}]},
+        {"structures": [{"name": "liver", "volume_ml": "big"}]}, {"structures": [{"name": 3, "volume_ml": 1.0}]},
+        {"structures": [{"name": "liver", "volume_ml": float("nan")}]},
+        {"structures": [{"name": "liver", "volume_ml": 1.0, "expected": [0.5]}]},
+        {"structures": [{"name": "liver", "volume_ml": 1.0, "dice": "good"}]}, {"structures": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_line_that_somebody_spoiled_is_no_line(tmp_path, changes) -> None:
+    """The volume is done anew; whatever stands there, the table of the others is written."""
+    whole = Record(
+        "p0", "a.nii", "key", DONE, "p0.nrrd", structures=(StructureResult("liver", 1.0, expected=(1, 0, 1)),)
+    )
+    spoiled = {**whole.to_json(), "subject": "p1", **changes}
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(f"{json.dumps(whole.to_json())}\n{json.dumps(spoiled)}\n", encoding="utf-8")
+    manifest = Manifest(path)
+    assert list(manifest.records) == ["p0"]
+    assert manifest.records["p0"] == whole
+    details = tmp_path / "p1.json"
+    details.write_text(json.dumps({"record": spoiled, "pictures": {}}), encoding="utf-8")
+    assert read_details(details) == (None, {})
+    write_results(tmp_path / "results.csv", list(manifest.records.values()), [])
