@@ -64,8 +64,10 @@ def remove(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """:func:`remove` the folder of a run that came to nothing, unless another process is at it."""
-    if not (folder / LAST).exists() and not (folder / CACHE).exists() and not is_locked(folder):
+    """:func:`remove` the folder of a run that came to nothing, without a checkpoint and without a whole volume, unless
+    another process is at it."""
+    kept = (folder / LAST).exists() or any((folder / CACHE).glob("*/*/case.json"))
+    if not kept and not is_locked(folder):
         remove(folder)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from PromptSegLib.errors import OutputError
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.register.teachers import Memory
 
@@ -49,6 +50,20 @@ def test_it_writes_a_prompt_that_other_commands_take_and_leaves_no_volumes_behin
     assert {"cache", "learn", "validate"} <= stages
     used = promptseg("segment", "set/case_1.nii.gz", "--prompts", "new.promptset", "-o", "o.nii.gz", "--device", "cpu")
     assert used.status == 0, used.err
+
+
+def test_a_disk_that_is_full_from_the_start_has_no_folder_left_on_it(promptseg, place, labelled, monkeypatch) -> None:
+    from PromptSegLib.datasets import sample_cache
+
+    def full(*_: object) -> None:
+        raise OutputError("The disk is full", "free some space")
+
+    monkeypatch.setattr(sample_cache, "save_array", full)
+    before = set(place.iterdir())
+    outcome = promptseg(*words())
+    assert outcome.status == 2
+    assert "disk is full" in outcome.err
+    assert set(place.iterdir()) == before
 
 
 def test_three_subjects_are_kept_for_the_next_patient_unless_that_is_not_wanted(
