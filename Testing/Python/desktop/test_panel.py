@@ -434,7 +434,7 @@ def test_what_the_worker_noticed_is_seen_beside_the_result(panel, loaded, own, p
     panel.segment.running.job.warned.append("Nothing is kept for the next patient: the disk is full.")
     pump(lambda: not panel.segment.running.running)
     first, second = panel.segment.message.text.split("\n")
-    assert "1 structure in" in first
+    assert "1 structure segmented in" in first
     assert second == "\u26a0 Nothing is kept for the next patient: the disk is full."
     assert panel.segment.message._button.text == "Undo"
     panel.segment.message._button.click()
