@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .annotations import SliceAnnotations
     from .progress import OnProgress, ShouldStop
     from .prompts.promptset import Prompt
+    from .register.picture import Picture
     from .segment.segmenter import WorkingVolumes
 
 AROUND_MM = 40.0
@@ -38,6 +39,11 @@ class EarlierPatients:
 
     def __init__(self, works: WorkingVolumes, device: torch.device) -> None:
         self._works, self._registrations = works, Registrations(works.volume, device)
+
+    @property
+    def picture(self) -> Picture:
+        """The volume at hand as registration sees it."""
+        return self._registrations.picture()
 
     def locate(
         self,

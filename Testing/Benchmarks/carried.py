@@ -7,11 +7,11 @@
 Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
 in the JSON file, and what is there is not done again. ``--expert`` carries the expert's whole mask, without a network;
 ``--shipped SET`` takes the prompts of a set, with the expert's masks. ``--samples`` also keeps what was told of each
-voxel near the structure: ``--fit`` prints from these the coefficients of :mod:`PromptSegLib.register.blend`, and what
-each pair would get with coefficients that were fitted to the other teachers' pairs. Prompts are also blunted with
-noise, for networks that see less of a structure. ``--correct 2`` has the two slices of least certainty corrected by the
-expert, learns from these and from the teacher's, and compares with three freshly drawn slices. ``--pairs t:p,...``
-prints how well pairs of files fit.
+voxel near the structure, also by prompts that are blunted with noise, for networks that see less of a structure:
+``--fit`` prints what :mod:`carried_fit` makes of these. ``--as-segment`` asks the network near the carried mask alone,
+as Segment does, and also carries over from all teachers together. ``--correct 2`` has the two slices of least certainty
+corrected by the expert, learns from these and from the teacher's, and compares with three freshly drawn slices.
+``--pairs t:p,...`` prints how well pairs of files fit.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from few_slices import Rows, Task, add_arguments, mean, tasks
+from carried_fit import NOISE, fit, save
+from few_slices import Rows, Task, add_arguments, cropped, mean, span_around, tasks
 
 from PromptSegLib import earlier_patients
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
-from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, predictors
 from PromptSegLib.register.located import CarriedMask, Registrations
-from PromptSegLib.register.log_odds import LIMIT, largest
+from PromptSegLib.register.log_odds import largest
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.references import on_references, teachers_from
 from PromptSegLib.register.register import frame_of, register
@@ -48,22 +47,28 @@ from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_volume
 from PromptSegTrain.simulate import evenly_spaced
 
-NOISE = (0.0, 1.5)
-"""Of a prompt's tokens, in their standard deviations: networks that see less of a structure."""
 TaughtCase = tuple[Prompt, Teacher, float]
 
 
-def taught(session: Session, task: Task, k: int, folder: Path) -> tuple[Prompt, Teacher, float]:
-    """A prompt from k slices, the teacher with PromptSeg's own mask, and its Dice; kept in ``folder``."""
+def taught(session: Session, task: Task, k: int, folder: Path, margin_mm: float | None) -> TaughtCase:
+    """A prompt from k slices, the teacher with PromptSeg's own mask, and its Dice; kept in ``folder``. With a margin,
+    the mask is found in the slices around the structure, and the teacher's CT is kept whole."""
     stem = f"{session.backbone.id[:8]}-{task.case}-{task.structure}-{k}".replace(" ", "_")
     path = folder / f"{stem}.promptset"
     folder.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
-        drawn, structure = task.draw(evenly_spaced(task.mask, k)), Structure(task.structure)
-        session.set_volume(task.volume)
+        part, structure = cropped(task, margin_mm), Structure(task.structure)
+        drawn = part.draw(evenly_spaced(part.mask, k))
+        session.set_volume(part.volume)
         learned = session.tune(drawn, structure)
         made = session.segment([learned.prompt], drawn={task.structure: drawn})
-        Memory([session.remember(made, drawn, learned.prompt)]).write(beside(path))
+        teacher = session.remember(made, drawn, learned.prompt)
+        if margin_mm is not None:
+            mask, (low, high) = np.zeros_like(task.mask), span_around(task, margin_mm)
+            mask[low:high] = made.mask(task.structure)
+            quality = teacher.masks[task.structure].quality
+            teacher = remembered(task.volume, {task.structure: (mask, quality)}, drawn=teacher.drawn)
+        Memory([teacher]).write(beside(path))
         PromptSet.of(stem, [learned.prompt]).write(path)
     (kept,) = Memory.read(beside(path)).teachers
     own = mask_in(kept.picture, task.mask, task.volume.grid) > 0.5
@@ -140,6 +145,56 @@ def measure(
     return out
 
 
+def as_segment(
+    session: Session,
+    patients: Mapping[str, Sequence[Task]],
+    taught_cases: Mapping[tuple[str, str], TaughtCase],
+    rows: Rows,
+) -> None:
+    """What Segment gives from each teacher, and from all of them (with the first one's prompt)."""
+    names = list(dict.fromkeys(case for case, _ in taught_cases))
+    for case, some in patients.items():
+        session.set_volume(some[0].volume)
+        for group in [[name] for name in names] + ([names] if len(names) > 1 else []):
+            here = [t for t in some if all((name, t.structure) in taught_cases and name != case for name in group)]
+            title = ", ".join(group)
+            here = [task for task in here if f"{key_of(session, title, task)} as Segment" not in rows.rows]
+            if not here:
+                continue
+            known = {t.structure: [taught_cases[name, t.structure] for name in group] for t in here}
+            prompts = [some[0][0] for some in known.values()]
+            teachers = {name: [one for _, one, _ in some] for name, some in known.items()}
+            start = time.process_time()
+            found = session.earlier.locate(teachers, prompts, ignore, never)
+            seconds, start = time.process_time() - start, time.process_time()
+            made = session.segment(prompts, priors=teachers)
+            segmenting = time.process_time() - start
+            for task in here:
+                name, spacing, one = task.structure, task.volume.grid.spacing[::-1], found[task.structure]
+                row = {"structure": name, "teacher": title, "case": case, "reason": one.reason, "seconds": seconds}
+                row |= {"own": mean([own for _, _, own in known[name]]), "segmenting": segmenting / len(here)}
+                row |= {"both": score(made.mask(name), task.mask, spacing).dice, "expected": made.expected.get(name)}
+                if one.prior is not None:
+                    picture = session.earlier.picture
+                    truth = mask_in(picture, task.mask, task.volume.grid) > 0.5
+                    row |= dice_at_3_mm(one, truth) | {"fit": mean([fit.trust for fit in one.fits])}
+                    row |= {"signs": earlier_patients.predictors(made, known[name][0][0], one)}
+                rows.add(f"{key_of(session, title, task)} as Segment", row)
+                print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
+    every = list(rows.rows.values())
+    for alone in (True, False):
+        table([row for row in every if ("," not in row["teacher"]) == alone])
+
+
+def dice_at_3_mm(found: CarriedMask, truth: np.ndarray) -> dict[str, float]:
+    """Of the carried mask, and of what the patient's grey values make of it, on the picture."""
+    masks = {"carried": np.zeros(truth.shape, bool), "refined": np.zeros(truth.shape, bool)}
+    if found.prior is not None:
+        masks["carried"][found.prior.box] = found.prior.place > 0
+        masks["refined"][found.prior.box] = largest(found.prior.log_odds > 0)
+    return {n: float(2 * (m & truth).sum() / max(1, m.sum() + truth.sum())) for n, m in masks.items()}
+
+
 def by_expert(options: argparse.Namespace) -> None:
     """The expert's whole mask carried over, without any network: what registration and grey values give alone."""
     rows, kept = Rows(options.json), {}
@@ -170,12 +225,9 @@ def by_expert(options: argparse.Namespace) -> None:
                 if here is None:
                     continue
                 truth, row = mask_in(picture, task.mask, task.volume.grid) > 0.5, {"reason": here.reason}
-                masks = {"carried": np.zeros(truth.shape, bool), "refined": np.zeros(truth.shape, bool)}
                 if here.prior is not None:
-                    masks["carried"][here.prior.box] = here.prior.place > 0
-                    masks["refined"][here.prior.box] = largest(here.prior.log_odds > 0)
                     row["fit"] = here.fits[0].trust
-                row |= {n: float(2 * (m & truth).sum() / (m.sum() + truth.sum())) for n, m in masks.items()}
+                row |= dice_at_3_mm(here, truth)
                 row |= {"structure": task.structure, "teacher": teacher, "case": case, "seconds": seconds}
                 if options.references:
                     there = sent.get(task.structure)
@@ -204,161 +256,6 @@ def dice_of(found: dict[int, np.ndarray], truth: dict[int, np.ndarray]) -> float
     return float(2 * sums[2] / max(1, sums[0] + sums[1]))
 
 
-def save(path: Path, slices: dict, networks: list, truth: dict, found: CarriedMask, prompt: Prompt) -> None:
-    """What is told of each voxel: in slices that the prior reaches or the structure is in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    chosen = sorted({*slices, *(k for k, m in truth.items() if m.any())})
-    size = truth[chosen[0]].shape
-    empty = np.full(size, -NETWORK_LIMIT * SCALE, np.int8)
-    place = np.stack([slices[k][0] if k in slices else np.full(size, -LIMIT, np.float16) for k in chosen])
-    grey = np.stack([slices[k][1] if k in slices else np.zeros(size, np.float16) for k in chosen])
-    seen = np.stack([[n.get(k, empty) for k in chosen] for n in networks])
-    mask = np.stack([truth[k] for k in chosen])
-    wanted = (place > -LIMIT + 0.1).any(0) | mask.any(0) | (seen > 0).any((0, 1))
-    rows, columns = (np.flatnonzero(wanted.any(1 - a)) for a in (0, 1))
-    box = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    dice = prompt.card.validation_dice if prompt.card.network_dice is None else prompt.card.network_dice
-    np.savez_compressed(
-        path, place=place[box], grey=grey[box], network=seen[box], truth=mask[box],
-        trust=found.fits[0].trust, network_dice=-1.0 if dice is None else dice,
-    )  # fmt: skip
-
-
-def read(path: Path) -> list[dict]:
-    """Each network's view of one pair."""
-    with np.load(path) as one:
-        arrays = {k: one[k] for k in one.files}
-    truth, place, grey = (arrays[k] for k in ("truth", "place", "grey"))
-    views = []
-    for level, seen in enumerate(arrays["network"]):
-        network = np.clip(seen / SCALE, -NETWORK_LIMIT, NETWORK_LIMIT)
-        alone = float(2 * ((network > 0) & truth).sum() / max(1, (network > 0).sum() + truth.sum()))
-        # What leaving slices out tells of a blunted prompt: as much less as it finds less here.
-        told = float(arrays["network_dice"])
-        if level:
-            told = views[0]["told"] * alone / max(views[0]["alone"], 0.02)
-        view = {"name": f"{path.stem} {NOISE[level]}", "network": network, "truth": truth, "told": told, "alone": alone}
-        both = {"place": place.astype(np.float32), "grey": grey.astype(np.float32), "trust": float(arrays["trust"])}
-        views.append(view | both)
-    return views
-
-
-def plausible(view: dict) -> tuple[float, float]:
-    """As :meth:`PromptSegLib.prior.Location.plausible` and :meth:`PromptSegLib.prior.Location.known`."""
-    values = dict(enumerate(np.rint(view["network"] * SCALE).astype(np.int8)))
-    slices = {k: (p, g) for k, (p, g) in enumerate(zip(view["place"], view["grey"], strict=True))}
-    location = Location(slices, lambda *_: ALONE, -LIMIT)
-    return location.plausible(values), location.known(values)
-
-
-def features(view: dict) -> np.ndarray:
-    """(voxels, 16) of :data:`PromptSegLib.register.blend.COEFFICIENTS`."""
-    base = np.stack([view["network"], view["place"], view["grey"], np.ones_like(view["place"])], -1)
-    fit = argparse.Namespace(trust=view["trust"])
-    factors = np.array(predictors(view["told"], plausible(view)[0], [fit]))  # type: ignore[list-item]
-    return (base[..., :, None] * factors).reshape(-1, 16)
-
-
-def fitted(views: Sequence[dict], steps: int = 30) -> np.ndarray:
-    """Coefficients (4, 4): logistic regression, each view counting alike, structure and surroundings too; ridge."""
-    random = np.random.default_rng(0)
-    samples, targets, weights = [], [], []
-    for view in views:
-        near = (view["place"] > -LIMIT + 0.1) | (view["network"] > -2) | view["truth"]
-        inside, outside = np.flatnonzero(near & view["truth"]), np.flatnonzero(near & ~view["truth"])
-        if not len(inside) or not len(outside):
-            continue
-        pick = [random.choice(one, min(1500, len(one)), replace=False) for one in (inside, outside)]
-        chosen = np.concatenate(pick)
-        samples.append(features(view)[chosen])
-        targets.append(view["truth"].ravel()[chosen])
-        # As they occur near the structure, up to four times as much outside as inside: what Dice asks for.
-        share = min(4.0, len(outside) / len(inside))
-        weights += [np.full(len(pick[0]), 1 / len(pick[0])), np.full(len(pick[1]), share / len(pick[1]))]
-    x, y, w = np.concatenate(samples), np.concatenate(targets).astype(float), np.concatenate(weights)
-    prior, ridge = np.asarray(COEFFICIENTS, float).ravel(), 0.02 * len(samples)
-    at = prior.copy()
-    for _ in range(steps):
-        p = 1 / (1 + np.exp(-x @ at))
-        slope = x.T @ (w * (p - y)) + ridge * (at - prior)
-        at -= np.linalg.solve((x.T * (w * p * (1 - p) + 1e-6)) @ x + ridge * np.eye(16), slope)
-    return at.reshape(4, 4)
-
-
-def blended(view: dict, table: np.ndarray) -> np.ndarray:
-    """Logits of a view with coefficients, on the working slices, as steps of 1/8."""
-    fit = argparse.Namespace(trust=view["trust"])
-    agrees, known = plausible(view)
-    factors = blend_of(view["told"], agrees, [fit], table, known)  # type: ignore[list-item]
-    logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
-    return np.rint(logits * SCALE) / SCALE
-
-
-def with_table(view: dict, table: np.ndarray) -> float:
-    """Dice of a view with coefficients."""
-    found = blended(view, table) > 0
-    return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
-
-
-def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1), ridge: float = 1.0) -> None:
-    """Print the line of :mod:`PromptSegLib.register.expected`: only of the signs ``used``, in log-odds; its spread is
-    that of patients whom it was not fitted to."""
-    rows = []
-    for view in views:
-        logits, alone = blended(view, np.asarray(COEFFICIENTS)), view["network"] > 0
-        found, share = logits > 0, 1 / (1 + np.exp(-logits))
-        if not found.any():
-            continue
-        own = 2 * share[found].sum() / (share.sum() + found.sum())
-        agree = 2 * (found & alone).sum() / (found.sum() + alone.sum())
-        dice = 2 * (found & view["truth"]).sum() / (found.sum() + view["truth"].sum())
-        predictors = [log_odds(float(one)) for one in (own, view["trust"], view["told"], agree)]
-        rows.append((view["name"].split("--")[1], predictors, log_odds(float(dice))))
-    patients, x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
-
-    def line(some: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        means = x[some].mean(0)
-        a = x[some][:, used] - means[list(used)]
-        weights = np.zeros(x.shape[1])
-        weights[list(used)] = np.linalg.solve(a.T @ a + ridge * np.eye(len(used)), a.T @ (y[some] - y[some].mean()))
-        return weights, means, float(y[some].mean())
-
-    left = np.zeros(len(y))
-    for patient in set(patients):
-        weights, means, offset = line(patients != patient)
-        own = patients == patient
-        left[own] = y[own] - offset - (x[own] - means) @ weights
-    weights, means, offset = line(np.ones(len(y), bool))
-    spread = float(np.sqrt((left**2).mean()))
-    inside = float((np.abs(left) < 1.2816 * spread).mean())
-    numbers = np.round(weights, 3).tolist(), np.round(means, 3).tolist(), round(offset, 3), round(spread, 2), len(y)
-    print("expected:", *numbers)
-    print(f"{inside:.2f} of patients that it was not fitted to lie within its range")
-
-
-def fit(folder: Path) -> None:
-    """Print coefficients, and what they give in pairs of teachers that they were not fitted to."""
-    views = [view for path in sorted(folder.glob("*.npz")) for view in read(path)]
-    teachers = sorted({view["name"].split("--")[0] for view in views})
-    rows = []
-    for teacher in teachers:
-        own = [v for v in views if v["name"].startswith(teacher + "--")]
-        table = fitted([v for v in views if v not in own] if len(teachers) > 1 else views)
-        for view in own:
-            refined = view["place"] + view["grey"] > 0
-            prior = float(2 * (refined & view["truth"]).sum() / max(1, refined.sum() + view["truth"].sum()))
-            dice = view["alone"], prior, with_table(view, np.asarray(COEFFICIENTS)), with_table(view, table)
-            rows.append((view["name"], view["told"], view["trust"], *dice))
-    for row in rows:
-        print(row[0], *(f"{value:.3f}" for value in row[1:]))
-    print("mean: network, refined, both now, both fitted:", *(f"{mean([r[n] for r in rows]):.3f}" for n in range(3, 7)))
-    known = [r for r in rows if r[3] > 0.75]
-    print(f"{len(known)} where the network knows it:", *(f"{mean([r[n] for r in known]):.3f}" for n in range(3, 7)))
-    print("least gain there:", f"{min((r[6] - r[3] for r in known), default=0):.3f}")
-    print(np.round(fitted(views), 3).tolist())
-    calibrate([view for view in views if view["name"].endswith(" 0.0")])
-
-
 def pairs(text: str) -> None:
     """Print how well pairs of files fit."""
     for pair in text.split(","):
@@ -380,6 +277,8 @@ def main() -> None:
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
     also = "with --expert: also by way of the open reference CTs, as exported prompts go"
+    within = "only what Segment gives, which asks the network near the carried mask; also from all teachers together"
+    parser.add_argument("--as-segment", action="store_true", help=within)
     parser.add_argument("--references", action="store_true", help=also)
     parser.add_argument("--fit", type=Path, help="such a folder: only fit")
     parser.add_argument("--pairs", help="teacher:patient,... as files: only how they fit")
@@ -392,7 +291,7 @@ def main() -> None:
         return
     rows, began = Rows(options.json), time.perf_counter()
     session = Session(options.backbone, threads=options.threads)
-    teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
+    teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers, "margin_mm": None})
     taught_cases: dict[tuple[str, str], TaughtCase] = {}
     known = resolve(options.shipped) if options.shipped else {}
     for task in tasks(teaching, options.k):
@@ -400,11 +299,16 @@ def main() -> None:
             shared = remembered(task.volume, {task.structure: (task.mask, 1.0)})
             taught_cases[task.case, task.structure] = known[task.structure], shared, 1.0
         else:
-            taught_cases[task.case, task.structure] = taught(session, task, options.k, options.taught)
+            taught_cases[task.case, task.structure] = taught(
+                session, task, options.k, options.taught, options.margin_mm
+            )
         print(f"{task.case} {task.structure}: Dice {taught_cases[task.case, task.structure][2]:.3f}", flush=True)
     patients: dict[str, list[Task]] = {}
-    for task in tasks(options, 1):
+    for task in tasks(argparse.Namespace(**{**vars(options), "margin_mm": None}), 1):
         patients.setdefault(task.case, []).append(task)
+    if options.as_segment:
+        as_segment(session, patients, taught_cases, rows)
+        return
     for case, some in patients.items():
         todo = [
             (task, teacher) for task in some for teacher, structure in taught_cases
@@ -432,6 +336,8 @@ def main() -> None:
 
 def table(rows: list[dict]) -> None:
     """Print each structure's mean, side by side."""
+    if not rows:
+        return
     every = ("own", "network", "carried", "refined", "both", "by reference")
     ways = [way for way in every if any(way in row for row in rows)]
     print(f"\n| structure | pairs | {' | '.join(ways)} |\n" + "|---" * (len(ways) + 2) + "|")

@@ -126,14 +126,18 @@ def cropped(task: Task, margin_mm: float | None) -> Task:
     """Only the slices up to ``margin_mm`` beyond the structure."""
     if margin_mm is None:
         return task
-    there, grid = np.flatnonzero(task.mask.any((1, 2))), task.volume.grid
-    margin = round(margin_mm / grid.spacing[2])
-    low, high = max(0, int(there[0]) - margin), min(len(task.mask), int(there[-1]) + margin + 1)
-    matrix = grid.ijk_to_ras.copy()
+    low, high = span_around(task, margin_mm)
+    matrix = task.volume.grid.ijk_to_ras.copy()
     matrix[:3, 3] += matrix[:3, 2] * low
     voxels = task.volume.voxels[low:high]
     part = Volume(voxels, Grid.from_ijk_to_ras(matrix, voxels.shape), task.volume.name)
     return replace(task, volume=part, mask=task.mask[low:high])
+
+
+def span_around(task: Task, margin_mm: float) -> tuple[int, int]:
+    """The first slice up to ``margin_mm`` before the structure, and the one after the last behind it."""
+    there, margin = np.flatnonzero(task.mask.any((1, 2))), round(margin_mm / task.volume.grid.spacing[2])
+    return max(0, int(there[0]) - margin), min(len(task.mask), int(there[-1]) + margin + 1)
 
 
 class Rows:

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..progress import ShouldStop, check, never
-from .sampling import Frame, blurred, gradients, halved, sample
+from .dense import self_similarity
+from .sampling import Frame, blurred, correlation, gradients, halved, sample
 
 STEP_MM = 42.0
 """Between the starts along the body."""
 KEPT = 4
 """Starts that are followed to the end."""
+PATTERN_WEIGHT, PATTERN_BLUR = 0.5, 0.7
+"""Of self-similarity in least squares; the blur in voxels."""
+EVERY = 4
+"""On the coarsest level one point in so many is enough to find the way."""
 MIN_OVERLAP = 0.2
 """Share of the smaller body that must be seen by both."""
 SCALES = (0.6, 1.6)
@@ -80,7 +86,7 @@ class Fitter:
     def __init__(self, patient: Level, teacher: Level) -> None:
         self.patient, self.teacher = patient, teacher
         near = blurred(patient.body[None], 1.5)[0] > 0.05
-        inside = near & (patient.seen > 0.5)
+        self.inside = inside = near & (patient.seen > 0.5)
         points = patient.frame.points(patient.grey.device)
         self.points = points[inside]
         self.fixed = patient.grey[:, inside]
@@ -93,11 +99,11 @@ class Fitter:
         self.moving_body = float(teacher.body.sum()) * self.volume
         self.centre = self.points.mean(0) if len(self.points) else torch.zeros(3)
 
-    def values(self, affine: Affine) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Residuals (C, n), weights (n), gradients (C, 3, n) and the teacher's body (n)."""
-        found = sample(self.images, self.teacher.frame, affine.apply(self.points))
+    def values(self, affine: Affine, every: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Residuals (C, n), weights (n), gradients (C, 3, n) and the teacher's body (n), of one point in ``every``."""
+        found = sample(self.images, self.teacher.frame, affine.apply(self.points[::every]))
         c = self.channels
-        residual = found[:c] - self.fixed
+        residual = found[:c] - self.fixed[:, ::every]
         return residual, found[c], found[c + 2 :].reshape(c, 3, -1), found[c + 1]
 
     def score(self, affine: Affine) -> float:
@@ -120,17 +126,34 @@ class Fitter:
         both = float((weight * torch.minimum(self.own, body)).sum() / (weight * torch.maximum(self.own, body)).sum())
         return (float(np.mean(found)) + both) / 2 * min(1.0, share / 0.6) ** 0.25
 
-    def fit(self, start: Affine, steps: int, rigidity: float, should_stop: ShouldStop = never) -> Affine:
-        """``steps`` of least squares; ``rigidity`` damps shears and scales against shifts."""
-        matrix = start.matrix.copy()
-        points = (self.points - self.centre).double()
+    @cached_property
+    def _alike(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Self-similarity of the patient at its points and of the teacher, and which points lie within the patient."""
+        own = self_similarity(self.patient.grey[0])[:, self.inside]
+        return own, self_similarity(self.teacher.grey[0]), (self.own > 0.5).float()
+
+    def likeness(self, affine: Affine) -> float:
+        """Correlation of self-similarity within both bodies, over what both see, -1 to 1: outlines of two bodies fit
+        each other in many places, what lies in them in one."""
+        own, other, weight = self._alike
+        extra = torch.stack([self.teacher.seen, self.teacher.body])
+        found = sample(torch.cat([other, extra]), self.teacher.frame, affine.apply(self.points))
+        weight = weight * found[-2] * (found[-1] > 0.5)
+        return float(np.mean([correlation(a, b, weight) for a, b in zip(own, found[:-2], strict=True)]))
+
+    def fit(
+        self, start: Affine, steps: int, rigidity: float, should_stop: ShouldStop = never, every: int = 1
+    ) -> Affine:
+        """``steps`` of least squares on one point in ``every``; ``rigidity`` damps shears and scales against shifts."""
+        matrix, body_here = start.matrix.copy(), self.own[::every]
+        points = (self.points[::every] - self.centre).double()
         centre = self.centre.double().cpu().numpy()
         ones = torch.ones_like(points[:, :1])
         base = torch.cat([points / 100.0, ones], 1)  # linear part in units of 100 mm
         for _ in range(steps):
             check(should_stop)
-            residual, seen, slope, body = self.values(Affine(matrix))
-            weight = (seen * torch.maximum(self.own, body).clamp(min=0.1)).double()
+            residual, seen, slope, body = self.values(Affine(matrix), every)
+            weight = (seen * torch.maximum(body_here, body).clamp(min=0.1)).double()
             # Geman and McClure: what cannot fit (gut, contrast medium, table) pulls little.
             scale = 0.15
             system, right = torch.zeros(12, 12, dtype=torch.double), torch.zeros(12, dtype=torch.double)
@@ -156,26 +179,37 @@ def by_grey(patient: Sequence[Level], teacher: Sequence[Level], should_stop: Sho
 
     Its score is -1 where nothing fits.
     """
-    coarse = Fitter(patient[0], teacher[0])
+    coarse, patterns = Fitter(patient[0], teacher[0]), Fitter(_patterns(patient[0]), _patterns(teacher[0]))
     tried = []
     for start in starts(patient[0], teacher[0]):
         check(should_stop)
-        first = coarse.fit(start, 5, 0.3, should_stop)
-        tried.append(Affine(first.matrix, coarse.score(first)))
-    tried.sort(key=lambda one: -one.score)
-    best = Affine(np.eye(3, 4), -1.0)
-    for one in tried[:KEPT]:
-        further = coarse.fit(one, 10, 0.01, should_stop)
-        score = coarse.score(further)
-        further = Affine(further.matrix, score) if score > one.score else one
-        if further.score > best.score:
-            best = further
+        first = coarse.fit(start, 5, 0.3, should_stop, EVERY)
+        if coarse.score(first) > -1:
+            tried.append((coarse.likeness(first), first))
+    tried.sort(key=lambda one: -one[0])
+    best, alike = Affine(np.eye(3, 4), -1.0), -2.0
+    for likeness, one in tried[:KEPT]:
+        moved = coarse.fit(one, 10, 0.01, should_stop, EVERY)
+        moved = patterns.fit(moved, 10, 0.01, should_stop, EVERY)
+        if coarse.score(moved) > -1:
+            likeness, one = coarse.likeness(moved), moved
+        if likeness > alike:
+            best, alike = Affine(one.matrix, coarse.score(one)), likeness
+    if not tried:
+        return best
     for at, other in zip(patient[1:], teacher[1:], strict=True):
         fine = Fitter(at, other)
-        further = fine.fit(best, 6, 0.003, should_stop)
-        score, former = fine.score(further), fine.score(best)
-        best = Affine(further.matrix, score) if score > former else Affine(best.matrix, former)
+        moved = fine.fit(best, 6, 0.003, should_stop)
+        score, former = fine.score(moved), fine.score(best)
+        better = score > -1 and fine.likeness(moved) > fine.likeness(best)
+        best = Affine(moved.matrix, score) if better else Affine(best.matrix, former)
     return best
+
+
+def _patterns(level: Level) -> Level:
+    """The same with self-similarity in place of grey."""
+    found = blurred(self_similarity(level.grey[0]), PATTERN_BLUR)
+    return Level(level.frame, PATTERN_WEIGHT * found, level.seen, level.body)
 
 
 def starts(patient: Level, teacher: Level) -> list[Affine]:

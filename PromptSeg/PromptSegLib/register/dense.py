@@ -23,7 +23,7 @@ REACH = 5
 """Voxels that anything may be displaced along each axis."""
 COUPLING = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 COUPLING_SCALE = 0.05
-STEPS, RATE, SMOOTHNESS = 40, 0.25, 0.1
+STEPS, RATE, SMOOTHNESS = 80, 0.25, 0.03
 GREY_WEIGHT, WIDE_WEIGHT, SIMILARITY_WEIGHT = 2.0, 2.0, 0.4
 
 

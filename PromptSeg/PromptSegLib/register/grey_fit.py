@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .affine import Affine, Level
 from .dense import self_similarity
-from .sampling import enlarged, enlarging
+from .sampling import correlation, enlarged, enlarging
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def fit_of(affine: Affine, searched: Tensor, forward: Tensor, backward: Tensor, 
     if float(inside.sum()) < 50:
         return scored(PairFit(affine.score, -1.0, -1.0, 0.0, 99.0, 1.0, share, _ends(affine)))
     union = both * (torch.maximum(fixed.body, body) > 0.5)
-    grey = float(np.mean([_correlation(fixed.grey[n], found[n], union) for n in (0, 1)]))
+    grey = float(np.mean([correlation(fixed.grey[n], found[n], union) for n in (0, 1)]))
     alike = [self_similarity(image) for image in (fixed.grey[0], found[0])]
-    structure = float(np.mean([_correlation(a, b, inside) for a, b in zip(*alike, strict=True)]))
+    structure = float(np.mean([correlation(a, b, inside) for a, b in zip(*alike, strict=True)]))
     overlap = 2 * float((both * torch.minimum(fixed.body, body)).sum())
     bodies = overlap / max(float((both * (fixed.body + body)).sum()), 1.0)
     return scored(
@@ -140,10 +140,3 @@ def _at(images: Tensor, field: Tensor) -> Tensor:
     size = torch.tensor(shape, dtype=torch.float32, device=images.device)
     index = (2 * where.permute(1, 2, 3, 0) / (size - 1) - 1).flip(-1)
     return torch.nn.functional.grid_sample(images[None], index[None], padding_mode="zeros", align_corners=True)[0]
-
-
-def _correlation(a: Tensor, b: Tensor, weight: Tensor) -> float:
-    total = weight.sum().clamp(min=1)
-    da, db = a - (weight * a).sum() / total, b - (weight * b).sum() / total
-    spread = ((weight * da * da).sum() * (weight * db * db).sum()).sqrt()
-    return float((weight * da * db).sum() / spread.clamp(min=1e-9))

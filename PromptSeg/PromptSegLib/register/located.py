@@ -16,8 +16,6 @@ from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
 
-GROWN_MM = 40.0
-"""100 took 24 s of one core for a stomach after a kidney, then 0.2 s for each further structure; 0 took 6 s each."""
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
 alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
@@ -59,7 +57,7 @@ class Registrations:
     def __init__(self, volume: Volume, device: torch.device | str = "cpu") -> None:
         self.volume, self.device = volume, device
         self._picture: Picture | None = None
-        self._known: dict[str, Deformation] = {}
+        self._known: dict[str, list[Deformation]] = {}
 
     @classmethod
     def on(cls, picture: Picture, device: torch.device | str = "cpu") -> Registrations:
@@ -77,23 +75,22 @@ class Registrations:
     def deformation(
         self, teacher: Teacher, region: Region, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
     ) -> Deformation:
-        """For a part of the teacher; one that is known already and covers it serves again. Where it does not, the next
-        covers a good part around both, so that the structures that are asked for after it find it made. Raises
-        ``Stopped``."""
-        key = teacher.digest
-        known = self._known.get(key)
-        if known is None or not known.region.holds(region):
-            known = register(
+        """For a part of the teacher; one that is known already and covers it serves again, and where none does, the
+        next starts from what is known of the two CTs as wholes. Raises ``Stopped``."""
+        known = self._known.setdefault(teacher.digest, [])
+        found = next((one for one in known if one.region.holds(region)), None)
+        if found is None:
+            found = register(
                 self.picture(should_stop),
                 teacher.picture,
-                region if known is None else region.joined(known.region).grown(GROWN_MM, teacher.picture),
-                affine=None if known is None else known.affine,
+                region,
+                known=known[0] if known else None,
                 device=self.device,
                 on_progress=on_progress,
                 should_stop=should_stop,
             )
-            self._known[key] = known
-        return known
+            known.append(found)
+        return found
 
     def locate(
         self,

@@ -98,15 +98,6 @@ class Region:
         d, e, f = (max(x, y) for x, y in zip(self.high, other.high, strict=True))
         return Region((a, b, c), (d, e, f))
 
-    def grown(self, mm: float, picture: Picture) -> Region:
-        """Larger by so much on all sides, as far as a picture goes."""
-        ends = [
-            (max(min(low, o), low - mm), min(max(high, o + picture.spacing * (n - 1)), high + mm))
-            for low, high, o, n in zip(self.low, self.high, picture.origin, picture.grey.shape, strict=True)
-        ]
-        (a, b), (c, d), (e, f) = ends
-        return Region((a, c, e), (b, d, f))
-
     def holds(self, other: Region) -> bool:
         """Whether the other lies within this."""
         return all(x <= y for x, y in zip(self.low, other.low, strict=True)) and all(

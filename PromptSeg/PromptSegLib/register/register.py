@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,16 +14,28 @@ from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..threads import without_denormals
 from ..volumes.preprocess import grey_from_hu
 from .affine import Affine, Level, by_grey, by_organs
-from .dense import Weights, channels, convex_search, refined
+from .dense import REACH, Weights, channels, convex_search, refined
 from .grey_fit import MIN_SCORE, PairFit, fit_of, scored
 from .picture import Picture, Region
 from .sampling import Frame, halved, sample
 
 MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
+COARSE_REACH, FURTHER_REACH = 4, 3
+"""Voxels that anything may be displaced for a further region: of 12 mm all over the two CTs, and of 6 mm beyond that in
+the region. It takes a quarter of the first region's search, and loses 0.02 (docs/experiments.md)."""
 SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
 _STAGE = "register"
 REGISTERING = "Registering with another CT"
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A rough deformation of all that two CTs share: ``field`` (3, s, a, r) in mm on ``frame``, as
+    :class:`Deformation` has it."""
+
+    frame: Frame
+    field: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class Deformation:
     fit: PairFit
     region: Region
     seconds: Mapping[str, float] = field(default_factory=dict)
+    coarse: Coarse | None = None
 
     def to_teacher(self, points: Tensor) -> Tensor:
         """Where positions (..., 3) of the patient lie in the teacher."""
@@ -105,15 +118,15 @@ def register(
     organs: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     device: torch.device | str = "cpu",
     weights: Weights | None = None,
-    affine: Affine | None = None,
+    known: Deformation | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Deformation:
     """Find where ``region`` of the teacher lies in the patient.
 
     ``organs`` gives, by name, maps of known organs on both pictures: then the affine transform starts from these;
-    ``affine`` is one that is known already. Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and
-    ``fit.reason`` says why; nothing is raised.
+    ``known`` is the deformation of another region of the two, from which a further one takes a fraction of the time.
+    Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and ``fit.reason`` says why; nothing is raised.
     """
     clock = _Clock()
 
@@ -123,33 +136,62 @@ def register(
     levels = max(patient.range[0], teacher.range[0]), min(patient.range[1], teacher.range[1])
     levels = levels if levels[0] < levels[1] else (1, 255)
     own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
-    if affine is None:
+    if known is None:
         part(0.0, 0.3, REGISTERING)(0.0)
         affine = by_grey(own[:2], other[:2], should_stop)
         if organs:
             maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in organs.items()}
             affine = by_organs(own[1], other[1], maps, should_stop) or affine
+    else:
+        affine = known.affine
     clock.lap("affine")
     check(should_stop)
     if affine.score < MIN_SCORE and not organs:
         return _hopeless(affine, own[2], region, clock.seconds)
 
+    coarse = _searched_coarsely(own[2], other[2], affine, should_stop) if known is None else known.coarse
+    clock.lap("coarse")
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
     valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
     first, second = (channels(one.grey[0], one.grey[1], weights) for one in (fixed, moving))
+    near, from_there, reach = moving, second, REACH
+    if known is not None and coarse is not None:
+        near, reach = _moved(other[2], affine, box, coarse), FURTHER_REACH
+        from_there = channels(near.grey[0], near.grey[1], weights)
     listen = part(0.3, 0.6, REGISTERING)
-    found = convex_search(first, second, valid, moving.seen, should_stop=should_stop, on_share=listen)
+    found = convex_search(first, from_there, valid, near.seen, reach, should_stop, listen)
     clock.lap("search")
     listen = part(0.6, 0.8, REGISTERING)
-    vectors = refined(first, second, valid, moving.seen, found, should_stop=should_stop, on_share=listen)
+    start = _joined(coarse, found, box) if known is not None and coarse is not None else found
+    vectors = refined(first, second, valid, moving.seen, start, should_stop=should_stop, on_share=listen)
     clock.lap("refine")
     listen = part(0.8, 1.0, REGISTERING)
-    back = convex_search(second[:2], first[:2], moving.seen, valid, should_stop=should_stop, on_share=listen)
+    back = convex_search(from_there[:2], first[:2], near.seen, valid, reach, should_stop, listen)
     fit = fit_of(affine, found, vectors, back, fixed, moving)
     clock.lap("check")
     listen(1.0)
-    return Deformation(affine, box.coarser(), vectors * box.spacing, fit, region, clock.seconds)
+    return Deformation(affine, box.coarser(), vectors * box.spacing, fit, region, clock.seconds, coarse)
+
+
+def _searched_coarsely(own: Level, other: Level, affine: Affine, should_stop: ShouldStop) -> Coarse:
+    """Displacements of up to 48 mm wherever the patient and the teacher, moved affinely, are both seen."""
+    here, there = own.coarser(), other.coarser()
+    low, high = (np.array(ends) for ends in _ends(here.frame))
+    moved = _corners(*_ends(there.frame), affine)
+    low, high = np.maximum(low, moved.min(0)), np.minimum(high, moved.max(0))
+    box = here.frame.around(np.minimum(low, high).tolist(), high.tolist(), 2)
+    fixed, moving = _on_box(here, box), _moved(there, affine, box)
+    valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
+    first, second = (channels(one.grey[0], one.grey[1]) for one in (fixed, moving))
+    found = convex_search(first, second, valid, moving.seen, COARSE_REACH, should_stop)
+    return Coarse(box.coarser(), found * box.spacing)
+
+
+def _joined(coarse: Coarse, found: Tensor, box: Frame) -> Tensor:
+    """A field that was found beyond a coarse one, both in one: in voxels of ``box``, on its blocks."""
+    points = box.coarser().points(found.device) + found.permute(1, 2, 3, 0) * box.spacing
+    return found + displaced(coarse.field, coarse.frame, points).permute(3, 0, 1, 2) / box.spacing
 
 
 def _hopeless(affine: Affine, level: Level, region: Region, seconds: Mapping[str, float]) -> Deformation:
@@ -177,12 +219,21 @@ def _at_six(image: np.ndarray, device: torch.device | str) -> Tensor:
     return halved(torch.as_tensor(np.ascontiguousarray(image, np.float32), device=device)[None])[0]
 
 
+def _ends(frame: Frame) -> tuple[Sequence[float], Sequence[float]]:
+    """Positions of the first and of the last voxel."""
+    return frame.origin, [o + frame.spacing * (n - 1) for o, n in zip(frame.origin, frame.shape, strict=True)]
+
+
+def _corners(low: Sequence[float], high: Sequence[float], affine: Affine) -> np.ndarray:
+    """Where the eight corners (8, 3) of a box in the teacher lie in the patient."""
+    ends = np.array([[s, a, r] for s in (0, 1) for a in (0, 1) for r in (0, 1)], float)
+    back = affine.inverse().matrix
+    return np.where(ends > 0, high, low) @ back[:, :3].T + back[:, 3]
+
+
 def _box(affine: Affine, region: Region, frame: Frame) -> Frame:
     """Voxels of the patient around where the teacher's region lies affinely."""
-    ends = np.array([[s, a, r] for s in (0, 1) for a in (0, 1) for r in (0, 1)], float)
-    corners = np.where(ends > 0, region.high, region.low)
-    back = affine.inverse().matrix
-    there = corners @ back[:, :3].T + back[:, 3]
+    there = _corners(region.low, region.high, affine)
     return frame.around(there.min(0) - MARGIN_MM, there.max(0) + MARGIN_MM, 2)
 
 
@@ -192,7 +243,10 @@ def _on_box(level: Level, box: Frame) -> Level:
     return Level(box, found[:-2], found[-2], found[-1])
 
 
-def _moved(level: Level, affine: Affine, box: Frame) -> Level:
-    points = affine.apply(box.points(level.grey.device))
+def _moved(level: Level, affine: Affine, box: Frame, coarse: Coarse | None = None) -> Level:
+    points = box.points(level.grey.device)
+    if coarse is not None:
+        points = points + displaced(coarse.field, coarse.frame, points)
+    points = affine.apply(points)
     found = sample(torch.cat([level.grey, level.seen[None], level.body[None]]), level.frame, points)
     return Level(box, found[:-2], found[-2], found[-1])

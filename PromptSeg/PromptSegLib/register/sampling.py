@@ -119,3 +119,11 @@ def gradients(image: Tensor, spacing: float) -> Tensor:
         padded = torch.cat([first, image, last], axis)
         out.append((padded.narrow(axis, 2, n) - padded.narrow(axis, 0, n)) / (2 * spacing))
     return torch.stack(out)
+
+
+def correlation(a: Tensor, b: Tensor, weight: Tensor) -> float:
+    """Of two maps with weights, -1 to 1."""
+    total = weight.sum().clamp(min=1)
+    da, db = a - (weight * a).sum() / total, b - (weight * b).sum() / total
+    spread = ((weight * da * da).sum() * (weight * db * db).sum()).sqrt()
+    return float((weight * da * db).sum() / spread.clamp(min=1e-9))

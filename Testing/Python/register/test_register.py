@@ -50,6 +50,15 @@ def test_a_known_deformation_is_found(known, teacher, other, kits) -> None:
     assert found.fit.folding < 0.01
 
 
+def test_a_further_region_starts_from_the_first(known, teacher, other, kits) -> None:
+    """As well as it would be alone, and without the affine transform again."""
+    own, theirs, first = known
+    found = register(theirs, own, region_of(own, teacher, (2,)), known=first)
+    assert found.affine is first.affine
+    assert np.median(errors_mm(found, other, kits.bent, (2,))) < 3.0
+    assert found.fit.fits
+
+
 def test_organs_are_carried_over(known, teacher, other) -> None:
     own, theirs, found = known
     for value in (1, 3):

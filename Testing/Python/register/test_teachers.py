@@ -173,26 +173,23 @@ def test_the_memory_is_found_whatever_the_structure_is_called(name: str, tmp_pat
     assert memory_of(f"abdomen-ct:{name}") is None
 
 
-def test_a_structure_that_is_asked_for_later_finds_the_registration_made(monkeypatch) -> None:
-    """The first is for the structure alone, the second for a good part around both, and no third is made."""
-    made: list[Region] = []
+def test_a_further_structure_starts_from_what_is_known_of_the_two_volumes(monkeypatch) -> None:
+    """One that lies within a region that was registered needs nothing; another one's own region is registered from
+    where the first left off."""
+    made: list[tuple[Region, object]] = []
 
-    def register(patient, teacher, region, **options):
-        made.append(region)
-        return SimpleNamespace(region=region, affine=None)
+    def register(patient, teacher, region, *, known, **options):
+        made.append((region, known))
+        return SimpleNamespace(region=region)
 
     monkeypatch.setattr("PromptSegLib.register.located.register", register)
     picture = Picture(np.full((200, 80, 100), 90, np.uint8), (0.0, 0.0, 0.0))
     teacher = Teacher(picture, {})
     registrations = Registrations.on(picture)
-    kidney, stomach, aorta, foot = (
-        Region((s, 60.0, r), (s + 90, 120.0, r + 60)) for s, r in ((300, 60), (330, 150), (270, 120), (0, 0))
-    )
-    for region in (kidney, kidney, stomach, aorta, kidney):
+    kidney, stomach, foot = (Region((s, 60.0, r), (s + 90, 120.0, r + 60)) for s, r in ((300, 60), (330, 150), (0, 0)))
+    part = Region((310.0, 70.0, 70.0), (350.0, 90.0, 90.0))
+    first = registrations.deformation(teacher, kidney)
+    for region in (kidney, part, stomach, foot, stomach, kidney):
         assert registrations.deformation(teacher, region).region.holds(region)
-    assert made[0] == kidney
-    assert len(made) == 2
-    assert made[1].low == (260.0, 20.0, 20.0)
-    assert made[1].high == (460.0, 160.0, 250.0)
-    registrations.deformation(teacher, foot)
-    assert len(made) == 3
+    assert [region for region, _ in made] == [kidney, stomach, foot]
+    assert [known for _, known in made] == [None, first, first]
