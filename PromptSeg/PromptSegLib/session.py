@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -124,6 +125,7 @@ class Session:
         from .earlier_patients import note_expectations
         from .register.corrected import between_close_slices
         from .segment.segmenter import segment
+        from .tune.corrections import correct
 
         works, prompts = self._ready(), list(prompts)
         if not prompts:
@@ -135,7 +137,7 @@ class Session:
         if any(priors.get(p.structure.name) or (references and p.masks) for p in prompts):
             listen = part(on_progress, 0.0, 0.5)
             found = self.earlier.locate(priors, prompts, listen, should_stop, references=references)
-        contours, crops, locations = {}, {}, {}
+        contours, crops, locations, corrections = {}, {}, {}, {}
         for prompt in prompts:
             name = prompt.structure.name
             one, by_hand = found.get(name), drawn.get(name)
@@ -146,7 +148,9 @@ class Session:
             if by_hand is not None:
                 work = works.get(prompt.card.plane, prompt.card.spacing)
                 weight = weight_for(prompt.card, works.volume.grid)
-                if carried is not None:
+                if prompt.card.corrects and prompt.card.taught_there(works.volume.grid):
+                    corrections[name] = partial(correct, annotations=by_hand, should_stop=should_stop)
+                if carried is not None or name in corrections:
                     contours[name] = between_close_slices(prior_of(work, by_hand, weight, should_stop), by_hand, work)
                     continue
                 fine = works.get(work.axis, contour_spacing(works.volume, by_hand, work.spacing))
@@ -160,6 +164,7 @@ class Session:
             priors=contours,
             crops=crops,
             locations=locations,
+            corrections=corrections,
             on_progress=part(on_progress, 0.5, 1.0) if found else on_progress,
             should_stop=should_stop,
         )
@@ -193,28 +198,31 @@ class Session:
         ``annotations`` are those of the volume at hand, or a list of (volume, annotations): then one prompt is learned
         from all of them, and the volume at hand stays what it is. All must be drawn in one plane.
 
-        ``start_from`` goes on from a former round. ``remembered`` are slices that were drawn in earlier patients, from
-        a .memory file: they are learned from as well, where they are of the same plane and of no volume at hand. When
-        stopped after the first mask, the best prompt so far comes back with ``stopped`` set; before it, ``Stopped`` is
-        raised. Raises ``AnnotationError``, ``GridError``,
-        ``PromptError``.
+        ``start_from`` goes on from a former round, or from a prompt that knows the structure: then slices that do not
+        reach its ends are corrections of what that prompt finds (``card.corrects``). ``remembered`` are slices that
+        were drawn in earlier patients, from a .memory file: they are learned from as well, where they are of the same
+        plane and of no volume at hand. When stopped after the first mask, the best prompt so far comes back with
+        ``stopped`` set; before it, ``Stopped`` is raised. Raises ``AnnotationError``, ``GridError``, ``PromptError``.
         """
         from .annotations import SliceAnnotations
         from .contours.fusion import contour_spacing
         from .segment.segmenter import WorkingVolumes
+        from .tune.advice import corrects
         from .tune.examples import Drawing
         from .tune.remembered import drawings_of
         from .tune.tuner import tune
 
         pairs = [(self._ready().volume, annotations)] if isinstance(annotations, SliceAnnotations) else annotations
-        spacing = Card.spacing if start_from is None else start_from.card.spacing
+        former = None if start_from is None else start_from.card
+        spacing = Card.spacing if former is None else former.spacing
         drawings = []
         for volume, drawn in pairs:
             if not drawn.grid.matches(volume.grid):
                 raise _elsewhere(drawn.grid, volume, "draw on the volume that they go with")
             works = self._works if self._works is not None and volume is self._works.volume else WorkingVolumes(volume)
             fine = works.get(drawn.axis, contour_spacing(volume, drawn, spacing))
-            drawings.append(Drawing(works.get(drawn.axis, spacing), drawn, fine))
+            seen = works.get(drawn.axis, spacing)
+            drawings.append(Drawing(seen, drawn, fine, corrects=corrects(former, drawn)))
         drawings += drawings_of(remembered, drawings)
         learned = tune(
             self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
@@ -262,6 +270,7 @@ class Session:
         ``segmentation`` is the one that ``prompt`` and ``annotations`` gave; without it, it is made first. An empty
         list says that nothing is uncertain. Raises as :meth:`segment`.
         """
+        from .tune.corrections import corrections
         from .tune.suggest import suggest
 
         self._same_grid(annotations)
@@ -270,6 +279,8 @@ class Session:
             segmentation = self.segment(
                 [prompt], drawn={name: annotations}, on_progress=on_progress, should_stop=should_stop
             )
+        if prompt.card.corrects:
+            return corrections(segmentation.maps[name], limit, should_stop, known=annotations.used())
         return suggest(segmentation.maps[name], annotations, limit, should_stop)
 
     @staticmethod
@@ -304,6 +315,8 @@ class Session:
 
         seen = segmentation.maps[prompt.structure.name]
         if not (estimates.CALIBRATION.pairs and left_between(annotations) and seen.work.axis == annotations.axis):
+            return None
+        if prompt.card.corrects:  # the line was fitted to drawings from end to end
             return None
         taught_here = prompt.card.taught_there(segmentation.grid)
         left_out = prompt.card.leave_one_slice_out_dice if taught_here else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -125,3 +127,34 @@ def test_tiny_numbers_are_what_they_were_afterwards() -> None:
             pass
         assert float(tiny * 1.0) == 0.0
     assert float(tiny * 1.0) > 0.0
+
+
+def test_two_corrected_slices_leave_what_was_found_beyond_them(fresh, phantom, prompts) -> None:
+    """Of a structure that a prompt knows: drawn anew, it would end soon beyond the drawn slices."""
+    shipped = prompts["liver"]
+    shipped = replace(shipped, card=replace(shipped.card, validation_dice=0.9))
+    fresh.set_volume(phantom.volume)
+    before = fresh.segment([shipped])
+    found, truth = before.mask("liver"), phantom.labels == 1
+    shown = np.flatnonzero(truth.any((1, 2)))
+    middle = [int(shown[len(shown) // 2 - 1]), int(shown[len(shown) // 2])]
+    drawn = SliceAnnotations.from_labels(truth.astype(np.uint8), phantom.volume.grid, 1, middle)
+    learned = fresh.tune(drawn, shipped.structure, start_from=shipped, steps=0)
+    card = learned.prompt.card
+    assert card.corrects
+    assert card.components == shipped.card.components
+    assert not any("go on beyond" in note for note in learned.notes)
+    result = fresh.segment([learned.prompt], drawn={"liver": drawn})
+    mask = result.mask("liver")
+    assert np.array_equal(mask[middle], truth[middle])
+    slice_mm = phantom.volume.grid.spacing[2]
+    far = [k for k in range(len(mask)) if min(abs(k - m) for m in middle) * slice_mm > 22]
+    assert found[far].any()
+    assert np.array_equal(mask[far], found[far])
+    assert fresh.estimate(result, drawn, learned.prompt) is None  # its line was fitted to drawings from end to end
+    assert not {one.index for one in fresh.suggest(drawn, learned.prompt, segmentation=result)} & set(middle)
+    # The same slices of a structure that no prompt knows are its drawing.
+    unknown = replace(shipped, card=replace(shipped.card, validation_dice=None))
+    anew = fresh.tune(drawn, shipped.structure, start_from=unknown, steps=0).prompt
+    assert not anew.card.corrects
+    assert not np.array_equal(fresh.segment([anew], drawn={"liver": drawn}).mask("liver")[far], found[far])

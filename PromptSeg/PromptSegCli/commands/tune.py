@@ -96,8 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " back exactly as drawn"
     )
     parser.add_argument("--segmentation", metavar="OUT", type=output, help=result)
-    former = "go on from the prompt in this .promptset file instead of starting anew"
-    parser.add_argument("--start-from", metavar="FILE", type=expanded, help=former)
+    former = (
+        "go on from this prompt instead of starting anew, a .promptset file or one that ships, as abdomen-ct:liver:"
+        " slices inside of a structure that it knows correct what it finds, which stays elsewhere"
+    )
+    parser.add_argument("--start-from", metavar="FILE|SET", type=expanded, help=former)
     parser.add_argument("--steps", metavar="N", type=integer(0), help="gradient steps at most")
     parser.add_argument("--seed", metavar="N", type=integer(0), default=0, help="same seed, same result (default: 0)")
     examples = (

@@ -39,9 +39,10 @@ class Card:
 
     ``spacing`` is that of the working grid in mm, 0.5 to 10; ``window`` the HU range that the network sees, None for
     all that the working grid keeps. With ``shared_tokens`` its deep tokens are those that the backbone shares out, so
-    that one pass shows all such structures; with ``shared_pass`` it looks under both. ``slice_mm`` is the distance
-    between the slices that it was taught on. The three Dice are of left-out slices with the contours, of left-out
-    slices without them, and of held-out subjects.
+    that one pass shows all such structures; with ``shared_pass`` it looks under both. One that ``corrects`` was learned
+    from slices in which the mask of a prompt that knew the structure was corrected: in that volume its own mask goes on
+    beyond them. ``slice_mm`` is the distance between the slices that it was taught on. The three Dice are of left-out
+    slices with the contours, of left-out slices without them, and of held-out subjects.
     """
 
     plane: str = "axial"
@@ -51,6 +52,7 @@ class Card:
     shared_pass: bool = False
     shared_tokens: bool = False
     contour_weight: float | None = None
+    corrects: bool = False
     volumes: int | None = None
     slices: int | None = None
     slice_mm: float | None = None
@@ -97,6 +99,11 @@ class Card:
         known = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _LOCAL}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
         return {**self.extra, **{k: v for k, v in plain.items() if v not in (None, "", [])}}
+
+    @property
+    def knows(self) -> bool:
+        """Whether the network finds the structure by itself, so that drawn slices can be corrections of its mask."""
+        return self.corrects or self.validation_dice is not None
 
     @property
     def carries(self) -> bool | None:
@@ -238,6 +245,7 @@ _BOUNDS: dict[str, Check] = {
     "shared_pass": _flag,
     "shared_tokens": _flag,
     "contour_weight": _optional(_number(0, 10_000)),
+    "corrects": _flag,
     "volumes": _COUNT,
     "slices": _COUNT,
     "slice_mm": _optional(_number(0, 10_000, " mm")),

@@ -79,6 +79,13 @@ class LogitMap:
         if final.max() > NO_SIGN * SCALE:
             self.slices[index] = final
 
+    def replace(self, index: int, logits: np.ndarray) -> None:
+        """Take other logits (rows, columns) for one slice, on :attr:`work`."""
+        self.slices.pop(index, None)
+        final = _scaled(logits)
+        if final.max() > NO_SIGN * SCALE:
+            self.slices[index] = final
+
     def locate(self, location: Location) -> None:
         """Bring what other patients tell to the network's logits, which stay in :attr:`network`; not to slices of
         which :attr:`prior` tells more."""

@@ -8,7 +8,7 @@ are kept as int8 and only for slices that show a sign of it, so that memory stay
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -66,6 +66,7 @@ def segment(
     priors: Mapping[str, Prior] | None = None,
     crops: Mapping[str, Box] | None = None,
     locations: Mapping[str, Location] | None = None,
+    corrections: Mapping[str, Callable[[LogitMap], None]] | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
@@ -73,10 +74,12 @@ def segment(
 
     ``priors`` gives, by structure name, what is added to the network's logits, and ``crops`` the part (rows, columns)
     of the working grid that is looked at: outside of it there is nothing of the structure. ``locations`` gives what
-    other patients tell of where the structure is. Raises :class:`PromptError` for a structure that is asked for twice
+    other patients tell of where the structure is, and ``corrections`` what brings to a map what drawn slices tell of
+    their neighbours. Raises :class:`PromptError` for a structure that is asked for twice
     or a prompt of another backbone, and ``Stopped``.
     """
     drawn, priors, crops, locations = drawn or {}, priors or {}, crops or {}, locations or {}
+    corrections = corrections or {}
     names = [p.structure.name for p in prompts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -131,6 +134,8 @@ def segment(
             if there.known(found.slices) > KNOWN and there.cut(found.slices, found.work.count):
                 found = maps[prompt.structure.name] = _everywhere(backbone, works, prompt, found, should_stop)
             found.locate(there)
+        if prompt.structure.name in corrections:
+            corrections[prompt.structure.name](maps[prompt.structure.name])
         clean_map(maps[prompt.structure.name], prompt.card.components)
         seconds["clean"] += time.perf_counter() - start
     start = time.perf_counter()

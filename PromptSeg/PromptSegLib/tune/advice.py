@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..annotations import SliceAnnotations, SliceStatus
+from ..prompts.card import Card
 
 _ODD_DICE = 0.3
 """A left-out slice below this, while the others are found well, may contradict them."""
@@ -35,12 +36,15 @@ class LeftOutScore(Protocol):
         """0..1 or NaN."""
 
 
-def advice(annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScore] = ()) -> tuple[str, ...]:
-    """Sentences on drawings of one structure, one :class:`SliceAnnotations` a volume, and on their left-out Dice."""
+def advice(
+    annotations: Sequence[SliceAnnotations], scores: Sequence[LeftOutScore] = (), corrections: bool = False
+) -> tuple[str, ...]:
+    """Sentences on drawings of one structure, one :class:`SliceAnnotations` a volume, and on their left-out Dice. Where
+    they are ``corrections`` (:func:`corrects`), nothing is said of a structure that goes on beyond them."""
     notes: list[str] = []
     for number, drawn in enumerate(annotations):
         where = f" of volume {number + 1}" if len(annotations) > 1 else ""
-        notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn)]
+        notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn, corrections)]
     # The outermost drawn slices are found without contours on both sides: that they are hard says nothing of them.
     ends = {(number, k) for number, drawn in enumerate(annotations) for k in (*drawn.drawn()[:1], *drawn.drawn()[-1:])}
     known = [s for s in scores if s.dice == s.dice and (s.volume, s.index) not in ends]
@@ -95,10 +99,17 @@ def open_ends(drawn: SliceAnnotations) -> tuple[int, ...]:
     )
 
 
-def _of_one(drawn: SliceAnnotations) -> list[tuple[str, str]]:
+def corrects(start_from: Card | None, drawn: SliceAnnotations) -> bool:
+    """Whether slices are corrections of what a prompt with this card finds, and not the drawing of a structure: the
+    network knows it, and they end where it goes on."""
+    return start_from is not None and start_from.knows and (len(drawn.drawn()) < 2 or bool(open_ends(drawn)))
+
+
+def _of_one(drawn: SliceAnnotations, corrections: bool) -> list[tuple[str, str]]:
     """What stands before and after the name of the volume."""
     notes = []
-    if ends := open_ends(drawn):
+    ends = () if corrections else open_ends(drawn)
+    if ends:
         which = f"slice {ends[0]}" if len(ends) == 1 else f"slices {ends[0]} and {ends[1]}"
         rest = (
             f", where the drawing ends: {'it is' if len(ends) == 1 else 'they are'} not small, and little is looked for"

@@ -28,16 +28,20 @@ from ..volumes.preprocess import AIR_HU, WorkingVolume, grey_from_hu
 class Drawing:
     """One volume as the network sees it, and what was drawn in it; ``fine`` is the grid on which contours are followed
     if that is another. ``remembered`` slices of an earlier patient are learned from, and not left out: no contours run
-    between them, and how they are found says little of the volume at hand."""
+    between them, and how they are found says little of the volume at hand. ``corrects`` says that the slices correct
+    what a prompt found, which looks at whole slices."""
 
     work: WorkingVolume
     annotations: SliceAnnotations
     fine: WorkingVolume | None = None
     remembered: bool = False
+    corrects: bool = False
 
     @cached_property
     def crop(self) -> Box:
         """The part of the working grid that is looked at."""
+        if self.corrects:
+            return slice(0, self.work.size[0]), slice(0, self.work.size[1])
         return crop_of(self.work, self.annotations)
 
     @property

@@ -179,7 +179,8 @@ def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_f
     )
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
-    notes = (*advice([d.annotations for d in own], scores), *_learned_elsewhere(drawings))
+    corrections = any(d.corrects for d in own)
+    notes = (*advice([d.annotations for d in own], scores, corrections), *_learned_elsewhere(drawings))
     outcome = Outcome(scores, mean_dice, network_dice, tuple(fit.history), notes, steps=fit.steps, stopped=fit.stopped)
     return TuningResult(prompt, outcome)
 
@@ -234,11 +235,13 @@ def _card(
         if not any(grid.digest == one if isinstance(one, str) else one.matches(grid) for one in seen):
             seen.append(grid)
     low, high = window
+    corrects = any(d.corrects for d in drawings)
     return Card(
         plane=drawings[0].work.plane,
         spacing=drawings[0].work.spacing,
         window=(max(low, -1e9), min(high, 1e9)),
-        components=components_of([d.annotations for d in drawings]),
+        components=former.components if corrects else components_of([d.annotations for d in drawings]),
+        corrects=corrects,
         volumes=max(len(drawings), len(seen), former.volumes or 1),
         taught_on=tuple(seen),
         slice_mm=round(float(np.median([d.work.slice_mm for d in drawings])), 3),

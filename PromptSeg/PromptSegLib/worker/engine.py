@@ -83,8 +83,8 @@ class Engine:
         out: dict[str, Any] = {"masks": self._masks(call, result, "artefact"), "seconds": result.seconds}
         out |= {"notes": [*problems, *result.notes], "expected": result.expected}
         if call.fields.get("suggest"):
-            own = [p for p in prompts if p.structure.name not in drawn and p.card.validation_dice is None]
-            out["corrections"] = _corrections(call, session, result, own)
+            found = [p for p in prompts if p.structure.name not in drawn]
+            out["corrections"] = _corrections(call, session, result, found)
         if call.fields.get("review"):
             out["review"] = _review(call, session, result, drawn, prompts, call.fields.get("axis") or 0)
         return out
@@ -319,7 +319,7 @@ def _memory(examples: Any, name: str) -> tuple[Memory, str]:
 def _corrections(
     call: Call, session: Session, result: Segmentation, prompts: Sequence[Prompt]
 ) -> dict[str, dict[str, Any]]:
-    """The slices of least certainty of structures that were taught elsewhere: to be corrected first."""
+    """The slices of least certainty of each structure that was found: to be corrected first."""
     out = {}
     for prompt in prompts:
         axis, found = session.corrections(result, prompt, call.fields["suggest"], call.should_stop)

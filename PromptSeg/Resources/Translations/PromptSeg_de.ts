@@ -1838,12 +1838,8 @@ Dice</translation>
             <translation>Vergessen ...</translation>
         </message>
         <message>
-            <source>Correct the slices of this result that are least certain, and teach the structure in this patient, too</source>
-            <translation>Die unsichersten Schichten dieses Ergebnisses korrigieren und die Struktur auch an diesem Patienten anlernen</translation>
-        </message>
-        <message>
-            <source>Correct and teach again</source>
-            <translation>Korrigieren und erneut anlernen</translation>
+            <source>Correct the slices of this result that are least certain, and teach the structure in this patient, too. Select another structure in the list to correct that one.</source>
+            <translation>Die unsichersten Schichten dieses Ergebnisses korrigieren und die Struktur auch in diesem Patienten lehren. Um eine andere Struktur zu korrigieren, wird sie in der Liste ausgewählt.</translation>
         </message>
         <message>
             <source>The volume is a frame of a sequence: segment each of its frames</source>
@@ -1880,6 +1876,10 @@ Dice</translation>
         <message>
             <source>Nothing to forget: select one of My structures that remembers patients</source>
             <translation>Nichts zu vergessen: Wählen Sie eine unter Meine Strukturen, die sich Patienten merkt</translation>
+        </message>
+        <message>
+            <source>Correct {name} ...</source>
+            <translation>{name} korrigieren ...</translation>
         </message>
         <message>
             <source>Stopped; the segmentation is as it was.</source>

@@ -88,3 +88,22 @@ def test_by_mouse(panel, loaded, own, pump, monkeypatch, paint, phantom) -> None
     pump(lambda: not teach.running.running)
     assert asked[1]["examples"] == asked[0]["examples"]
     assert asked[1]["start_from"] is panel.logic.rounds[0]
+
+
+def test_the_button_says_what_it_is_about_and_follows_the_list(panel, loaded, own, pump) -> None:
+    """All structures of a result can be corrected, those that come with PromptSeg, too."""
+    segment = panel.segment
+    groups = segment.structures._groups
+    head, group = next((head, one) for head, one in groups if any(p.text == own for p in one.prompts))
+    for one in group.prompts[:2]:
+        segment.structures.tick(one.text)
+    segment.button.click()
+    pump(lambda: not segment.running.running)
+    names = [one.structure.name for one in group.prompts[:2]]
+    assert set(segment._corrections) <= set(names)
+    found = [name for name in names if name in segment._corrections]
+    assert found[0] in segment.correct.text
+    for n, name in enumerate(names):
+        segment.structures.tree.setCurrentItem(head.child(n))
+        expected = name if name in found else found[0]
+        assert expected in segment.correct.text

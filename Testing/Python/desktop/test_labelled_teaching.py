@@ -256,7 +256,7 @@ def test_by_mouse(page, panel, pump, short, window) -> None:
     pump(lambda: not page.running.running, 300)
     assert page.message.text.startswith("liver is learned: Dice ")
     assert "DOE^JOHN" in page.message.text
-    (entry,) = [one for one in panel.segment.structures.ticked_own if "subjects" in one.card.extra]
+    (entry,) = [one for one in panel.segment.structures.ticked_entries if "subjects" in one.card.extra]
     assert entry.structure.name == "liver"
     assert "whole volumes: 3 learned from, 1 held out" in "\n".join(panel.segment.structures._lines(entry))
     page.open(False)

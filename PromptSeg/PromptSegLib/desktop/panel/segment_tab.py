@@ -30,8 +30,8 @@ from .widgets import as_tip, beside, button
 
 class SegmentTab:
     """``ready()`` asks for what has to be installed and says whether it can go on; ``on_result(result)`` is called
-    after a result, ``on_undone()`` when it was taken back, and ``on_correct(name, correction)`` to correct a result of
-    a structure that was taught elsewhere."""
+    after a result, ``on_undone()`` when it was taken back, and ``on_correct(name, correction)`` to correct a structure
+    of it."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class SegmentTab:
         self.message = Message()
         self.running = Running(self.message, lambda: logic.context.device, lambda running: self.refresh())
         self.button = button("", _("Segment the ticked structures; the same button stops it"), self._pressed)
-        self.structures = Structures(logic.library, state, self.refresh, self._files_refresh)
+        self.structures = Structures(logic.library, state, self.refresh, self._another_selected)
         self.show_3d = slicer.qMRMLSegmentationShow3DButton()
         self.show_3d.setToolTip(_("Show the segmentation in the 3D view"))
         self.show_3d.connect("toggled(bool)", lambda on: centre_3d() if on else None)
@@ -60,9 +60,10 @@ class SegmentTab:
         self.remover = button(_("Delete ..."), "", self._delete)
         self.forgetter = button(_("Forget ..."), "", self._forget)
         tip = _(
-            "Correct the slices of this result that are least certain, and teach the structure in this patient, too"
+            "Correct the slices of this result that are least certain, and teach the structure in this patient, too. "
+            "Select another structure in the list to correct that one."
         )
-        self.correct = button(_("Correct and teach again"), tip, self._correct)
+        self.correct = button("", tip, self._correct)
         self.frames = qt.QCheckBox()
         self.frames.setToolTip(_("The volume is a frame of a sequence: segment each of its frames"))
         layout = qt.QVBoxLayout(self.widget)
@@ -96,8 +97,7 @@ class SegmentTab:
         node = self._volumes.segmentation
         self.show_3d.setSegmentationNode(node)
         self.show_3d.setVisible(node is not None and node.GetSegmentation().GetNumberOfSegments() > 0)
-        self.correct.setVisible(self._to_correct() is not None)
-        self.correct.setEnabled(not busy)
+        self._correct_refresh()
         self._files_refresh()
         for problem in self._logic.library.problems[:1]:
             if not self.message.text:
@@ -133,6 +133,19 @@ class SegmentTab:
         )
         self.importer.setEnabled(not busy)
 
+    def _correct_refresh(self) -> None:
+        """The button says which structure it is about."""
+        name = self._to_correct()
+        self.correct.setVisible(name is not None)
+        self.correct.setEnabled(not self.running.running)
+        if name is not None:
+            self.correct.setText(_("Correct {name} ...").format(name=name_of(name)))
+
+    def _another_selected(self) -> None:
+        self._files_refresh()
+        if hasattr(self, "correct"):
+            self._correct_refresh()
+
     def scene_closed(self) -> None:
         """The scene is gone, and all that was said of it."""
         self.message.clear()
@@ -146,8 +159,8 @@ class SegmentTab:
             name for name, one in self._corrections.items()
             if there is not None and there.GetSegment(one.result_id) is not None
         ]  # fmt: skip
-        own = self.structures.selected_own
-        chosen = own.structure.name if own is not None else ""
+        selected = self.structures.selected
+        chosen = selected.structure.name if selected is not None else ""
         return chosen if chosen in known else known[0] if known else None
 
     def _correct(self) -> None:
@@ -198,11 +211,11 @@ class SegmentTab:
         self.refresh()
 
     def _found_in(self, result: SegmentResult) -> dict[str, Correction]:
-        """What can be corrected of a result: structures of the user's own, with slices to begin with."""
-        own = {one.structure.name: one for one in self.structures.ticked_own}
+        """What can be corrected of a result: structures that were found, with slices to begin with."""
+        asked = {one.structure.name: one for one in self.structures.ticked_entries}
         out = {}
         for structure, identity in zip(result.structures, result.segment_ids, strict=True):
-            correction, entry = result.corrections.get(structure.name), own.get(structure.name)
+            correction, entry = result.corrections.get(structure.name), asked.get(structure.name)
             if correction is not None and correction["slices"] and entry is not None:
                 prompt = str(entry.path), structure.name
                 out[structure.name] = Correction(prompt, identity, int(correction["axis"]), tuple(correction["slices"]))

@@ -69,12 +69,12 @@ class Structures:
     @property
     def ticked(self) -> list[str]:
         """Prompt texts of what is ticked."""
-        return [entry.text for item, entry in self._items if item.checkState(0) == qt.Qt.Checked]
+        return [entry.text for entry in self.ticked_entries]
 
     @property
-    def ticked_own(self) -> list[PromptEntry]:
-        """The user's own structures that are ticked."""
-        return [entry for item, entry in self._items if item.checkState(0) == qt.Qt.Checked and self.is_own(entry.text)]
+    def ticked_entries(self) -> list[PromptEntry]:
+        """The structures that are ticked."""
+        return [entry for item, entry in self._items if item.checkState(0) == qt.Qt.Checked]
 
     @property
     def selected(self) -> PromptEntry | None:
