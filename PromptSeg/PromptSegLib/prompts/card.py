@@ -52,7 +52,6 @@ class Card:
     shared_pass: bool = False
     shared_tokens: bool = False
     contour_weight: float | None = None
-    corrects: bool = False
     volumes: int | None = None
     slices: int | None = None
     slice_mm: float | None = None
@@ -72,6 +71,7 @@ class Card:
     used, and never leave this computer: they are not in :meth:`to_json` (see :mod:`.memory`)."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know, as plain JSON: they are kept."""
+    corrects: bool = False
 
     def __post_init__(self) -> None:
         for name, check in _BOUNDS.items():
@@ -245,7 +245,6 @@ _BOUNDS: dict[str, Check] = {
     "shared_pass": _flag,
     "shared_tokens": _flag,
     "contour_weight": _optional(_number(0, 10_000)),
-    "corrects": _flag,
     "volumes": _COUNT,
     "slices": _COUNT,
     "slice_mm": _optional(_number(0, 10_000, " mm")),
@@ -262,6 +261,7 @@ _BOUNDS: dict[str, Check] = {
     "note": _text,
     "taught_on": _grids,
     "extra": _plain_object,
+    "corrects": _flag,
 }
 
 

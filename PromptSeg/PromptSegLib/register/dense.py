@@ -60,6 +60,14 @@ def self_similarity(image: Tensor) -> Tensor:
     return torch.exp(-(distance - distance.amin(0, keepdim=True)) / noise)
 
 
+def _smoothed(values: Tensor) -> Tensor:
+    """Means of 3 x 3 x 3 neighbours of (1, 1, S, A, R), of those that there are."""
+    if min(values.shape[2:]) >= 3:
+        return F.avg_pool3d(values, 3, 1, 1, count_include_pad=False)
+    around = [1] * 6  # torch refuses maps smaller than the kernel
+    return F.avg_pool3d(F.pad(values, around), 3, 1) / F.avg_pool3d(F.pad(torch.ones_like(values), around), 3, 1)
+
+
 def convex_search(
     fixed: Tensor,
     moving: Tensor,
@@ -96,7 +104,7 @@ def convex_search(
             total.addcmul_(one, one)
         total.mul_(valid).mul_(known[box])
         pooled = F.avg_pool3d(total[None, None], 2)
-        cost[n] = F.avg_pool3d(pooled, 3, 1, 1, count_include_pad=False)[0, 0]
+        cost[n] = _smoothed(pooled)[0, 0]
     line = torch.arange(-reach, reach + 1, dtype=torch.float32, device=fixed.device)
     moves = torch.stack(torch.meshgrid(line, line, line, indexing="ij")).reshape(3, -1)
 

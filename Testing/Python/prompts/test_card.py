@@ -22,7 +22,7 @@ def test_every_field_has_bounds() -> None:
 def test_a_card_of_nothing_is_that_of_older_files() -> None:
     assert Card.from_json({}) == Card()
     stated = {"plane": "axial", "spacing": 2.0, "components": "substantial"}
-    assert Card().to_json() == {**stated, "shared_pass": False, "shared_tokens": False}
+    assert Card().to_json() == {**stated, "shared_pass": False, "shared_tokens": False, "corrects": False}
 
 
 def test_a_field_that_earlier_versions_called_otherwise_is_read() -> None:
@@ -35,7 +35,7 @@ def test_a_field_that_earlier_versions_called_otherwise_is_read() -> None:
 
 def test_its_json_is_the_card_again() -> None:
     card = Card("sagittal", 1.5, (-10.5, 20.0), "all", True, True, 40.0, 3, 12, 2.5, 20, 2, 7, 0.9, 0.4, 0.8,
-                ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]})  # fmt: skip
+                ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]}, True)  # fmt: skip
     assert Card.from_json(card.to_json()) == card
     assert Card.from_json({**card.to_json(), "taught_on": ["ab"]}).to_json() == card.to_json()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from PromptSegLib.errors import Stopped
+from PromptSegLib.register.dense import _smoothed, convex_search
 from PromptSegLib.register.grey_fit import PairFit, scored
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.register import frame_of, register
@@ -194,3 +195,19 @@ def test_of_two_registrations_one_after_the_other_the_lesser_counts() -> None:
     assert replace(GOOD, before=0.4).trust == 0.4
     assert replace(GOOD, before=0.9).trust == GOOD.trust
     assert replace(GOOD, before=0.4).trust_here == GOOD.trust
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (2, 2, 2), (6, 4, 10)])
+def test_pictures_of_a_few_voxels_are_searched(shape) -> None:
+    """As of a thin or small volume at a coarse step: their blocks are fewer than the neighbours that are averaged."""
+    image = torch.rand((6, *shape), generator=torch.Generator().manual_seed(1))
+    known = torch.ones(shape)
+    found = convex_search(image, image, known, known, 1)
+    assert found.shape == (3, *(n // 2 for n in shape))
+    assert float(found.abs().max()) < 0.2  # the same picture
+
+
+def test_means_of_small_maps_are_those_of_torch() -> None:
+    values = torch.rand((1, 1, 5, 4, 3), generator=torch.Generator().manual_seed(1))
+    small, whole = _smoothed(values[:, :, :2]), _smoothed(values)
+    assert torch.allclose(small[:, :, 0], whole[:, :, 0], atol=1e-6)
