@@ -280,7 +280,9 @@ class Session:
                 [prompt], drawn={name: annotations}, on_progress=on_progress, should_stop=should_stop
             )
         if prompt.card.corrects:
-            return corrections(segmentation.maps[name], limit, should_stop, known=annotations.used())
+            seen = segmentation.maps[name]
+            known = annotations.used() if annotations.axis == seen.work.axis else ()
+            return corrections(seen, limit, should_stop, known)
         return suggest(segmentation.maps[name], annotations, limit, should_stop)
 
     @staticmethod

@@ -153,6 +153,8 @@ def test_two_corrected_slices_leave_what_was_found_beyond_them(fresh, phantom, p
     assert np.array_equal(mask[far], found[far])
     assert fresh.estimate(result, drawn, learned.prompt) is None  # its line was fitted to drawings from end to end
     assert not {one.index for one in fresh.suggest(drawn, learned.prompt, segmentation=result)} & set(middle)
+    sideways = SliceAnnotations.from_labels(truth.astype(np.uint8), phantom.volume.grid, 1, [25], [47], axis=1)
+    assert fresh.suggest(sideways, learned.prompt, segmentation=result)  # no slice of these counts along its own axis
     # The same slices of a structure that no prompt knows are its drawing.
     unknown = replace(shipped, card=replace(shipped.card, validation_dice=None))
     anew = fresh.tune(drawn, shipped.structure, start_from=unknown, steps=0).prompt
