@@ -225,7 +225,7 @@ def _grids(value: Any) -> tuple[Any, ...]:
     for one in value:
         if (isinstance(one, str) and len(one) > 100) or not (isinstance(one, str) or hasattr(type(one), "matches")):
             raise ValueError("a list of grids")
-    return tuple(value)
+    return tuple(one for one in value if one != "")  # an empty digest names no scan
 
 
 def _plain_object(value: Any) -> Any:

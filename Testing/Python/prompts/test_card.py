@@ -38,6 +38,7 @@ def test_its_json_is_the_card_again() -> None:
                 ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]}, True)  # fmt: skip
     assert Card.from_json(card.to_json()) == card
     assert Card.from_json({**card.to_json(), "taught_on": ["ab"]}).to_json() == card.to_json()
+    assert Card.from_json({"taught_on": ["", "ab"]}).taught_on == ("ab",)  # what names no scan would not be kept
 
 
 @pytest.mark.parametrize(("found", "expected"), [(CARRIES, True), (1, True), (0.2, False), (0, False), (None, None)])
