@@ -15,8 +15,8 @@ MAX_LETTERS = 700
 
 def few(names: Sequence[object], limit: int = 3) -> str:
     """The first names, and how many more there are: what fits into a sentence."""
-    more = len(names) - limit
-    return ", ".join(map(str, names[:limit])) + (f" and {more} more" if more > 0 else "")
+    more, shown = len(names) - limit, ", ".join(map(str, names[:limit]))
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def quoted(names: Iterable[object], limit: int = 12) -> str:

@@ -130,9 +130,9 @@ class _Download(threading.Thread):
         if self._path and Path(self._path).is_file():  # what has another checksum was removed
             node = self._logic.loadNode(self._path, self._node, None, {})
         if node is None:
-            why = f" ({self._problem})" if self._problem else ""
+            name, why = self._name, self._problem
             raise InputError(
-                f"{self._name} could not be downloaded{why}",
+                f"{name} could not be downloaded ({why})" if why else f"{name} could not be downloaded",
                 "check the connection to the internet and try again, or load a CT of your own",
             )
         return node

@@ -11,6 +11,7 @@ import re
 from functools import cache, lru_cache
 
 from ..errors import PromptSegError
+from . import problems
 from .structure_names import name_of
 
 
@@ -32,6 +33,12 @@ SENTENCES = {
     "progress.step": _("Step {step} of {steps}"),
     "progress.kept": _("Stopped; step {step} of {steps} is kept"),
     "progress.done": _("Done"),
+    "progress.set_step": _("step {step} of {steps}"),
+    "progress.set_loss": _("step {step} of {steps}, loss {loss}"),
+    "progress.set_best": _("step {step} of {steps}, loss {loss}, best Dice {dice} (step {at})"),
+    "progress.set_dice": _("step {step} of {steps}: Dice {dice} on {n} held-out volumes, best {best}"),
+    "progress.set_look": _("Looking at {name} ({n} of {count})"),
+    "progress.set_last": _("Last look at {name} ({n} of {count})"),
     "progress.look": _("Looking at {name}"),
     "progress.looked": _("Looked at all structures"),
     "review.differs": _("differs by {share} from the adjacent slices"),
@@ -118,122 +125,25 @@ SENTENCES = {
     "volume.narrow": _("they span only {low} to {high}"),
     "volume.no_air": _("hardly any is below 0, where air and fat are ({low} to {high})"),
     "volume.no_tissue": _("hardly any is above {value}, where tissue is"),
+    "note.folder": _("{folder} cannot be read ({why})."),
+    "note.package": _("The Python package {package} is not installed."),
     "set.pretrained": _(
         "The backbone was pre-trained on {n} of the {count} held-out subjects: for others, expect less than the Dice "
         "here."
     ),
     "set.some": _("The run ended before the last look: the Dice is that of some slices of some subjects."),
+    "set.none": _("No subject was held out: how good the prompt is in others is not known."),
     "set.few": _("With fewer than three held-out subjects the Dice says little of the next one."),
-    "problem.few_ticked": _("{n} segmented volumes of {name} are ticked, and {least} are needed"),
-    "problem.twice": _("{name} is ticked with two segmentations"),
-    "problem.odd": _("The values of {name} do not look like a CT's in HU: {why}"),
-    "problem.whose": _("{name} does not say which volume it is of"),
-    "problem.pair_gone": _("{name}, or the volume that it is of, was removed"),
-    "problem.other_voxels": _("{name} does not lie on the voxels of {other}"),
-    "problem.empty_in": _("{name} is empty in {other}"),
-    "problem.nowhere": _("{name} is nowhere in {other}"),
-    "problem.few_show": _("{name} is in {n} of the volumes, and a labelled set needs {least}"),
-    "problem.no_image": _("{name} has no image"),
-    "problem.label_map": _("{name} is a label map"),
-    "problem.values": _("{name} has several values per voxel"),
-    "problem.no_segment": _("{name} has no such segment"),
-    "problem.belongs": _("{name} belongs to the volume {other}"),
-    "problem.surfaces": _("{name} holds surfaces and no label map"),
-    "problem.transforms": _("{name} and {other} are moved by different transforms, and one of them is bent"),
-    "problem.voxels": _("{name} was not drawn on the voxels of {other}"),
-    "problem.frame": _("{name} was drawn in another frame of the sequence than the one in view"),
-    "problem.view": _("The view is not along the slices of {name}"),
-    "problem.bent": _("{name} is bent by a transform, so its slices are no planes"),
-    "problem.absent": _("Slice {index} is marked as absent, and something is drawn in it"),
-    "problem.complete": _("Slice {index} is marked as complete, and nothing is drawn in it"),
-    "problem.marks": _("The slice marks of {name} cannot be read"),
-    "problem.other_volume": _("The slices of {name} were marked on another volume, or the volume was changed"),
-    "problem.removed": _("The segmentation was removed"),
-    "problem.changed": _("{names}: changed since"),
-    "problem.none_asked": _("No structure was asked for"),
-    "problem.export": _("There is nothing to export"),
-    "problem.own_only": _("Only structures of your own can be deleted"),
-    "problem.delete": _("{path} cannot be deleted ({why})"),
-    "problem.file_of": _("{name} is one of the files that the structures are kept in"),
-    "problem.folder": _("The folder {folder} cannot be made ({why})"),
-    "problem.own_folder": _("The folder {folder} for your structures cannot be made ({why})"),
-    "problem.gone": _("The volume or the segmentation was removed meanwhile"),
-    "problem.was_removed": _("{name} was removed"),
-    "problem.no_common": _("{name} and {other} have no structure in common"),
-    "problem.empty": _("{name} has no segment"),
-    "problem.download": _("{name} could not be downloaded"),
-    "problem.download_why": _("{name} could not be downloaded ({why})"),
-    "problem.taught_removed": _("The result of teaching {name} was removed"),
-    "problem.nothing_back": _("There is no segmentation to take back"),
-    "problem.sequence": _("The sequence was changed or removed meanwhile"),
-    "problem.not_drawn": _("No slice shows the structure yet"),
-    "problem.no_volume": _("There is no volume to work on"),
-    "problem.pip": _("{name} could not be installed ({why})"),
-    "problem.torch": _("torch was not installed"),
-    "problem.version": _("{name} {version} is installed, and PromptSeg needs {least} or later"),
-    "problem.run_busy": _("The run of {name} is being worked on"),
-    "problem.run_taken": _("Another process is at the run in {folder}"),
-    "problem.writing": _("Another 3D Slicer is writing to {folder}"),
-    "problem.disk": _("The disk is full"),
-    "problem.permission": _("A file or folder may not be used"),
-    "problem.memory": _("This computer's memory is not enough"),
-    "problem.gpu": _("The GPU's memory is not enough"),
-    "problem.ended": _("The computing process was ended by the system, most often because memory ran out"),
-    "remedy.tick_more": _("load and tick more, or draw it in a few slices of one instead"),
-    "remedy.untick_one": _("untick one: a volume must not be learned from and held out"),
-    "remedy.hu": _("untick it, or load it again so that its values are HU"),
-    "remedy.both": _("choose both, volume and segmentation, in the Segment Editor once"),
-    "remedy.others": _("choose others and try again"),
-    "remedy.geometry": _(
-        "untick it, or give it the volume's geometry (Segment Editor, the button beside the source volume)"
-    ),
-    "remedy.untick_empty": _("untick that volume, or segment it there first"),
-    "remedy.leave_out": _("leave that volume out, or segment it there first"),
-    "remedy.add_volumes": _("add volumes, or draw it in a few slices of one instead"),
-    "remedy.dataset": _("name a dataset.json in the layout of the Decathlon or of nnU-Net"),
-    "remedy.loaded": _("choose a volume that is loaded"),
-    "remedy.ct": _("choose the CT itself"),
-    "remedy.scalar": _("choose a volume with one value per voxel, such as a CT"),
-    "remedy.segment": _("choose a segment"),
-    "remedy.other": _("choose another segmentation or a new one"),
-    "remedy.source": _("make binary labelmap its source representation in the module Segmentations"),
-    "remedy.transform": _("put both under the same transform in the module Transforms"),
-    "remedy.its_volume": _("draw on the volume that it belongs to"),
-    "remedy.frame": _("go to that frame, or draw the structure in a new segment"),
-    "remedy.view": _("turn it to the volume plane (the view's menu, Rotate to volume plane)"),
-    "remedy.harden": _("harden the transform or take the volume out of it, in the module Transforms"),
-    "remedy.erase": _("erase it or mark the slice as complete"),
-    "remedy.draw": _("draw in it or mark it as absent"),
-    "remedy.mark": _("mark its slices again, or use a newer PromptSeg"),
-    "remedy.clear": _("choose the volume that they were drawn on, or clear the marks"),
-    "remedy.your_segment": _("choose the segment that you draw"),
-    "remedy.another": _("choose another one"),
-    "remedy.delete": _("delete the segments that are not wanted"),
-    "remedy.tick": _("tick at least one"),
-    "remedy.tick_structure": _("tick at least one structure"),
-    "remedy.mine": _("choose one of My structures"),
-    "remedy.permissions": _("check its permissions"),
-    "remedy.choose_another": _("choose another"),
-    "remedy.self_check": _("choose another one in the self-check"),
-    "remedy.again": _("choose another one and try again"),
-    "remedy.names": _("give the same structures the same names in both"),
-    "remedy.segment_first": _("segment something first"),
-    "remedy.internet": _("check the connection to the internet and try again, or load a CT of your own"),
-    "remedy.teach": _("teach it again"),
-    "remedy.sequence": _("choose it and try again"),
-    "remedy.one_slice": _("draw it in at least one slice"),
-    "remedy.restart": _("restart 3D Slicer and install it before another module uses it"),
-    "remedy.pytorch": _("open the module PyTorch Util and install it there"),
-    "remedy.network": _("check the network, then try again"),
-    "remedy.stop_run": _("stop it, in the other 3D Slicer perhaps, first"),
-    "remedy.wait_run": _("wait until it has ended, or stop it there"),
-    "remedy.moment": _("try again in a moment"),
-    "remedy.space": _("free some space"),
-    "remedy.close": _("close other programs or crop the image"),
+    **problems.PROBLEMS,
 }
 """By key: the English text, with its placeholders."""
 CONTEXT = "desktop.sentences"
+MORE = _("{names} and {n} more")
+"""Names of a list that is too long for a sentence."""
 _COUNTED = re.compile(r"(\d+/\d+: )(.+)", re.DOTALL)
+_ABOUT = re.compile(r"(.+)( \([^()]+\))", re.DOTALL)
+_LONGER = re.compile(r"(?P<names>.+) and (?P<n>\d+) more", re.DOTALL)
+_QUOTED = re.compile(r"(?P<mark>['\"])(?P<name>.+?)(?P=mark)(?=, |$)", re.DOTALL)
 
 
 @lru_cache(maxsize=500)
@@ -254,18 +164,42 @@ def spoken(text: str) -> str:
     counted = _COUNTED.fullmatch(text)
     if counted is not None:  # a frame of several: what is said follows its number
         return counted[1] + spoken(counted[2])
+    problem, found, remedy = text.rstrip(".").rpartition("; ")
+    if found and recognise(remedy):
+        return f"{spoken(problem)}; {spoken(remedy)}."
     known = recognise(text)
     if known is None:
-        problem, found, remedy = text.rstrip(".").partition("; ")
-        parts = [recognise(problem), recognise(remedy)] if found else []
-        return f"{spoken(problem)}; {spoken(remedy)}." if any(parts) else text
+        about = _ABOUT.fullmatch(text)  # a problem, and the file that it is about
+        return spoken(about[1]) + about[2] if about is not None and recognise(about[1]) else text
     key, values = known
-    translated = str(translate(CONTEXT, SENTENCES[key]))
+    translated = str(translate(problems.CONTEXT if key in problems.PROBLEMS else CONTEXT, SENTENCES[key]))
     try:
-        said = {name: (name_of if name == "name" else str)(spoken(value)) for name, value in values.items()}
-        return translated.format(**said)
+        return translated.format(**{name: _value(name, value) for name, value in values.items()})
     except (KeyError, IndexError, ValueError):  # a translation whose placeholders are others
         return text
+
+
+def _value(name: str, value: str) -> str:
+    """What stands at a placeholder: names of structures, a sentence of its own, or something that is no text."""
+    if name == "names":
+        return names_of(value)
+    if name == "why" and recognise(value) is None:
+        whole = value[:1].upper() + value[1:]
+        return spoken(whole) if spoken(whole) != whole else value
+    said = spoken(value)
+    return name_of(said) if name == "name" else said
+
+
+def names_of(listed: str) -> str:
+    """A list of structures' names, quoted or not, in the language of the window."""
+    from slicer.i18n import translate
+
+    longer = _LONGER.fullmatch(listed)
+    if longer is not None:
+        return str(translate(CONTEXT, MORE)).format(names=names_of(longer["names"]), n=longer["n"])
+    if _QUOTED.match(listed):
+        return _QUOTED.sub(lambda one: f"{one['mark']}{name_of(one['name'])}{one['mark']}", listed)
+    return ", ".join(map(name_of, listed.split(", ")))
 
 
 def told(problem: PromptSegError | str) -> str:

@@ -255,7 +255,7 @@ class _Run:
         state, since = self.state, time.monotonic()
         entry = {"step": float(state.step)} | ({} if math.isnan(loss) else {"loss": round(loss, 5)})
         if self.looked_at:
-            scores = self._scores(self.looked_at, state.average, "Looking at", self.recipe.look_stride)
+            scores = self._scores(self.looked_at, state.average, self.recipe.look_stride)
             dice = _mean(list(scores.values()))
             entry["dice"] = round(dice, 5)
             if dice > state.best_dice:
@@ -265,22 +265,28 @@ class _Run:
             self._look_seconds = time.monotonic() - since
         state.curve.append(entry)
         self._save()
-        text = f"step {state.step} of {self.recipe.steps}"
-        if self.looked_at:
-            text += f": Dice {entry['dice']:.3f} on {len(self.looked_at)} held-out volumes, best {state.best_dice:.3f}"
+        step, steps, best, count = state.step, self.recipe.steps, state.best_dice, len(self.looked_at)
+        text = (
+            f"step {step} of {steps}: Dice {entry['dice']:.3f} on {count} held-out volumes, best {best:.3f}"
+            if count
+            else f"step {step} of {steps}"
+        )
         self.on_progress(Progress("validate", self._share(), text, entry))
 
     def _examine(self) -> None:
         """Dice of the best on all held-out subjects, whole volumes."""
-        self.state.scores = self._scores(self.subjects.held_out, self.state.best, "Last look at")
+        self.state.scores = self._scores(self.subjects.held_out, self.state.best, last=True)
         self.state.examined = True
 
     def _scores(
-        self, samples: Sequence[Sample], tensors: dict[str, Tensor], what: str, every: int = 1
+        self, samples: Sequence[Sample], tensors: dict[str, Tensor], every: int = 1, last: bool = False
     ) -> dict[str, float]:
-        out = {}
-        for n, sample in enumerate(samples):
-            self.on_progress(Progress("validate", self._share(), f"{what} {sample.name} ({n + 1} of {len(samples)})"))
+        out, count = {}, len(samples)
+        for n, sample in enumerate(samples, 1):
+            text = (
+                f"Last look at {sample.name} ({n} of {count})" if last else f"Looking at {sample.name} ({n} of {count})"
+            )
+            self.on_progress(Progress("validate", self._share(), text))
             out[sample.name] = volume_dice(
                 self.backbone, sample, self.subjects.structure, tensors, every, self.should_stop
             )
@@ -315,10 +321,13 @@ class _Run:
         if now - self._shown < 0.5 and self.state.step != 1:
             return
         self._shown = now
-        text = f"step {self.state.step} of {self.recipe.steps}, loss {loss:.3f}"
-        if self.state.best_dice >= 0:
-            text += f", best Dice {self.state.best_dice:.3f} (step {self.state.best_step})"
-        self.on_progress(Progress("learn", self._share(), text, {"step": self.state.step, "loss": loss}))
+        state, steps = self.state, self.recipe.steps
+        text = (
+            f"step {state.step} of {steps}, loss {loss:.3f}, best Dice {state.best_dice:.3f} (step {state.best_step})"
+            if state.best_dice >= 0
+            else f"step {state.step} of {steps}, loss {loss:.3f}"
+        )
+        self.on_progress(Progress("learn", self._share(), text, {"step": state.step, "loss": loss}))
 
     def _same(self) -> dict[str, Any]:
         """What must be as before to go on."""

@@ -173,13 +173,15 @@ def _worst(
         if dice is not None:
             why = f"Dice {dice:.2f}"
         else:
-            parts = [f"differs by {change[k]:.0%} from the adjacent slices"] if change[k] >= MIN_RISK / 2 else []
-            parts += (
-                [f"about {uncertain:.1f} cm² may be wrong"] if uncertain is not None and uncertain >= MIN_CM2 else []
-            )
-            if not parts:
+            differs, wrong = change[k] >= MIN_RISK / 2, uncertain is not None and uncertain >= MIN_CM2
+            if differs and wrong:
+                why = f"differs by {change[k]:.0%} from the adjacent slices, about {uncertain:.1f} cm² may be wrong"
+            elif differs:
+                why = f"differs by {change[k]:.0%} from the adjacent slices"
+            elif wrong:
+                why = f"about {uncertain:.1f} cm² may be wrong"
+            else:
                 continue  # a little of everything, which nobody would see
-            why = ", ".join(parts)
         out.append(SliceFinding(k, why, dice, uncertain, float(share[k])))
     return tuple(out)
 
@@ -202,10 +204,17 @@ def _remarks(mask: np.ndarray, jumps: np.ndarray, axis: int) -> tuple[str, ...]:
         remarks.append("It touches the border of the image.")
     there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
     gaps = int(there[-1] - there[0] + 1 - len(there))
-    if gaps:
-        remarks.append(f"It is missing in {gaps} slice{'s' * (gaps > 1)} between others that show it.")
+    if gaps == 1:
+        remarks.append("It is missing in 1 slice between others that show it.")
+    elif gaps:
+        remarks.append(f"It is missing in {gaps} slices between others that show it.")
     odd = [int(k) for k in np.flatnonzero(jumps > _JUMP)]
     if odd and not gaps:
         listed = ", ".join(map(str, odd[:5]))
-        remarks.append(f"It changes abruptly at slice{'s' * (len(odd) > 1)} {listed}{' and others' * (len(odd) > 5)}.")
+        if len(odd) == 1:
+            remarks.append(f"It changes abruptly at slice {listed}.")
+        elif len(odd) <= 5:
+            remarks.append(f"It changes abruptly at slices {listed}.")
+        else:
+            remarks.append(f"It changes abruptly at slices {listed} and others.")
     return tuple(remarks)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -42,20 +43,23 @@ def advice(
     """Sentences on drawings of one structure, one :class:`SliceAnnotations` a volume, and on their left-out Dice. Where
     they are ``corrections`` (:func:`corrects`), nothing is said of a structure that goes on beyond them."""
     notes: list[str] = []
+
+    def called(number: int, *indices: int) -> str:
+        """Slices, with the volume that they are of where there are several."""
+        return ", ".join(map(str, indices)) + (f" of volume {number + 1}" if len(annotations) > 1 else "")
+
     for number, drawn in enumerate(annotations):
-        where = f" of volume {number + 1}" if len(annotations) > 1 else ""
-        notes += [f"{note}{where}{rest}" for note, rest in _of_one(drawn, corrections)]
+        notes += _of_one(drawn, corrections, partial(called, number))
     # The outermost drawn slices are found without contours on both sides: that they are hard says nothing of them.
     ends = {(number, k) for number, drawn in enumerate(annotations) for k in (*drawn.drawn()[:1], *drawn.drawn()[-1:])}
     known = [s for s in scores if s.dice == s.dice and (s.volume, s.index) not in ends]
     if len(known) > 2:
         middle = float(np.median([s.dice for s in known]))
         for s in known:
-            where = f" of volume {s.volume + 1}" if len(annotations) > 1 else ""
             if s.dice < _ODD_DICE and s.dice < middle - 0.4:
                 notes.append(
-                    f"Slice {s.index}{where} is not what the other drawn slices let expect"
-                    f" (Dice {s.dice:.2f}, the middle of all {middle:.2f}): check whether they contradict each other."
+                    f"Slice {called(s.volume, s.index)} is not what the other drawn slices let expect (Dice "
+                    f"{s.dice:.2f}, the middle of all {middle:.2f}): check whether they contradict each other."
                 )
     if sum(len(drawn.drawn()) for drawn in annotations) == 1:
         notes.append("Only one slice shows the structure: how good the result is, cannot be estimated.")
@@ -105,36 +109,43 @@ def corrects(start_from: Card | None, drawn: SliceAnnotations) -> bool:
     return start_from is not None and start_from.knows and (len(drawn.drawn()) < 2 or bool(open_ends(drawn)))
 
 
-def _of_one(drawn: SliceAnnotations, corrections: bool) -> list[tuple[str, str]]:
-    """What stands before and after the name of the volume."""
+def _of_one(drawn: SliceAnnotations, corrections: bool, called: Callable[..., str]) -> list[str]:
+    """Sentences on one volume, whose slices are ``called`` so."""
     notes = []
     ends = () if corrections else open_ends(drawn)
-    if ends:
-        which = f"slice {ends[0]}" if len(ends) == 1 else f"slices {ends[0]} and {ends[1]}"
-        rest = (
-            f", where the drawing ends: {'it is' if len(ends) == 1 else 'they are'} not small, and little is looked for"
-            " beyond. Draw the first and the last slice that show it, or mark a slice without it as absent."
+    if len(ends) == 1:
+        notes.append(
+            f"The structure seems to go on beyond slice {called(ends[0])}, where the drawing ends: it is not small, and"
+            " little is looked for beyond. Draw the first and the last slice that show it, or mark a slice without it"
+            " as absent."
         )
-        notes.append((f"The structure seems to go on beyond {which}", rest))
+    elif ends:
+        notes.append(
+            f"The structure seems to go on beyond slices {ends[0]} and {called(ends[1])}, where the drawing ends: they"
+            " are not small, and little is looked for beyond. Draw the first and the last slice that show it, or mark"
+            " a slice without it as absent."
+        )
     parts = parts_of(drawn)
     for index in parts:
         mask = drawn.slices[index].labelled() == 1
         at_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
         if at_edge and drawn.slices[index].status is SliceStatus.COMPLETE:
             notes.append(
-                (f"The contour in slice {index}", " touches the border of the image: the structure may go on.")
+                f"The contour in slice {called(index)} touches the border of the image: the structure may go on."
             )
     if parts and min(parts.values()) == 1 and len(parts) > 1:
         several = [index for index, count in parts.items() if count > 1]
         if several and 2 * len(several) < len(parts):
-            listed = ", ".join(map(str, several))
-            word = "Slice" if len(several) == 1 else "Slices"
-            verb = "shows" if len(several) == 1 else "show"
-            rest = f" {verb} separate parts where the other slices have one: check that it is one structure."
-            notes.append((f"{word} {listed}", rest))
+            listed = called(*several)
+            notes.append(
+                f"Slice {listed} shows separate parts where the other slices have one: check that it is one structure."
+                if len(several) == 1
+                else f"Slices {listed} show separate parts where the other slices have one: check that it is one"
+                " structure."
+            )
     shown = drawn.drawn()
     gone = [i for i, s in drawn.slices.items() if s.status is SliceStatus.ABSENT and shown and shown[0] < i < shown[-1]]
-    if gone:
-        rest = " is marked as without the structure, between slices that show it: it will stay empty."
-        notes += [(f"Slice {index}", rest) for index in sorted(gone)]
-    return notes
+    return notes + [
+        f"Slice {called(index)} is marked as without the structure, between slices that show it: it will stay empty."
+        for index in sorted(gone)
+    ]

@@ -39,7 +39,6 @@ REACH_MM = 10.0
 """A drawn slice helps others up to this far away."""
 TOGETHER_MM = 6.0
 """What the network finds in the next slice hangs together with what lies this close in its own."""
-_GOES_ON = "the structure seems to go on: draw it here, or mark this slice as without it."
 _COARSE = 2
 """Contours are compared on every second working pixel: this is about which slice, not about where the contour runs."""
 
@@ -100,7 +99,7 @@ class _State:
         """Where the structure seems to go on beyond the drawing, which nothing else makes good: the last slice in which
         the network still finds it, or one as far away as drawn slices usually are from each other."""
         wrong = float(self.uncertain.sum() + self._shape(self.known).sum())
-        places: dict[int, tuple[int, float, str]] = {}
+        places: dict[int, tuple[int, float, bool]] = {}
         for end in open_ends(annotations):
             out = np.flatnonzero(self.beyond)
             ways = [(1, len(self.uncertain) - 1 - end)] if end == self.shown[-1] else []
@@ -113,19 +112,11 @@ class _State:
                 usual = max(1, int(np.median(gaps)) if len(gaps) else 1, round(REACH_MM / self.slice_mm))
                 far = min(room, seen or usual)
                 area = np.count_nonzero(annotations.slices[end].labelled() == 1) / 2
-                what = "the network still finds the structure." if seen else _GOES_ON
-                places[int(end + way * far)] = (end, float(area * far), what)
+                places[int(end + way * far)] = (end, float(area * far), bool(seen))
         total = wrong + sum(area for _, area, _ in places.values())
         return [
-            Suggestion(
-                k,
-                area / total,
-                f"Beyond slice {end}, where the drawing ends, {what}",
-                (None, end) if k < end else (end, None),
-            )
-            for k, (end, area, what) in sorted(
-                places.items(), key=lambda one: (not one[1][2].startswith("the network"), -one[1][1])
-            )
+            Suggestion(k, area / total, _why_beyond(end, seen), (None, end) if k < end else (end, None))
+            for k, (end, area, seen) in sorted(places.items(), key=lambda one: (not one[1][2], -one[1][1]))
         ]
 
     def best(self) -> Suggestion | None:
@@ -176,18 +167,27 @@ class _State:
         shape, uncertain, beyond = parts
         if beyond > shape + uncertain and self.shown:
             end = self.shown[0] if k < self.shown[0] else self.shown[-1]
-            return f"Beyond slice {end}, where the drawing ends, the network still finds the structure."
+            return _why_beyond(end, True)
         if below is None or above is None:
             return "Here the network is most uncertain."
-        where = f"Between slices {below} and {above}"
         widest = max(b - a for a, b in pairwise(self.known))
         if uncertain > 2 * shape:
-            return f"{where} the network is uncertain or disagrees with the contours most."
+            return f"Between slices {below} and {above} the network is uncertain or disagrees with the contours most."
         if shape > 2 * uncertain:
             if above - below == widest:
-                return f"{where} is the widest gap, and the contour changes there."
-            return f"{where} the contour changes most."
-        return f"{where} the contour changes and the network is uncertain."
+                return f"Between slices {below} and {above} is the widest gap, and the contour changes there."
+            return f"Between slices {below} and {above} the contour changes most."
+        return f"Between slices {below} and {above} the contour changes and the network is uncertain."
+
+
+def _why_beyond(end: int, seen: bool) -> str:
+    """Why a slice beyond the drawing should be drawn: the network finds the structure there, or it is not known."""
+    if seen:
+        return f"Beyond slice {end}, where the drawing ends, the network still finds the structure."
+    return (
+        f"Beyond slice {end}, where the drawing ends, the structure seems to go on: draw it here, or mark this slice as"
+        " without it."
+    )
 
 
 def _stray(below: Any, above: Any) -> Any:

@@ -15,7 +15,6 @@ _NARROW = 100.0  # HU: soft tissue alone spans more
 _WIDE, _FAT = 900.0, -100.0  # with bone or air in view there is fat or air, and noise about 0 is neither
 _FEW = 0.001
 _TISSUE = -300.0
-_WRONG = "results are likely to be wrong"
 
 
 def warnings_of(volume: Volume) -> list[str]:
@@ -33,7 +32,7 @@ def check_hu(volume: Volume) -> list[str]:
     said = []
     modality = volume.modality.strip().upper()
     if modality not in ("", "CT"):
-        said.append(f"{volume.name} is of the modality {modality}, not CT; {_WRONG}.")
+        said.append(f"{volume.name} is of the modality {modality}, not CT; results are likely to be wrong.")
     steps = [max(1, int(n / (_SAMPLES ** (1 / 3)))) for n in volume.voxels.shape]
     some = volume.voxels[:: steps[0], :: steps[1], :: steps[2]]
     finite = some[np.isfinite(some)]
@@ -52,7 +51,9 @@ def check_hu(volume: Volume) -> list[str]:
     elif np.count_nonzero(inside > _TISSUE) < _few_of_tissue(finite) * len(finite):
         strange = f"hardly any is above {_TISSUE:g}, where tissue is"
     if strange:
-        said.append(f"The values of {volume.name} do not look like a CT's in HU: {strange}; {_WRONG}.")
+        said.append(
+            f"The values of {volume.name} do not look like a CT's in HU: {strange}; results are likely to be wrong."
+        )
     return said
 
 

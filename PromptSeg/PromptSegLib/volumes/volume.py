@@ -19,10 +19,6 @@ from ..errors import GridError, InputError
 LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
 """What a CT shows. Padding (-2000, -32768, 63536) and metal on an extended scale lie outside, and must change nothing
 elsewhere."""
-NOT_NUMBERS = (
-    "holds values that are not numbers (NaN or infinite)",
-    "set them to -1024, which is air, and save it again",
-)
 BITS, NOISE = 2e-6, 1e-3
 """Cosines between axes that should be at right angles: what single precision leaves, and what is rounding noise."""
 _ROUNDING = 1e-6
@@ -179,7 +175,10 @@ class Volume:
         for plane in self.voxels:
             a, b = float(plane.min()), float(plane.max())
             if not (np.isfinite(a) and np.isfinite(b)):
-                raise InputError(f"{self.name} {NOT_NUMBERS[0]}", NOT_NUMBERS[1])
+                raise InputError(
+                    f"{self.name} holds values that are not numbers (NaN or infinite)",
+                    "set them to -1024, which is air, and save it again",
+                )
             low, high = min(low, a), max(high, b)
         if low >= high:
             raise InputError(f"{self.name} is constant: every voxel is {low:g}", "choose a volume with an image in it")

@@ -76,6 +76,989 @@
         </message>
     </context>
     <context>
+        <name>desktop.problems</name>
+        <message>
+            <source>{n} segmented volumes of {name} are ticked, and {least} are needed</source>
+            <translation>{n} segmentierte Volumina von {name} sind angekreuzt, {least} werden gebraucht</translation>
+        </message>
+        <message>
+            <source>{name} is ticked with two segmentations</source>
+            <translation>{name} ist mit zwei Segmentierungen angekreuzt</translation>
+        </message>
+        <message>
+            <source>The values of {name} do not look like a CT's in HU: {why}</source>
+            <translation>Die Werte von {name} sehen nicht wie die eines CT in HU aus: {why}</translation>
+        </message>
+        <message>
+            <source>{name} does not say which volume it is of</source>
+            <translation>{name} sagt nicht, zu welchem Volumen sie gehört</translation>
+        </message>
+        <message>
+            <source>{name}, or the volume that it is of, was removed</source>
+            <translation>{name} oder das Volumen dazu wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{name} does not lie on the voxels of {other}</source>
+            <translation>{name} liegt nicht auf den Voxeln von {other}</translation>
+        </message>
+        <message>
+            <source>{name} is empty in {other}</source>
+            <translation>{name} ist in {other} leer</translation>
+        </message>
+        <message>
+            <source>{name} is nowhere in {other}</source>
+            <translation>{name} kommt in {other} nicht vor</translation>
+        </message>
+        <message>
+            <source>{name} is in {n} of the volumes, and a labelled set needs {least}</source>
+            <translation>{name} ist in {n} der Volumina, {least} werden gebraucht</translation>
+        </message>
+        <message>
+            <source>{name} has no image</source>
+            <translation>{name} hat kein Bild</translation>
+        </message>
+        <message>
+            <source>{name} is a label map</source>
+            <translation>{name} ist eine Label Map</translation>
+        </message>
+        <message>
+            <source>{name} has several values per voxel</source>
+            <translation>{name} hat mehrere Werte pro Voxel</translation>
+        </message>
+        <message>
+            <source>{name} has no such segment</source>
+            <translation>{name} hat kein solches Segment</translation>
+        </message>
+        <message>
+            <source>{name} belongs to the volume {other}</source>
+            <translation>{name} gehört zum Volumen {other}</translation>
+        </message>
+        <message>
+            <source>{name} holds surfaces and no label map</source>
+            <translation>{name} enthält Oberflächen und keine Label Map</translation>
+        </message>
+        <message>
+            <source>{name} and {other} are moved by different transforms, and one of them is bent</source>
+            <translation>{name} und {other} sind durch verschiedene Transformationen bewegt, und eine davon ist nicht linear</translation>
+        </message>
+        <message>
+            <source>{name} was not drawn on the voxels of {other}</source>
+            <translation>{name} wurde nicht auf den Voxeln von {other} gezeichnet</translation>
+        </message>
+        <message>
+            <source>{name} was drawn in another frame of the sequence than the one in view</source>
+            <translation>{name} wurde in einem anderen Einzelbild der Sequenz gezeichnet als dem gezeigten</translation>
+        </message>
+        <message>
+            <source>The view is not along the slices of {name}</source>
+            <translation>Die Ansicht liegt nicht entlang der Schichten von {name}</translation>
+        </message>
+        <message>
+            <source>{name} is bent by a transform, so its slices are no planes</source>
+            <translation>{name} ist durch eine Transformation gekrümmt, seine Schichten sind also keine Ebenen</translation>
+        </message>
+        <message>
+            <source>Slice {index} is marked as absent, and something is drawn in it</source>
+            <translation>Schicht {index} ist mit Fehlt markiert, und etwas ist darin gezeichnet</translation>
+        </message>
+        <message>
+            <source>Slice {index} is marked as complete, and nothing is drawn in it</source>
+            <translation>Schicht {index} ist als vollständig markiert, und nichts ist darin gezeichnet</translation>
+        </message>
+        <message>
+            <source>The slice marks of {name} cannot be read</source>
+            <translation>Die Schichtmarkierungen von {name} können nicht gelesen werden</translation>
+        </message>
+        <message>
+            <source>The slices of {name} were marked on another volume, or the volume was changed</source>
+            <translation>Die Schichten von {name} wurden auf einem anderen Volumen markiert, oder das Volumen wurde geändert</translation>
+        </message>
+        <message>
+            <source>The segmentation was removed</source>
+            <translation>Die Segmentierung wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{names}: changed since</source>
+            <translation>{names}: seither geändert</translation>
+        </message>
+        <message>
+            <source>No structure was asked for</source>
+            <translation>Es wurde keine Struktur verlangt</translation>
+        </message>
+        <message>
+            <source>There is nothing to export</source>
+            <translation>Es gibt nichts zu exportieren</translation>
+        </message>
+        <message>
+            <source>Only structures of your own can be deleted</source>
+            <translation>Nur Ihre eigenen Strukturen können gelöscht werden</translation>
+        </message>
+        <message>
+            <source>{path} cannot be deleted ({why})</source>
+            <translation>{path} kann nicht gelöscht werden ({why})</translation>
+        </message>
+        <message>
+            <source>{name} is one of the files that the structures are kept in</source>
+            <translation>{name} ist eine der Dateien, in denen die Strukturen aufbewahrt sind</translation>
+        </message>
+        <message>
+            <source>The folder {folder} cannot be made ({why})</source>
+            <translation>Der Ordner {folder} kann nicht angelegt werden ({why})</translation>
+        </message>
+        <message>
+            <source>The folder {folder} for your structures cannot be made ({why})</source>
+            <translation>Der Ordner {folder} für Ihre Strukturen kann nicht angelegt werden ({why})</translation>
+        </message>
+        <message>
+            <source>The volume or the segmentation was removed meanwhile</source>
+            <translation>Das Volumen oder die Segmentierung wurde inzwischen entfernt</translation>
+        </message>
+        <message>
+            <source>{name} was removed</source>
+            <translation>{name} wurde entfernt</translation>
+        </message>
+        <message>
+            <source>{name} and {other} have no structure in common</source>
+            <translation>{name} und {other} haben keine gemeinsame Struktur</translation>
+        </message>
+        <message>
+            <source>{name} has no segment</source>
+            <translation>{name} hat kein Segment</translation>
+        </message>
+        <message>
+            <source>{name} could not be downloaded</source>
+            <translation>{name} konnte nicht heruntergeladen werden</translation>
+        </message>
+        <message>
+            <source>{name} could not be downloaded ({why})</source>
+            <translation>{name} konnte nicht heruntergeladen werden ({why})</translation>
+        </message>
+        <message>
+            <source>The result of teaching {name} was removed</source>
+            <translation>Das Ergebnis des Anlernens von {name} wurde entfernt</translation>
+        </message>
+        <message>
+            <source>There is no segmentation to take back</source>
+            <translation>Es gibt keine Segmentierung zurückzunehmen</translation>
+        </message>
+        <message>
+            <source>The sequence was changed or removed meanwhile</source>
+            <translation>Die Sequenz wurde inzwischen geändert oder entfernt</translation>
+        </message>
+        <message>
+            <source>No slice shows the structure yet</source>
+            <translation>Noch keine Schicht zeigt die Struktur</translation>
+        </message>
+        <message>
+            <source>There is no volume to work on</source>
+            <translation>Es gibt kein Volumen zum Bearbeiten</translation>
+        </message>
+        <message>
+            <source>{name} could not be installed ({why})</source>
+            <translation>{name} konnte nicht installiert werden ({why})</translation>
+        </message>
+        <message>
+            <source>torch was not installed</source>
+            <translation>torch wurde nicht installiert</translation>
+        </message>
+        <message>
+            <source>{name} {version} is installed, and PromptSeg needs {least} or later</source>
+            <translation>{name} {version} ist installiert, und PromptSeg braucht {least} oder neuer</translation>
+        </message>
+        <message>
+            <source>The run of {name} is being worked on</source>
+            <translation>An dem Lauf für {name} wird gerade gearbeitet</translation>
+        </message>
+        <message>
+            <source>Another process is at the run in {folder}</source>
+            <translation>Ein anderer Prozess arbeitet an dem Lauf in {folder}</translation>
+        </message>
+        <message>
+            <source>Another 3D Slicer is writing to {folder}</source>
+            <translation>Ein anderer 3D Slicer schreibt gerade in {folder}</translation>
+        </message>
+        <message>
+            <source>The disk is full</source>
+            <translation>Die Festplatte ist voll</translation>
+        </message>
+        <message>
+            <source>A file or folder may not be used</source>
+            <translation>Eine Datei oder ein Ordner darf nicht benutzt werden</translation>
+        </message>
+        <message>
+            <source>This computer's memory is not enough</source>
+            <translation>Der Arbeitsspeicher dieses Computers reicht nicht</translation>
+        </message>
+        <message>
+            <source>The GPU's memory is not enough</source>
+            <translation>Der Speicher der GPU reicht nicht</translation>
+        </message>
+        <message>
+            <source>The computing process was ended by the system, most often because memory ran out</source>
+            <translation>Der Rechenprozess wurde vom System beendet, meist weil der Arbeitsspeicher nicht reichte</translation>
+        </message>
+        <message>
+            <source>{path} could not be written ({why})</source>
+            <translation>{path} konnte nicht geschrieben werden ({why})</translation>
+        </message>
+        <message>
+            <source>The format of {path} is not known from its name</source>
+            <translation>Das Format von {path} ist am Namen nicht zu erkennen</translation>
+        </message>
+        <message>
+            <source>{path} is a folder, not a file</source>
+            <translation>{path} ist ein Ordner und keine Datei</translation>
+        </message>
+        <message>
+            <source>{path} is not an ordinary file</source>
+            <translation>{path} ist keine gewöhnliche Datei</translation>
+        </message>
+        <message>
+            <source>{path} is there already and may not be changed</source>
+            <translation>{path} gibt es schon und darf nicht geändert werden</translation>
+        </message>
+        <message>
+            <source>{path} is there already</source>
+            <translation>{path} gibt es schon</translation>
+        </message>
+        <message>
+            <source>{path} could not be written: the disk is full</source>
+            <translation>{path} konnte nicht geschrieben werden: die Festplatte ist voll</translation>
+        </message>
+        <message>
+            <source>The folder {folder} may not be written to</source>
+            <translation>In den Ordner {folder} darf nicht geschrieben werden</translation>
+        </message>
+        <message>
+            <source>There is no folder {folder}</source>
+            <translation>Den Ordner {folder} gibt es nicht</translation>
+        </message>
+        <message>
+            <source>The name {path} is too long for this disk</source>
+            <translation>Der Name {path} ist zu lang für diese Festplatte</translation>
+        </message>
+        <message>
+            <source>Only what is kept beside structures of your own can be deleted</source>
+            <translation>Nur was neben Ihren eigenen Strukturen liegt, kann gelöscht werden</translation>
+        </message>
+        <message>
+            <source>There is no prompt {path} any more</source>
+            <translation>Den Prompt {path} gibt es nicht mehr</translation>
+        </message>
+        <message>
+            <source>There is no prompt for {names}</source>
+            <translation>Für {names} gibt es keinen Prompt</translation>
+        </message>
+        <message>
+            <source>{name} is no frame of a sequence</source>
+            <translation>{name} ist kein Bild einer Sequenz</translation>
+        </message>
+        <message>
+            <source>The Python package {package} is not installed</source>
+            <translation>Das Python-Paket {package} ist nicht installiert</translation>
+        </message>
+        <message>
+            <source>The library {library} is not there</source>
+            <translation>Die Bibliothek {library} fehlt</translation>
+        </message>
+        <message>
+            <source>A file name holds a zero byte, which no file's does</source>
+            <translation>Ein Dateiname enthält ein Null-Byte, was es bei keiner Datei gibt</translation>
+        </message>
+        <message>
+            <source>The disk quota is used up</source>
+            <translation>Der zugeteilte Speicherplatz ist verbraucht</translation>
+        </message>
+        <message>
+            <source>The disk may only be read</source>
+            <translation>Die Festplatte darf nur gelesen werden</translation>
+        </message>
+        <message>
+            <source>Too many files are open</source>
+            <translation>Es sind zu viele Dateien geöffnet</translation>
+        </message>
+        <message>
+            <source>Too many files are open on this computer</source>
+            <translation>Auf diesem Computer sind zu viele Dateien geöffnet</translation>
+        </message>
+        <message>
+            <source>No further process or thread may be started</source>
+            <translation>Es darf kein weiterer Prozess oder Thread gestartet werden</translation>
+        </message>
+        <message>
+            <source>A disk or network folder failed</source>
+            <translation>Eine Festplatte oder ein Netzordner hat versagt</translation>
+        </message>
+        <message>
+            <source>A network folder is gone</source>
+            <translation>Ein Netzordner ist nicht mehr da</translation>
+        </message>
+        <message>
+            <source>A file name is too long</source>
+            <translation>Ein Dateiname ist zu lang</translation>
+        </message>
+        <message>
+            <source>The loss is not a number any more</source>
+            <translation>Der Loss ist keine Zahl mehr</translation>
+        </message>
+        <message>
+            <source>No volume is left to learn {name} from</source>
+            <translation>Es bleibt kein Volumen, um {name} zu lernen</translation>
+        </message>
+        <message>
+            <source>The folder {folder} cannot be looked into ({why})</source>
+            <translation>Der Ordner {folder} kann nicht eingesehen werden ({why})</translation>
+        </message>
+        <message>
+            <source>{folder} holds a run with another {what}</source>
+            <translation>{folder} enthält einen Lauf mit anderen Einstellungen ({what})</translation>
+        </message>
+        <message>
+            <source>{path} is not a checkpoint that fits</source>
+            <translation>{path} ist kein passender Zwischenstand</translation>
+        </message>
+        <message>
+            <source>There is no backbone file {path}</source>
+            <translation>Die Backbone-Datei {path} gibt es nicht</translation>
+        </message>
+        <message>
+            <source>There is no backbone called {path}</source>
+            <translation>Ein Backbone namens {path} gibt es nicht</translation>
+        </message>
+        <message>
+            <source>{path} is not a PromptSeg backbone</source>
+            <translation>{path} ist kein Backbone von PromptSeg</translation>
+        </message>
+        <message>
+            <source>{path} holds numbers of an unexpected type</source>
+            <translation>{path} enthält Zahlen eines unerwarteten Typs</translation>
+        </message>
+        <message>
+            <source>{path} is damaged: it holds weights that are not numbers</source>
+            <translation>{path} ist beschädigt: Gewichte darin sind keine Zahlen</translation>
+        </message>
+        <message>
+            <source>{path} does not fit this version of PromptSeg</source>
+            <translation>{path} passt nicht zu dieser Version von PromptSeg</translation>
+        </message>
+        <message>
+            <source>{path} cannot be read: {why}</source>
+            <translation>{path} kann nicht gelesen werden: {why}</translation>
+        </message>
+        <message>
+            <source>{path} is not a safetensors file</source>
+            <translation>{path} ist keine safetensors-Datei</translation>
+        </message>
+        <message>
+            <source>{path} is damaged or incomplete</source>
+            <translation>{path} ist beschädigt oder unvollständig</translation>
+        </message>
+        <message>
+            <source>This computer has no usable {device} device</source>
+            <translation>Dieser Computer hat kein brauchbares Gerät {device}</translation>
+        </message>
+        <message>
+            <source>{path} is damaged or was changed</source>
+            <translation>{path} ist beschädigt oder wurde verändert</translation>
+        </message>
+        <message>
+            <source>{path} is not a PromptSeg prompt set</source>
+            <translation>{path} ist kein Prompt-Set von PromptSeg</translation>
+        </message>
+        <message>
+            <source>{path} cannot be used: {why}</source>
+            <translation>{path} kann nicht verwendet werden: {why}</translation>
+        </message>
+        <message>
+            <source>It would be larger than a prompt set may be</source>
+            <translation>Es wäre größer, als ein Prompt-Set sein darf</translation>
+        </message>
+        <message>
+            <source>The prompt for {name} holds numbers that are too large to be kept</source>
+            <translation>Der Prompt für {name} enthält Zahlen, die zu groß zum Speichern sind</translation>
+        </message>
+        <message>
+            <source>{path} was not written: its card is not plain text</source>
+            <translation>{path} wurde nicht geschrieben: die Karte ist kein einfacher Text</translation>
+        </message>
+        <message>
+            <source>{path} was not written: {why}</source>
+            <translation>{path} wurde nicht geschrieben: {why}</translation>
+        </message>
+        <message>
+            <source>A prompt's {field} is {value}, not {wanted}</source>
+            <translation>Bei einem Prompt ist {field} {value} und nicht {wanted}</translation>
+        </message>
+        <message>
+            <source>A prompt's card is {value}, not an object</source>
+            <translation>Die Karte eines Prompts ist {value} und kein Objekt</translation>
+        </message>
+        <message>
+            <source>It holds {count} prompts, not 1 to {most}</source>
+            <translation>Es enthält {count} Prompts und nicht 1 bis {most}</translation>
+        </message>
+        <message>
+            <source>It has no name or no card</source>
+            <translation>Es hat keinen Namen oder keine Karte</translation>
+        </message>
+        <message>
+            <source>{path} has no such structure</source>
+            <translation>{path} hat diese Struktur nicht</translation>
+        </message>
+        <message>
+            <source>{path} has no prompt for {names}</source>
+            <translation>{path} hat keinen Prompt für {names}</translation>
+        </message>
+        <message>
+            <source>There is no prompt set {path}</source>
+            <translation>Das Prompt-Set {path} gibt es nicht</translation>
+        </message>
+        <message>
+            <source>The structure '{name}' is asked for twice, {where}</source>
+            <translation>Die Struktur '{name}' wird zweimal verlangt, {where}</translation>
+        </message>
+        <message>
+            <source>{names} was asked for twice</source>
+            <translation>{names} wurde zweimal verlangt</translation>
+        </message>
+        <message>
+            <source>There are two prompts for {name}</source>
+            <translation>Für {name} gibt es zwei Prompts</translation>
+        </message>
+        <message>
+            <source>The prompt for {name} was learned on backbone {id}, not on {other} ({its})</source>
+            <translation>Der Prompt für {name} wurde auf dem Backbone {id} gelernt, nicht auf {other} ({its})</translation>
+        </message>
+        <message>
+            <source>The prompt for {name} has tensors of the wrong shape</source>
+            <translation>Der Prompt für {name} hat Tensoren der falschen Form</translation>
+        </message>
+        <message>
+            <source>{path} and {other} were learned on different backbones</source>
+            <translation>{path} und {other} wurden auf verschiedenen Backbones gelernt</translation>
+        </message>
+        <message>
+            <source>{name} is too large to be registered</source>
+            <translation>{name} ist zu groß, um registriert zu werden</translation>
+        </message>
+        <message>
+            <source>{path} is not a PromptSeg memory file, or it is damaged</source>
+            <translation>{path} ist keine Gedächtnisdatei von PromptSeg, oder sie ist beschädigt</translation>
+        </message>
+        <message>
+            <source>There is no memory file {path}</source>
+            <translation>Die Gedächtnisdatei {path} gibt es nicht</translation>
+        </message>
+        <message>
+            <source>There is nothing to remember: the mask is empty</source>
+            <translation>Es gibt nichts zu merken: die Maske ist leer</translation>
+        </message>
+        <message>
+            <source>PromptSeg's own {path} is missing</source>
+            <translation>PromptSegs eigene Datei {path} fehlt</translation>
+        </message>
+        <message>
+            <source>Temporary files cannot be written in {path} ({why})</source>
+            <translation>Temporäre Dateien können in {path} nicht geschrieben werden ({why})</translation>
+        </message>
+        <message>
+            <source>No folder can be made for temporary files in {path} ({why})</source>
+            <translation>Für temporäre Dateien kann in {path} kein Ordner angelegt werden ({why})</translation>
+        </message>
+        <message>
+            <source>The folder for temporary files {path} is gone or full ({why})</source>
+            <translation>Der Ordner für temporäre Dateien {path} ist weg oder voll ({why})</translation>
+        </message>
+        <message>
+            <source>The volume cannot be passed on: {path} is gone or full ({why})</source>
+            <translation>Das Volumen kann nicht übergeben werden: {path} ist weg oder voll ({why})</translation>
+        </message>
+        <message>
+            <source>The array {path} cannot be read</source>
+            <translation>Das Array {path} kann nicht gelesen werden</translation>
+        </message>
+        <message>
+            <source>This is a defect in PromptSeg ({kind}: {why})</source>
+            <translation>Das ist ein Fehler in PromptSeg ({kind}: {why})</translation>
+        </message>
+        <message>
+            <source>PromptSeg made a mistake ({why})</source>
+            <translation>PromptSeg hat einen Fehler gemacht ({why})</translation>
+        </message>
+        <message>
+            <source>What is drawn is too small to learn from</source>
+            <translation>Was gezeichnet ist, ist zum Lernen zu klein</translation>
+        </message>
+        <message>
+            <source>What is known of this round of teaching cannot be used: {why}</source>
+            <translation>Was von dieser Runde des Anlernens bekannt ist, kann nicht verwendet werden: {why}</translation>
+        </message>
+        <message>
+            <source>No drawn slice shows the structure</source>
+            <translation>Keine gezeichnete Schicht zeigt die Struktur</translation>
+        </message>
+        <message>
+            <source>The volumes were drawn in {before} and in {now} slices</source>
+            <translation>Die Volumen wurden in Schichten verschiedener Richtung gezeichnet, {before} und {now}</translation>
+        </message>
+        <message>
+            <source>{name} was learned in {before} slices, and these were drawn in {now} ones</source>
+            <translation>{name} wurde in Schichten der Richtung {before} gelernt, und diese wurden in der Richtung {now} gezeichnet</translation>
+        </message>
+        <message>
+            <source>{name} does not fit into this computer's memory: it takes {size} GB, and {free} GB are free</source>
+            <translation>{name} passt nicht in den Arbeitsspeicher dieses Computers: es braucht {size} GB, und {free} GB sind frei</translation>
+        </message>
+        <message>
+            <source>The volume's IJK to RAS matrix is singular</source>
+            <translation>Die IJK-zu-RAS-Matrix des Volumens ist singulär</translation>
+        </message>
+        <message>
+            <source>{name} is sheared: its axes are off the right angle by {angle} degrees, which PromptSeg does not support</source>
+            <translation>{name} ist geschert: die Achsen weichen um {angle} Grad vom rechten Winkel ab, was PromptSeg nicht unterstützt</translation>
+        </message>
+        <message>
+            <source>{name} is constant: every voxel is {value}</source>
+            <translation>{name} ist konstant: jedes Voxel ist {value}</translation>
+        </message>
+        <message>
+            <source>{name} holds values that are not numbers (NaN or infinite)</source>
+            <translation>{name} enthält Werte, die keine Zahlen sind (NaN oder unendlich)</translation>
+        </message>
+        <message>
+            <source>{name} has voxels of {spacing} mm and is {length} mm long, which no scanner's volume is</source>
+            <translation>{name} hat Voxel von {spacing} mm und ist {length} mm lang, wie es bei keinem Scanner vorkommt</translation>
+        </message>
+        <message>
+            <source>{name} lies {length} mm away from the origin, which no scanner's volume does</source>
+            <translation>{name} liegt {length} mm vom Ursprung entfernt, wie es bei keinem Scanner vorkommt</translation>
+        </message>
+        <message>
+            <source>load and tick more, or draw it in a few slices of one instead</source>
+            <translation>laden Sie weitere und kreuzen Sie sie an, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
+        </message>
+        <message>
+            <source>untick one: a volume must not be learned from and held out</source>
+            <translation>nehmen Sie eines der Kreuze weg: aus einem zurückgehaltenen Volumen darf nicht gelernt werden</translation>
+        </message>
+        <message>
+            <source>untick it, or load it again so that its values are HU</source>
+            <translation>nehmen Sie das Kreuz weg, oder laden Sie es neu, so dass seine Werte HU sind</translation>
+        </message>
+        <message>
+            <source>choose both, volume and segmentation, in the Segment Editor once</source>
+            <translation>wählen Sie Volumen und Segmentierung einmal zusammen im Segment Editor</translation>
+        </message>
+        <message>
+            <source>choose others and try again</source>
+            <translation>wählen Sie andere und versuchen Sie es noch einmal</translation>
+        </message>
+        <message>
+            <source>untick it, or give it the volume's geometry (Segment Editor, the button beside the source volume)</source>
+            <translation>nehmen Sie das Kreuz weg, oder geben Sie ihr die Geometrie des Volumens (Segment Editor, die Taste neben dem Quellvolumen)</translation>
+        </message>
+        <message>
+            <source>untick that volume, or segment it there first</source>
+            <translation>nehmen Sie das Kreuz bei diesem Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
+        </message>
+        <message>
+            <source>leave that volume out, or segment it there first</source>
+            <translation>lassen Sie dieses Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
+        </message>
+        <message>
+            <source>add volumes, or draw it in a few slices of one instead</source>
+            <translation>nehmen Sie Volumina hinzu, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
+        </message>
+        <message>
+            <source>name a dataset.json in the layout of the Decathlon or of nnU-Net</source>
+            <translation>wählen Sie den Ordner einer dataset.json im Aufbau des Decathlon oder von nnU-Net</translation>
+        </message>
+        <message>
+            <source>choose a volume that is loaded</source>
+            <translation>wählen Sie ein geladenes Volumen</translation>
+        </message>
+        <message>
+            <source>choose the CT itself</source>
+            <translation>wählen Sie das CT selbst</translation>
+        </message>
+        <message>
+            <source>choose a volume with one value per voxel, such as a CT</source>
+            <translation>wählen Sie ein Volumen mit einem Wert pro Voxel, etwa ein CT</translation>
+        </message>
+        <message>
+            <source>choose a segment</source>
+            <translation>wählen Sie ein Segment</translation>
+        </message>
+        <message>
+            <source>choose another segmentation or a new one</source>
+            <translation>wählen Sie eine andere Segmentierung oder eine neue</translation>
+        </message>
+        <message>
+            <source>make binary labelmap its source representation in the module Segmentations</source>
+            <translation>machen Sie im Modul Segmentations Binary labelmap zu ihrer Quelldarstellung</translation>
+        </message>
+        <message>
+            <source>put both under the same transform in the module Transforms</source>
+            <translation>legen Sie beide im Modul Transforms unter dieselbe Transformation</translation>
+        </message>
+        <message>
+            <source>draw on the volume that it belongs to</source>
+            <translation>zeichnen Sie auf dem Volumen, zu dem es gehört</translation>
+        </message>
+        <message>
+            <source>go to that frame, or draw the structure in a new segment</source>
+            <translation>gehen Sie zu jenem Einzelbild, oder zeichnen Sie die Struktur in einem neuen Segment</translation>
+        </message>
+        <message>
+            <source>turn it to the volume plane (the view's menu, Rotate to volume plane)</source>
+            <translation>drehen Sie sie in die Ebene des Volumens (Menü der Ansicht, Rotate to volume plane)</translation>
+        </message>
+        <message>
+            <source>harden the transform or take the volume out of it, in the module Transforms</source>
+            <translation>wenden Sie die Transformation fest an oder nehmen Sie das Volumen heraus, im Modul Transforms</translation>
+        </message>
+        <message>
+            <source>erase it or mark the slice as complete</source>
+            <translation>radieren Sie es aus oder markieren Sie die Schicht als vollständig</translation>
+        </message>
+        <message>
+            <source>draw in it or mark it as absent</source>
+            <translation>zeichnen Sie darin oder markieren Sie sie mit Fehlt</translation>
+        </message>
+        <message>
+            <source>mark its slices again, or use a newer PromptSeg</source>
+            <translation>markieren Sie seine Schichten neu, oder benutzen Sie ein neueres PromptSeg</translation>
+        </message>
+        <message>
+            <source>choose the volume that they were drawn on, or clear the marks</source>
+            <translation>wählen Sie das Volumen, auf dem sie gezeichnet wurden, oder löschen Sie die Markierungen</translation>
+        </message>
+        <message>
+            <source>choose the segment that you draw</source>
+            <translation>wählen Sie das Segment, in dem Sie zeichnen</translation>
+        </message>
+        <message>
+            <source>choose another one</source>
+            <translation>wählen Sie eine andere</translation>
+        </message>
+        <message>
+            <source>delete the segments that are not wanted</source>
+            <translation>löschen Sie die nicht gewünschten Segmente</translation>
+        </message>
+        <message>
+            <source>tick at least one</source>
+            <translation>haken Sie mindestens eine an</translation>
+        </message>
+        <message>
+            <source>tick at least one structure</source>
+            <translation>haken Sie mindestens eine Struktur an</translation>
+        </message>
+        <message>
+            <source>choose one of My structures</source>
+            <translation>wählen Sie eine unter Meine Strukturen</translation>
+        </message>
+        <message>
+            <source>check its permissions</source>
+            <translation>prüfen Sie die Zugriffsrechte</translation>
+        </message>
+        <message>
+            <source>choose another</source>
+            <translation>wählen Sie eine andere</translation>
+        </message>
+        <message>
+            <source>choose another one in the self-check</source>
+            <translation>wählen Sie im Selbsttest einen anderen</translation>
+        </message>
+        <message>
+            <source>choose another one and try again</source>
+            <translation>wählen Sie ein anderes und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>give the same structures the same names in both</source>
+            <translation>geben Sie denselben Strukturen in beiden dieselben Namen</translation>
+        </message>
+        <message>
+            <source>segment something first</source>
+            <translation>segmentieren Sie zuerst etwas</translation>
+        </message>
+        <message>
+            <source>check the connection to the internet and try again, or load a CT of your own</source>
+            <translation>prüfen Sie die Verbindung zum Internet und versuchen Sie es erneut, oder laden Sie ein eigenes CT</translation>
+        </message>
+        <message>
+            <source>teach it again</source>
+            <translation>lernen Sie sie erneut an</translation>
+        </message>
+        <message>
+            <source>choose it and try again</source>
+            <translation>wählen Sie sie und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>draw it in at least one slice</source>
+            <translation>zeichnen Sie sie in mindestens einer Schicht</translation>
+        </message>
+        <message>
+            <source>restart 3D Slicer and install it before another module uses it</source>
+            <translation>starten Sie 3D Slicer neu und installieren Sie es, bevor ein anderes Modul es benutzt</translation>
+        </message>
+        <message>
+            <source>open the module PyTorch Util and install it there</source>
+            <translation>öffnen Sie das Modul PyTorch Util und installieren Sie es dort</translation>
+        </message>
+        <message>
+            <source>check the network, then try again</source>
+            <translation>prüfen Sie das Netzwerk und versuchen Sie es erneut</translation>
+        </message>
+        <message>
+            <source>stop it, in the other 3D Slicer perhaps, first</source>
+            <translation>halten Sie ihn zuerst an, vielleicht in dem anderen 3D Slicer</translation>
+        </message>
+        <message>
+            <source>wait until it has ended, or stop it there</source>
+            <translation>warten Sie, bis er zu Ende ist, oder halten Sie ihn dort an</translation>
+        </message>
+        <message>
+            <source>try again in a moment</source>
+            <translation>versuchen Sie es gleich noch einmal</translation>
+        </message>
+        <message>
+            <source>free some space</source>
+            <translation>schaffen Sie Platz</translation>
+        </message>
+        <message>
+            <source>close other programs or crop the image</source>
+            <translation>schließen Sie andere Programme oder beschneiden Sie das Bild</translation>
+        </message>
+        <message>
+            <source>choose another folder</source>
+            <translation>wählen Sie einen anderen Ordner</translation>
+        </message>
+        <message>
+            <source>use one of the endings {endings}</source>
+            <translation>verwenden Sie eine der Endungen {endings}</translation>
+        </message>
+        <message>
+            <source>give the name of a file in it</source>
+            <translation>geben Sie den Namen einer Datei darin an</translation>
+        </message>
+        <message>
+            <source>choose another name</source>
+            <translation>wählen Sie einen anderen Namen</translation>
+        </message>
+        <message>
+            <source>free some space or choose another folder</source>
+            <translation>geben Sie Platz frei oder wählen Sie einen anderen Ordner</translation>
+        </message>
+        <message>
+            <source>make it first or choose another folder</source>
+            <translation>legen Sie ihn erst an oder wählen Sie einen anderen Ordner</translation>
+        </message>
+        <message>
+            <source>choose a shorter one</source>
+            <translation>wählen Sie einen kürzeren</translation>
+        </message>
+        <message>
+            <source>choose one of these</source>
+            <translation>wählen Sie eine davon</translation>
+        </message>
+        <message>
+            <source>choose one that is listed</source>
+            <translation>wählen Sie einen, der aufgeführt ist</translation>
+        </message>
+        <message>
+            <source>choose of: {names}</source>
+            <translation>wählen Sie aus: {names}</translation>
+        </message>
+        <message>
+            <source>segment it as a volume</source>
+            <translation>segmentieren Sie es als Volumen</translation>
+        </message>
+        <message>
+            <source>run pip install {package}</source>
+            <translation>rufen Sie pip install {package} auf</translation>
+        </message>
+        <message>
+            <source>install it, or the Python package that brings it, again</source>
+            <translation>installieren Sie sie oder das Python-Paket, das sie mitbringt, noch einmal</translation>
+        </message>
+        <message>
+            <source>correct the name</source>
+            <translation>berichtigen Sie den Namen</translation>
+        </message>
+        <message>
+            <source>close what else uses it, or compute on the CPU (--device cpu)</source>
+            <translation>schließen Sie, was sie sonst noch benutzt, oder rechnen Sie auf der CPU (--device cpu)</translation>
+        </message>
+        <message>
+            <source>allow more (ulimit -n), or do fewer volumes at once</source>
+            <translation>erlauben Sie mehr (ulimit -n) oder bearbeiten Sie weniger Volumen zugleich</translation>
+        </message>
+        <message>
+            <source>close other programs</source>
+            <translation>schließen Sie andere Programme</translation>
+        </message>
+        <message>
+            <source>allow more (ulimit -u), or close other programs</source>
+            <translation>erlauben Sie mehr (ulimit -u) oder schließen Sie andere Programme</translation>
+        </message>
+        <message>
+            <source>copy the files to another disk</source>
+            <translation>kopieren Sie die Dateien auf eine andere Festplatte</translation>
+        </message>
+        <message>
+            <source>connect it again</source>
+            <translation>verbinden Sie ihn wieder</translation>
+        </message>
+        <message>
+            <source>begin anew with another seed</source>
+            <translation>fangen Sie mit einem anderen Startwert neu an</translation>
+        </message>
+        <message>
+            <source>lower --validation, or add volumes</source>
+            <translation>senken Sie --validation oder fügen Sie Volumen hinzu</translation>
+        </message>
+        <message>
+            <source>check the name</source>
+            <translation>prüfen Sie den Namen</translation>
+        </message>
+        <message>
+            <source>the ones installed are: {names}</source>
+            <translation>installiert sind: {names}</translation>
+        </message>
+        <message>
+            <source>choose a file that promptseg pretrain wrote</source>
+            <translation>wählen Sie eine Datei, die promptseg pretrain geschrieben hat</translation>
+        </message>
+        <message>
+            <source>get the file again</source>
+            <translation>besorgen Sie die Datei neu</translation>
+        </message>
+        <message>
+            <source>get the file again, or update</source>
+            <translation>besorgen Sie die Datei neu oder aktualisieren Sie PromptSeg</translation>
+        </message>
+        <message>
+            <source>it may be damaged or something else by that name</source>
+            <translation>sie ist vielleicht beschädigt oder etwas anderes dieses Namens</translation>
+        </message>
+        <message>
+            <source>choose --device cpu or --device auto</source>
+            <translation>wählen Sie --device cpu oder --device auto</translation>
+        </message>
+        <message>
+            <source>choose a .promptset file that PromptSeg wrote</source>
+            <translation>wählen Sie eine .promptset-Datei, die PromptSeg geschrieben hat</translation>
+        </message>
+        <message>
+            <source>put fewer structures into one file</source>
+            <translation>nehmen Sie weniger Strukturen in eine Datei</translation>
+        </message>
+        <message>
+            <source>correct it, or get the file again</source>
+            <translation>berichtigen Sie es oder besorgen Sie die Datei neu</translation>
+        </message>
+        <message>
+            <source>it has: {names}</source>
+            <translation>vorhanden sind: {names}</translation>
+        </message>
+        <message>
+            <source>name a .promptset file or one of: {names}</source>
+            <translation>nennen Sie eine .promptset-Datei oder eines von: {names}</translation>
+        </message>
+        <message>
+            <source>ask for it once</source>
+            <translation>verlangen Sie sie einmal</translation>
+        </message>
+        <message>
+            <source>name each structure once</source>
+            <translation>nennen Sie jede Struktur einmal</translation>
+        </message>
+        <message>
+            <source>keep one of them</source>
+            <translation>behalten Sie einen davon</translation>
+        </message>
+        <message>
+            <source>use the backbone that it names, or teach the structure again</source>
+            <translation>verwenden Sie das Backbone, das er nennt, oder lernen Sie die Struktur neu an</translation>
+        </message>
+        <message>
+            <source>merge sets of one backbone</source>
+            <translation>führen Sie Sets eines Backbones zusammen</translation>
+        </message>
+        <message>
+            <source>crop it to the region of interest</source>
+            <translation>schneiden Sie es auf den interessierenden Bereich zu</translation>
+        </message>
+        <message>
+            <source>delete it, and teach the structure again</source>
+            <translation>löschen Sie sie und lernen Sie die Struktur neu an</translation>
+        </message>
+        <message>
+            <source>draw the structure first</source>
+            <translation>zeichnen Sie erst die Struktur</translation>
+        </message>
+        <message>
+            <source>the installation is incomplete: install PromptSeg again</source>
+            <translation>die Installation ist unvollständig: installieren Sie PromptSeg noch einmal</translation>
+        </message>
+        <message>
+            <source>free some space there, or name another folder in the environment variable TMPDIR</source>
+            <translation>geben Sie dort Platz frei oder nennen Sie in der Umgebungsvariablen TMPDIR einen anderen Ordner</translation>
+        </message>
+        <message>
+            <source>try again</source>
+            <translation>versuchen Sie es noch einmal</translation>
+        </message>
+        <message>
+            <source>report it with the log</source>
+            <translation>melden Sie ihn mit dem Protokoll</translation>
+        </message>
+        <message>
+            <source>draw the structure in more slices, or larger</source>
+            <translation>zeichnen Sie die Struktur in mehr Schichten oder größer</translation>
+        </message>
+        <message>
+            <source>teach the structure again</source>
+            <translation>lernen Sie die Struktur neu an</translation>
+        </message>
+        <message>
+            <source>draw in one plane in all of them</source>
+            <translation>zeichnen Sie in allen in derselben Richtung</translation>
+        </message>
+        <message>
+            <source>draw in the same plane, or teach it anew without going on from it</source>
+            <translation>zeichnen Sie in derselben Richtung, oder lernen Sie sie neu an, ohne davon auszugehen</translation>
+        </message>
+        <message>
+            <source>crop it or close other programs</source>
+            <translation>schneiden Sie es zu oder schließen Sie andere Programme</translation>
+        </message>
+        <message>
+            <source>check the spacing and orientation of the volume</source>
+            <translation>prüfen Sie Abstand und Ausrichtung des Volumens</translation>
+        </message>
+        <message>
+            <source>resample it to a rectangular grid, in 3D Slicer with the module Resample Scalar/Vector/DWI Volume</source>
+            <translation>rechnen Sie es auf ein rechtwinkliges Gitter um, in 3D Slicer mit dem Modul Resample Scalar/Vector/DWI Volume</translation>
+        </message>
+        <message>
+            <source>choose a volume with an image in it</source>
+            <translation>wählen Sie ein Volumen, das ein Bild enthält</translation>
+        </message>
+        <message>
+            <source>set them to -1024, which is air, and save it again</source>
+            <translation>setzen Sie sie auf -1024, das ist Luft, und speichern Sie es noch einmal</translation>
+        </message>
+        <message>
+            <source>correct its spacing, which is in mm, for instance in 3D Slicer's module Volumes</source>
+            <translation>berichtigen Sie den Abstand, der in mm ist, zum Beispiel im Modul Volumes von 3D Slicer</translation>
+        </message>
+        <message>
+            <source>correct its origin, for instance in 3D Slicer's module Volumes</source>
+            <translation>berichtigen Sie den Ursprung, zum Beispiel im Modul Volumes von 3D Slicer</translation>
+        </message>
+    </context>
+    <context>
         <name>desktop.sample_data</name>
         <message>
             <source>Asking for the sample</source>
@@ -135,6 +1118,30 @@
         <message>
             <source>Done</source>
             <translation>Fertig</translation>
+        </message>
+        <message>
+            <source>step {step} of {steps}</source>
+            <translation>Schritt {step} von {steps}</translation>
+        </message>
+        <message>
+            <source>step {step} of {steps}, loss {loss}</source>
+            <translation>Schritt {step} von {steps}, Loss {loss}</translation>
+        </message>
+        <message>
+            <source>step {step} of {steps}, loss {loss}, best Dice {dice} (step {at})</source>
+            <translation>Schritt {step} von {steps}, Loss {loss}, bester Dice {dice} (Schritt {at})</translation>
+        </message>
+        <message>
+            <source>step {step} of {steps}: Dice {dice} on {n} held-out volumes, best {best}</source>
+            <translation>Schritt {step} von {steps}: Dice {dice} in {n} zurückgehaltenen Volumen, bester {best}</translation>
+        </message>
+        <message>
+            <source>Looking at {name} ({n} of {count})</source>
+            <translation>{name} wird angesehen ({n} von {count})</translation>
+        </message>
+        <message>
+            <source>Last look at {name} ({n} of {count})</source>
+            <translation>{name} wird zum letzten Mal angesehen ({n} von {count})</translation>
         </message>
         <message>
             <source>Looking at {name}</source>
@@ -373,6 +1380,14 @@
             <translation>kaum einer liegt über {value}, wo Gewebe ist</translation>
         </message>
         <message>
+            <source>{folder} cannot be read ({why}).</source>
+            <translation>{folder} kann nicht gelesen werden ({why}).</translation>
+        </message>
+        <message>
+            <source>The Python package {package} is not installed.</source>
+            <translation>Das Python-Paket {package} ist nicht installiert.</translation>
+        </message>
+        <message>
             <source>The backbone was pre-trained on {n} of the {count} held-out subjects: for others, expect less than the Dice here.</source>
             <translation>Mit {n} der {count} zurückgehaltenen Patienten wurde das Netz vortrainiert: bei anderen ist weniger zu erwarten als der Dice hier.</translation>
         </message>
@@ -381,424 +1396,16 @@
             <translation>Der Lauf endete vor der letzten Auswertung: der Dice gilt für einige Schichten einiger Patienten.</translation>
         </message>
         <message>
+            <source>No subject was held out: how good the prompt is in others is not known.</source>
+            <translation>Es wurde niemand zurückgehalten: wie gut der Prompt bei anderen ist, ist nicht bekannt.</translation>
+        </message>
+        <message>
             <source>With fewer than three held-out subjects the Dice says little of the next one.</source>
             <translation>Bei weniger als drei zurückgehaltenen Patienten sagt der Dice wenig über den nächsten.</translation>
         </message>
         <message>
-            <source>{n} segmented volumes of {name} are ticked, and {least} are needed</source>
-            <translation>{n} segmentierte Volumina von {name} sind angekreuzt, {least} werden gebraucht</translation>
-        </message>
-        <message>
-            <source>{name} is ticked with two segmentations</source>
-            <translation>{name} ist mit zwei Segmentierungen angekreuzt</translation>
-        </message>
-        <message>
-            <source>The values of {name} do not look like a CT's in HU: {why}</source>
-            <translation>Die Werte von {name} sehen nicht wie die eines CT in HU aus: {why}</translation>
-        </message>
-        <message>
-            <source>{name} does not say which volume it is of</source>
-            <translation>{name} sagt nicht, zu welchem Volumen sie gehört</translation>
-        </message>
-        <message>
-            <source>{name}, or the volume that it is of, was removed</source>
-            <translation>{name} oder das Volumen dazu wurde entfernt</translation>
-        </message>
-        <message>
-            <source>{name} does not lie on the voxels of {other}</source>
-            <translation>{name} liegt nicht auf den Voxeln von {other}</translation>
-        </message>
-        <message>
-            <source>{name} is empty in {other}</source>
-            <translation>{name} ist in {other} leer</translation>
-        </message>
-        <message>
-            <source>{name} is nowhere in {other}</source>
-            <translation>{name} kommt in {other} nicht vor</translation>
-        </message>
-        <message>
-            <source>{name} is in {n} of the volumes, and a labelled set needs {least}</source>
-            <translation>{name} ist in {n} der Volumina, {least} werden gebraucht</translation>
-        </message>
-        <message>
-            <source>{name} has no image</source>
-            <translation>{name} hat kein Bild</translation>
-        </message>
-        <message>
-            <source>{name} is a label map</source>
-            <translation>{name} ist eine Label Map</translation>
-        </message>
-        <message>
-            <source>{name} has several values per voxel</source>
-            <translation>{name} hat mehrere Werte pro Voxel</translation>
-        </message>
-        <message>
-            <source>{name} has no such segment</source>
-            <translation>{name} hat kein solches Segment</translation>
-        </message>
-        <message>
-            <source>{name} belongs to the volume {other}</source>
-            <translation>{name} gehört zum Volumen {other}</translation>
-        </message>
-        <message>
-            <source>{name} holds surfaces and no label map</source>
-            <translation>{name} enthält Oberflächen und keine Label Map</translation>
-        </message>
-        <message>
-            <source>{name} and {other} are moved by different transforms, and one of them is bent</source>
-            <translation>{name} und {other} sind durch verschiedene Transformationen bewegt, und eine davon ist nicht linear</translation>
-        </message>
-        <message>
-            <source>{name} was not drawn on the voxels of {other}</source>
-            <translation>{name} wurde nicht auf den Voxeln von {other} gezeichnet</translation>
-        </message>
-        <message>
-            <source>{name} was drawn in another frame of the sequence than the one in view</source>
-            <translation>{name} wurde in einem anderen Einzelbild der Sequenz gezeichnet als dem gezeigten</translation>
-        </message>
-        <message>
-            <source>The view is not along the slices of {name}</source>
-            <translation>Die Ansicht liegt nicht entlang der Schichten von {name}</translation>
-        </message>
-        <message>
-            <source>{name} is bent by a transform, so its slices are no planes</source>
-            <translation>{name} ist durch eine Transformation gekrümmt, seine Schichten sind also keine Ebenen</translation>
-        </message>
-        <message>
-            <source>Slice {index} is marked as absent, and something is drawn in it</source>
-            <translation>Schicht {index} ist mit Fehlt markiert, und etwas ist darin gezeichnet</translation>
-        </message>
-        <message>
-            <source>Slice {index} is marked as complete, and nothing is drawn in it</source>
-            <translation>Schicht {index} ist als vollständig markiert, und nichts ist darin gezeichnet</translation>
-        </message>
-        <message>
-            <source>The slice marks of {name} cannot be read</source>
-            <translation>Die Schichtmarkierungen von {name} können nicht gelesen werden</translation>
-        </message>
-        <message>
-            <source>The slices of {name} were marked on another volume, or the volume was changed</source>
-            <translation>Die Schichten von {name} wurden auf einem anderen Volumen markiert, oder das Volumen wurde geändert</translation>
-        </message>
-        <message>
-            <source>The segmentation was removed</source>
-            <translation>Die Segmentierung wurde entfernt</translation>
-        </message>
-        <message>
-            <source>{names}: changed since</source>
-            <translation>{names}: seither geändert</translation>
-        </message>
-        <message>
-            <source>No structure was asked for</source>
-            <translation>Es wurde keine Struktur verlangt</translation>
-        </message>
-        <message>
-            <source>There is nothing to export</source>
-            <translation>Es gibt nichts zu exportieren</translation>
-        </message>
-        <message>
-            <source>Only structures of your own can be deleted</source>
-            <translation>Nur Ihre eigenen Strukturen können gelöscht werden</translation>
-        </message>
-        <message>
-            <source>{path} cannot be deleted ({why})</source>
-            <translation>{path} kann nicht gelöscht werden ({why})</translation>
-        </message>
-        <message>
-            <source>{name} is one of the files that the structures are kept in</source>
-            <translation>{name} ist eine der Dateien, in denen die Strukturen aufbewahrt sind</translation>
-        </message>
-        <message>
-            <source>The folder {folder} cannot be made ({why})</source>
-            <translation>Der Ordner {folder} kann nicht angelegt werden ({why})</translation>
-        </message>
-        <message>
-            <source>The folder {folder} for your structures cannot be made ({why})</source>
-            <translation>Der Ordner {folder} für Ihre Strukturen kann nicht angelegt werden ({why})</translation>
-        </message>
-        <message>
-            <source>The volume or the segmentation was removed meanwhile</source>
-            <translation>Das Volumen oder die Segmentierung wurde inzwischen entfernt</translation>
-        </message>
-        <message>
-            <source>{name} was removed</source>
-            <translation>{name} wurde entfernt</translation>
-        </message>
-        <message>
-            <source>{name} and {other} have no structure in common</source>
-            <translation>{name} und {other} haben keine gemeinsame Struktur</translation>
-        </message>
-        <message>
-            <source>{name} has no segment</source>
-            <translation>{name} hat kein Segment</translation>
-        </message>
-        <message>
-            <source>{name} could not be downloaded</source>
-            <translation>{name} konnte nicht heruntergeladen werden</translation>
-        </message>
-        <message>
-            <source>{name} could not be downloaded ({why})</source>
-            <translation>{name} konnte nicht heruntergeladen werden ({why})</translation>
-        </message>
-        <message>
-            <source>The result of teaching {name} was removed</source>
-            <translation>Das Ergebnis des Anlernens von {name} wurde entfernt</translation>
-        </message>
-        <message>
-            <source>There is no segmentation to take back</source>
-            <translation>Es gibt keine Segmentierung zurückzunehmen</translation>
-        </message>
-        <message>
-            <source>The sequence was changed or removed meanwhile</source>
-            <translation>Die Sequenz wurde inzwischen geändert oder entfernt</translation>
-        </message>
-        <message>
-            <source>No slice shows the structure yet</source>
-            <translation>Noch keine Schicht zeigt die Struktur</translation>
-        </message>
-        <message>
-            <source>There is no volume to work on</source>
-            <translation>Es gibt kein Volumen zum Bearbeiten</translation>
-        </message>
-        <message>
-            <source>{name} could not be installed ({why})</source>
-            <translation>{name} konnte nicht installiert werden ({why})</translation>
-        </message>
-        <message>
-            <source>torch was not installed</source>
-            <translation>torch wurde nicht installiert</translation>
-        </message>
-        <message>
-            <source>{name} {version} is installed, and PromptSeg needs {least} or later</source>
-            <translation>{name} {version} ist installiert, und PromptSeg braucht {least} oder neuer</translation>
-        </message>
-        <message>
-            <source>The run of {name} is being worked on</source>
-            <translation>An dem Lauf für {name} wird gerade gearbeitet</translation>
-        </message>
-        <message>
-            <source>Another process is at the run in {folder}</source>
-            <translation>Ein anderer Prozess arbeitet an dem Lauf in {folder}</translation>
-        </message>
-        <message>
-            <source>Another 3D Slicer is writing to {folder}</source>
-            <translation>Ein anderer 3D Slicer schreibt gerade in {folder}</translation>
-        </message>
-        <message>
-            <source>The disk is full</source>
-            <translation>Die Festplatte ist voll</translation>
-        </message>
-        <message>
-            <source>A file or folder may not be used</source>
-            <translation>Eine Datei oder ein Ordner darf nicht benutzt werden</translation>
-        </message>
-        <message>
-            <source>This computer's memory is not enough</source>
-            <translation>Der Arbeitsspeicher dieses Computers reicht nicht</translation>
-        </message>
-        <message>
-            <source>The GPU's memory is not enough</source>
-            <translation>Der Speicher der GPU reicht nicht</translation>
-        </message>
-        <message>
-            <source>The computing process was ended by the system, most often because memory ran out</source>
-            <translation>Der Rechenprozess wurde vom System beendet, meist weil der Arbeitsspeicher nicht reichte</translation>
-        </message>
-        <message>
-            <source>load and tick more, or draw it in a few slices of one instead</source>
-            <translation>laden Sie weitere und kreuzen Sie sie an, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
-        </message>
-        <message>
-            <source>untick one: a volume must not be learned from and held out</source>
-            <translation>nehmen Sie eines der Kreuze weg: aus einem zurückgehaltenen Volumen darf nicht gelernt werden</translation>
-        </message>
-        <message>
-            <source>untick it, or load it again so that its values are HU</source>
-            <translation>nehmen Sie das Kreuz weg, oder laden Sie es neu, so dass seine Werte HU sind</translation>
-        </message>
-        <message>
-            <source>choose both, volume and segmentation, in the Segment Editor once</source>
-            <translation>wählen Sie Volumen und Segmentierung einmal zusammen im Segment Editor</translation>
-        </message>
-        <message>
-            <source>choose others and try again</source>
-            <translation>wählen Sie andere und versuchen Sie es noch einmal</translation>
-        </message>
-        <message>
-            <source>untick it, or give it the volume's geometry (Segment Editor, the button beside the source volume)</source>
-            <translation>nehmen Sie das Kreuz weg, oder geben Sie ihr die Geometrie des Volumens (Segment Editor, die Taste neben dem Quellvolumen)</translation>
-        </message>
-        <message>
-            <source>untick that volume, or segment it there first</source>
-            <translation>nehmen Sie das Kreuz bei diesem Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
-        </message>
-        <message>
-            <source>leave that volume out, or segment it there first</source>
-            <translation>lassen Sie dieses Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
-        </message>
-        <message>
-            <source>add volumes, or draw it in a few slices of one instead</source>
-            <translation>nehmen Sie Volumina hinzu, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
-        </message>
-        <message>
-            <source>name a dataset.json in the layout of the Decathlon or of nnU-Net</source>
-            <translation>wählen Sie den Ordner einer dataset.json im Aufbau des Decathlon oder von nnU-Net</translation>
-        </message>
-        <message>
-            <source>choose a volume that is loaded</source>
-            <translation>wählen Sie ein geladenes Volumen</translation>
-        </message>
-        <message>
-            <source>choose the CT itself</source>
-            <translation>wählen Sie das CT selbst</translation>
-        </message>
-        <message>
-            <source>choose a volume with one value per voxel, such as a CT</source>
-            <translation>wählen Sie ein Volumen mit einem Wert pro Voxel, etwa ein CT</translation>
-        </message>
-        <message>
-            <source>choose a segment</source>
-            <translation>wählen Sie ein Segment</translation>
-        </message>
-        <message>
-            <source>choose another segmentation or a new one</source>
-            <translation>wählen Sie eine andere Segmentierung oder eine neue</translation>
-        </message>
-        <message>
-            <source>make binary labelmap its source representation in the module Segmentations</source>
-            <translation>machen Sie im Modul Segmentations Binary labelmap zu ihrer Quelldarstellung</translation>
-        </message>
-        <message>
-            <source>put both under the same transform in the module Transforms</source>
-            <translation>legen Sie beide im Modul Transforms unter dieselbe Transformation</translation>
-        </message>
-        <message>
-            <source>draw on the volume that it belongs to</source>
-            <translation>zeichnen Sie auf dem Volumen, zu dem es gehört</translation>
-        </message>
-        <message>
-            <source>go to that frame, or draw the structure in a new segment</source>
-            <translation>gehen Sie zu jenem Einzelbild, oder zeichnen Sie die Struktur in einem neuen Segment</translation>
-        </message>
-        <message>
-            <source>turn it to the volume plane (the view's menu, Rotate to volume plane)</source>
-            <translation>drehen Sie sie in die Ebene des Volumens (Menü der Ansicht, Rotate to volume plane)</translation>
-        </message>
-        <message>
-            <source>harden the transform or take the volume out of it, in the module Transforms</source>
-            <translation>wenden Sie die Transformation fest an oder nehmen Sie das Volumen heraus, im Modul Transforms</translation>
-        </message>
-        <message>
-            <source>erase it or mark the slice as complete</source>
-            <translation>radieren Sie es aus oder markieren Sie die Schicht als vollständig</translation>
-        </message>
-        <message>
-            <source>draw in it or mark it as absent</source>
-            <translation>zeichnen Sie darin oder markieren Sie sie mit Fehlt</translation>
-        </message>
-        <message>
-            <source>mark its slices again, or use a newer PromptSeg</source>
-            <translation>markieren Sie seine Schichten neu, oder benutzen Sie ein neueres PromptSeg</translation>
-        </message>
-        <message>
-            <source>choose the volume that they were drawn on, or clear the marks</source>
-            <translation>wählen Sie das Volumen, auf dem sie gezeichnet wurden, oder löschen Sie die Markierungen</translation>
-        </message>
-        <message>
-            <source>choose the segment that you draw</source>
-            <translation>wählen Sie das Segment, in dem Sie zeichnen</translation>
-        </message>
-        <message>
-            <source>choose another one</source>
-            <translation>wählen Sie eine andere</translation>
-        </message>
-        <message>
-            <source>delete the segments that are not wanted</source>
-            <translation>löschen Sie die nicht gewünschten Segmente</translation>
-        </message>
-        <message>
-            <source>tick at least one</source>
-            <translation>haken Sie mindestens eine an</translation>
-        </message>
-        <message>
-            <source>tick at least one structure</source>
-            <translation>haken Sie mindestens eine Struktur an</translation>
-        </message>
-        <message>
-            <source>choose one of My structures</source>
-            <translation>wählen Sie eine unter Meine Strukturen</translation>
-        </message>
-        <message>
-            <source>check its permissions</source>
-            <translation>prüfen Sie die Zugriffsrechte</translation>
-        </message>
-        <message>
-            <source>choose another</source>
-            <translation>wählen Sie eine andere</translation>
-        </message>
-        <message>
-            <source>choose another one in the self-check</source>
-            <translation>wählen Sie im Selbsttest einen anderen</translation>
-        </message>
-        <message>
-            <source>choose another one and try again</source>
-            <translation>wählen Sie ein anderes und versuchen Sie es erneut</translation>
-        </message>
-        <message>
-            <source>give the same structures the same names in both</source>
-            <translation>geben Sie denselben Strukturen in beiden dieselben Namen</translation>
-        </message>
-        <message>
-            <source>segment something first</source>
-            <translation>segmentieren Sie zuerst etwas</translation>
-        </message>
-        <message>
-            <source>check the connection to the internet and try again, or load a CT of your own</source>
-            <translation>prüfen Sie die Verbindung zum Internet und versuchen Sie es erneut, oder laden Sie ein eigenes CT</translation>
-        </message>
-        <message>
-            <source>teach it again</source>
-            <translation>lernen Sie sie erneut an</translation>
-        </message>
-        <message>
-            <source>choose it and try again</source>
-            <translation>wählen Sie sie und versuchen Sie es erneut</translation>
-        </message>
-        <message>
-            <source>draw it in at least one slice</source>
-            <translation>zeichnen Sie sie in mindestens einer Schicht</translation>
-        </message>
-        <message>
-            <source>restart 3D Slicer and install it before another module uses it</source>
-            <translation>starten Sie 3D Slicer neu und installieren Sie es, bevor ein anderes Modul es benutzt</translation>
-        </message>
-        <message>
-            <source>open the module PyTorch Util and install it there</source>
-            <translation>öffnen Sie das Modul PyTorch Util und installieren Sie es dort</translation>
-        </message>
-        <message>
-            <source>check the network, then try again</source>
-            <translation>prüfen Sie das Netzwerk und versuchen Sie es erneut</translation>
-        </message>
-        <message>
-            <source>stop it, in the other 3D Slicer perhaps, first</source>
-            <translation>halten Sie ihn zuerst an, vielleicht in dem anderen 3D Slicer</translation>
-        </message>
-        <message>
-            <source>wait until it has ended, or stop it there</source>
-            <translation>warten Sie, bis er zu Ende ist, oder halten Sie ihn dort an</translation>
-        </message>
-        <message>
-            <source>try again in a moment</source>
-            <translation>versuchen Sie es gleich noch einmal</translation>
-        </message>
-        <message>
-            <source>free some space</source>
-            <translation>schaffen Sie Platz</translation>
-        </message>
-        <message>
-            <source>close other programs or crop the image</source>
-            <translation>schließen Sie andere Programme oder beschneiden Sie das Bild</translation>
+            <source>{names} and {n} more</source>
+            <translation>{names} und {n} weitere</translation>
         </message>
     </context>
     <context>

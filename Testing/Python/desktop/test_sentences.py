@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from PromptSegLib import errors
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.desktop.sentences import SENTENCES, recognise, spoken, told
-from PromptSegLib.errors import InputError
+from PromptSegLib.errors import InputError, PromptSegError
 from PromptSegLib.review.findings import Auxiliary, review
 from PromptSegLib.tune.advice import advice
 from PromptSegLib.volumes.plausible import warnings_of
 from PromptSegLib.volumes.volume import Grid, Volume
 
 LIBRARY = Path(__file__).resolve().parents[3] / "PromptSeg" / "PromptSegLib"
-JOINED = {
-    "review.both", "review.gap", "review.gaps", "review.jump", "review.jumps", "review.many_jumps", "suggest.beyond",
-    "suggest.goes_on", "suggest.between_uncertain", "suggest.widest", "suggest.changes", "suggest.changes_uncertain",
-    "advice.odd", "advice.beyond", "advice.beyond_both", "advice.border", "advice.part", "advice.parts", "advice.gone",
-    "volume.modality", "volume.values", "problem.download", "problem.download_why", "plane.axial", "plane.coronal",
-    "plane.sagittal", "set.pretrained", "problem.odd", "progress.kept", "progress.without",
+CUT = {"problem.odd"}
+"""What is left of another sentence."""
+COMMANDS = (
+    "anatomy/", "annotations.py", "contours/", "datasets/", "inputs_stay.py", "model/config.py", "register/excerpt.py",
+    "review/", "volumes/", "worker/jobs.py", "worker/payload.py", "worker/protocol.py", "worker/serve.py",
+)  # fmt: skip
+"""What only commands meet, or a front end that passes on what it must not."""
+PANEL = (
+    "review/findings.py", "review/risk.py", "volumes/plausible.py", "volumes/room.py", "volumes/volume.py",
+)  # fmt: skip
+"""Of these, what the panel meets, too."""
+OF_COMMANDS = {
+    "{} already holds a run", "add --resume to go on with it, or remove the folder",
+    "{} holds files that are not of a run, which would be kept there",
+    "choose another name for -o, or move the folder", "{} would be learned from and held out",
+    "give each volume of the data sets a name of its own", "No data set has a structure '{}'",
+    "There is no device called {}", "choose auto, cpu, cuda or mps", "{} names no structure after the colon",
+    "name at least one prompt", "set one first", "There is no volume to learn from",
+    "name at least one with what was drawn in it", "The drawn slices belong to another volume than {}: {}",
+    "The number of steps must not be {}, and {} is", "There is no slice {}", "choose a slice of the volume",
+    "What belongs to '{}' is not on the image's grid: {}", "use one grid for all", "{} has {} dimensions, not 3",
+    "choose a single 3-D volume", "{} has {} voxels on a grid of {}", "A prompt names no backbone",
+    "The set's card is not {}", "{} cannot be used: its card is not {}",
 }  # fmt: skip
-"""Sentences that the engine joins of parts: the tests below have it say those that can be had at little cost."""
+"""Options of commands, and what no panel can ask for."""
 
 
 def skeletons() -> set[str]:
@@ -46,7 +65,66 @@ def skeletons() -> set[str]:
 def test_every_sentence_is_one_that_the_engine_says() -> None:
     there = skeletons()
     gone = {key for key, text in SENTENCES.items() if re.sub(r"\{\w+\}", "{}", text) not in there}
-    assert gone - JOINED == set(), "they were worded anew: change desktop/sentences.py and its translations"
+    assert gone == CUT, "they were worded anew, or are joined of parts: change them, or desktop/sentences.py"
+
+
+def texts_in(node: ast.AST) -> Iterator[str]:
+    """The texts that an argument may be, with ``{}`` for what is filled in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from (*texts_in(node.body), *texts_in(node.orelse))
+
+
+def said_in(source: str) -> set[str]:
+    """What a file says to a user: problems and remedies, what is under way, and other sentences."""
+    tree, found = ast.parse(source), set()
+    beside: set[int] = set()
+    for node in ast.walk(tree):
+        name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
+        if isinstance(node, ast.JoinedStr):
+            beside |= {id(one) for one in node.values}
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            beside.add(id(node.value))  # documentation
+        elif isinstance(node, ast.Call) and name == "_":
+            beside |= {id(one) for one in node.args}  # the panel's own
+        elif isinstance(node, ast.Call) and name in KINDS:
+            found |= {text for one in node.args[:2] for text in texts_in(one)}
+        elif isinstance(node, ast.Call) and name == "Progress":
+            found |= {text for one in node.args[2:3] for text in texts_in(one)}
+    for node in ast.walk(tree):
+        if id(node) not in beside:
+            found |= {text for text in texts_in(node) if re.fullmatch(r"[A-Z{].* .* .*[a-z}]\.", text)}
+    return {text for text in found if re.search("[a-z]", text)}
+
+
+KINDS = {one.__name__ for one in vars(errors).values() if isinstance(one, type) and issubclass(one, PromptSegError)}
+
+
+def test_what_the_panel_may_say_is_listed() -> None:
+    left = set()
+    for path in LIBRARY.rglob("*.py"):
+        name = path.relative_to(LIBRARY).as_posix()
+        if name.startswith(COMMANDS) and name not in PANEL:
+            continue
+        said = said_in(path.read_text(encoding="utf-8")) - OF_COMMANDS
+        left |= {(name, text) for text in said if not recognise(text.replace("{}", "x"))}
+    assert left == set(), "give it a key in desktop/sentences.py or problems.py"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "raise InputError(f'{name} is odd', 'choose another')",
+        "raise OutputError('Full' if full else f'No room in {path}')",
+        "tell(Progress('x', 0.5, f'Doing {what}'))",
+        "notes.append('It is not what it should be.')",
+    ],
+)
+def test_what_is_said_is_found(line) -> None:
+    assert said_in(line)
 
 
 GRID = Grid((40, 40, 30), (0.0, 0.0, 0.0), (1.0, 1.0, 3.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
@@ -126,6 +204,16 @@ def test_what_is_said_of_odd_volumes_is_recognised_with_its_reason(values) -> No
         ("2/4: slice 7 of 30", "2/4: Schicht 7 von 30"),
         ("CT is a label map; choose the CT itself.", "CT ist eine Label Map; wählen Sie das CT selbst."),
         ("Looking at left kidney", "linke Niere wird angesehen"),
+        ("The disk is full (x.nrrd)", "Die Festplatte ist voll (x.nrrd)"),
+        (
+            "x cannot be used: it has no name or no card; get the file again.",
+            "x kann nicht verwendet werden: Es hat keinen Namen oder keine Karte; besorgen Sie die Datei neu.",
+        ),
+        (
+            "x has no prompt for 'heart'; it has: 'liver', 'left kidney' and 3 more.",
+            "x hat keinen Prompt für 'Herz'; vorhanden sind: 'Leber', 'linke Niere' und 3 weitere.",
+        ),
+        ("liver, my own: changed since", "Leber, my own: seither geändert"),
         ("What nobody listed.", "What nobody listed."),
     ],
 )
