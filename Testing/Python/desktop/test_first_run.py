@@ -73,9 +73,9 @@ def test_one_click_loads_the_sample_and_segments_its_liver(module, store, own, p
 
 def test_what_was_downloaded_once_is_kept(module, sample_data, store) -> None:
     logic = module.logic.core
-    sample_data.fetch(logic).wait(30)
+    sample_data.fetch(logic).wait()
     store.unlink()
-    assert sample_data.fetch(logic).wait(30).GetName() == "CTLiver"
+    assert sample_data.fetch(logic).wait().GetName() == "CTLiver"
 
 
 @pytest.mark.parametrize("how", ["not there", "another file"])
@@ -90,7 +90,7 @@ def test_a_download_that_fails_is_a_sentence(module, sample_data, store, pump, h
     assert panel.start.sample.text == "Try it on a sample CT"
     assert panel.volumes.volume is None
     with pytest.raises(InputError):
-        sample_data.fetch(module.logic.core).wait(30)
+        sample_data.fetch(module.logic.core).wait()
 
 
 def test_cancelling_leaves_nothing(module, sample_data, store, tmp_path) -> None:
@@ -98,7 +98,7 @@ def test_cancelling_leaves_nothing(module, sample_data, store, tmp_path) -> None
     job = sample_data.fetch(logic)
     job.cancel()
     with pytest.raises(Stopped):
-        job.wait(10)
+        job.wait()
     download = sample_data._Download(sample_data.FIRST)
     download.stop = True
     download.run()  # stopped at its first block

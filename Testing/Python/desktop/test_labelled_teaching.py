@@ -58,7 +58,7 @@ def test_from_the_scene_to_my_structures(quick, scene, kit) -> None:
     pairs = pairs_of(scene, "liver")
     job = quick.logic.labelled.from_scene(pairs, find("liver"), minutes=5, on_progress=told.append)
     assert quick.logic.labelled.runs.folder.is_dir()
-    result = job.wait(300)
+    result = job.wait()
     assert result.complete
     assert set(result.dice) < {pair.volume.GetName() for pair in pairs}, "on screen they go by their names"
     shares = [one.fraction for one in told]
@@ -75,7 +75,7 @@ def test_from_the_scene_to_my_structures(quick, scene, kit) -> None:
     assert not quick.logic.labelled.runs.folder.exists()
     assert not any(quick.service.jobs.root.iterdir())
     other = quick.add_ct(scene, kit.make_phantom(49, (12, 32, 32)).volume)
-    carried = quick.logic.segment(other, [result.text], review=False).wait(300)
+    carried = quick.logic.segment(other, [result.text], review=False).wait()
     assert "liver" in carried.expected, "three of the patients are registered with the next one"
 
 
@@ -89,9 +89,9 @@ def test_what_could_not_be_kept_is_not_lost(quick, scene, kit, monkeypatch) -> N
     with monkeypatch.context() as patch:
         patch.setattr(library, "save", full)
         with pytest.raises(OutputError, match="disk is full"):
-            labelled.from_scene(pairs_of(scene, "liver"), find("liver"), minutes=5).wait(300)
+            labelled.from_scene(pairs_of(scene, "liver"), find("liver"), minutes=5).wait()
     (run,) = labelled.runs.unfinished()
-    result = labelled.go_on(run, minutes=5).wait(300)
+    result = labelled.go_on(run, minutes=5).wait()
     assert result.complete
     assert library.entry(result.text) is not None
     assert not labelled.runs.folder.exists()
@@ -127,13 +127,13 @@ def test_stopped_with_the_best_and_gone_on_with(make_desk, scene, kit, monkeypat
 
     pairs = pairs_of(scene, "liver")
     job = labelled.from_scene(pairs, Structure("my liver"), minutes=30, on_progress=hear)
-    result = job.wait(300)
+    result = job.wait()
     assert (result.stopped, result.complete) == (True, False)
     (run,) = Runs(lambda: desk.logic.library.folder).unfinished()
     assert (run.structure.name, run.volumes, run.kept, run.steps) == ("my liver", 4, result.text, result.steps)
     before = desk.logic.library.folder / "my-liver.promptset"
     assert before.is_file()
-    again = labelled.go_on(run, minutes=1e-6).wait(300)  # the time is over at once: nothing more is learned
+    again = labelled.go_on(run, minutes=1e-6).wait()  # the time is over at once: nothing more is learned
     assert not again.complete
     own = [one for entry in desk.logic.library.sets() if not entry.shipped for one in entry.prompts]
     assert [one.text for one in own] == [again.text], "in the place of what the same run had left"
@@ -150,7 +150,7 @@ def test_cancelled_while_volumes_are_handed_over_nothing_stays(quick, scene, kit
             on_progress=lambda report, stop=stop: getattr(job, stop)() if "2/4" in report.message else None,  # noqa: B023
         )  # fmt: skip
         with pytest.raises(Stopped):
-            job.wait(120)
+            job.wait()
         assert not labelled.runs.folder.exists()
     assert not [one for one in quick.logic.library.sets() if not one.shipped]
 
@@ -169,24 +169,24 @@ def test_what_cannot_teach_is_said_before_anything_is_learned(quick, scene, kit)
     node = nodes.new_segmentation(odd)
     quick.draw(node, phantom.labels == 1, phantom.volume, "liver", range(12))
     with pytest.raises(OddValuesError, match=r"do not look like a CT's in HU: .*; untick it, or load it again"):
-        labelled.from_scene(pairs_of(scene, "liver"), liver, minutes=5).wait(120)
+        labelled.from_scene(pairs_of(scene, "liver"), liver, minutes=5).wait()
     assert not labelled.runs.folder.exists()
-    assert labelled.from_scene(pairs_of(scene, "liver"), liver, minutes=5, odd=True).wait(300).complete
+    assert labelled.from_scene(pairs_of(scene, "liver"), liver, minutes=5, odd=True).wait().complete
 
 
 def test_from_a_data_set_on_disk(quick, kit, tmp_path) -> None:
     data = kit.write_dataset(tmp_path / "set", (1, 2, 3, 4))
     labelled = quick.logic.labelled
-    told = labelled.describe(str(data.parent)).wait(120)
+    told = labelled.describe(str(data.parent)).wait()
     assert told["volumes"] == 4
     assert "spleen" in told["structures"]
-    result = labelled.from_dataset(str(data.parent), "spleen", minutes=5).wait(300)
+    result = labelled.from_dataset(str(data.parent), "spleen", minutes=5).wait()
     (prompt,) = PromptSet.read(result.text.rpartition(":")[0]).values()
     assert prompt.structure == find("spleen")
     with pytest.raises(Exception, match=r"cannot be read; name a dataset\.json"):
-        labelled.describe(str(tmp_path)).wait(120)
+        labelled.describe(str(tmp_path)).wait()
     with pytest.raises(Exception, match="No data set has a structure 'pancreas'; choose of"):
-        labelled.from_dataset(str(data.parent), "pancreas", minutes=5).wait(120)
+        labelled.from_dataset(str(data.parent), "pancreas", minutes=5).wait()
     assert not labelled.runs.folder.exists()
 
 
@@ -253,7 +253,7 @@ def test_by_mouse(page, panel, pump, short, window) -> None:
     assert page.teach.enabled
     page.teach.click()
     assert page.teach.text == "Stop and keep best"
-    pump(lambda: not page.running.running, 300)
+    pump(lambda: not page.running.running)
     assert page.message.text.startswith("liver is learned: Dice ")
     assert "DOE^JOHN" in page.message.text
     (entry,) = [one for one in panel.segment.structures.ticked_entries if "subjects" in one.card.extra]
@@ -287,11 +287,11 @@ def test_ticks_follow_the_user_and_too_few_are_said(page, window, slicer, desk, 
 def test_values_that_are_no_hu_are_asked_about(page, pump, short, slicer) -> None:
     without_air(page._pairs[0][1].volume)
     page.teach.click()
-    pump(lambda: not page.running.running, 120)
+    pump(lambda: not page.running.running)
     assert "do not look like a CT's in HU" in page.message.text
     assert "untick it" in page.message.text
     page.message._button.click()
-    pump(lambda: not page.running.running, 300)
+    pump(lambda: not page.running.running)
     assert page.message.text.startswith("liver is learned")
 
 
@@ -301,11 +301,11 @@ def test_a_folder_without_a_data_set_and_one_with(page, pump, kit, tmp_path, mon
     chosen = [str(tmp_path)]
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: chosen[-1])
     page.folder.click()
-    pump(lambda: not page.running.running, 120)
+    pump(lambda: not page.running.running)
     assert "name a dataset.json in the layout of the Decathlon or of nnU-Net" in page.message.text
     chosen.append(str(kit.write_dataset(tmp_path / "set", (1, 2, 3)).parent))
     page.folder.click()
-    pump(lambda: not page.running.running, 120)
+    pump(lambda: not page.running.running)
     assert "3 volumes" in page.said.text
     assert page.structure.findText("spleen") >= 0
     assert page.teach.enabled

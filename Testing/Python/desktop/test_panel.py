@@ -112,7 +112,7 @@ def test_cancelling_is_seen_at_once_and_the_next_click_works(panel, loaded, own,
     panel.segment.structures.tick(own)
     panel.segment.button.click()
     panel.segment.button.click()
-    pump(lambda: not panel.segment.running.running, 3)
+    pump(lambda: not panel.segment.running.running)
     assert "Stopped" in panel.segment.message.text
     assert panel.volumes.segmentation is None
     panel.segment.button.click()
@@ -125,7 +125,7 @@ def test_a_killed_worker_is_a_sentence_in_the_panel(panel, loaded, own, pump) ->
     panel.segment.button.click()
     pump(lambda: panel.segment.running._bar.value > 0)
     os.kill(panel.logic.service._process.pid, 9)
-    pump(lambda: not panel.segment.running.running, 20)
+    pump(lambda: not panel.segment.running.running)
     said = panel.segment.message.text
     assert "ended" in said or "structure segmented in" in said  # it may have been done just before
     panel.segment.button.click()
@@ -395,7 +395,7 @@ def test_closing_the_scene_while_something_runs(panel, loaded, own, pump, slicer
     slicer.mrmlScene.Clear(0)
     assert not panel.segment.running.running
     assert panel.volumes.volume is None
-    pump(lambda: not panel.logic.service.active, 20)
+    pump(lambda: not panel.logic.service.active)
 
 
 def test_the_self_check_is_a_text_to_copy(panel, module, pump) -> None:

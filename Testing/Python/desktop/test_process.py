@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
@@ -29,9 +28,9 @@ def is_alive(pid: int) -> bool:
 
 def test_a_request_is_answered_and_the_window_never_waits(core, pump) -> None:
     answers: list = []
-    began = time.perf_counter()
     core.logic.self_check(on_done=answers.append)
-    assert time.perf_counter() - began < 0.5  # a start of torch takes longer
+    assert not answers
+    assert core.logic.service.busy
     pump(lambda: answers)
     assert answers[0]["backbone"]["name"] == "tiny"
     assert core.logic.context.device
@@ -72,7 +71,7 @@ def test_closing_leaves_no_process_and_no_folder(core, pump) -> None:
     pump(lambda: answers)
     pid, folder = core.service._process.pid, core.service.jobs.root
     core.close()
-    pump(lambda: not is_alive(pid), 10)
+    pump(lambda: not is_alive(pid))
     assert not folder.exists()
 
 
@@ -83,6 +82,6 @@ def test_a_python_that_cannot_be_started_is_told(window, pump, monkeypatch) -> N
     made = module.Core()
     problems: list = []
     made.logic.self_check(on_error=problems.append)
-    pump(lambda: problems, 20)
+    pump(lambda: problems)
     assert "did not start" in problems[0].problem or "cannot be started" in problems[0].problem
     made.close()

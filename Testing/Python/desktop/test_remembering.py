@@ -18,7 +18,7 @@ from PromptSegLib.register.teachers import Memory
 def kept(desk, ct, taught) -> str:
     """The text of a structure that was taught and accepted."""
     node, segment_id = taught
-    return desk.logic.accept(desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120))
+    return desk.logic.accept(desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait())
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def test_accepting_keeps_the_patient_and_the_next_one_is_registered(desk, kept, 
     (teacher,) = Memory.read(entry.memory).of("my liver")
     assert sorted(teacher.drawn["my liver"].drawn) == [0, 5, 7]
     heard: list = []
-    found = desk.logic.segment(other, [kept], on_progress=heard.append).wait(120)
+    found = desk.logic.segment(other, [kept], on_progress=heard.append).wait()
     assert any(one.message == REGISTERING for one in heard)
     assert isinstance(found.notes, tuple)
     assert found.corrections["my liver"]["axis"] == 0
-    again = desk.logic.teach(ct, *taught, "my liver", steps=1, start_from=desk.logic.rounds[-1]).wait(120)
+    again = desk.logic.teach(ct, *taught, "my liver", steps=1, start_from=desk.logic.rounds[-1]).wait()
     memory = Memory.read(memory_beside(again.prompt))
     assert len(memory.teachers) == 1
 
@@ -49,16 +49,16 @@ def test_accepting_keeps_the_patient_and_the_next_one_is_registered(desk, kept, 
 def test_switched_off_nothing_is_kept_and_nothing_used(desk, ct, taught, other, kept) -> None:
     desk.logic.context.remembers = False
     heard: list = []
-    desk.logic.segment(other, [kept], on_progress=heard.append).wait(120)
+    desk.logic.segment(other, [kept], on_progress=heard.append).wait()
     assert not any(one.message == REGISTERING for one in heard)
-    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait(120)
+    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait()
     assert not memory_beside(result.prompt).exists()
     text = desk.logic.accept(result)
     assert not memory_beside(text.rpartition(":")[0]).exists()
 
 
 def test_what_was_taught_before_it_was_switched_off_is_not_kept_after(desk, ct, taught) -> None:
-    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait(120)
+    result = desk.logic.teach(ct, *taught, "my liver", steps=1).wait()
     desk.logic.context.remembers = False
     desk.logic.accept(result)
     assert own_entry(desk.logic.library).memory is None
@@ -147,20 +147,20 @@ def test_the_panel_lists_forgets_and_switches_off(panel, loaded, own, pump, monk
 def test_an_export_of_a_remembered_structure_is_made_by_the_worker(desk, kept, tmp_path) -> None:
     """A phantom of 8 cm fits none of the reference CTs: it is exported all the same, and told."""
     heard: list = []
-    path, without = desk.logic.export([kept], tmp_path / "out.promptset", on_progress=heard.append).wait(300)
+    path, without = desk.logic.export([kept], tmp_path / "out.promptset", on_progress=heard.append).wait()
     assert path == tmp_path / "out.promptset"
     assert PromptSet.read(path)["my liver"].masks == ()
     assert list(without) == ["my liver"]
     assert any(one.stage == "register" for one in heard)
     assert [one.name for one in tmp_path.glob("out*")] == ["out.promptset"]
     with pytest.raises(PromptError, match="There is no prompt 'gone' any more"):
-        desk.logic.export(["gone"], tmp_path / "more.promptset").wait(60)
+        desk.logic.export(["gone"], tmp_path / "more.promptset").wait()
 
 
 def test_an_export_is_stopped_within_a_second_and_writes_nothing(desk, kept, tmp_path) -> None:
     job = desk.logic.export([kept], tmp_path / "out.promptset", on_progress=lambda p: job.cancel())
     with pytest.raises(Stopped):
-        job.wait(120)
+        job.wait()
     assert not (tmp_path / "out.promptset").exists()
 
 
@@ -173,7 +173,7 @@ def test_the_panel_exports_and_says_for_what_others_get_no_start(
     panel.segment.structures.tick(own)
     assert panel.segment.exporter.enabled
     panel.segment.exporter.click()
-    pump(lambda: not panel.segment.running.running, 300.0)
+    pump(lambda: not panel.segment.running.running)
     assert f"Saved: {tmp_path / 'out.promptset'}." in panel.segment.message.text
     assert "Others get no start in their patients for: " in panel.segment.message.text
     assert (tmp_path / "out.promptset").is_file()

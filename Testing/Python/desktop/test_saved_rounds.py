@@ -20,7 +20,7 @@ from PromptSegLib.tune.outcome import Outcome
 def came_back(desk, ct, taught, scene, saved, make_desk):
     """A round, the scene saved and loaded again, and another desk: (round, desk, volume, segmentation, segment id)."""
     node, segment_id = taught
-    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=2).wait(120)
+    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=2).wait()
     again = saved(scene)
     volume = again.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
@@ -67,7 +67,7 @@ def test_the_next_round_goes_on_from_it(came_back) -> None:
     _, desk, volume, segmentation, segment_id = came_back
     (first,) = desk.logic.rounds_of(volume, segmentation, segment_id)
     one = nodes.segment_mask(segmentation, first.result_segment_id, volume)
-    second = desk.logic.teach(volume, segmentation, segment_id, "my liver", steps=3, start_from=first).wait(120)
+    second = desk.logic.teach(volume, segmentation, segment_id, "my liver", steps=3, start_from=first).wait()
     assert second.round == 2
     assert second.card.rounds == 2
     assert desk.logic.undo_round() is first
@@ -82,8 +82,8 @@ def test_every_segment_has_rounds_of_its_own(desk, ct, taught, phantom) -> None:
     second = desk.draw(node, phantom.labels == 2, phantom.volume, "my spleen", (5, 7))
     for index in (5, 7):
         slices.mark(node, second, ct, 0, index, SliceStatus.COMPLETE)
-    liver = desk.logic.teach(ct, node, first, "my liver", steps=1).wait(120)
-    spleen = desk.logic.teach(ct, node, second, "my spleen", steps=1).wait(120)
+    liver = desk.logic.teach(ct, node, first, "my liver", steps=1).wait()
+    spleen = desk.logic.teach(ct, node, second, "my spleen", steps=1).wait()
     assert desk.logic.rounds == [spleen]
     assert desk.logic.rounds_of(ct, node, first) == [liver]
     assert desk.logic.rounds == [liver]
@@ -93,7 +93,7 @@ def test_every_segment_has_rounds_of_its_own(desk, ct, taught, phantom) -> None:
 
 def test_a_removed_segmentation_leaves_nothing_in_the_scene(desk, ct, taught, scene, phantom) -> None:
     node, segment_id = taught
-    desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120)
+    desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait()
     scene.RemoveNode(node)
     other = nodes.new_segmentation(ct)
     kept_rounds.keep(ct, other, "x", kept_rounds.Kept(1, "y", Outcome(), b""))
@@ -163,7 +163,7 @@ def test_a_scene_may_say_what_it_wants(came_back, make_desk) -> None:
 def test_what_the_library_remembers_of_a_round_is_found_again(desk, ct, taught, scene, saved, make_desk) -> None:
     """The prompt is the same under another name, and with an author."""
     node, segment_id = taught
-    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait(120)
+    result = desk.logic.teach(ct, node, segment_id, "my liver", steps=1).wait()
     text = desk.logic.accept(result, author="A")
     kept = desk.logic.library.entry(text).memory
     again = saved(scene)
@@ -187,6 +187,6 @@ def test_what_is_remembered_nowhere_is_made_anew_when_a_round_is_kept(came_back)
     text = desk.logic.accept(again)
     (job,) = desk.logic.context._jobs
     assert job.kind == "remember"
-    job.wait(120)
+    job.wait()
     (teacher,) = Memory.read(desk.logic.library.entry(text).memory).of("my liver")
     assert sorted(teacher.drawn["my liver"].drawn) == [0, 5, 7]

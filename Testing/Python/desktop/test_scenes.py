@@ -189,7 +189,7 @@ def test_a_removed_volume_ends_what_is_computed_for_it(panel, loaded, own, pump,
     slicer.mrmlScene.RemoveNode(loaded)
     assert not panel.segment.running.running
     assert "phantom_5 was removed" in panel.segment.message.text
-    pump(lambda: not panel.logic.service.busy, 20)
+    pump(lambda: not panel.logic.service.busy)
     assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
 
 

@@ -62,7 +62,7 @@ def test_each_frame_has_its_own_segmentation_and_nothing_else_is_left(desk, movi
         visible.extend(one.GetDisplayVisibility() for one in made)
 
     job = segment_frames(desk.logic, moving, ["liver"], on_progress=tell)
-    result = job.wait(60)
+    result = job.wait()
     assert told == sorted(told)
     assert visible, "there was one of the first frame while the second ran"
     assert not any(visible), "and it did not lie over the frame in view"
@@ -74,7 +74,7 @@ def test_each_frame_has_its_own_segmentation_and_nothing_else_is_left(desk, movi
     assert kept.GetNumberOfDataNodes() == 2
     (shown,) = result.segment_ids
     mask = nodes.segment_mask(result.node, shown, moving)
-    alone = desk.logic.segment(moving, ["liver"], review=False).wait(60)
+    alone = desk.logic.segment(moving, ["liver"], review=False).wait()
     assert np.array_equal(mask, nodes.segment_mask(alone.node, alone.segment_ids[0], moving))
     second = kept.GetNthDataNode(1).GetSegmentation()
     assert second.GetSegment(second.GetSegmentIDs()[0]).GetName() == "liver"
@@ -85,7 +85,7 @@ def test_stopping_leaves_nothing(desk, moving, scene) -> None:
     job = segment_frames(desk.logic, moving, ["liver"])
     job.cancel()
     with pytest.raises(Stopped):
-        job.wait(10)
+        job.wait()
     assert count(scene, "vtkMRMLScalarVolumeNode") == volumes
     assert count(scene, "vtkMRMLSegmentationNode") == 0
     assert count(scene, "vtkMRMLSequenceNode") == 1
@@ -103,22 +103,22 @@ def taught_frame(desk, moving, phantom, scene):
     segment_id = desk.draw(node, phantom.labels == 1, phantom.volume, "my liver", (5, 7))
     for index in (5, 7):
         slices.mark(node, segment_id, moving, 0, index, SliceStatus.COMPLETE)
-    result = desk.logic.teach(moving, node, segment_id, "my liver", steps=2).wait(120)
+    result = desk.logic.teach(moving, node, segment_id, "my liver", steps=2).wait()
     return node, segment_id, result, desk.logic.accept(result)
 
 
 def test_what_is_taught_in_a_frame_is_of_that_frame(desk, moving, taught_frame) -> None:
     node, segment_id, _result, text = taught_frame
-    again = desk.logic.segment(moving, [text], review=False).wait(60)
+    again = desk.logic.segment(moving, [text], review=False).wait()
     assert again.taught == ("my liver",), "in the frame that it was taught in, it is the taught result"
     first = nodes.volume_of(moving).voxels.copy()
     look_at(moving, 1)
     assert np.array_equal(nodes.volume_of(moving).voxels, first[::-1])
     assert not sequences.is_of_frame(node, segment_id, moving)
-    other = desk.logic.segment(moving, [text], review=False).wait(60)
+    other = desk.logic.segment(moving, [text], review=False).wait()
     assert other.taught == (), "in another frame it is found anew"
     with pytest.raises(AnnotationError, match="another frame"):
-        desk.logic.teach(moving, node, segment_id, "my liver").wait(60)
+        desk.logic.teach(moving, node, segment_id, "my liver").wait()
     sequences.go_to_frame_of(node, segment_id, moving)
     assert sequences.frames_of(moving).current == 0
     assert sequences.is_of_frame(node, segment_id, moving)
@@ -126,7 +126,7 @@ def test_what_is_taught_in_a_frame_is_of_that_frame(desk, moving, taught_frame) 
 
 def test_teaching_on_one_frame_and_segmenting_all(desk, moving, taught_frame) -> None:
     node, _segment_id, taught, text = taught_frame
-    result = segment_frames(desk.logic, moving, [text]).wait(120)
+    result = segment_frames(desk.logic, moving, [text]).wait()
     frames = sequences.frames_of(moving)
     kept = frames.browser.GetSequenceNode(result.node)
     masks = []
@@ -140,7 +140,7 @@ def test_teaching_on_one_frame_and_segmenting_all(desk, moving, taught_frame) ->
 
 
 def test_what_is_corrected_in_a_frame_stays(desk, moving, phantom) -> None:
-    result = segment_frames(desk.logic, moving, ["liver"]).wait(120)
+    result = segment_frames(desk.logic, moving, ["liver"]).wait()
     (shown,) = result.segment_ids
     desk.paint(result.node.GetSegmentation().GetSegment(shown), phantom.labels == 2, phantom.volume, (3, 4))
     mine = nodes.segment_mask(result.node, shown, moving)

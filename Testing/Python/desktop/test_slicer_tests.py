@@ -36,7 +36,7 @@ def shown(window, slicer, pump, tmp_path, monkeypatch):
         monkeypatch.setattr(slicer.util, name, function, raising=False)
     yield made
     made.close()
-    pump(lambda: not process._LEAVING, 20)
+    pump(lambda: not process._LEAVING)
 
 
 @pytest.fixture
