@@ -18,6 +18,7 @@ from PromptSegLib.model.punet import Encoded, PUNet
 
 from .cpa import cpa_loss
 from .pixels import sample_pixels
+from .recipe import Recipe
 
 BALANCE = 0.5
 """Small structures would hardly be heard in a plain cross-entropy: see :func:`~PromptSegLib.model.losses.mask_loss`."""
@@ -211,20 +212,28 @@ class PretrainingModel(nn.Module):
         there = (self.member[asked][:, None] & (seen.reshape(groups, slices, 1, -1) > 0)).any(-1)
         return torch.where(there, 1.0, ABSENT) * (batch.heads >= 0)[:, None]
 
-    def groups(self, weight_decay: float, lr: float, prompt_lr: float) -> list[dict]:
-        """Parameters for the optimiser: no decay on prompts, tables, norms and offsets."""
+    def groups(self, recipe: Recipe) -> list[dict]:
+        """Parameters for the optimiser: no decay on prompts, tables, norms and offsets. With "muon", the network's
+        matrices but for the stem's and those that are small are in groups of their own."""
         decay, plain, prompts = [], [], []
+        matrices: list[nn.Parameter] = []
+        joint: list[nn.Parameter] = []
         for name, p in self.named_parameters():
             if name.startswith("bank."):
                 prompts.append(p)
             elif p.ndim < 2 or any(k in name for k in (".bias.", "base", "queries")):
                 plain.append(p)
-            else:
+            elif recipe.optimiser != "muon" or not name.startswith("net.") or not _is_hidden(name, p):
                 decay.append(p)
+            else:
+                (joint if ".qkv." in name else matrices).append(p)
+        rates = {"weight_decay": recipe.weight_decay, "peak": recipe.lr}
         return [
-            {"params": decay, "weight_decay": weight_decay, "peak": lr},
-            {"params": plain, "weight_decay": 0.0, "peak": lr},
-            {"params": prompts, "weight_decay": 0.0, "peak": prompt_lr},
+            {"params": decay} | rates,
+            {"params": plain, "weight_decay": 0.0, "peak": recipe.lr},
+            {"params": prompts, "weight_decay": 0.0, "peak": recipe.prompt_lr},
+            *([{"params": matrices, "muon": True} | rates] if matrices else []),
+            *([{"params": joint, "muon": True, "parts": 3} | rates] if joint else []),  # query, key and value
         ]
 
 
@@ -258,6 +267,11 @@ def quick_dice(
         both += 2.0 * float((found & there).sum())
         total += float(found.sum() + there.sum())
     return both / total if total else float("nan")
+
+
+def _is_hidden(name: str, weight: Tensor) -> bool:
+    """Whether a weight is a matrix between two layers of features: not one that sees pixels, nor a small one."""
+    return not any(k in name for k in (".stem.", ".detail.")) and min(weight.shape[0], weight[0].numel()) >= 16
 
 
 def _safe(name: str) -> str:

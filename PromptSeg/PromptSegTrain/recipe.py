@@ -11,6 +11,7 @@ from PromptSegLib.errors import InputError
 
 MODES = ("supervised", "joint", "self")
 SCHEDULES = ("linear", "cosine")
+OPTIMISERS = ("adamw", "muon")
 
 
 _LATER = ("pseudo", "elsewhere", "apart")
@@ -20,8 +21,8 @@ _FORMER = {"learned_per_slice": "prompt_tasks", "shown": "episodic", "aid": "dee
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out of a run. Raises :class:`InputError` for a mode or schedule that there
-    is not."""
+    """Everything that decides what comes out of a run. Raises :class:`InputError` for a mode, schedule or
+    optimiser that there is not."""
 
     steps: int = 6000
     groups: int = 3
@@ -44,6 +45,8 @@ class Recipe:
     """The last steps, over which the learning rate falls to nothing; before them it is constant."""
     schedule: str = "linear"
     """How it falls: "linear" or "cosine"."""
+    optimiser: str = "adamw"
+    """What moves the network's matrices: "adamw" or "muon" (:mod:`~PromptSegTrain.muon`); all else is AdamW's."""
     clip: float = 1.0
     mode: str = "supervised"
     """What is learned from: annotations ("supervised"), contrastive prototype assignment ("self") or both ("joint")."""
@@ -76,7 +79,12 @@ class Recipe:
     """Every how many slices of the held-out volumes are looked at: 1 is the whole volume."""
 
     def __post_init__(self) -> None:
-        for value, known, what in ((self.mode, MODES, "mode"), (self.schedule, SCHEDULES, "schedule")):
+        named = (
+            (self.mode, MODES, "mode"),
+            (self.schedule, SCHEDULES, "schedule"),
+            (self.optimiser, OPTIMISERS, "optimiser"),
+        )
+        for value, known, what in named:
             if value not in known:
                 raise InputError(f"There is no {what} {value!r}", f"choose one of {', '.join(known)}")
 

@@ -1,4 +1,4 @@
-"""One step of pre-training: the loss of a batch, the optimiser's step and the moving average of the weights."""
+"""One step of pre-training: optimiser, loss of a batch, the step itself and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from torch import nn
 from PromptSegLib.datasets.tasks import Batch
 
 from .distributed import Ranks
+from .muon import MuonAdamW
 from .pretraining_model import PretrainingModel
 from .recipe import Recipe
+
+
+def optimiser_of(model: PretrainingModel, recipe: Recipe) -> torch.optim.AdamW:
+    """What moves the parameters of ``model``: AdamW, or Muon for matrices and AdamW for the rest."""
+    kind = MuonAdamW if recipe.optimiser == "muon" else torch.optim.AdamW
+    fused = next(model.parameters()).device.type == "cuda" or None
+    return kind(model.groups(recipe), betas=(0.9, 0.98), fused=fused)
 
 
 def train_step(

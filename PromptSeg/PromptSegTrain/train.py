@@ -38,7 +38,7 @@ from .loader import batches
 from .pretraining_model import PretrainingModel
 from .recipe import Recipe
 from .ship import ship
-from .step import average, copy_weights, train_step
+from .step import average, copy_weights, optimiser_of, train_step
 from .validate import mean_dice, read_validation, validate, write_validation
 from .warm import warm_start
 
@@ -149,8 +149,7 @@ def pretrain(
             model.bank.share(recipe.own)
         model.to(place)
         ema = copy.deepcopy(model).requires_grad_(False)
-        groups = model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr)
-        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=place.type == "cuda" or None)
+        optimiser = optimiser_of(model, recipe)
         sampler = TaskSampler(
             [p.training for p in parts],
             weights,

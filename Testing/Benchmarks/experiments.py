@@ -29,7 +29,7 @@ from PromptSegLib.model.config import PUNetConfig
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory
 from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
 from PromptSegTrain.recipe import Recipe
-from PromptSegTrain.step import average, train_step
+from PromptSegTrain.step import average, optimiser_of, train_step
 
 EVERY = 6
 """Of how many slices of held-out subjects one is looked at."""
@@ -47,6 +47,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "batch normalisation": ({"norm": "batch"}, {}),
     "one background token": ({"background_tokens": 1}, {}),
     "shifted windows": ({"second": "shift"}, {}),
+    "Muon": ({}, {"optimiser": "muon"}),
     "contrastive prototypes, weight 0.01": ({}, {"mode": "joint", "cpa": 0.01}),
     "contrastive prototypes, weight 0.1": ({}, {"mode": "joint", "cpa": 0.1}),
 }
@@ -76,7 +77,7 @@ def run(
     torch.manual_seed(recipe.seed)
     model = PretrainingModel(config, names)
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimiser = torch.optim.AdamW(model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
+    optimiser = optimiser_of(model, recipe)
     sampler = TaskSampler([training], [1.0], names, recipe.seed)
     dtype = fast_dtype(torch.device("cpu"))
     fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)

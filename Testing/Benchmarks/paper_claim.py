@@ -34,7 +34,7 @@ from PromptSegLib.model.files import read_tensors, write_tensors
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
 from PromptSegTrain.pretraining_model import PretrainingModel
 from PromptSegTrain.recipe import MODES, Recipe
-from PromptSegTrain.step import average, train_step
+from PromptSegTrain.step import average, optimiser_of, train_step
 from PromptSegTrain.validate import validate
 
 BASE = ("spleen", "left kidney", "gallbladder", "liver")
@@ -171,7 +171,7 @@ def pretrain(
     torch.manual_seed(recipe.seed)
     model = PretrainingModel(settings.network(), settings.base).to(place)
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimiser = torch.optim.AdamW(model.groups(recipe.weight_decay, recipe.lr, recipe.prompt_lr), betas=(0.9, 0.98))
+    optimiser = optimiser_of(model, recipe)
     fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)
     teacher = None if mode == "supervised" else copy.deepcopy(ema).to(dtype).eval()
     sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed, place)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, OutputError, Stopped
 from PromptSegLib.inputs_stay import files_of
-from PromptSegTrain.recipe import MODES, SCHEDULES
+from PromptSegTrain.recipe import MODES, OPTIMISERS, SCHEDULES
 
 from .arguments import (
     add_engine,
@@ -128,6 +128,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup", metavar="N", type=integer(0), help="steps in which the learning rate rises")
     parser.add_argument("--decay", metavar="N", type=integer(0), help="last steps, in which it falls to nothing")
     parser.add_argument("--schedule", choices=SCHEDULES, help="how it falls (default: linear)")
+    moved = "what moves the network's matrices (default: adamw)"
+    parser.add_argument("--optimiser", choices=OPTIMISERS, help=moved)
     parser.add_argument("--seed", metavar="N", type=integer(0), help="same seed, same split and order")
     held_out = "share of the volumes that is held out, 0 to below 1"
     parser.add_argument("--validation", metavar="SHARE", type=share, help=held_out)
@@ -236,7 +238,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     recipe = read_settings(last)[1] if args.resume and last.is_file() else Recipe()
     names = (
         *("steps", "seed", "validation", "mode", "cpa", "dense", "groups", "lr", "warmup", "decay", "schedule"),
-        *("validate_every", "validate_stride", "save_every", "pseudo", "elsewhere"),
+        *("validate_every", "validate_stride", "save_every", "pseudo", "elsewhere", "optimiser"),
     )
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lr is not None:

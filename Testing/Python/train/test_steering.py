@@ -11,6 +11,7 @@ from PromptSegLib.datasets.loading import Sample
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.config import tiny
 from PromptSegTrain.pretraining_model import PretrainingModel, quick_dice
+from PromptSegTrain.recipe import Recipe
 
 NAMES = ("disc", "square")
 
@@ -35,7 +36,7 @@ def model() -> PretrainingModel:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     model = PretrainingModel(tiny(), NAMES)
-    optimiser = torch.optim.AdamW(model.groups(0.02, 4e-3, 1.2e-2), lr=4e-3)
+    optimiser = torch.optim.AdamW(model.groups(Recipe(lr=4e-3, prompt_lr=1.2e-2)), lr=4e-3)
     for group in optimiser.param_groups:
         group["lr"] = group["peak"]
     with pytest.MonkeyPatch.context() as patch:
