@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .prior import Factors, Location
-from .register.blend import blend_of, box_of, on_slices
+from .register.blend import blend_of, box_of, most_beside, on_slices
 from .register.corrected import corrected
 from .register.excerpt import Excerpt, identity_of
 from .register.expected import expected
@@ -76,7 +76,8 @@ class EarlierPatients:
         left_out_dice = network_dice(prompt)
 
         def blend(plausible: float, known: float) -> Factors:
-            return blend_of(left_out_dice, plausible, found.fits, known=known)
+            most = most_beside(left_out_dice, known, found.agreement) if prompt.card.knows else 1.0
+            return blend_of(left_out_dice, plausible, found.fits, known=known, most=most)
 
         span, crop = None, None
         if slices and not is_oblique(work.volume.grid, work.axis):

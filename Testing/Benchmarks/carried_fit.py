@@ -15,7 +15,7 @@ from few_slices import mean
 
 from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, predictors
+from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, most_beside, predictors
 from PromptSegLib.register.located import CarriedMask
 from PromptSegLib.register.log_odds import LIMIT
 
@@ -39,7 +39,7 @@ def save(path: Path, slices: dict, networks: list, truth: dict, found: CarriedMa
     dice = prompt.card.validation_dice if prompt.card.network_dice is None else prompt.card.network_dice
     np.savez_compressed(
         path, place=place[box], grey=grey[box], network=seen[box], truth=mask[box],
-        trust=found.fits[0].trust, network_dice=-1.0 if dice is None else dice,
+        trust=found.fits[0].trust, network_dice=-1.0 if dice is None else dice, knows=prompt.card.knows,
     )  # fmt: skip
 
 
@@ -57,7 +57,9 @@ def read(path: Path) -> list[dict]:
         if level:
             told = views[0]["told"] * alone / max(views[0]["alone"], 0.02)
         view = {"name": f"{path.stem} {NOISE[level]}", "network": network, "truth": truth, "told": told, "alone": alone}
-        both = {"place": place.astype(np.float32), "grey": grey.astype(np.float32), "trust": float(arrays["trust"])}
+        both = {"place": place.astype(np.float32), "grey": grey.astype(np.float32), "trust": float(arrays["trust"])} | {
+            "knows": bool(arrays["knows"])
+        }
         views.append(view | both)
     return views
 
@@ -108,7 +110,8 @@ def blended(view: dict, table: np.ndarray) -> np.ndarray:
     """Logits of a view with coefficients, on the working slices, as steps of 1/8."""
     fit = argparse.Namespace(trust=view["trust"])
     agrees, known = plausible(view)
-    factors = blend_of(view["told"], agrees, [fit], table, known)  # type: ignore[list-item]
+    most = most_beside(view["told"], known, None) if view["knows"] else 1.0
+    factors = blend_of(view["told"], agrees, [fit], table, known, most)  # type: ignore[list-item]
     logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
     return np.rint(logits * SCALE) / SCALE
 

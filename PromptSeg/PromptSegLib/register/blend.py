@@ -26,6 +26,10 @@ carried over: from the first on less of it counts, from the second on nothing. L
 EASE, POOR, WELL = 0.3, 0.4, 0.6
 """Where two CTs fit poorly (:attr:`PairFit.trust` from the third figure down to the second), a network that is less
 sure is left alone, too: a stomach that was carried over with a Dice of 0.07 then costs 0.04 and not 0.27."""
+SHARE_BESIDE = 0.4
+BLIND, SEEING = 0.1, 0.4
+DOUBTFUL, MEASURED = 0.35, 0.6
+AGREEING, OF_ONE_MIND = 0.7, 0.85
 
 
 # Rows: network, place, grey, offset; columns: alone, and times the log-odds of what leaving slices out told of the
@@ -47,16 +51,17 @@ def blend_of(
     fits: Sequence[PairFit],
     table: Sequence[Sequence[float]] = COEFFICIENTS,
     known: float = 0.0,
+    most: float = 1.0,
 ) -> Factors:
     """Factors of the network's logits, of place and of grey, and an offset.
 
     ``left_out_dice`` is that of the network alone, ``plausible`` how far it agrees with the place here
     (:meth:`PromptSegLib.prior.Location.plausible`), ``fits`` how well the teachers fit. ``known`` is how far the
     network knows the structure by itself: the more, the less the others count, and from :data:`CONFIDENT` on they do
-    not count at all.
+    not count at all. ``most`` is the share of it that counts at most (:func:`most_beside`).
     """
-    poor = min(1.0, max(0.0, (WELL - _trust(fits)) / (WELL - POOR)))
-    share = min(1.0, max(0.0, (CONFIDENT - known) / (CONFIDENT - UNCERTAIN + EASE * poor)))
+    poor = 1.0 - _share(_trust(fits), POOR, WELL)
+    share = min(max(0.0, (CONFIDENT - known) / (CONFIDENT - UNCERTAIN + EASE * poor)), most)
     if not share:
         return ALONE
     factors = predictors(left_out_dice, plausible, fits)
@@ -64,6 +69,31 @@ def blend_of(
     blended = max(0.0, network), max(0.05, place), max(0.0, grey), offset
     a, b, c, d = (share * one + (1 - share) * other for one, other in zip(blended, ALONE, strict=True))
     return a, b, c, d
+
+
+def most_beside(dice: float | None, known: float, agreement: float | None) -> float:
+    """Which share of what was carried over counts at most beside a network that was measured in other patients.
+
+    All of it where the network had a ``dice`` of :data:`DOUBTFUL` there, or finds nothing here (``known`` of
+    :data:`BLIND`), or where the masks of several teachers are of one mind (``agreement``, their Dice with each other);
+    :data:`SHARE_BESIDE` where it had :data:`MEASURED`, finds something, and one teacher stands alone or several differ.
+    In 24 pairs of five patients with four organs (``carried.py --shipped --samples``, each also with a blunted prompt)
+    that raises the mean Dice from 0.61 to 0.65, of prompts as they ship from 0.64 to 0.69 (0.69 without a place), and
+    the place costs these 0.04 at most where it cost up to 0.58.
+    """
+    if dice is None:
+        return 1.0
+    doubts = (
+        _share(dice, DOUBTFUL, MEASURED),
+        _share(known, BLIND, SEEING),
+        1.0 if agreement is None else 1.0 - _share(agreement, AGREEING, OF_ONE_MIND),
+    )
+    return 1.0 - (1.0 - SHARE_BESIDE) * math.prod(doubts)
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """0 up to ``low``, 1 from ``high`` on."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def predictors(

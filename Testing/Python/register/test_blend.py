@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from PromptSegLib.prior import ALONE, SCALE, Location
-from PromptSegLib.register.blend import CONFIDENT, EASE, UNCERTAIN, blend_of
+from PromptSegLib.register.blend import (
+    BLIND,
+    CONFIDENT,
+    DOUBTFUL,
+    EASE,
+    MEASURED,
+    OF_ONE_MIND,
+    SEEING,
+    SHARE_BESIDE,
+    UNCERTAIN,
+    blend_of,
+    most_beside,
+)
 from PromptSegLib.register.log_odds import LIMIT
 from PromptSegLib.segment.result import LogitMap
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -75,6 +87,39 @@ def test_the_more_it_knows_the_less_the_others_count(left_out_dice) -> None:
         assert after[2] <= before[2] + 1e-9
     assert blend_of(left_out_dice, 0.5, (), known=UNCERTAIN - EASE) == pytest.approx(blend_of(left_out_dice, 0.5, ()))
     assert blend_of(left_out_dice, 0.5, (), known=CONFIDENT) == ALONE
+
+
+def test_beside_a_network_that_was_measured_in_others_one_teacher_is_not_followed_blindly() -> None:
+    assert most_beside(MEASURED, SEEING, None) == pytest.approx(SHARE_BESIDE)
+    assert most_beside(0.9, 0.9, 0.3) == pytest.approx(SHARE_BESIDE)
+    for nothing_against in ((None, 0.9, None), (DOUBTFUL, 0.9, None), (0.9, BLIND, None), (0.9, 0.9, OF_ONE_MIND)):
+        assert most_beside(*nothing_against) == 1.0
+    shares = [most_beside(dice, 0.7, None) for dice in np.linspace(0, 1, 21)]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_stomach_that_is_known_survives_a_teacher_who_has_it_elsewhere(work, kit) -> None:
+    middle = (work.count / 2, work.size[0] / 2, work.size[1] / 2)
+    truth = ball(work, middle, 10)
+    own = logits(truth, 0.5, noise=1.0)
+    wrong = ball(work, (middle[0], middle[1] + 14, middle[2]), 10)
+    place = np.clip(0.4 * wrong, -LIMIT, LIMIT).astype(np.float16)
+    slices = {k: (p, np.zeros_like(p)) for k, p in enumerate(place)}
+    fits = [SimpleNamespace(trust=0.4)]
+
+    def dice(measured: bool) -> float:
+        def blend(plausible: float, known: float):
+            assert SEEING < known < UNCERTAIN
+            most = most_beside(0.68, known, None) if measured else 1.0
+            return blend_of(0.68, plausible, fits, known=known, most=most)
+
+        found = LogitMap(work, dict(own))
+        found.locate(Location(slices, blend, -LIMIT))
+        mask = np.stack([found.slices.get(k, np.full(work.size, -1)) > 0 for k in range(work.count)])
+        return kit.dice(mask, truth > 0)
+
+    alone = kit.dice(np.stack([own[k] > 0 for k in range(work.count)]), truth > 0)
+    assert dice(True) > max(0.9 * alone, dice(False) + 0.1)
 
 
 SEEN = {
