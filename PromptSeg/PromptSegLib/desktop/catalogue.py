@@ -21,6 +21,7 @@ from ..errors import OutputError, PromptError, PromptSegError, TakenError, quote
 from ..locked import locked
 from ..prompts.card import Card
 from ..prompts.library import SUFFIX, memory_beside, shipped
+from ..prompts.memory_file import keep_only, remove, structures_in
 from ..prompts.promptfile import read_file, read_header, rewrite
 from ..spelling import spelled
 
@@ -46,7 +47,10 @@ class PromptEntry:
     def memory(self) -> Path | None:
         """The file that remembers the patients it was taught in, on this computer; None if none is kept."""
         path = memory_beside(self.path)
-        return path if path.is_file() else None
+        if not path.is_file():
+            return None
+        known = structures_in(path)
+        return path if known is None or self.structure.name in known else None
 
 
 @dataclass(frozen=True)
@@ -134,18 +138,18 @@ class Library:
                     with replacing(memory_beside(target)) as file:
                         file.write(patients)
                 except BaseException:
-                    _remove(target)
+                    remove(target)
                     raise
         return f"{target}:{name}"
 
     def forget(self, text: str) -> None:
-        """Remove what is kept of patients beside one of the user's own prompts; the prompt stays. Raises
-        :class:`PromptSegError`."""
+        """Remove what is kept of patients for one of the user's own prompts; the prompt stays, and what others of its
+        file need. Raises :class:`PromptSegError`."""
         entry = self._own(text)
         if entry is None:
             raise PromptError("Only what is kept beside structures of your own can be deleted", "choose one of these")
         with self._writing():
-            _remove(memory_beside(entry.path))
+            keep_only(memory_beside(entry.path), self._others(entry))
 
     def export(self, texts: Sequence[str], path: Path | str, made: Mapping[Path, Path] | None = None) -> Path:
         """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
@@ -192,18 +196,23 @@ class Library:
         return None
 
     def delete(self, text: str) -> None:
-        """Remove this prompt, and with the last one its file. Raises :class:`PromptError` for a shipped one."""
+        """Remove this prompt and what is kept of its patients, and with the last one its file. Raises
+        :class:`PromptError` for a shipped one, and :class:`OutputError`."""
         entry = self._own(text)
         if entry is None:
             raise PromptError("Only structures of your own can be deleted", "choose one of My structures")
         with self._writing():
-            names = [one.structure.name for one in read_header(entry.path).entries]
-            others = [name for name in names if name != entry.structure.name]
+            others = self._others(entry)
+            keep_only(memory_beside(entry.path), others)  # first: a picture of a patient must not outlive its prompt
             if others:
                 rewrite(entry.path, entry.path, others)
-                return
-            _remove(memory_beside(entry.path))  # first: a picture of a patient must not outlive its prompt
-            _remove(entry.path)
+            else:
+                remove(entry.path)
+
+    def _others(self, entry: PromptEntry) -> list[str]:
+        """What else is in the file of a prompt."""
+        names = [one.structure.name for one in read_header(entry.path).entries]
+        return [name for name in names if name != entry.structure.name]
 
     def _own(self, text: str) -> PromptEntry | None:
         entry = self.entry(text)
@@ -299,13 +308,6 @@ def _state(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be deleted ({error.strerror})", "check its permissions") from error
 
 
 def _same(path: Path, other: Path) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from PromptSegLib.desktop.catalogue import Library
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.library import memory_beside
 from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegLib.register.picture import Picture
 from PromptSegLib.register.register import REGISTERING
-from PromptSegLib.register.teachers import Memory
+from PromptSegLib.register.teachers import Mask, Memory, Teacher
 
 
 @pytest.fixture
@@ -98,6 +100,24 @@ def test_patients_are_forgotten_alone_or_with_their_prompt(tmp_path, engine_file
     assert not list((tmp_path / "mine").iterdir())
     with pytest.raises(PromptError, match="beside structures of your own"):
         library.forget("abdomen-ct:liver")
+
+
+def test_of_a_file_with_several_structures_one_is_forgotten_or_deleted(tmp_path, engine_files) -> None:
+    library = Library(tmp_path / "mine")
+    library.import_file(engine_files[1])
+    liver, spleen = library.sets()[-1].prompts
+    path = memory_beside(liver.path)
+    masks = {name: Mask(np.full((2, 2, 2), 255, np.uint8), (1, 1, 1)) for name in ("liver", "spleen")}
+    whole = Memory([Teacher(Picture(np.full((9, 9, 9), 7, np.uint8), (0.0, 0.0, 0.0)), masks)])
+    whole.write(path)
+    library.forget(liver.text)
+    assert (liver.memory, spleen.memory) == (None, path)
+    assert Memory.read(path).names == ["spleen"]
+    whole.write(path)
+    library.delete(liver.text)
+    assert Memory.read(path).names == ["spleen"]
+    library.forget(library.sets()[-1].prompts[0].text)
+    assert not path.exists()
 
 
 def test_a_new_structure_takes_no_other_s_patients_over(tmp_path, engine_files) -> None:

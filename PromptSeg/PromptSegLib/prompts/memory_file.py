@@ -1,0 +1,104 @@
+"""What a ``.memory`` file knows of which structure, and taking some of it out: without torch, as the panel needs it.
+
+:mod:`PromptSegLib.register.teachers` writes and reads these files. Here their parts are only told apart by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..atomic import replacing
+from ..errors import UNREADABLE, OutputError
+
+MAX_HEADER = 4_000_000
+
+
+def structures_in(path: Path) -> set[str] | None:
+    """The structures that a memory file has pictures of patients for; None where that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            _, teachers, _ = _header(start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER)))
+    except (OSError, *UNREADABLE):
+        return None
+    return {mask["structure"] for teacher in teachers for mask in teacher["masks"]}
+
+
+def keep_only(path: Path, names: Collection[str]) -> None:
+    """Take all that no structure of ``names`` needs out of a memory file: masks, drawn slices, and patients' pictures.
+
+    Where nothing is left the file goes, and where it cannot be read, as it is of no use to the others then. Raises
+    :class:`OutputError`.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
+    try:
+        left = _without_others(data, names)
+    except UNREADABLE:
+        left = b""
+    if not left:
+        remove(path)
+    elif left != data:
+        with replacing(path) as file:
+            file.write(left)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there. Raises :class:`OutputError`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be deleted ({error.strerror})", "check its permissions") from error
+
+
+def _header(start: bytes) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """(The table of arrays, the patients, where the arrays begin). Raises one of :data:`UNREADABLE`."""
+    length = int.from_bytes(start[:8], "little")
+    if not 2 <= length <= min(MAX_HEADER, len(start) - 8):
+        raise ValueError("header")
+    table = json.loads(start[8 : 8 + length])
+    teachers = json.loads(table["__metadata__"]["memory"])["teachers"]
+    for teacher in teachers:
+        if not all(isinstance(mask["structure"], str) for mask in teacher["masks"]):
+            raise TypeError("structure")
+    return table, teachers, 8 + length
+
+
+def _without_others(data: bytes, names: Collection[str]) -> bytes:
+    """The file with what belongs to ``names`` alone; empty where that is nothing."""
+    table, teachers, start = _header(data)
+    meta, kept, former = table["__metadata__"], [], {}
+    for number, teacher in enumerate(teachers):
+        masks = [(m, mask) for m, mask in enumerate(teacher["masks"]) if mask["structure"] in names]
+        if not masks:
+            continue
+        place = len(kept)
+        kept.append(teacher | {"masks": [mask for _, mask in masks]})
+        former[f"{place}/grey"] = f"{number}/grey"
+        for m, (old, _) in enumerate(masks):
+            for part in ("", "/planes", "/drawn"):
+                if f"{number}/{old}{part}" in table:
+                    former[f"{place}/{m}{part}"] = f"{number}/{old}{part}"
+    if not kept:
+        return b""
+    header: dict[str, Any] = {"__metadata__": meta | {"memory": json.dumps({"teachers": kept})}}
+    parts: list[bytes] = []
+    # Wider numbers first, as safetensors lays arrays out; an array is aligned then.
+    for name, old in sorted(former.items(), key=lambda pair: (not pair[0].endswith("/planes"), pair[0])):
+        begin, end = table[old]["data_offsets"]
+        part = data[start + begin : start + end]
+        if not 0 <= begin <= end or len(part) != end - begin:
+            raise ValueError(name)
+        place = sum(map(len, parts))
+        header[name] = table[old] | {"data_offsets": [place, place + len(part)]}
+        parts.append(part)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join((len(text).to_bytes(8, "little"), text, *parts))
