@@ -7,6 +7,7 @@ nobody reads the output any more. Until Ctrl-C is heeded nothing is imported tha
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -28,6 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = arguments is None
     if own:
         signal.signal(signal.SIGINT, _end_at_once)  # until what follows has been imported
+    try:
+        return _run(words, own)
+    except OSError as error:
+        if error.errno != errno.EMFILE:  # too few even for Python's own modules
+            raise
+        os.write(2, b"Too few files may be open at once; allow more (ulimit -n 256).\n")
+        return 2
+
+
+def _run(words: list[str], own: bool) -> int:
     from .commands.stopping import StopOnSignal
 
     with StopOnSignal(json_lines="--json" in words, own_process=own) as stop:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError, TakenError, short
+from .errors import OutputError, TakenError, short, system_problem
 
 PathLike = str | os.PathLike[str]
 _unfinished: set[Path] = set()
@@ -237,4 +237,8 @@ def _output_error(target: Path, error: OSError) -> OutputError:
         return OutputError(f"There is no folder {folder}", "make it first or choose another folder")
     if error.errno == errno.ENAMETOOLONG:
         return OutputError(f"The name {short(target)} is too long for this disk", "choose a shorter one")
+    problem = system_problem(error)
+    if problem is not None:
+        why = problem.problem[:1].lower() + problem.problem[1:]
+        return OutputError(f"{target} could not be written: {why}", problem.remedy)
     return OutputError(f"{target} could not be written ({error.strerror or error})", "choose another folder")

@@ -109,8 +109,19 @@ _SYSTEM_PROBLEMS = {
 }
 
 
+_ABOUT_ONE_FILE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT)
+"""What whoever reads or writes a file says in its own words."""
+
 _NO_ROOM = ("failed to map segment", "cannot allocate memory", "bad_alloc", "can't start new thread")
 """How libraries, and what loads them, say that there is no memory left."""
+
+
+def system_problem(error: BaseException) -> PromptSegError | None:
+    """What the computer fails in, where that is why a file cannot be read or written: too many open files, a disk or
+    network folder that failed, no memory. None where the file itself, or its name, is the reason."""
+    number = getattr(error, "errno", None)
+    known = number in _SYSTEM_PROBLEMS and number not in _ABOUT_ONE_FILE
+    return as_problem(error) if known or number == errno.ENOMEM else None
 
 
 def as_problem(error: BaseException) -> PromptSegError | None:

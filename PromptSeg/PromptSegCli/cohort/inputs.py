@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PromptSegLib.errors import InputError, few, quoted, short
+from PromptSegLib.errors import InputError, few, quoted, short, system_problem
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from PromptSegLib.spelling import spelled
 from PromptSegLib.volumes.images import ENDINGS
@@ -294,7 +294,9 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], set[str]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is not a CSV file in UTF-8", "save it as 'CSV UTF-8'") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
+        raise system_problem(error) or InputError(
+            f"{path} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     if "\0" in text:  # UTF-16, or a spreadsheet
         raise InputError(f"{path.name} is not a CSV file in UTF-8", "save it as 'CSV UTF-8'")
     head = text.partition("\n")[0]

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PromptSegLib.atomic import replacing
-from PromptSegLib.errors import UNREADABLE, OutputError
+from PromptSegLib.errors import UNREADABLE, OutputError, system_problem
 
 FORMAT = 1
 DONE, FAILED, KEPT = "done", "failed", "kept"
@@ -208,7 +208,9 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
+        raise system_problem(error) or OutputError(
+            f"{path} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
 
 
 def _parsed(line: str) -> Record | None:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from PromptSegLib.errors import InputError, OutputError, quoted
 
 if TYPE_CHECKING:
-    from PromptSegLib.prompts.promptset import Prompt
+    from PromptSegLib.prompts.promptset import Prompt, PromptSet
     from PromptSegLib.session import Session
 
     from .console import Console
 
 AXES = {"k": 0, "j": 1, "i": 2}
+MEMORY_OF_OUTPUT = "The .memory file of -o"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -169,3 +170,13 @@ def former_prompt(text: str, name: str) -> Prompt:
         f"{text} has no prompt for '{name}'",
         f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
     )
+
+
+def write_anew(prompts: PromptSet, path: Path) -> None:
+    """Write prompts. What was remembered of patients beside a former file of that name goes with it: it would give the
+    new prompts a start from what they were not taught in. Raises :class:`PromptError` or :class:`OutputError`."""
+    from PromptSegLib.prompts.library import memory_beside
+    from PromptSegLib.prompts.memory_file import remove
+
+    prompts.write(path)
+    remove(memory_beside(path))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib.errors import InputError, few, quoted
 from PromptSegLib.inputs_stay import check_outputs
 
-from .arguments import expanded, output
+from .arguments import MEMORY_OF_OUTPUT, expanded, output, write_anew
 
 if TYPE_CHECKING:
     from .console import Console
@@ -59,12 +60,12 @@ def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) ->
 
     if len(args.sets) < 2:
         raise InputError("There is nothing to merge", "name two prompt sets or more")
-    check_outputs({"-o": (args.output, (".promptset",))}, [(text, text) for text in args.sets])
+    check_outputs(_outputs(args), [(text, text) for text in args.sets])
     merged, *others = (resolve(text) for text in args.sets)
     name = args.name or args.output.name.removesuffix(".promptset")
     for other in others:
         merged = merged.merge(other, name)
-    merged.write(args.output)
+    write_anew(merged, args.output)
     console.wrote(args.output)
     console.line(f"Written to {args.output}: {quoted(merged.prompts)}.")
     console.result(output=args.output, name=name, structures=list(merged.prompts))
@@ -78,12 +79,12 @@ def run_export(args: argparse.Namespace, console: Console, stop: StopOnSignal) -
     from PromptSegLib.register.teachers import Memory, memory_of
 
     path = memory_of(args.set)
-    check_outputs({"-o": (args.output, (".promptset",))}, [("SET", args.set), ("SET's memory", path)])
+    check_outputs(_outputs(args), [("SET", args.set), ("SET's memory", path)])
     prompts = resolve(args.set)
     memory = Memory() if path is None else Memory.read(path)
     made, without = exported(prompts, memory, console.progress, stop)
     stop.check()
-    made.write(args.output)
+    write_anew(made, args.output)
     console.wrote(args.output)
     rows = [(name, len(one.masks), max((m.returned for m in one.masks), default=None)) for name, one in made.items()]
     console.table("", ("structure", "reference CTs", "Dice there and back"), rows)
@@ -123,6 +124,13 @@ Ctrl-C stops within a second and writes nothing."""
     export = add(below, "export", "taught prompts for other computers", text, (example,), run_export)
     export.add_argument("set", metavar="SET", type=expanded, help="a .promptset file, perhaps with :structure")
     export.add_argument("-o", "--output", metavar="FILE", type=output, required=True, help="a .promptset file")
+
+
+def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path | None, Sequence[str]]]:
+    """What is replaced: the file, and what was remembered beside a former one."""
+    from PromptSegLib.prompts.library import memory_beside
+
+    return {"-o": (args.output, (".promptset",)), MEMORY_OF_OUTPUT: (memory_beside(args.output), ())}
 
 
 def _memory(text: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from ..dicom.result import ENDING, format_of
 from . import tune_set
 from .arguments import (
     AXES,
+    MEMORY_OF_OUTPUT,
     add_engine,
     add_orientation,
     check_backbone,
@@ -28,6 +29,7 @@ from .arguments import (
     output,
     slices,
     structure_name,
+    write_anew,
 )
 from .drawn_volume import drawn_volumes
 from .segment import write_segmentation
@@ -139,8 +141,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     ]
     inputs = [("--start-from", args.start_from), ("--examples", args.examples), ("--backbone", args.backbone)]
     keeps = not args.no_memory and remembers()
-    if keeps and args.output.suffix == ".promptset":
-        outputs["The .memory file of -o"] = (beside(args.output), ())
+    outputs[MEMORY_OF_OUTPUT] = (beside(args.output), ())
     check_outputs(outputs, [*pairs, *inputs])
     for _, path in pairs:
         check_input(path)
@@ -176,7 +177,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 on_progress=listen,
                 should_stop=stop,
             )
-            PromptSet.of(args.name, [result.prompt]).write(args.output)
+            write_anew(PromptSet.of(args.name, [result.prompt]), args.output)
             console.wrote(args.output)
     except Stopped:
         raise Stopped("Stopped before there was a prompt; nothing was written.") from None

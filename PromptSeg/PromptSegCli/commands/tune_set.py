@@ -12,6 +12,7 @@ from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.prompts.library import memory_beside, remembers
 
 from .arguments import (
+    MEMORY_OF_OUTPUT,
     check_input,
     expanded,
     former_prompt,
@@ -19,6 +20,7 @@ from .arguments import (
     share,
     structure_name,
     time_budget,
+    write_anew,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +66,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     inputs = [*(("--dataset", one) for one in args.dataset), ("--start-from", args.start_from)]
     outputs: dict[str, tuple[Path, tuple[str, ...]]] = {"-o": (args.output, (".promptset",))}
     keeps = not args.no_memory and remembers()
-    if keeps and args.output.suffix == ".promptset":
-        outputs["The .memory file of -o"] = (memory_beside(args.output), ())
+    outputs[MEMORY_OF_OUTPUT] = (memory_beside(args.output), ())
     check_outputs(outputs, [*inputs, ("--backbone", args.backbone)])
     for dataset in args.dataset:
         check_input(dataset)
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 start_from=former, resume=args.resume, time_budget=args.time_budget,
                 on_loaded=loaded, on_progress=console.progress, should_stop=stop,
             )  # fmt: skip
-            PromptSet.of(result.prompt.structure.name, [result.prompt]).write(args.output)
+            write_anew(PromptSet.of(result.prompt.structure.name, [result.prompt]), args.output)
             console.wrote(args.output)
     except Stopped:
         raise Stopped(stop.sentence) from None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy.terminology import find, key
-from ..errors import InputError, short
+from ..errors import InputError, short, system_problem
 from ..volumes.images import ENDINGS
 
 MAX_LABELS = 255
@@ -143,7 +143,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
     except OSError as error:
-        raise InputError(
+        raise system_problem(error) or InputError(
             f"{path} cannot be read", "name a dataset.json in the layout of the Decathlon or of nnU-Net"
         ) from error
     except (ValueError, RecursionError) as error:
@@ -239,7 +239,9 @@ def _files(folder: Path, ending: str) -> list[Path]:
     try:
         return sorted(f for f in folder.iterdir() if f.name.endswith(ending) and not f.name.startswith("."))
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be read", "complete the data set") from error
+        raise system_problem(error) or InputError(
+            f"The folder {folder} cannot be read", "complete the data set"
+        ) from error
 
 
 def _check_modality(path: Path, values: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..anatomy.terminology import key
-from ..errors import InputError, OutputError, PromptSegError, quoted
+from ..errors import InputError, OutputError, PromptSegError, quoted, system_problem
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..volumes.dicom_labels import is_label_object
 from ..volumes.io import LabelMap, read_labels, read_volume
@@ -153,7 +153,9 @@ def load_regions(sample: Sample, folder: Path, should_stop: ShouldStop = never) 
             for path, name in reversed(list(zip(paths, REGIONS, strict=True))):
                 save_array(path, np.ascontiguousarray(getattr(made, name)))
         except OSError as error:
-            raise OutputError(f"{folder} cannot be written", "free some space or choose another folder") from error
+            raise system_problem(error) or OutputError(
+                f"{folder} cannot be written", "free some space or choose another folder"
+            ) from error
     return made
 
 
@@ -262,7 +264,9 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
     except PromptSegError as error:
         raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", error.remedy) from error
     except OSError as error:
-        raise InputError(f"{dataset.name}, {case.name}: a file is gone", "complete the data set") from error
+        raise system_problem(error) or InputError(
+            f"{dataset.name}, {case.name}: a file is gone", "complete the data set"
+        ) from error
     values = values_in(dataset, case, labels)
     of_file = [values.get(value) for value in dataset.labels]
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import InputError
+from ..errors import InputError, system_problem
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from .description import DataSet, check_labels
 from .sample import RECIPE, Part, Sample, by_name, shown_in
@@ -134,7 +134,7 @@ def load_packed(dataset: DataSet, *, max_validated: int = VALIDATED, should_stop
                     continue
                 samples[held_out].append(_decode(archive.read(_member(n, number)), case, dataset))
     except _BROKEN as error:
-        raise _damaged(path) from error
+        raise system_problem(error) or _damaged(path) from error
     if not any(s.where for s in samples[False]):
         raise InputError(f"{path.name} has no annotated volume of {dataset.name} to learn from", "write it again")
     names = [case["name"] for case in cases if not case["validation"]]
@@ -290,7 +290,9 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise InputError(f"There is no file {path}", "check the name and the folder") from error
+        raise system_problem(error) or InputError(
+            f"There is no file {path}", "check the name and the folder"
+        ) from error
     if not path.is_file() or size > MAX_BYTES:
         raise InputError(f"{path} is not a pack of training data", "name a file that ends in .pack")
     try:
@@ -314,7 +316,7 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
         if len(set(names)) < len(names):
             raise _damaged(path)
     except _BROKEN as error:
-        raise _damaged(path) from error
+        raise system_problem(error) or _damaged(path) from error
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import UNREADABLE, OutputError
+from ..errors import UNREADABLE, OutputError, system_problem
 from ..progress import ShouldStop, check, never
 from ..volumes.plausible import warnings_of
 from ..volumes.preprocess import WorkingVolume
@@ -65,7 +65,7 @@ def write_sample(
     except BaseException as error:
         remove_sample(folder)  # half a case is of no use, and the space may be needed
         if isinstance(error, OSError):
-            raise OutputError(
+            raise system_problem(error) or OutputError(
                 f"{folder} cannot be made: {error.strerror}", "free some space or choose another folder"
             ) from error
         raise

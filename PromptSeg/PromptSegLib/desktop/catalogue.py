@@ -162,6 +162,8 @@ class Library:
             if any(_same(path, one.path) for kept in self.sets() for one in kept.prompts):
                 raise OutputError(f"{path.name} is one of the files that the structures are kept in", "choose another")
             rewrite(made.get(source, source), path, names)
+            if path.suffix == SUFFIX:
+                remove(memory_beside(path))  # of a file that was there before
             return path
         folder = path.with_suffix("")
         with folder_for(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..atomic import replacing
-from ..errors import UNREADABLE, InputError
+from ..errors import UNREADABLE, InputError, system_problem
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,9 @@ def read_header(path: Path, max_bytes: int = 4_000_000) -> dict[str, str]:
         if not isinstance(meta, dict):
             raise ValueError
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", "check the name") from error
+        raise system_problem(error) or InputError(
+            f"{path} cannot be read: {error.strerror}", "check the name"
+        ) from error
     except UNREADABLE as error:
         raise InputError(
             f"{path} is not a safetensors file", "it may be damaged or something else by that name"
@@ -54,9 +56,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     meta = read_header(path)
     try:
         try:
-            os.fspath(path).encode()
-        except UnicodeEncodeError:  # a name that safetensors cannot take
+            os.fspath(path).encode()  # safetensors cannot take every name,
+            return load_file(str(path)), meta  # opens the file twice, and does not say why it cannot
+        except (SafetensorError, OSError, ValueError, RuntimeError):
             return load(Path(path).read_bytes()), meta
-        return load_file(str(path)), meta
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} is damaged or incomplete", "get the file again") from error
+        raise system_problem(error) or InputError(f"{path} is damaged or incomplete", "get the file again") from error

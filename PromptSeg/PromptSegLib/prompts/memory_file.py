@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import replacing
-from ..errors import UNREADABLE, OutputError
+from ..errors import UNREADABLE, OutputError, system_problem
 
 MAX_HEADER = 4_000_000
 
@@ -38,7 +38,9 @@ def keep_only(path: Path, names: Collection[str]) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
+        raise system_problem(error) or OutputError(
+            f"{path} cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     try:
         left = _without_others(data, names)
     except UNREADABLE:
@@ -55,7 +57,9 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be deleted ({error.strerror})", "check its permissions") from error
+        raise system_problem(error) or OutputError(
+            f"{path} cannot be deleted ({error.strerror})", "check its permissions"
+        ) from error
 
 
 def _header(start: bytes) -> tuple[dict[str, Any], list[dict[str, Any]], int]:

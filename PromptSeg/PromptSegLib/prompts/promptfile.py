@@ -20,7 +20,7 @@ import numpy as np
 
 from ..anatomy.structure import MAX_NAME, Structure, structure_from
 from ..atomic import replacing
-from ..errors import PromptError, quoted, short
+from ..errors import PromptError, quoted, short, system_problem
 from .card import Card, check_plain, plain_text
 from .reference_mask import ReferenceMask, masks_from
 
@@ -63,7 +63,9 @@ def read_header(path: Path | str) -> Header:
             length = int.from_bytes(start, "little")
             start += file.read(length) if length <= MAX_HEADER else b""
     except OSError as error:
-        raise PromptError(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
+        raise system_problem(error) or PromptError(
+            f"{path} cannot be read: {error.strerror}", "check its permissions"
+        ) from error
     raw, _, masks, _ = _raw_header(start, size, path.name)
     return _parsed(raw, masks, path.name)
 
@@ -75,7 +77,9 @@ def read_file(path: Path | str) -> tuple[Header, list[Arrays]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PromptError(f"{path} cannot be read: {error.strerror}", "check its permissions") from error
+        raise system_problem(error) or PromptError(
+            f"{path} cannot be read: {error.strerror}", "check its permissions"
+        ) from error
     return decode(data, path.name)
 
 
@@ -179,7 +183,7 @@ def _size_of(path: Path) -> int:
     try:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
-        raise PromptError(f"There is no prompt set {short(path)}", "check the name") from error
+        raise system_problem(error) or PromptError(f"There is no prompt set {short(path)}", "check the name") from error
     if not path.is_file() or size > MAX_BYTES:
         raise _foreign(path.name)
     return size

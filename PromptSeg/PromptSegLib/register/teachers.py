@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UNREADABLE, GridError, InputError
+from ..errors import UNREADABLE, GridError, InputError, system_problem
 from ..progress import ShouldStop, never
 from ..prompts.library import SUFFIX, memory_beside
 from ..volumes.volume import Grid, Volume
@@ -168,7 +168,7 @@ class Memory:
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise InputError(f"There is no memory file {path}", "check the name") from error
+            raise system_problem(error) or InputError(f"There is no memory file {path}", "check the name") from error
         if path.is_dir() or size > MAX_BYTES:
             raise foreign
         try:

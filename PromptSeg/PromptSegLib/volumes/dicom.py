@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, quoted, short
+from ..errors import InputError, quoted, short, system_problem
 from .dicom_file import (
     ALLOCATED,
     COLUMNS,
@@ -88,7 +88,9 @@ def is_multiframe(path: Path) -> bool:
     """Whether this is a DICOM file that holds several slices."""
     try:
         return path.is_file() and is_dicom(path) and (read_elements(path).elements.integer(FRAMES, 1) or 1) > 1
-    except (Incomplete, OSError):
+    except (Incomplete, OSError) as error:
+        if (problem := system_problem(error)) is not None:
+            raise problem from error
         return False
 
 
@@ -144,7 +146,7 @@ def _opened(path: Path) -> DicomFile:
             f"{path} is damaged or was not copied completely", "export the series again or remove the file"
         ) from error
     except OSError as error:
-        raise InputError(
+        raise system_problem(error) or InputError(
             f"{path} may not be read", "ask for permission or copy the series to a folder of yours"
         ) from error
 
@@ -159,7 +161,7 @@ def _choose(folder: Path, series: str) -> list[DicomFile]:
             if not is_dicom(path):
                 continue
         except OSError as error:
-            raise InputError(
+            raise system_problem(error) or InputError(
                 f"{path} may not be read", "ask for permission or copy the series to a folder of yours"
             ) from error
         with path.open("rb") as file:
@@ -305,7 +307,7 @@ def _pixels(file: DicomFile) -> np.ndarray:
     except Incomplete as error:
         raise damaged(file.path.name) from error
     except OSError as error:
-        raise InputError(
+        raise system_problem(error) or InputError(
             f"{file.path} may not be read", "ask for permission or copy the series to a folder of yours"
         ) from error
 

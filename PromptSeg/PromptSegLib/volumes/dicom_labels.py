@@ -13,7 +13,7 @@ import numpy as np
 
 from ..anatomy.structure import Structure
 from ..atomic import PathLike
-from ..errors import InputError, PromptSegError, few, quoted
+from ..errors import InputError, PromptSegError, few, quoted, system_problem
 from .dicom_contours import StructureSetFile
 from .dicom_file import FRAME_OF_REFERENCE, MODALITY, SERIES, SOP_CLASS, DicomFile, Incomplete, is_dicom, read_elements
 from .dicom_seg import Patch, SegmentationFile
@@ -54,7 +54,9 @@ def _kind(file: Path) -> str:
     """The class of a DICOM object; empty for anything else."""
     try:
         return read_elements(file, SOP_CLASS).elements.text(SOP_CLASS) if file.is_file() and is_dicom(file) else ""
-    except (Incomplete, OSError):
+    except (Incomplete, OSError) as error:
+        if (problem := system_problem(error)) is not None:
+            raise problem from error
         return ""
 
 
@@ -64,7 +66,9 @@ def _file_of(path: Path) -> Path:
         if not path.is_dir():
             return path
         found = [one for one in sorted(path.iterdir()) if _kind(one) in _LABELS]
-    except OSError:
+    except OSError as error:
+        if (problem := system_problem(error)) is not None:
+            raise problem from error
         return path
     if len(found) > 1:
         names = few([one.name for one in found])
@@ -90,7 +94,9 @@ def read_label_object(path: Path, like: Grid | None, source: DicomSource | None)
             f"{path.name} is damaged or was not copied completely", "copy it again from where it came"
         ) from error
     except OSError as error:
-        raise InputError(f"{path} may not be read", "ask for permission or copy it to a folder of yours") from error
+        raise system_problem(error) or InputError(
+            f"{path} may not be read", "ask for permission or copy it to a folder of yours"
+        ) from error
     kind = file.elements.text(SOP_CLASS)
     if kind in _SEGMENTATIONS:
         return _segmentation(file, like, source)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name that everybody uses
 
-from ..errors import InputError
+from ..errors import InputError, system_problem
 from .geometry import grid_at, parse_orientation
 from .metaimage import is_metaimage, read_metaimage
 from .nifti import is_nifti, read_nifti
@@ -69,7 +69,7 @@ def read_image(path: Path, *, components: bool = False, orientation: str | None 
             f"{name} does not fit into this computer's memory", "crop it or close other programs"
         ) from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise system_problem(error) or _unreadable(path, error) from error
     size = array.shape[2::-1]
     if more:
         frames = " x ".join(str(n) for n in (*size, *more))
@@ -101,7 +101,7 @@ def check_readable(path: Path) -> None:
         with path.open("rb") as file:
             first = file.read(1)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise system_problem(error) or _unreadable(path, error) from error
     except ValueError as error:  # a zero byte in the name
         raise InputError(f"There is no file {path}", "check the name and the folder") from error
     if not first:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, system_problem
 from .geometry import PLAUSIBLE_MM, Place, unplaced
 from .room import check_room
 from .stream import damaged, empty_array, fill, native
@@ -58,7 +58,9 @@ def is_nifti(path: Path) -> bool:
     """Whether the file begins as NIfTI, or as the Analyze 7.5 that it came from, does; plain or gzipped."""
     try:
         return _header(path) is not None
-    except (OSError, EOFError, zlib.error):
+    except (OSError, EOFError, zlib.error) as error:
+        if (problem := system_problem(error)) is not None:
+            raise problem from error
         # A gzipped file that ends within its header: named for what it is meant to be.
         return path.name.lower().endswith((".nii.gz", ".hdr.gz", ".img.gz"))
 
@@ -73,7 +75,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, tuple[int, ...], Place]:
     try:
         header = _header(path)
     except (OSError, EOFError, zlib.error) as error:
-        raise damaged(name) from error
+        raise system_problem(error) or damaged(name) from error
     if header is None:
         raise damaged(name)
     size = _size(name, header)

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, system_problem
 from .room import check_room
 
 _CHUNK = 1 << 22
@@ -120,6 +120,8 @@ def fill(name: str, array: np.ndarray, file: IO[bytes], packing: str = "", skip:
                 if beyond > _BEYOND:
                     raise too_long(name)
     except (OSError, EOFError, zlib.error) as error:
+        if (problem := system_problem(error)) is not None:
+            raise problem from error
         # Bytes after a complete stream are harmless; a checksum that is missing or does not fit is not.
         if done < len(view) or "CRC" in str(error) or "length" in str(error) or not isinstance(error, OSError):
             raise damaged(name) from error

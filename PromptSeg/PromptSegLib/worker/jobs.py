@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import InputError, OutputError, short
+from ..errors import InputError, OutputError, short, system_problem
 
 _PREFIX = "promptseg-jobs-"
 _STEP_BYTES = 4 * 2**20
@@ -119,7 +119,7 @@ class Jobs:
             with self.path(file).open("rb") as handle:
                 array = np.lib.format.read_array(handle, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"The array {file} cannot be read", "try again") from error
+            raise system_problem(error) or InputError(f"The array {file} cannot be read", "try again") from error
         if array.dtype.kind not in "biuf":
             raise InputError(f"The array {file} holds {array.dtype}, not numbers", "pass on real numbers")
         return array

@@ -3,9 +3,13 @@ turned off."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.prompts.library import remembers
+from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.register.teachers import Memory
 
 from .conftest import tune_words
@@ -44,6 +48,37 @@ def test_tune_keeps_a_memory_and_segment_uses_it(promptseg, place) -> None:
     assert promptseg(*QUICK, "--no-memory", "--json").result["memory"] is None
     assert not (place / "new.memory").exists()
     assert (place / "new.promptset").stat().st_size == size  # no picture was in it
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*QUICK, "--no-memory"),
+        ("prompts", "merge", "kidney.promptset", "other.promptset", "-o", "new.promptset"),
+        ("prompts", "export", "kidney.promptset", "-o", "new.promptset"),
+    ],
+)
+def test_what_a_replaced_prompt_remembered_goes_with_it(promptseg, place, words) -> None:
+    """Or the new prompt would start from patients it was not taught in, and their pictures would outlive theirs."""
+    (prompt,) = PromptSet.read(place / "kidney.promptset").values()
+    PromptSet.of("other", [replace(prompt, structure=Structure("other"))]).write(place / "other.promptset")
+    for name in ("new.memory", "kidney.memory"):
+        (place / name).write_bytes(b"a picture")
+    if words[1] == "export":
+        (place / "kidney.memory").unlink()
+    said = promptseg(*words)
+    assert said.status == 0, said.err
+    assert not (place / "new.memory").exists()
+    assert (place / "kidney.memory").exists() == (words[1] != "export")
+
+
+def test_a_memory_that_is_an_input_is_not_replaced(promptseg, place) -> None:
+    (place / "new.memory").write_bytes(b"a picture")
+    said = promptseg(*QUICK, "--no-memory", "--examples", "new.memory")
+    assert said.status == 2
+    assert "The .memory file of -o and --examples name the same file" in " ".join(said.err.split())
+    assert (place / "new.memory").exists()
+    assert not (place / "new.promptset").exists()
 
 
 @pytest.mark.parametrize(("value", "kept"), [("off", False), ("0", False), ("no", False), ("on", True), ("", True)])

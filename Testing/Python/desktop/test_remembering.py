@@ -80,6 +80,7 @@ def test_an_export_and_an_import_take_no_picture_along(tmp_path, engine_files) -
     entry = library.sets()[-1].prompts[0]
     memory_at(memory_beside(entry.path))
     (tmp_path / "out").mkdir()
+    memory_at(tmp_path / "out" / "x.memory")  # of a file that is replaced
     library.export([entry.text], tmp_path / "out" / "x.promptset")
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["x.promptset"]
     assert b"a picture of a patient" not in (tmp_path / "out" / "x.promptset").read_bytes()
