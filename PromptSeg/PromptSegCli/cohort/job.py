@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _TOKEN_EVERY = 1.0
 """Seconds between two looks whether the run still goes on: the folder may be on a slow disk."""
 
+_NAMES = "give the reference's labels the names of the structures, as a .seg.nrrd has them, or the values of the result"
+
 
 class WorkerMismatchError(PromptSegError):
     """A worker that cannot be used for this run at all: another version, another backbone, no way to the folder."""
@@ -211,7 +213,7 @@ def _scores(
     try:
         reference = read_labels(task.reference, result.grid, task.orientation, volume.source)
         ours = LabelMap(result.labels, result.grid, dict(enumerate(result.structures, 1)))
-        found = evaluate(ours, reference, should_stop=should_stop)
+        found = evaluate(ours, reference, remedy=_NAMES, should_stop=should_stop)
     except PromptSegError as error:
         return {}, (f"Not compared with the reference: {error}",)
     return {row.name: row.score for row in found.rows}, reference.notes

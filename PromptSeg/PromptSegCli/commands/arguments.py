@@ -166,10 +166,15 @@ def former_prompt(text: str, name: str) -> Prompt:
     prompts = resolve(text).prompts
     if name in prompts or len(prompts) == 1:
         return prompts.get(name) or next(iter(prompts.values()))
-    raise InputError(
-        f"{text} has no prompt for '{name}'",
-        f"choose one of {quoted(prompts)}, for example --start-from {shlex.quote(f'{text}:{next(iter(prompts))}')}",
-    )
+    raise InputError(f"{text} has no prompt for '{name}'", one_of(prompts, "--start-from", text))
+
+
+def one_of(prompts: Iterable[str], option: str, text: str) -> str:
+    """The remedy where ``text`` means several structures, and one is needed."""
+    from PromptSegLib.prompts.library import set_of
+
+    names = list(prompts)
+    return f"choose one of {quoted(names)}, for example {option} {shlex.quote(f'{set_of(text)}:{names[0]}')}"
 
 
 def write_anew(prompts: PromptSet, path: Path) -> None:

@@ -181,9 +181,10 @@ def _executor(args: argparse.Namespace, console: Console, made: CohortPlan, memo
     from ..cohort.share import devices, share, threads
 
     if args.scheduler is not None and args.scheduler != LOCAL:
-        odd = [name for name, value in (("--jobs", args.jobs), ("--memory", args.memory)) if value is not None]
-        if odd:
-            raise InputError(f"{odd[0]} is for this computer, and not for a scheduler's", "give it to dask worker")
+        for name, value, theirs in (("--jobs", args.jobs, "--nworkers"), ("--memory", args.memory, "--memory-limit")):
+            if value is not None:
+                remedy = f"leave it out, and give dask worker {theirs} instead"
+                raise InputError(f"{name} is for this computer, and not for a scheduler's", remedy)
         with console.timed("connect", f"Connecting to {args.scheduler}"):
             return Cluster(made.tasks, args.scheduler)
     every, note = devices(args.device, args.jobs, memory)

@@ -50,7 +50,7 @@ class DrawnVolume:
 def drawn_volumes(args: argparse.Namespace) -> list[DrawnVolume]:
     """The pairs with their options; raises :class:`InputError` if numbers do not fit."""
     if len(args.pairs) % 2:
-        raise InputError("An IMAGE has no LABELS", "name both for each volume: IMAGE LABELS IMAGE LABELS ...")
+        raise InputError("An IMAGE has no LABELS", "name both for each volume, as in IMAGE LABELS IMAGE LABELS")
     count = len(args.pairs) // 2
     if len(args.slices) != count:
         raise InputError(

@@ -90,6 +90,13 @@ def _run(words: Sequence[str], console: Console, stop: StopOnSignal, debug: bool
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong as every other problem is said, not with a page of usage."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What a command does not know is said by it, not by ``promptseg``, whose help does not have its options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"There is no argument {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         raise InputError(message[:1].upper() + message[1:], f"see {self.prog} --help")
 

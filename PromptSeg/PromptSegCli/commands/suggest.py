@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import TYPE_CHECKING
 
-from PromptSegLib.errors import InputError, quoted
+from PromptSegLib.errors import InputError
 
 from .arguments import (
     AXES,
@@ -18,6 +17,7 @@ from .arguments import (
     integer,
     label,
     no_slices,
+    one_of,
     open_session,
     slices,
 )
@@ -95,7 +95,4 @@ def _prompt(text: str) -> Prompt:
     prompts = resolve(text).prompts
     if len(prompts) == 1:
         return next(iter(prompts.values()))
-    raise InputError(
-        f"{text} has several structures",
-        f"choose one of {quoted(prompts)}, for example --prompt {shlex.quote(f'{text}:{next(iter(prompts))}')}",
-    )
+    raise InputError(f"{text} has several structures", one_of(prompts, "--prompt", text))

@@ -22,6 +22,7 @@ from ..anatomy.terminology import key
 from ..errors import InputError, OutputError, PromptSegError, quoted, system_problem
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..volumes.dicom_labels import is_label_object
+from ..volumes.geometry import OrientationError
 from ..volumes.io import LabelMap, read_labels, read_volume
 from .description import Case, DataSet, read_dataset, share_names
 from .pack import load_packed, read_packed_sets
@@ -47,6 +48,8 @@ __all__ = [
     "structures_of",
     "values_in",
 ]
+
+_SAY_ORIENTATION = "set them in 3D Slicer's module Volumes and save it again, or convert the original series again"
 
 
 def read_datasets(paths: Iterable[Path]) -> list[DataSet]:
@@ -262,7 +265,9 @@ def _prepare(dataset: DataSet, case: Case, folder: Path, should_stop: ShouldStop
         volume = read_volume(case.image)
         labels = read_labels(case.label, volume.grid, source=volume.source)
     except PromptSegError as error:
-        raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", error.remedy) from error
+        # One orientation for all of a data set's files would be a guess.
+        remedy = _SAY_ORIENTATION if isinstance(error, OrientationError) else error.remedy
+        raise type(error)(f"{dataset.name}, {case.name}: {error.problem}", remedy) from error
     except OSError as error:
         raise system_problem(error) or InputError(
             f"{dataset.name}, {case.name}: a file is gone", "complete the data set"

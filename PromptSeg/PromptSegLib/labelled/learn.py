@@ -230,7 +230,10 @@ class _Run:
         sound = math.isfinite(value) and all(bool(g.isfinite().all()) for g in gradients)
         self._lost = 0 if sound else self._lost + 1
         if self._lost >= MAX_LOST:
-            raise PromptSegError("The loss is not a number any more", "begin anew with another seed")
+            raise PromptSegError(
+                "The loss is not a number any more",
+                f"remove {self.folder} and begin anew with another seed, as with --seed {recipe.seed + 1}",
+            )
         if sound:
             state.optimiser.step()
         state.step += 1

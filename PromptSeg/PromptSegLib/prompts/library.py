@@ -119,6 +119,11 @@ def resolve(text: str) -> PromptSet:
     return _find(name + SUFFIX if ending else text if text.endswith(SUFFIX) else text.partition(":")[0])
 
 
+def set_of(text: str) -> str:
+    """What of ``text`` names the set: the part before the colon where structures are asked for."""
+    return text if _is_there(text) else next((name for name, _ in _split(text) if _is_there(name)), text)
+
+
 def _split(text: str) -> Iterator[tuple[str, str]]:
     """What may be a set's name, and what is asked of it: cut at each colon, the last first."""
     place = text.rfind(":")

@@ -78,7 +78,9 @@ def _header(start: bytes) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
 def _without_others(data: bytes, names: Collection[str]) -> bytes:
     """The file with what belongs to ``names`` alone; empty where that is nothing."""
     table, teachers, start = _header(data)
-    meta, kept, former = table["__metadata__"], [], {}
+    meta = table["__metadata__"]
+    kept: list[dict[str, Any]] = []
+    former: dict[str, str] = {}
     for number, teacher in enumerate(teachers):
         masks = [(m, mask) for m, mask in enumerate(teacher["masks"]) if mask["structure"] in names]
         if not masks:
@@ -87,21 +89,21 @@ def _without_others(data: bytes, names: Collection[str]) -> bytes:
         kept.append(teacher | {"masks": [mask for _, mask in masks]})
         former[f"{place}/grey"] = f"{number}/grey"
         for m, (old, _) in enumerate(masks):
-            for part in ("", "/planes", "/drawn"):
-                if f"{number}/{old}{part}" in table:
-                    former[f"{place}/{m}{part}"] = f"{number}/{old}{part}"
+            for kind in ("", "/planes", "/drawn"):
+                if f"{number}/{old}{kind}" in table:
+                    former[f"{place}/{m}{kind}"] = f"{number}/{old}{kind}"
     if not kept:
         return b""
     header: dict[str, Any] = {"__metadata__": meta | {"memory": json.dumps({"teachers": kept})}}
     parts: list[bytes] = []
     # Wider numbers first, as safetensors lays arrays out; an array is aligned then.
-    for name, old in sorted(former.items(), key=lambda pair: (not pair[0].endswith("/planes"), pair[0])):
-        begin, end = table[old]["data_offsets"]
+    for name, was in sorted(former.items(), key=lambda pair: (not pair[0].endswith("/planes"), pair[0])):
+        begin, end = table[was]["data_offsets"]
         part = data[start + begin : start + end]
         if not 0 <= begin <= end or len(part) != end - begin:
             raise ValueError(name)
         place = sum(map(len, parts))
-        header[name] = table[old] | {"data_offsets": [place, place + len(part)]}
+        header[name] = table[was] | {"data_offsets": [place, place + len(part)]}
         parts.append(part)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..anatomy.structure import Structure
-from ..errors import PromptError
+from ..errors import PromptError, quoted
 from . import promptfile
 from .card import Card
 from .promptfile import Entry, Header
@@ -77,6 +77,12 @@ class PromptSet(Mapping[str, Prompt]):
 
     def merge(self, other: PromptSet, name: str) -> PromptSet:
         """Both sets in one. Raises :class:`PromptError` if they share a structure or differ in backbone."""
+        twice = [one for one in self if one in other]
+        if twice:
+            raise PromptError(
+                f"{self.name} and {other.name} both have a prompt for {quoted(twice, 3)}",
+                "name which structures of one of them are wanted after a colon, as in abdomen-ct:liver,spleen",
+            )
         ids = {p.backbone_id for p in (*self.values(), *other.values())}
         if len(ids) > 1:
             raise PromptError(

@@ -97,6 +97,11 @@ class Evaluation:
         }
 
 
+PAIRS = (
+    "say which labels belong together (--pairs), for example 1:6 for label 1 of the segmentation and 6 of the reference"
+)
+
+
 def parse_pairs(text: str) -> dict[int, int]:
     """``"1:6,2:3"`` to ``{1: 6, 2: 3}``: value in the segmentation to value in the reference.
 
@@ -124,6 +129,7 @@ def evaluate(
     skip_slices: Iterable[int] = (),
     axis: int = 0,
     *,
+    remedy: str = PAIRS,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Evaluation:
@@ -131,7 +137,8 @@ def evaluate(
 
     Without ``pairs``, they are those of :func:`partners`. A value that the segmentation does not hold is a missed
     structure, with Dice 0. Raises :class:`GridError` for label maps on different grids, :class:`InputError` when no
-    structure has a partner, for a reference value that is not there, and for a slice that is not in the volume.
+    structure has a partner (with ``remedy``), for a reference value that is not there, and for a slice that is not in
+    the volume.
     """
     if not segmentation.grid.matches(reference.grid):
         raise GridError(
@@ -140,11 +147,7 @@ def evaluate(
         )
     ours, theirs = names_of(segmentation), names_of(reference)
     if pairs is None:
-        pairs = partners(
-            segmentation,
-            reference,
-            "say which labels belong together, for example 1:6 for label 1 of the segmentation and 6 of the reference",
-        )
+        pairs = partners(segmentation, reference, remedy)
     for value in pairs.values():
         if value not in theirs:
             have = ", ".join(str(v) for v in sorted(theirs)) or "no label"
@@ -209,7 +212,7 @@ def partners(segmentation: Labels, reference: Labels, remedy: str) -> dict[int, 
             first = next(iter(names_of(reference)))
             raise InputError(
                 "The segmentation has no labels at all",
-                f"say which it should have, for example {first}:{first}: what is missing has the Dice 0",
+                f"say which it should have (--pairs), for example {first}:{first}: what is missing has the Dice 0",
             )
         raise InputError(f"The segmentation and the reference share no {what}", remedy)
     return pairs

@@ -137,9 +137,13 @@ def unplaced(name: str) -> InputError:
     )
 
 
-def unoriented(name: str) -> InputError:
+class OrientationError(InputError):
+    """A file that does not say which way its axes run, and nobody said it in its place."""
+
+
+def unoriented(name: str) -> OrientationError:
     """The error for a file without orientation, when none was given."""
-    return InputError(
+    return OrientationError(
         f"{name} does not say which way its axes run, so left and right cannot be known",
         "give the directions in which its voxel indices I, J and K grow with --orientation, for example LPS (what 3D"
         " Slicer takes) or LAS (what nibabel takes)",

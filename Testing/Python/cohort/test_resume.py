@@ -193,6 +193,12 @@ def test_prompts_and_references_of_a_table_count(site: Site) -> None:
     assert (liver.name, liver.dice) == ("liver", 1.0)
     assert site.records["two"].status == DONE  # a reference that cannot be read loses no result
     assert "Not compared with the reference" in site.records["two"].warnings[-1]
+    other = sitk.Cast(sitk.ReadImage("a.nii.gz") > -5000, sitk.sitkUInt8) * 7
+    sitk.WriteImage(other, "other.nii.gz")
+    Path("cases.csv").write_text("image,subject,prompts,reference\na.nii.gz,one,abdomen.promptset:liver,other.nii.gz\n")
+    site.run("cases.csv")
+    said = site.records["one"].warnings[-1]
+    assert said.endswith("as a .seg.nrrd has them, or the values of the result."), said
 
 
 def test_a_reference_of_another_patient_is_not_compared_with(site: Site) -> None:

@@ -81,7 +81,7 @@ def test_what_cannot_be_compared_is_said() -> None:
     elsewhere = LabelMap(labels(left=1).array, Grid(GRID.size, (0.0, 0.0, 0.0), GRID.spacing))
     with pytest.raises(GridError, match="on another grid than the reference"):
         evaluate(labels(left=1), elsewhere)
-    with pytest.raises(InputError, match="share no label value; say which labels belong together"):
+    with pytest.raises(InputError, match=r"share no label value; say which labels belong together \(--pairs\)"):
         evaluate(labels(left=1), labels(left=2))
     with pytest.raises(InputError, match=r"The segmentation has no labels at all; .*for example 2:2: what is missing"):
         evaluate(labels(left=0), labels(left=2))
