@@ -18,6 +18,10 @@ from .group_norm import normalised
 
 Prompts = Mapping[str, Tensor]
 
+SLOPE = 0.01
+"""Of leaky ReLUs, which torch takes by itself; but it reads its defaults as the process' locale has it, and where that
+has a decimal comma, takes 0."""
+
 
 def conv(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution of a (B, H, W, C) map."""
@@ -41,7 +45,7 @@ class Norm(nn.Module):
         """The normalised map, through a leaky ReLU if ``activate``."""
         y = normalised(self.layer, x.permute(0, 3, 1, 2))
         if activate:
-            y = functional.leaky_relu_(y)
+            y = functional.leaky_relu_(y, SLOPE)
         return y.permute(0, 2, 3, 1)
 
 
@@ -62,7 +66,7 @@ class Stem(nn.Module):
         y = self.norm1(conv(self.conv1, x), activate=True)
         y = self.norm2(conv(self.conv2, y))
         # Subsampling before the 1 x 1 convolution is the strided convolution, without its channels-last backward.
-        return functional.leaky_relu(y + self.shortcut_norm(conv(self.shortcut, x[:, ::2, ::2].contiguous())))
+        return functional.leaky_relu(y + self.shortcut_norm(conv(self.shortcut, x[:, ::2, ::2].contiguous())), SLOPE)
 
 
 class AttentionStack(nn.ModuleList):
@@ -166,7 +170,7 @@ class Head(nn.Module):
         offset = self.expand.bias.reshape(-1, 2, 2).permute(1, 2, 0).reshape(-1)
         y = functional.linear(self.norm(x), weight, offset).reshape(batch, height, width, 2, 2, -1).transpose(2, 3)
         y = image_term.reshape(batch, height, 2, width, 2, -1) + y
-        return self.mix(functional.leaky_relu_(y)).reshape(batch, 2 * height, 2 * width, -1)
+        return self.mix(functional.leaky_relu_(y, SLOPE)).reshape(batch, 2 * height, 2 * width, -1)
 
     def logits(self, features: Tensor, prompts: Prompts) -> Tensor:
         """Foreground minus background logit, (B, H, W) float32, at the working resolution."""
