@@ -118,6 +118,12 @@ def test_importing_the_package_and_the_command_line_brings_nothing_heavy(modules
     assert answer.returncode == 0, answer.stderr
 
 
+def test_every_command_s_help_comes_before_numpy() -> None:
+    code = f"import sys; sys.path.insert(0, {str(LIBRARY.parent)!r})\nimport PromptSegCli.commands.run\n"
+    code += "sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 

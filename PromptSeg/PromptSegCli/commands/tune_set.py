@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from PromptSegLib.errors import InputError, PromptSegError, Stopped, quoted
 from PromptSegLib.inputs_stay import check_outputs
-from PromptSegLib.prompts.library import memory_beside, remembers
 
 from .arguments import (
     MEMORY_OF_OUTPUT,
@@ -63,6 +62,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     if odd:
         option = "IMAGE LABELS" if odd[0] == "pairs" else f"--{odd[0]}"
         raise InputError(f"{option} is for drawn slices, and --dataset learns from whole volumes", "leave one out")
+    from PromptSegLib.prompts.library import memory_beside, remembers
+
     inputs = [*(("--dataset", one) for one in args.dataset), ("--start-from", args.start_from)]
     outputs: dict[str, tuple[Path, tuple[str, ...]]] = {"-o": (args.output, (".promptset",))}
     keeps = not args.no_memory and remembers()
@@ -129,6 +130,7 @@ def _remember(
 ) -> Path | None:
     """Write the file that the next patient starts from, and give it; None where nothing can be kept."""
     from PromptSegLib.labelled.carried_subjects import memory_of
+    from PromptSegLib.prompts.library import memory_beside
 
     path, name = memory_beside(args.output), result.prompt.structure.name
     try:

@@ -14,6 +14,13 @@ from torch.nn import functional
 from .precision import attend
 
 
+def small_noise(*shape: int, scale: float = 0.02) -> nn.Parameter:
+    """What a table of weights begins as. Where only shapes are asked for, nothing is drawn: for the device "meta" torch
+    would load 800 modules for it, which takes as long as segmenting some slices."""
+    values = torch.empty(shape)
+    return nn.Parameter(values if values.is_meta else torch.randn(shape) * scale)
+
+
 class RelativeBias(nn.Module):
     """The paper's content bias: per head, a sum of learned terms for the row and column offset of key and query.
 
@@ -24,9 +31,9 @@ class RelativeBias(nn.Module):
     def __init__(self, heads: int, window: int, width: int = 32) -> None:
         super().__init__()
         self.window, self.width = window, width
-        self.tables = nn.Parameter(torch.randn(2, 2 * window - 1, width) * 0.02)
-        self.depth = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.mix = nn.Parameter(torch.randn(3, heads, width) * 0.02)
+        self.tables = small_noise(2, 2 * window - 1, width)
+        self.depth = small_noise(1, width)
+        self.mix = small_noise(3, heads, width)
 
     def forward(self, size: tuple[int, int]) -> Tensor:
         """The bias of all pixel pairs of a window of ``size``."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .attention import small_noise
 from .config import PUNetConfig
 from .encoded import Encoded
 
@@ -29,7 +30,7 @@ class Proposer(nn.Module):
         self.tokens, self.heads = tokens, 4
         self.fuse = nn.ModuleList(nn.Sequential(nn.LayerNorm(w), nn.Linear(w, dim)) for w in config.widths)
         self.fuse_norm = nn.LayerNorm(dim)
-        self.queries = nn.Parameter(torch.randn(2, tokens // 2, dim) * 0.1)
+        self.queries = small_noise(2, tokens // 2, dim, scale=0.1)
         self.key = nn.Linear(dim, dim, bias=False)
         self.value = nn.Linear(dim, dim, bias=False)
         self.mix = nn.TransformerEncoderLayer(
@@ -37,10 +38,10 @@ class Proposer(nn.Module):
         )
         self.out_norm = nn.LayerNorm(dim)
         self.names = [k for k in shapes if k.endswith(".tokens")]
-        self.base = nn.ParameterDict({_safe(k): nn.Parameter(torch.randn(shapes[k]) * 0.1) for k in self.names})
+        self.base = nn.ParameterDict({_safe(k): small_noise(*shapes[k], scale=0.1) for k in self.names})
         self.to_tokens = nn.ModuleDict({_safe(k): nn.Linear(dim, shapes[k][1]) for k in self.names})
         self.head_base = nn.ParameterDict(
-            {k: nn.Parameter(torch.randn(shapes[f"head.{k}"])) for k in ("foreground", "background")}
+            {k: small_noise(*shapes[f"head.{k}"], scale=1.0) for k in ("foreground", "background")}
         )
         self.to_head = nn.ModuleDict({k: nn.Linear(dim, config.head_width) for k in ("foreground", "background")})
         self.to_count = {k: shapes[f"head.{k}"][0] for k in ("foreground", "background")}

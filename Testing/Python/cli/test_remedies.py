@@ -30,6 +30,7 @@ SHOWN_BY = {
     "PromptSegCli/commands/drawn_volume.py": ("tune",),
     "PromptSegCli/commands/tune_set.py": ("tune",),
     "PromptSegLib/errors.py": ENGINE,
+    "PromptSegLib/desktop/problems.py": ENGINE,
     "PromptSegLib/model/precision.py": ENGINE,
     "PromptSegLib/datasets": ("tune", "pretrain"),
     "PromptSegLib/labelled": ("tune",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from PromptSegLib.errors import BackboneError, DeviceError, OutputError
 from PromptSegLib.model.backbone import find_backbone, load_backbone, weights_id, write_backbone
 from PromptSegLib.model.config import tiny
 from PromptSegLib.model.punet import PUNet
+from PromptSegLib.worker.process import PACKAGE
 
 
 @pytest.fixture
@@ -194,3 +196,15 @@ def test_a_folder_that_is_not_there(net, tmp_path) -> None:
     with pytest.raises(OutputError):
         write_backbone(tmp_path / "none" / "small.safetensors", net, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_loading_takes_no_compiler_along(path) -> None:
+    """Whatever torch computes on the device "meta" loads 800 of its modules, which takes a second."""
+    code = (
+        f"import sys; sys.path.insert(0, {os.fspath(PACKAGE)!r})\n"
+        "from pathlib import Path\nfrom PromptSegLib.model.backbone import load_backbone\n"
+        f"load_backbone(Path({os.fspath(path)!r}), 'cpu')\n"
+        "sys.exit(', '.join({'torch._inductor', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
