@@ -239,6 +239,5 @@ def _output_error(target: Path, error: OSError) -> OutputError:
         return OutputError(f"The name {short(target)} is too long for this disk", "choose a shorter one")
     problem = system_problem(error)
     if problem is not None:
-        why = problem.problem[:1].lower() + problem.problem[1:]
-        return OutputError(f"{target} could not be written: {why}", problem.remedy)
+        return OutputError(f"{target} could not be written ({error.strerror})", problem.remedy)
     return OutputError(f"{target} could not be written ({error.strerror or error})", "choose another folder")

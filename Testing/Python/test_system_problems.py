@@ -76,7 +76,7 @@ def test_a_result_that_cannot_be_written_has_the_remedy_that_helps(tmp_path: Pat
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(os, "open", fails)
-    said = r"a could not be written: too many files are open; allow more \(ulimit -n\)"
+    said = r"a could not be written .Too many open files.; allow more \(ulimit -n\)"
     with pytest.raises(OutputError, match=said), atomic.replacing(tmp_path / "a"):
         pass
 

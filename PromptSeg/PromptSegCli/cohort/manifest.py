@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PromptSegLib.atomic import replacing
-from PromptSegLib.errors import UNREADABLE, OutputError, system_problem
+from PromptSegLib.errors import UNREADABLE, OutputError, as_problem, system_problem
 
 FORMAT = 1
 DONE, FAILED, KEPT = "done", "failed", "kept"
@@ -152,8 +152,10 @@ class Manifest:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk is full" if full else error.strerror
+            known = as_problem(error)
+            remedy = known.remedy if known else "choose another folder"
             raise OutputError(
-                f"{self.path} could not be written: {why}", "free some space and give the same command again"
+                f"{self.path} could not be written: {why}", f"{remedy}, and give the same command again"
             ) from error
         self.records[record.subject] = record
 

@@ -177,11 +177,13 @@ def one_of(prompts: Iterable[str], option: str, text: str) -> str:
     return f"choose one of {quoted(names)}, for example {option} {shlex.quote(f'{set_of(text)}:{names[0]}')}"
 
 
-def write_anew(prompts: PromptSet, path: Path) -> None:
+def write_anew(prompts: PromptSet, path: Path, stays: str | None = None) -> None:
     """Write prompts. What was remembered of patients beside a former file of that name goes with it: it would give the
-    new prompts a start from what they were not taught in. Raises :class:`PromptError` or :class:`OutputError`."""
+    new prompts a start from what they were not taught in; a file that was named as an input ``stays``. Raises
+    :class:`PromptError` or :class:`OutputError`."""
     from PromptSegLib.prompts.library import memory_beside
     from PromptSegLib.prompts.memory_file import remove
 
     prompts.write(path)
-    remove(memory_beside(path))
+    if stays is None or os.path.realpath(stays) != os.path.realpath(memory_beside(path)):
+        remove(memory_beside(path))

@@ -141,7 +141,8 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
     ]
     inputs = [("--start-from", args.start_from), ("--examples", args.examples), ("--backbone", args.backbone)]
     keeps = not args.no_memory and remembers()
-    outputs[MEMORY_OF_OUTPUT] = (beside(args.output), ())
+    if keeps:
+        outputs[MEMORY_OF_OUTPUT] = (beside(args.output), ())
     check_outputs(outputs, [*pairs, *inputs])
     for _, path in pairs:
         check_input(path)
@@ -177,7 +178,7 @@ def run(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
                 on_progress=listen,
                 should_stop=stop,
             )
-            write_anew(PromptSet.of(args.name, [result.prompt]), args.output)
+            write_anew(PromptSet.of(args.name, [result.prompt]), args.output, args.examples)
             console.wrote(args.output)
     except Stopped:
         raise Stopped("Stopped before there was a prompt; nothing was written.") from None

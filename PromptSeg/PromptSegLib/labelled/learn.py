@@ -232,7 +232,7 @@ class _Run:
         if self._lost >= MAX_LOST:
             raise PromptSegError(
                 "The loss is not a number any more",
-                f"remove {self.folder} and begin anew with another seed, as with --seed {recipe.seed + 1}",
+                f"remove {self.folder} and begin anew with another seed (--seed)",
             )
         if sound:
             state.optimiser.step()

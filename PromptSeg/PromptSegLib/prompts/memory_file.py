@@ -39,7 +39,7 @@ def keep_only(path: Path, names: Collection[str]) -> None:
         return
     except OSError as error:
         raise system_problem(error) or OutputError(
-            f"{path} cannot be read ({error.strerror})", "check its permissions"
+            f"{path} cannot be read: {error.strerror}", "check its permissions"
         ) from error
     try:
         left = _without_others(data, names)

@@ -78,7 +78,7 @@ class Jobs:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise OutputError(
+            raise system_problem(error) or OutputError(
                 f"The folder for temporary files {self.root} is gone or full ({error.strerror})", "try again"
             ) from error
         return folder / parts[1]
@@ -104,7 +104,7 @@ class Jobs:
                     yield
             unfinished.replace(path)
         except OSError as error:
-            raise OutputError(
+            raise system_problem(error) or OutputError(
                 f"The volume cannot be passed on: {self.root} is gone or full ({error.strerror})", "free some space"
             ) from error
         finally:

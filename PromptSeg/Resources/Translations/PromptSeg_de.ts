@@ -910,8 +910,12 @@
             <translation>verbinden Sie ihn wieder</translation>
         </message>
         <message>
-            <source>begin anew with another seed</source>
-            <translation>fangen Sie mit einem anderen Startwert neu an</translation>
+            <source>remove {folder} and begin anew with another seed (--seed)</source>
+            <translation>entfernen Sie {folder} und fangen Sie mit einem anderen Startwert neu an (--seed)</translation>
+        </message>
+        <message>
+            <source>set them in 3D Slicer's module Volumes and save it again, or convert the original series again</source>
+            <translation>setzen Sie sie im Modul Volumes von 3D Slicer und speichern Sie die Datei neu, oder wandeln Sie die ursprüngliche Serie noch einmal um</translation>
         </message>
         <message>
             <source>lower --validation, or add volumes</source>

@@ -72,15 +72,6 @@ def test_what_a_replaced_prompt_remembered_goes_with_it(promptseg, place, words)
     assert (place / "kidney.memory").exists() == (words[1] != "export")
 
 
-def test_a_memory_that_is_an_input_is_not_replaced(promptseg, place) -> None:
-    (place / "new.memory").write_bytes(b"a picture")
-    said = promptseg(*QUICK, "--no-memory", "--examples", "new.memory")
-    assert said.status == 2
-    assert "The .memory file of -o and --examples name the same file" in " ".join(said.err.split())
-    assert (place / "new.memory").exists()
-    assert not (place / "new.promptset").exists()
-
-
 @pytest.mark.parametrize(("value", "kept"), [("off", False), ("0", False), ("no", False), ("on", True), ("", True)])
 def test_one_setting_turns_it_off(monkeypatch, value, kept) -> None:
     monkeypatch.setenv("PROMPTSEG_MEMORY", value)

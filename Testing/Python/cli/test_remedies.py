@@ -30,7 +30,9 @@ SHOWN_BY = {
     "PromptSegCli/commands/drawn_volume.py": ("tune",),
     "PromptSegCli/commands/tune_set.py": ("tune",),
     "PromptSegLib/errors.py": ENGINE,
-    "PromptSegLib/desktop/problems.py": ENGINE,
+    "PromptSegLib/desktop/problems.py": {
+        "--device": ENGINE, "--orientation": READS_IMAGES, "--seed": ("tune",), "--validation": ("tune",),
+    },
     "PromptSegLib/model/precision.py": ENGINE,
     "PromptSegLib/datasets": ("tune", "pretrain"),
     "PromptSegLib/labelled": ("tune",),

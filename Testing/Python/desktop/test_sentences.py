@@ -42,6 +42,8 @@ OF_COMMANDS = {
     "The number of steps must not be {}, and {} is", "There is no slice {}", "choose a slice of the volume",
     "What belongs to '{}' is not on the image's grid: {}", "use one grid for all", "{} has {} dimensions, not 3",
     "choose a single 3-D volume", "{} has {} voxels on a grid of {}", "A prompt names no backbone",
+    "{} and {} both have a prompt for {}",
+    "name which structures of one of them are wanted after a colon, as in abdomen-ct:liver,spleen",
     "The set's card is not {}", "{} cannot be used: its card is not {}",
 }  # fmt: skip
 """Options of commands, and what no panel can ask for."""

@@ -204,7 +204,7 @@ def test_loading_takes_no_compiler_along(path) -> None:
         f"import sys; sys.path.insert(0, {os.fspath(PACKAGE)!r})\n"
         "from pathlib import Path\nfrom PromptSegLib.model.backbone import load_backbone\n"
         f"load_backbone(Path({os.fspath(path)!r}), 'cpu')\n"
-        "sys.exit(', '.join({'torch._inductor', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
+        "sys.exit(', '.join({'torch._inductor', 'torch._dynamo', 'sympy'} & set(sys.modules)) or 0)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
