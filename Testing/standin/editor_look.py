@@ -46,8 +46,8 @@ class Look:
         self._undo = _named(QtWidgets.QFrame(), "UndoRedoGroupBox")
         self._undo.setFrameShape(QtWidgets.QFrame.StyledPanel)
         pair = QtWidgets.QHBoxLayout(self._undo)
-        for mark in ("\u21b6", "\u21b7"):
-            pair.addWidget(_square(mark))
+        for name, mark in (("UndoButton", "\u21b6"), ("RedoButton", "\u21b7")):
+            pair.addWidget(_named(_square(mark), name))
         left.addWidget(self._undo)
         left.addStretch(1)
         form = _named(QtWidgets.QWidget(), "Form")
@@ -88,7 +88,10 @@ class Look:
         if editor._node is not None and editor._node.GetScene() is not None:
             effect = editor._node.GetActiveEffectName() or ""
         while self._buttons:
-            self._buttons.pop().deleteLater()
+            former = self._buttons.pop()
+            self._grid.removeWidget(former)
+            former.setVisible(False)
+            former.deleteLater()
         for number, name in enumerate(("", *editor.order)):
             made = _square(name[:1] or "\u2196")
             made.setCheckable(True)
@@ -96,6 +99,9 @@ class Look:
             columns = editor._effectColumnCount
             self._grid.addWidget(made, number // columns, number % columns)
             self._buttons.append(made)
+        for name in ("Undo", "Redo"):
+            can = getattr(editor._logic, f"Can{name}", None)
+            _child(self._undo, f"{name}Button").setEnabled(not editor._locked and can is not None and bool(can()))
         self._options.setVisible(bool(effect))
         self._options.setTitle(effect)
         for name, frame in self.frames.items():
@@ -118,6 +124,10 @@ class Look:
             self.table.setRowHeight(number, 22)
             if identity == editor._row:
                 self.table.selectRow(number)
+
+
+def _child(widget: Any, name: str) -> Any:
+    return next(one for one in QtCore.QObject.children(widget) if one.objectName == name)
 
 
 def _named(widget: Any, name: str) -> Any:

@@ -19,6 +19,8 @@ from .facts import facts, names_of, signals_of
 
 _MODULES = (QtCore, QtGui, QtWidgets)
 _OURS = re.compile(r"PromptSeg[/\\](PromptSegLib[/\\]desktop[/\\].+|PromptSeg)\.py$|Testing[/\\]Slicer[/\\]\w+\.py$")
+_ALIKE = {"QScrollBar": "QSlider"}
+"""What has the names of a class that is listed: both are a QAbstractSlider."""
 _GETTERS = {"enabled": "isEnabled", "visible": "isVisible", "checked": "isChecked", "checkable": "isCheckable"}
 
 
@@ -33,8 +35,9 @@ def kind_of(cls: type) -> str:
     """The listed class that an instance of ``cls`` counts as: its own, or the nearest that is listed."""
     for one in cls.__mro__:
         for prefix in ("qt", "ctk", "slicer"):
-            if names_of(f"{prefix}.{one.__name__}") is not None:
-                return f"{prefix}.{one.__name__}"
+            name = f"{prefix}.{_ALIKE.get(one.__name__, one.__name__)}"
+            if names_of(name) is not None:
+                return name
     return ""
 
 
@@ -127,8 +130,12 @@ _FITTED: dict[int, list[Any]] = {}
 
 
 def _disconnect(self: QtCore.QObject, signature: str, receiver: Any = None) -> bool:
+    signal = getattr(self, signature.partition("(")[0])
     try:
-        getattr(self, signature.partition("(")[0]).disconnect()
+        if receiver is None:
+            signal.disconnect()
+        for call in _FITTED.pop(id(receiver), [receiver] if receiver is not None else []):
+            signal.disconnect(call)
     except (RuntimeError, TypeError):
         return False
     return True

@@ -1869,6 +1869,25 @@
         </message>
     </context>
     <context>
+        <name>panel.editor_box</name>
+        <message>
+            <source>Undo</source>
+            <translation>Rückgängig</translation>
+        </message>
+        <message>
+            <source>Take the last stroke or mark back (Ctrl+Z)</source>
+            <translation>Den letzten Strich oder die letzte Marke zurücknehmen (Strg+Z)</translation>
+        </message>
+        <message>
+            <source>Redo</source>
+            <translation>Wiederholen</translation>
+        </message>
+        <message>
+            <source>Have it back (Ctrl+Y)</source>
+            <translation>Wiederherstellen (Strg+Y)</translation>
+        </message>
+    </context>
+    <context>
         <name>panel.example</name>
         <message>
             <source>Example: the structure is drawn in three of ten slices, and found in all slices between them</source>
@@ -2663,11 +2682,7 @@ Dice</translation>
         </message>
     </context>
     <context>
-        <name>panel.teach_tab</name>
-        <message>
-            <source>Type the name of the structure, then press Draw.</source>
-            <translation>Geben Sie den Namen der Struktur ein und drücken Sie Zeichnen.</translation>
-        </message>
+        <name>panel.teach_head</name>
         <message>
             <source>View to draw in</source>
             <translation>Ansicht, in der gezeichnet wird</translation>
@@ -2687,6 +2702,21 @@ Dice</translation>
         <message>
             <source>The view to draw in; marks, drafts and suggestions belong to its slices</source>
             <translation>Die Ansicht, in der Sie zeichnen; Markierungen, Entwürfe und Vorschläge gehören zu ihren Schichten</translation>
+        </message>
+        <message>
+            <source>{complete} complete, {draft} draft, {absent} absent</source>
+            <translation>{complete} vollständig, {draft} Entwurf, {absent} fehlt</translation>
+        </message>
+        <message>
+            <source>Of {all} slices. Three to five complete ones are usual.</source>
+            <translation>Von {all} Schichten. Drei bis fünf vollständige sind üblich.</translation>
+        </message>
+    </context>
+    <context>
+        <name>panel.teach_tab</name>
+        <message>
+            <source>Type the name of the structure, then press Draw.</source>
+            <translation>Geben Sie den Namen der Struktur ein und drücken Sie Zeichnen.</translation>
         </message>
         <message>
             <source>Complete</source>
@@ -2739,14 +2769,6 @@ Dice</translation>
         <message>
             <source>{name} is a result. Choose the segment that you draw in, or draw another structure.</source>
             <translation>{name} ist ein Ergebnis. Wählen Sie das Segment, in dem Sie zeichnen, oder zeichnen Sie eine andere Struktur.</translation>
-        </message>
-        <message>
-            <source>{complete} complete, {draft} draft, {absent} absent</source>
-            <translation>{complete} vollständig, {draft} Entwurf, {absent} fehlt</translation>
-        </message>
-        <message>
-            <source>Of {all} slices. Three to five complete ones are usual.</source>
-            <translation>Von {all} Schichten. Drei bis fünf vollständige sind üblich.</translation>
         </message>
         <message>
             <source>You drew in another view: choose that view above to mark its slice.</source>
@@ -2991,10 +3013,6 @@ Dice</translation>
             <translation>Zuerst ein CT laden</translation>
         </message>
         <message>
-            <source>The CT to work on</source>
-            <translation>Das CT, an dem gearbeitet wird</translation>
-        </message>
-        <message>
             <source>Segmentation</source>
             <translation>Segmentierung</translation>
         </message>
@@ -3017,6 +3035,10 @@ Dice</translation>
         <message>
             <source>Segmentation:</source>
             <translation>Segmentierung:</translation>
+        </message>
+        <message>
+            <source>The CT to work on</source>
+            <translation>Das CT, an dem gearbeitet wird</translation>
         </message>
     </context>
     <context>

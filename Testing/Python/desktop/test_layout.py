@@ -83,19 +83,86 @@ def states(panel, drawing):
     yield "checked"
 
 
-@pytest.mark.parametrize("high", [416, 345])
-def test_with_larger_pixels_what_one_presses_is_in_sight(area, panel, loaded, drawing, window, high) -> None:
-    """1280 x 800 pixels at 125 %, and somewhat less."""
-    area.resize(WIDTH, high)
-    for number, parts in ((0, (panel.segment.button,)), (1, (drawing.strip, drawing.complete, drawing.teach))):
-        panel.tabs.setCurrentIndex(number)
+def room_of(percent: int) -> int:
+    """What the module panel leaves to a module in a window of 1280 x 800 pixels, of which one is so large."""
+    return 800 * 100 // percent - (800 - HEIGHT)
+
+
+@pytest.mark.parametrize("percent", [100, 125, 150])
+def test_with_larger_pixels_what_one_presses_and_what_comes_out_is_in_sight(
+    area, panel, module, loaded, drawing, window, percent
+) -> None:
+    area.resize(WIDTH, room_of(percent))
+    settle(window)
+    for state in states(panel, drawing):
         settle(window)
-        for part in parts:
-            assert in_sight(area, part), (number, part.text if number == 0 else part)
-    if high == 416:
-        panel.tabs.setCurrentIndex(0)
+        parts = pressed(panel, drawing, state)
+        if percent == 150 and state != "drawing":  # with what is told, the tools are scrolled to
+            parts = [one for one in parts if one not in (drawing.editor.editor._look._effects, drawing.curve)]
+        out = [part for part in parts if not in_sight(area, part)]
+        assert not out, (state, out, module.parent.height, area.viewport().height)
+        assert area.width == WIDTH
+
+
+@pytest.mark.parametrize("percent", [125, 150])
+def test_with_larger_pixels_slices_are_seen_and_decided(area, panel, module, loaded, drawing, window, percent) -> None:
+    area.resize(WIDTH, room_of(percent))
+    panel.tabs.setCurrentIndex(2)
+    slices = [{"index": n, "why": "differs by 40% from the adjacent slices " * 3, "risk": 0.3} for n in (3, 5, 7)]
+    row = {"segment_id": "", "volume_ml": 12.5, "remarks": [], "estimate": 0.9, "slices": slices}
+    panel.review.rows = [{**row, "structure": name} for name in ("inferior vena cava", "liver", "spleen", "aorta")]
+    panel.review.refresh()
+    panel.review.gallery.choose(0)
+    settle(window)
+    grid, why = panel.review.gallery.list, panel.review.slices.why
+    for part in (panel.review.check, grid, panel.review.accept, panel.review.flag, panel.review.report):
+        assert in_sight(area, part), (part, module.parent.height, area.viewport().height)
+    assert grid.y + grid.height <= why.y
+    assert why.fontMetrics().boundingRect(why.text).width() <= why.width
+    assert "adjacent" in why.toolTip
+
+
+@pytest.mark.parametrize("points", [9, 11])
+def test_with_larger_letters_what_one_presses_and_what_comes_out_is_in_sight(
+    area, panel, module, loaded, drawing, window, points
+) -> None:
+    """Letters are as high as they are on a screen: a font is asked for what it takes."""
+    import qt
+
+    module.parent.setFont(qt.QFont("DejaVu Sans", points))
+    panel.widget.look()
+    for state in states(panel, drawing):
         settle(window)
-        assert in_sight(area, panel.foot)
+        out = [part for part in pressed(panel, drawing, state) if not in_sight(area, part)]
+        assert not out, (state, out, module.parent.height, area.viewport().height)
+
+
+def test_the_panel_is_folded_where_there_is_little_room_and_unfolded_again(
+    area, panel, loaded, drawing, window
+) -> None:
+    seen = {}
+    for percent in (100, 125, 150, 100):
+        area.resize(WIDTH, room_of(percent))
+        settle(window)
+        seen[percent] = panel.widget.room, panel.volumes._labels[0].visible, drawing.counts.visible
+    assert seen == {100: (0, True, True), 125: (1, False, True), 150: (2, False, False)}
+    assert "2 complete" in drawing.view.toolTip
+    assert "HU" in panel.volumes.volumes.toolTip
+
+
+def pressed(panel, drawing, state: str) -> list:
+    """What one presses next in a state of the panel, and what came out."""
+    tools = [drawing.editor.steps, drawing.editor.editor._look._effects]
+    marks = [drawing.strip, drawing.complete, drawing.absent, drawing.next, drawing.teach]
+    return {
+        "drawing": [*marks, drawing.preview, *tools],
+        "told": [*marks, drawing.message.widget, *tools],
+        "running": [drawing.strip, drawing.teach, drawing.keep, drawing.running.widget, drawing.curve],
+        "taught": [*marks, *tools, drawing.rounds.quality, drawing.rounds.accept, drawing.rounds.undo],
+        "segment": [panel.segment.button, panel.segment.structures.search],
+        "segmented": [panel.segment.button, panel.segment.structures.search, panel.segment.message._button],
+        "reviewed": [panel.review.check, panel.review.accept, panel.review.flag, panel.review.report],
+    }.get(state, [])
 
 
 def test_nothing_widens_the_panel(area, panel, module, drawing, window) -> None:
@@ -155,7 +222,7 @@ def test_what_one_needs_is_in_sight(area, panel, module, drawing, window) -> Non
     for state in states(panel, drawing):
         settle(window)
         if state in ("drawing", "running", "taught"):
-            tools = [] if state == "running" else [editor._look._effects, editor._look._undo]
+            tools = [] if state == "running" else [editor._look._effects, drawing.editor.steps]
             for widget in (drawing.strip, drawing.complete, drawing.teach, *tools):
                 assert in_sight(area, widget), (state, widget)
         if state == "running":

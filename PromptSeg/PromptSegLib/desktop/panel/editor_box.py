@@ -7,6 +7,10 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
+
+from .panel_room import AMPLE
+from .widgets import beside, mark_icon
 
 EFFECTS = ("Paint", "Draw", "Erase", "Level tracing", "Threshold", "Scissors", "Islands", "Smoothing")
 TAG = "PromptSeg"
@@ -14,7 +18,8 @@ TAG = "PromptSeg"
 node for both, it would get our strokes, and keep them in its own history."""
 BRUSHES = ("Paint", "Erase")
 SPHERE = "BrushSphere"
-COLUMNS = 3
+COLUMNS, FOLDED_COLUMNS = 3, 5
+"""Of the buttons of effects, and where there is little room."""
 MAX_ROWS, ROW = 4, 26
 """Rows of the table that are seen without scrolling it, and pixels of one, about."""
 
@@ -44,6 +49,13 @@ class EditorBox:
         if inner is not None:
             inner.setContentsMargins(0, 5, 0, 0)  # the panel has its own
         self._narrow()
+        self._back = self._step("UndoButton", "\u21b6", _("Undo"), _("Take the last stroke or mark back (Ctrl+Z)"))
+        self._again = self._step("RedoButton", "\u21b7", _("Redo"), _("Have it back (Ctrl+Y)"))
+        self._back.connect("clicked()", self.editor.undo)
+        self._again.connect("clicked()", self.editor.redo)
+        self.steps = beside(self._back, self._again)
+        self.steps.layout().setSpacing(2)
+        self.show_steps()
         self.on_effect: Callable[[], None] | None = None
         self.on_segment: Callable[[str], None] | None = None
         self._open = self._entering = False
@@ -70,6 +82,29 @@ class EditorBox:
             self.editor.installKeyboardShortcuts(slicer.util.mainWindow() or self.editor)
             self._watch()
         self.fold()
+
+    def fit(self, room: int) -> None:
+        """Take less height where there is little of it: fewer rows of effects, and segments are added and removed in
+        Slicer's own module."""
+        ample = room == AMPLE
+        self.editor.effectColumnCount = COLUMNS if ample else FOLDED_COLUMNS
+        self.editor.addRemoveSegmentButtonsVisible = ample
+
+    def show_steps(self) -> None:
+        """Undo and Redo can be pressed where Slicer's own can."""
+        for own, name in ((self._back, "UndoButton"), (self._again, "RedoButton")):
+            found = slicer.util.findChildren(self.editor, name)
+            own.setEnabled(bool(found[0].enabled) if found else True)
+
+    def _step(self, its: str, mark: str, name: str, tip: str) -> Any:
+        """A button that looks as Slicer's own, which is called ``its``; where that has no icon, with a mark."""
+        made = qt.QToolButton()
+        found = slicer.util.findChildren(self.editor, its)
+        made.setIcon(found[0].icon if found and not found[0].icon.isNull() else mark_icon(mark))
+        made.setToolTip(tip)
+        made.setAccessibleName(name)
+        made.setFocusPolicy(qt.Qt.StrongFocus)
+        return made
 
     def exit(self) -> None:
         """Let go of the views and keys."""
@@ -107,10 +142,13 @@ class EditorBox:
             table.setMaximumHeight(height)
 
     def _narrow(self) -> None:
-        """What an effect offers must not widen the panel: it takes the room that there is."""
+        """What an effect offers must not widen the panel: it takes the room that there is. Undo and Redo stand beside
+        the view, where no result pushes them out of sight."""
         for name in ("OptionsGroupBox", "MaskingGroupBox"):
             for part in slicer.util.findChildren(self.editor, name):
                 part.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        for part in slicer.util.findChildren(self.editor, "UndoRedoGroupBox"):
+            part.setVisible(False)
 
     def _tidy(self) -> None:
         """Of the brush's boxes the first is enough: the others paint in 3D, choose segments, or erase all of them."""

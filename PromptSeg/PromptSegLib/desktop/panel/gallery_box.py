@@ -16,7 +16,8 @@ from ..pictures import PicturePlace, draw, places_of, window_of
 from ..sentences import spoken
 from ..structure_names import name_of
 from .gallery import SIZE, GalleryGrid
-from .widgets import beside, make_room, text_label
+from .panel_room import AMPLE, LEAST
+from .widgets import SCROLL_BAR, as_tip, beside, make_room, text_label
 
 SETTLE_MS = 300
 """Pictures are made anew so long after the last change of the window."""
@@ -29,7 +30,7 @@ class GalleryBox:
         self._logic, self._on_go, self._on_change = logic, on_go, on_change
         self._rows: list[dict[str, Any]] = []
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
-        self._axis = 0
+        self._axis, self._room = 0, AMPLE
         self._work: Any = None
         self._shown: Any = None
         self._watched: tuple[Any, int] | None = None
@@ -54,9 +55,17 @@ class GalleryBox:
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        layout.addWidget(beside(title, self.order, self.counted))
+        self._head = beside(title, self.order, self.counted)
+        layout.addWidget(self._head)
         layout.addWidget(self.gallery.widget, 1)
         layout.addWidget(self.why)
+
+    def fit(self, room: int) -> None:
+        """Where there is little room, a slice's reason is one line, and its tip has all of it; with hardly any, it
+        says how many were looked at, too."""
+        self._room = room
+        self._head.setVisible(room != LEAST)
+        self._say()
 
     def show(self, rows: list[dict[str, Any]], axis: int, volume: Any, segmentation: Any, reference: Any) -> None:
         """Show the slices of a review's rows, which take up what is looked at; pictures follow, one after the other."""
@@ -112,8 +121,17 @@ class GalleryBox:
         reason = "" if place is None else _("{name}, slice {n}: {why}.").format(
             name=name_of(place.structure), n=place.index, why=spoken(place.why)
         )  # fmt: skip
-        self.why.setText(reason or _("Right and Left go through the slices; Y accepts, F flags."))
-        make_room(self.why, int(self.widget.width))
+        text = reason or _("Right and Left go through the slices; Y accepts, F flags.")
+        width = int(self.widget.width)
+        if self._room == LEAST:
+            text = f"{self.counted.text} \u00b7 {text}"
+        self.why.setToolTip(as_tip(text) if self._room != AMPLE else "")
+        if self._room != AMPLE:
+            text = str(self.why.fontMetrics().elidedText(text, qt.Qt.ElideRight, width - SCROLL_BAR))
+        self.why.setText(text)
+        make_room(self.why, width if self._room == AMPLE else 0)
+        # Qt takes the pictures for nothing, as they ask for no height of their own.
+        self.widget.setMinimumHeight(int(self.widget.minimumSizeHint.height()))
 
     def _went(self, place: PicturePlace) -> None:
         self._look(place, SEEN)

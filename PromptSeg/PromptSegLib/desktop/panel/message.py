@@ -27,7 +27,7 @@ class Message:
         layout = qt.QHBoxLayout(self.widget)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.addWidget(self._label, 1)
-        layout.addWidget(self._button)
+        layout.addWidget(self._button, 0, qt.Qt.AlignTop)  # in sight with the first words
         self.clear()
 
     @property

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from ...anatomy.terminology import structures
 from ..structure_names import name_from, name_of
 from . import texts
+from .panel_room import LEAST
 from .widgets import beside, button, text_label
 
 
@@ -40,9 +41,14 @@ class Naming:
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(beside(qt.QLabel(_("Structure:")), self.line, self.begin))
+        self._label = qt.QLabel(_("Structure:"))
+        layout.addWidget(beside(self._label, self.line, self.begin))
         layout.addWidget(self.code)
         self._say_code()
+
+    def fit(self, room: int) -> None:
+        """Do without the label where there is hardly any room."""
+        self._label.setVisible(room != LEAST)
 
     def clear(self) -> None:
         """No structure, and nothing typed."""

@@ -18,6 +18,7 @@ from ..logic import Logic
 from ..panel_state import PanelState
 from ..results import SegmentResult
 from .check_page import CheckPage
+from .panel_room import Room
 from .review_tab import ReviewTab
 from .segment_tab import SegmentTab
 from .start_page import StartPage
@@ -41,7 +42,7 @@ class Panel:
         self.logic, self.state = logic, PanelState(parameter_node)
         self._shown = self._checking = False
         self._observed: list[int] = []
-        self.widget = qt.QWidget()
+        self.widget = Room()
         self.volumes = VolumeBox(self.state, self._volume_chosen)
         self.start = StartPage(logic, self._sample_loaded)
         self.segment = SegmentTab(
@@ -83,6 +84,7 @@ class Panel:
         self.widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
         self._say_opener()
         self._fit(0)
+        self.widget.on_change = self._fold
         self._keys: list[Any] = []
         self.teach.editor.on_effect = self._free_keys
         self._say_where()
@@ -117,6 +119,7 @@ class Panel:
         self.logic.context.save_state = None
         keys, self._keys = self._keys, []  # they belong to the main window
         for part in (
+            self.widget.cleanup,
             self.volumes.cleanup,
             self.teach.cleanup,
             self.exit,
@@ -128,6 +131,7 @@ class Panel:
 
     def refresh(self) -> None:
         """Show what the scene remembers."""
+        self.widget.look()
         self.volumes.refresh(choose=self._shown)
         self._show_what_there_is()
         self.segment.structures.refresh()
@@ -234,6 +238,11 @@ class Panel:
         for index, part in enumerate(self._parts):
             part.widget.setVisible(index == number and not (index == TEACH and self.sets.shown))
         self.sets.widget.setVisible(number == TEACH and self.sets.shown)
+
+    def _fold(self, room: int) -> None:
+        """There is more or less room than before."""
+        for part in (self.volumes, self.teach, self.review):
+            part.fit(room)
 
     def _free_keys(self) -> None:
         """The keys work where they mean something. With Draw, A closes the contour, as everywhere in Slicer."""

@@ -22,6 +22,7 @@ from . import texts
 from .gallery_box import GalleryBox
 from .message import Message
 from .overlay_row import OverlayRow
+from .panel_room import LEAST
 from .review_table import ReviewTable
 from .running import Running
 from .view_watch import SideBySide, ViewWatch
@@ -80,7 +81,7 @@ class ReviewTab:
         self._views = beside(self.overlay.row, self._room, self.side, self.before)
         self._views.layout().setStretch(1, 2)
         against = beside(qt.QLabel(_("Compare with:")), self.reference, self.check)
-        layout = qt.QVBoxLayout(self.widget)
+        self._layout = layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.addWidget(against)
@@ -95,6 +96,15 @@ class ReviewTab:
             layout.addWidget(one)
         self._filler = qt.QWidget()
         layout.addWidget(self._filler, 1)
+
+    def fit(self, room: int) -> None:
+        """Fewer rows of the table where there is little room; with hardly any, it comes below what is decided."""
+        self.structures.room = room
+        self.slices.fit(room)
+        self._layout.removeWidget(self.table)
+        place = self._layout.indexOf(self._views if room == LEAST else self.slices.widget)
+        self._layout.insertWidget(place, self.table, 1)
+        self._list()
 
     def enter(self) -> None:
         """The tab is shown."""

@@ -11,10 +11,11 @@ from slicer.i18n import tr as _
 from ...mrml.decisions import ACCEPTED, FLAGGED
 from ..sentences import spoken
 from ..structure_names import name_of
+from .panel_room import AMPLE
 from .widgets import RIGHT, as_tip, chip
 
-ROW, MIN_ROWS = 22, 3
-"""Pixels of a row of the table, at least, and rows that are seen without scrolling it where there is little room."""
+ROW, MIN_ROWS = 22, (3, 1, 1)
+"""Pixels of a row of the table, at least, and rows that are seen without scrolling it, the less room the fewer."""
 CHIP = 20
 """Pixels of a structure's colour, before its name."""
 NAME = 14
@@ -68,6 +69,7 @@ class ReviewTable:
 
     def __init__(self, on_choose: Callable[[], None]) -> None:
         self.table = self.widget = qt.QTableWidget()
+        self.room = AMPLE
         self.table.verticalHeader().setVisible(False)
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
@@ -118,7 +120,7 @@ class ReviewTable:
         head = line * max(text.count("\n") + 1 for text in heads) + 8
         high = max(ROW, line + 6)
         self.table.verticalHeader().defaultSectionSize = high
-        self.table.setMinimumHeight(head + high * min(MIN_ROWS, len(rows)) + 4)
+        self.table.setMinimumHeight(head + high * min(MIN_ROWS[self.room], len(rows)) + 4)
         self.table.setMaximumHeight(head + high * len(rows) + 4)  # no empty space below it
         if 0 <= chosen < len(rows):
             self.table.selectRow(chosen)

@@ -29,14 +29,14 @@ from .example import Example
 from .frame_watch import FrameWatch
 from .message import Message
 from .naming import Naming
+from .panel_room import AMPLE, LEAST
 from .rounds import Rounds
 from .running import Running
 from .strip import SliceStrip
+from .teach_head import TeachHead
 from .view_watch import ViewWatch, bring_into_view, show_volume
 from .volume_box import VolumeBox
 from .widgets import beside, button, text_label
-
-VIEWS = ("Red", "Green", "Yellow")
 
 
 class TeachTab:
@@ -52,7 +52,7 @@ class TeachTab:
     ) -> None:
         self._logic, self._state, self._volumes, self._ready, self._on_kept = logic, state, volumes, ready, on_kept
         self._statuses: list[SliceStatus] = []
-        self._shown = False
+        self._shown, self._room = False, AMPLE
         self.watch = ViewWatch(self._moved)
         self.correcting = Correcting(state, volumes)
         self.message = Message()
@@ -67,15 +67,11 @@ class TeachTab:
             self._begin, lambda name: slices.name_segment(self.drawn.segment, name), lambda: self.message.tell(ask)
         )
         self.name, self.begin = self.naming.line, self.naming.begin
-        self.view = qt.QComboBox()
-        self.view.setAccessibleName(_("View to draw in"))
-        titles = _("Axial (red)"), _("Coronal (green)"), _("Sagittal (yellow)")
-        for name, title in zip(VIEWS, titles, strict=True):
-            self.view.addItem(title, name)
-        self.view.connect("currentIndexChanged(int)", self._viewed)
+        self.editor = EditorBox()
+        self.editor.on_segment = self._another_segment
+        self.head = TeachHead(self.naming, self.editor, self._viewed)
+        self.view, self.counts = self.head.view, self.head.counts
         self.strip = SliceStrip(self._go)
-        self.view.setToolTip(_("The view to draw in; marks, drafts and suggestions belong to its slices"))
-        self.counts = text_label()
         self.complete = button(_("Complete"), _("The whole structure is drawn in this slice"), self.mark_complete, "C")
         self.absent = button(_("Absent"), _("The structure is not in this slice"), self.mark_absent, "A")
         self.clear = button(_("Unmark"), _("Take the mark of this slice back"), self.mark_untouched, "U")
@@ -85,24 +81,28 @@ class TeachTab:
         self.keep = button(_("Stop and keep best"), _("End now with the best so far"), self.running.keep_best)
         self.curve = Curve()
         self.rounds = Rounds(self._logic, self.message, self._round_changed, self._on_kept)
-        self.editor = EditorBox()
-        self.editor.on_segment = self._another_segment
         self.frame = FrameWatch(self.message, self.editor)
         self._marks = beside(self.complete, self.absent, self.clear, self.next)
         self._actions = beside(self.preview, self.teach, self.keep)
-        self._where = beside(self.view, self.counts)
         self.hint, self.example = text_label(), Example()
         # What one looks at first, then what one presses, what comes of it, and below it the tools to draw with.
-        self._of_segment = (self._where, self.strip, self._marks, self._actions)
+        self._of_segment = (self.head.where, self.strip, self._marks, self._actions)
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         result = (self.running.widget, self.curve, self.rounds.widget, self.message.widget)
-        for one in (self.naming.widget, self.hint, self.example, *self._of_segment, *result, self.editor.widget):
+        for one in (self.head.widget, self.hint, self.example, *self._of_segment[1:], *result, self.editor.widget):
             layout.addWidget(one)
         layout.addStretch(1)
         self.curve.setVisible(False)
         self._changed(False)
+
+    def fit(self, room: int) -> None:
+        """Take less height where there is little of it."""
+        self._room = room
+        self.head.fit(room)
+        self.editor.fit(room)
+        self._buttons()
 
     # What is drawn
 
@@ -121,7 +121,7 @@ class TeachTab:
         """The tab is shown."""
         self._shown = True
         chosen = self._state.text("View", "Red")
-        self.view.setCurrentIndex(VIEWS.index(chosen) if chosen in VIEWS else 0)
+        self.head.choose(chosen)
         self.watch.watch(chosen, self._volumes.volume)
         self.drawn.watch()
         self._edit()
@@ -180,11 +180,7 @@ class TeachTab:
             self.message.warn(problem)
         self.strip.show_statuses(self._statuses, self.rounds.changed(self._statuses, self.axis))
         self.strip.show_suggested([int(one["index"]) for one in self._suggested()])
-        number = {one.value: self._statuses.count(one) for one in SliceStatus}
-        self.counts.setText(_("{complete} complete, {draft} draft, {absent} absent").format(**number))
-        self.counts.setToolTip(
-            _("Of {all} slices. Three to five complete ones are usual.").format(all=len(self._statuses))
-        )
+        self.head.show_counts(self._statuses)
         self._buttons()
 
     def _drawn_elsewhere(self, node: Any, identity: str, volume: Any, paint: Paint) -> None:
@@ -207,9 +203,11 @@ class TeachTab:
         self.teach.setText(_("Cancel") if busy else _("Teach again") if self.rounds.result is not None else _("Teach"))
         self.teach.setEnabled(busy or drawn)
         self.keep.setVisible(kind == "teach")
+        self._marks.setVisible(bool(self.segment_id) and not (busy and self._room == LEAST))  # how it goes is seen then
         self._marks.setEnabled(not busy and not self.frame.elsewhere)
         self.next.setEnabled(bool(self._suggestions()) and not busy)
         self.rounds.refresh(busy)
+        self.editor.show_steps()
 
     def _suggested(self) -> list[dict[str, Any]]:
         """What to draw next: by the last round, or, before the first, the slices to correct."""
@@ -230,6 +228,8 @@ class TeachTab:
     def _begin(self, name: str) -> None:
         volume = self._volumes.volume
         self.message.clear()
+        if volume is None:
+            return
         node = self._volumes.segmentation
         try:
             if node is None:
@@ -347,8 +347,7 @@ class TeachTab:
             self.drawn.later.start()
         self.strip.show_current(index)
 
-    def _viewed(self, index: int) -> None:
-        name = str(self.view.itemData(index))
+    def _viewed(self, name: str) -> None:
         self._state.set_text("View", name)
         if self._shown:
             self.watch.watch(name, self._volumes.volume)

@@ -10,8 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..panel_state import PanelState
+from .panel_room import AMPLE
 from .texts import describe
-from .widgets import text_label
+from .widgets import as_tip, text_label
 
 AGAIN_MS, MAX_TRIES = 20, 100
 """A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""
@@ -30,7 +31,6 @@ class VolumeBox:
         self._state, self._on_change, self._quiet = state, on_change, False
         self.widget = qt.QWidget()
         self.volumes = self._selector("vtkMRMLScalarVolumeNode", "Volume", _("Volume"), _("Load a CT first"))
-        self.volumes.setToolTip(_("The CT to work on"))
         self.segmentations = self._selector(
             "vtkMRMLSegmentationNode", "Segmentation", _("Segmentation"), _("New, made when needed")
         )
@@ -43,13 +43,39 @@ class VolumeBox:
         self.volumes.connect("nodeAdded(vtkMRMLNode*)", self._appeared)
         self._line = text_label()
         self._line.setAccessibleName(_("What the volume is"))
-        form = qt.QFormLayout(self.widget)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(4)
-        form.addRow(_("Volume:"), self.volumes)
-        form.addRow(self._line)
-        self._segmentation_label = qt.QLabel(_("Segmentation:"))
-        form.addRow(self._segmentation_label, self.segmentations)
+        self._labels = qt.QLabel(_("Volume:")), qt.QLabel(_("Segmentation:"))
+        self._room, self._offered, self._warned = AMPLE, True, False
+        self._grid = qt.QGridLayout(self.widget)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setVerticalSpacing(4)
+        self._lay_out()
+        self._say("")
+
+    def fit(self, room: int) -> None:
+        """Take less height where there is little of it: both in one row, and a volume's size only in its tip."""
+        self._room = room
+        self._lay_out()
+        self._describe()
+
+    def _lay_out(self) -> None:
+        grid, (volume, segmentation) = self._grid, self._labels
+        for one in (volume, self.volumes, self._line, segmentation, self.segmentations):
+            grid.removeWidget(one)
+        ample = self._room == AMPLE
+        for one in (self.volumes, self.segmentations):
+            one.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
+        if ample:
+            grid.addWidget(volume, 0, 0)
+            grid.addWidget(self.volumes, 0, 1)
+            grid.addWidget(self._line, 1, 0, 1, 2)
+            grid.addWidget(segmentation, 2, 0)
+            grid.addWidget(self.segmentations, 2, 1)
+        else:
+            grid.addWidget(self.volumes, 0, 0)
+            grid.addWidget(self.segmentations, 0, 1)
+            grid.addWidget(self._line, 1, 0, 1, 2)
+        grid.setColumnStretch(0, 0 if ample else 1)
+        self.offer_segmentations(self._offered)
 
     @staticmethod
     def _timer(interval: int, action: Callable[[], None]) -> Any:
@@ -90,8 +116,12 @@ class VolumeBox:
 
     def offer_segmentations(self, on: bool) -> None:
         """Show the row of segmentations: without a volume it means nothing."""
-        self._segmentation_label.setVisible(on)
+        self._offered = on
+        volume, segmentation = self._labels
+        volume.setVisible(self._room == AMPLE)
+        segmentation.setVisible(on and self._room == AMPLE)
         self.segmentations.setVisible(on)
+        self._grid.setColumnStretch(1, int(on or self._room == AMPLE))
 
     def refresh(self, choose: bool = True) -> None:
         """Show what the scene remembers; with no volume remembered, the first that there is, unless ``choose`` is
@@ -166,9 +196,11 @@ class VolumeBox:
         self._on_change()
 
     def _describe(self) -> None:
-        self._line.setVisible(self.volume is not None)
-        if self.volume is None:
-            self._line.setText("")
-            return
-        line, warnings = describe(self.volume)
-        self._line.setText("\n".join([*([line] if line else []), *(f"\u26a0 {one}" for one in warnings)]))
+        line, warnings = describe(self.volume) if self.volume is not None else ("", [])
+        said = [f"\u26a0 {one}" for one in warnings]
+        self._say("\n".join([*([line] if line and self._room == AMPLE else []), *said]))
+        self.volumes.setToolTip(as_tip("\n".join((_("The CT to work on"), *([line] if line else []), *said))))
+
+    def _say(self, text: str) -> None:
+        self._line.setText(text)
+        self._line.setVisible(bool(text))

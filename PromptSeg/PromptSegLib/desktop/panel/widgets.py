@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import qt
+import slicer
 
 RIGHT = qt.Qt.AlignRight | qt.Qt.AlignVCenter
 """Where numbers stand in a column."""
@@ -18,6 +19,20 @@ def chip(colour: Sequence[float], side: int = 12) -> Any:
     """A square of a colour (red, green, blue; 0 to 1), as an icon."""
     made = qt.QPixmap(side, side)
     made.fill(qt.QColor(*(round(255 * part) for part in colour)))
+    return qt.QIcon(made)
+
+
+def mark_icon(mark: str, side: int = 20) -> Any:
+    """A letter or sign as an icon, in the colour of texts."""
+    made = qt.QPixmap(side, side)
+    made.fill(qt.QColor(0, 0, 0, 0))
+    painter = qt.QPainter(made)
+    font = qt.QFont(painter.font())
+    font.setPixelSize(side - 2)
+    painter.setFont(font)
+    painter.setPen(qt.QPen(slicer.app.palette().color(qt.QPalette.ButtonText)))
+    painter.drawText(0, 0, side, side, int(qt.Qt.AlignCenter), mark)
+    painter.end()
     return qt.QIcon(made)
 
 
