@@ -2242,6 +2242,10 @@
             <translation>Segmentieren Sie zuerst etwas oder lernen Sie etwas an. Hier sehen Sie dann, welche Schichten einen Blick wert sind.</translation>
         </message>
         <message>
+            <source>{name} was reviewed, and another segmentation was chosen meanwhile: choose it, and press Review.</source>
+            <translation>{name} wurde geprüft, und inzwischen wurde eine andere Segmentierung gewählt: wählen Sie sie, und drücken Sie Prüfen.</translation>
+        </message>
+        <message>
             <source>No slice stands out: none needs review.</source>
             <translation>Keine Schicht fällt auf: Nichts verlangt einen Blick.</translation>
         </message>
@@ -2514,6 +2518,10 @@ Dice</translation>
         <message>
             <source>Stopped; the segmentation is as it was.</source>
             <translation>Abgebrochen; die Segmentierung ist wie zuvor.</translation>
+        </message>
+        <message>
+            <source>It lies in {name}.</source>
+            <translation>Das Ergebnis liegt in {name}.</translation>
         </message>
         <message>
             <source>Not found: {names}.</source>
@@ -2810,10 +2818,6 @@ Dice</translation>
             <source>Stopped; what was shown before is back.</source>
             <translation>Abgebrochen; das zuvor Gezeigte ist wieder da.</translation>
         </message>
-        <message>
-            <source>Stopped; the best so far is shown, that of step {n}.</source>
-            <translation>Beendet; gezeigt wird das bisher Beste, das von Schritt {n}.</translation>
-        </message>
     </context>
     <context>
         <name>panel.texts</name>
@@ -3000,6 +3004,14 @@ Dice</translation>
         <message>
             <source>{text} (key {key})</source>
             <translation>{text} (Taste {key})</translation>
+        </message>
+        <message>
+            <source>Stopped; the best so far is shown, that of step {n}.</source>
+            <translation>Beendet; gezeigt wird das bisher Beste, das von Schritt {n}.</translation>
+        </message>
+        <message>
+            <source>{name} is taught. The result lies in {segmentation}.</source>
+            <translation>{name} ist angelernt. Das Ergebnis liegt in {segmentation}.</translation>
         </message>
     </context>
     <context>

@@ -89,7 +89,7 @@ def test_by_structure(reviewed) -> None:
     assert not reviewed.gallery.missing()  # no picture is made twice
 
 
-def test_the_gallery_is_laid_out_once_at_an_update(reviewed, monkeypatch) -> None:
+def test_the_gallery_is_laid_out_once_at_an_update(reviewed, panel, monkeypatch) -> None:
     laid, show = [], reviewed.gallery.show
     monkeypatch.setattr(reviewed.gallery, "show", lambda places: (laid.append(len(places)), show(places)))
     reviewed.refresh()
@@ -98,7 +98,7 @@ def test_the_gallery_is_laid_out_once_at_an_update(reviewed, monkeypatch) -> Non
     found = json.loads(json.dumps(reviewed.rows))
     found[0]["slices"].pop()
     reviewed.refresh()  # as when the job ends
-    reviewed._done({"axis": 0, "structures": found})
+    reviewed._done({"axis": 0, "structures": found}, panel.volumes.segmentation)
     assert laid == [4]
 
 

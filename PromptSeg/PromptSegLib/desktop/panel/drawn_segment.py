@@ -9,7 +9,8 @@ import qt
 
 from ...anatomy.structure import Structure
 from ...anatomy.terminology import find
-from ...mrml import nodes
+from ...mrml import nodes, slices
+from ...mrml.paint import Paint
 from ..panel_state import PanelState
 from .frame_watch import observe_drawing
 from .volume_box import VolumeBox
@@ -60,6 +61,15 @@ class DrawnSegment:
         """What its name stands for, or a structure of that name and the segment's colour."""
         name = str(self.segment.GetName())
         return find(name) or Structure(name, None, tuple(self.segment.GetColor()))
+
+    def keep_elsewhere(self, axis: int, paint: Paint) -> bool:
+        """What was drawn in another view is a draft of that view's slice, and not one of each slice that it crosses.
+        Says whether there was any."""
+        where = self._volumes.segmentation, self.id, self._volumes.volume
+        along = slices.drawn_along(*where, axis, paint)
+        if along != axis:
+            slices.keep_drafts(*where, along)
+        return along != axis
 
     def watch(self) -> None:
         """Follow what is drawn in the segmentation at hand."""

@@ -201,10 +201,15 @@ class ReviewTab:
         axis = max(0, self._watch.place[0])
         self.running.begin(
             lambda **listeners: self._logic.review(volume, node, reference=reference, axis=axis, **listeners),
-            self._done,
+            lambda found: self._done(found, node),
         )
 
-    def _done(self, found: dict[str, Any]) -> None:
+    def _done(self, found: dict[str, Any], node: Any) -> None:
+        if self._volumes.segmentation is not node:
+            text = _("{name} was reviewed, and another segmentation was chosen meanwhile: choose it, and press Review.")
+            self.message.tell(text.format(name=node.GetName()))
+            self.refresh()
+            return
         former, same = self.rows, self._axis == int(found["axis"])
         self.rows, self._axis = list(found["structures"]), int(found["axis"])
         if same:

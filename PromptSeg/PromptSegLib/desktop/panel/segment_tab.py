@@ -46,6 +46,7 @@ class SegmentTab:
         self._logic, self._volumes, self._ready = logic, volumes, ready
         self._on_result, self._on_undone, self._on_correct, self._every = on_result, on_undone, on_correct, False
         self._corrections: dict[str, Correction] = {}
+        self._corrected: Any = None
         self._then = ""
         self.widget = qt.QWidget()
         self.message = Message()
@@ -157,7 +158,7 @@ class SegmentTab:
         there = node.GetSegmentation() if node is not None else None
         known = [
             name for name, one in self._corrections.items()
-            if there is not None and there.GetSegment(one.result_id) is not None
+            if node is self._corrected and there is not None and there.GetSegment(one.result_id) is not None
         ]  # fmt: skip
         selected = self.structures.selected
         chosen = selected.structure.name if selected is not None else ""
@@ -189,15 +190,20 @@ class SegmentTab:
 
         self.running.begin(
             start,
-            self._done,
+            lambda result: self._done(result, volume),
             stopped=_("Stopped; the segmentation is as it was."),
         )
 
-    def _done(self, result: SegmentResult) -> None:
-        self._volumes.choose_segmentation(result.node)
+    def _done(self, result: SegmentResult, volume: Any) -> None:
+        here = self._volumes.volume is volume  # and no other one was chosen meanwhile
+        if here:
+            self._volumes.choose_segmentation(result.node)
+        self._corrected = result.node
         self._corrections = {} if self._every else self._found_in(result)
         empty = [one["structure"] for one in (result.review or {}).get("structures", ()) if not one["volume_ml"]]
         text = texts.segmented(len(result.segment_ids), result.seconds)
+        if not here:
+            text += " " + _("It lies in {name}.").format(name=result.node.GetName())
         if empty:
             text += " " + _("Not found: {names}.").format(names=", ".join(map(name_of, empty)))
         if result.taught:
@@ -207,7 +213,8 @@ class SegmentTab:
             self.message.tell(text)
         else:
             self.message.tell(text, _("Undo"), self._undo)
-        self._on_result(result)
+        if here:
+            self._on_result(result)
         self.refresh()
 
     def _found_in(self, result: SegmentResult) -> dict[str, Correction]:

@@ -13,7 +13,6 @@ from ...annotations import SliceStatus
 from ...errors import PromptSegError
 from ...mrml import nodes, sequences, slices
 from ...mrml.correction import Correction
-from ...mrml.paint import Paint
 from ...progress import Progress
 from ..logic import Logic
 from ..panel_state import PanelState
@@ -53,6 +52,7 @@ class TeachTab:
         self._logic, self._state, self._volumes, self._ready, self._on_kept = logic, state, volumes, ready, on_kept
         self._statuses: list[SliceStatus] = []
         self._shown, self._room = False, AMPLE
+        self._at_hand: tuple[Any, Any] = (None, None)
         self.watch = ViewWatch(self._moved)
         self.correcting = Correcting(state, volumes)
         self.message = Message()
@@ -173,7 +173,8 @@ class TeachTab:
         self.frame.look(node, identity, volume, self.running.running)
         try:
             paint = slices.paint_of(node, identity, volume)
-            self._drawn_elsewhere(node, identity, volume, paint)
+            if self.drawn.keep_elsewhere(self.axis, paint):
+                self.message.tell(_("You drew in another view: choose that view above to mark its slice."))
             self._statuses = slices.statuses_of(node, identity, volume, self.axis, paint)
         except PromptSegError as problem:
             self._statuses = []
@@ -182,13 +183,6 @@ class TeachTab:
         self.strip.show_suggested([int(one["index"]) for one in self._suggested()])
         self.head.show_counts(self._statuses)
         self._buttons()
-
-    def _drawn_elsewhere(self, node: Any, identity: str, volume: Any, paint: Paint) -> None:
-        """What was drawn in another view is a draft of that view's slice, and not one of each slice that it crosses."""
-        along = slices.drawn_along(node, identity, volume, self.axis, paint)
-        if along != self.axis:
-            slices.keep_drafts(node, identity, volume, along)
-            self.message.tell(_("You drew in another view: choose that view above to mark its slice."))
 
     def _buttons(self) -> None:
         busy = self.running.running
@@ -370,7 +364,8 @@ class TeachTab:
             self._start(self._logic.teach, self._taught, {"start_from": start_from, "examples": known})
 
     def _start(self, ask: Callable[..., Any], on_done: Callable[[Any], None], more: dict[str, Any]) -> None:
-        volume, node, identity = self._volumes.volume, self._volumes.segmentation, self.segment_id
+        volume, node = self._at_hand = self._volumes.volume, self._volumes.segmentation
+        identity = self.segment_id
         structure, axis = self.drawn.structure, self.axis
         self.rounds.asked(self._statuses)
         self.running.begin(
@@ -387,10 +382,14 @@ class TeachTab:
     def _taught(self, result: TeachResult) -> None:
         self.curve.end()
         self.curve.setVisible(False)  # what came out of it is what is looked at now
+        volume, node = self._at_hand
+        if self._volumes.volume is not volume or self._volumes.segmentation is not node:  # chosen meanwhile
+            self.message.tell(texts.taught_in(result.structure.name, node.GetName()))
+            self.refresh()
+            return
         self.rounds.add(result)
-        bring_into_view(self._volumes.volume, self._volumes.segmentation, result.result_segment_id, self.watch.place)
-        stopped = _("Stopped; the best so far is shown, that of step {n}.").format(n=result.outcome.steps)
-        self.message.tell(" ".join((*([stopped] if result.stopped else []), *map(spoken, result.notes))))
+        bring_into_view(volume, node, result.result_segment_id, self.watch.place)
+        self.message.tell(" ".join((*texts.stopped(result), *map(spoken, result.notes))))
         self._round_changed()
 
     def _round_changed(self) -> None:

@@ -18,6 +18,7 @@ from ...prompts.card import Card
 from ...volumes.plausible import warnings_of
 from ..catalogue import MINE, SetEntry
 from ..labelled_teaching import SetTaught
+from ..results import TeachResult
 from ..runs import Run
 from ..sentences import spoken, told
 from ..structure_names import name_of
@@ -250,3 +251,15 @@ def code_of(name: str) -> str:
         return ""
     side = f", {known.modifier.meaning.lower()}" if known.modifier is not None else ""
     return f"{code.meaning}{side} ({code.scheme} {code.value})"
+
+
+def stopped(result: TeachResult) -> list[str]:
+    """That a round ended before its time, if it did."""
+    text = _("Stopped; the best so far is shown, that of step {n}.")
+    return [text.format(n=result.outcome.steps)] if result.stopped else []
+
+
+def taught_in(name: str, segmentation: str) -> str:
+    """What came of a round, where something else is looked at now."""
+    text = _("{name} is taught. The result lies in {segmentation}.")
+    return text.format(name=name_of(name), segmentation=segmentation)

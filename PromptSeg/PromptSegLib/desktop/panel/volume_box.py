@@ -18,6 +18,11 @@ AGAIN_MS, MAX_TRIES = 20, 100
 """A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""
 
 
+def volume_of(segmentation: Any) -> Any:
+    """The volume node that a segmentation was made of; None where it does not say."""
+    return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+
+
 class VolumeBox:
     """What is chosen is what the scene remembers; the combo boxes show it, and change it when a user chooses.
 
@@ -192,8 +197,21 @@ class VolumeBox:
 
     def _changed(self, role: str) -> None:
         if role == "Volume":
+            self._follow()
             self._describe()
         self._on_change()
+
+    def _follow(self) -> None:
+        """A volume brings the segmentation that was made of it last: another volume's would be changed unseen."""
+        volume, chosen = self.volume, self.segmentation
+        if volume is None or (chosen is not None and volume_of(chosen) in (None, volume)):
+            return
+        scene, kind = slicer.mrmlScene, "vtkMRMLSegmentationNode"
+        every = (scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind)))
+        own = [one for one in every if not one.GetHideFromEditors() and volume_of(one) is volume]
+        self._state.set_reference("Segmentation", own[-1] if own else None)
+        self._behind = MAX_TRIES
+        self._catch_up()
 
     def _describe(self) -> None:
         line, warnings = describe(self.volume) if self.volume is not None else ("", [])
