@@ -122,7 +122,7 @@ def with_table(view: dict, table: np.ndarray) -> float:
     return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
 
 
-def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1), ridge: float = 1.0) -> None:
+def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1, 3), ridge: float = 1.0) -> None:
     """Print the line of :mod:`PromptSegLib.register.expected`: only of the signs ``used``, in log-odds; its spread is
     that of patients whom it was not fitted to."""
     rows = []
@@ -178,4 +178,4 @@ def fit(folder: Path) -> None:
     print(f"{len(known)} where the network knows it:", *(f"{mean([r[n] for r in known]):.3f}" for n in range(3, 7)))
     print("least gain there:", f"{min((r[6] - r[3] for r in known), default=0):.3f}")
     print(np.round(fitted(views), 3).tolist())
-    calibrate([view for view in views if view["name"].endswith(" 0.0")])
+    calibrate(views)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -19,19 +20,22 @@ def test_a_sure_mask_of_a_pair_that_fits_is_no_first_guess() -> None:
 
 
 def test_an_unsure_one_is_a_first_guess() -> None:
-    found = expected(CONFIDENT | {"probabilities": 0.75, "fit": 0.45})
+    found = expected(CONFIDENT | {"probabilities": 0.7, "fit": 0.4, "agreement": 0.3})
     assert found.first_guess
 
 
-@pytest.mark.parametrize("name", ["probabilities", "fit"])
+@pytest.mark.parametrize("name", ["probabilities", "fit", "agreement"])
 def test_it_rises_with_what_tells(name) -> None:
     steps = [expected(CONFIDENT | {name: value}).dice for value in (0.4, 0.6, 0.8, 0.95)]
     assert all(before < after for before, after in pairwise(steps))
 
 
 def test_what_is_not_known_changes_nothing() -> None:
-    assert expected(CONFIDENT | {"network": None, "agreement": None}) == expected(CONFIDENT)
-    assert expected(CONFIDENT | {"fit": None}) is not None
+    assert expected(CONFIDENT | {"network": None}) == expected(CONFIDENT)
+    usual = dict(zip(("probabilities", "fit", "network", "agreement"), CALIBRATION.means, strict=True))
+    known = {name: 1 / (1 + math.exp(-value)) for name, value in usual.items()}
+    for name in known:
+        assert expected(known | {name: None}).dice == pytest.approx(expected(known).dice)
     assert expected({}) is not None
 
 
