@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .errors import GridError, InputError, PromptError
 from .progress import OnProgress, ShouldStop, ignore, never, part
 from .prompts.card import Card
+from .threads import with_usual_settings
 from .volumes.volume import Grid, Volume
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ class OnDemand(Mapping[str, T]):
 class Session:
     """A backbone on a device, and the volume at hand. Every front end works through this class.
 
-    The process is left as it is: how many threads compute, and how memory is kept, is for the program to decide
-    (:func:`PromptSegLib.model.precision.take_process`). ``threads`` is for a caller who wants torch's number of
-    threads, which is the whole process's, set here all the same.
+    The process is left as it is, and what it has set of torch for itself changes nothing
+    (:func:`~PromptSegLib.threads.usual_settings`). How many threads compute, and how memory is kept, is for the program
+    to decide (:func:`PromptSegLib.model.precision.take_process`); ``threads`` is for a caller who wants torch's number
+    of threads, which is the whole process's, set here all the same.
 
     Loading raises :class:`~PromptSegLib.errors.BackboneError` or :class:`~PromptSegLib.errors.DeviceError`.
     """
 
+    @with_usual_settings
     def __init__(self, backbone: str | Path = "punet-ct", device: str = "auto", threads: int | None = None) -> None:
         from .model.backbone import load_backbone
 
@@ -100,6 +103,7 @@ class Session:
         self._preview.clear()
         self.warnings = tuple(warnings_of(volume))
 
+    @with_usual_settings
     def segment(
         self,
         prompts: Iterable[Prompt],
@@ -180,6 +184,7 @@ class Session:
             self._earlier = EarlierPatients(self._ready(), self.backbone.device)
         return self._earlier
 
+    @with_usual_settings
     def tune(
         self,
         annotations: SliceAnnotations | Sequence[tuple[Volume, SliceAnnotations]],
@@ -232,10 +237,12 @@ class Session:
             return learned
         return replace(learned, prompt=replace(learned.prompt, masks=start_from.masks))
 
+    @with_usual_settings
     def others(self, memory: Memory, name: str) -> list[Teacher]:
         """The patients in whom a structure was taught, but the one at hand."""
         return self.earlier.but_this_one(memory, name)
 
+    @with_usual_settings
     def remember(
         self,
         segmentation: Segmentation,
@@ -255,6 +262,7 @@ class Session:
         drawn = Excerpt.of(work, annotations, crop_of(work, annotations))
         return self.earlier.teacher(segmentation.mask(name), quality, name, drawn, should_stop)
 
+    @with_usual_settings
     def suggest(
         self,
         annotations: SliceAnnotations,
@@ -286,6 +294,7 @@ class Session:
         return suggest(segmentation.maps[name], annotations, limit, should_stop)
 
     @staticmethod
+    @with_usual_settings
     def corrections(
         segmentation: Segmentation, prompt: Prompt, limit: int = 2, should_stop: ShouldStop = never
     ) -> tuple[int, list[Suggestion]]:
@@ -305,6 +314,7 @@ class Session:
         said = (p.card.other_plane(plane_of_axis(one.grid, one.axis), p.structure.name) for p, one in pairs)
         return [note for note in said if note]
 
+    @with_usual_settings
     def estimate(self, segmentation: Segmentation, annotations: SliceAnnotations, prompt: Prompt) -> Estimate | None:
         """The Dice to be expected of the undrawn slices between the first and the last drawn one, with a range; None if
         there is none, or nothing tells.
@@ -324,6 +334,7 @@ class Session:
         left_out = prompt.card.leave_one_slice_out_dice if taught_here else None
         return estimate(predictors(seen, annotations, left_out))
 
+    @with_usual_settings
     def review(
         self,
         segmentation: Segmentation,

@@ -4,9 +4,14 @@ and what becomes of tiny numbers."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SHARED_BY_SESSION = Path("/proc/sys/kernel/sched_autogroup_enabled")
 OWN_SESSION = Path("/proc/self/autogroup")
@@ -55,3 +60,36 @@ def without_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(before)
+
+
+@contextlib.contextmanager
+def usual_settings() -> Iterator[None]:
+    """Compute with torch's settings as they are by default, whatever the program around has set for itself: the type
+    and device of new tensors, autocast, no gradients. Its random numbers go on as if nothing had been computed."""
+    import torch
+
+    usual = torch.get_default_dtype()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # a mode that changes arguments on the way into torch
+            stack.enter_context(torch._C.DisableTorchFunction())
+        if usual != torch.float32:  # the whole process's
+            stack.callback(torch.set_default_dtype, usual)
+            torch.set_default_dtype(torch.float32)
+        yield
+
+
+def with_usual_settings(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that computes in :func:`usual_settings`."""
+
+    @functools.wraps(function)
+    def computed(*arguments: P.args, **options: P.kwargs) -> R:
+        with usual_settings():
+            return function(*arguments, **options)
+
+    return computed

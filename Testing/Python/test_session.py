@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -160,3 +162,57 @@ def test_two_corrected_slices_leave_what_was_found_beyond_them(fresh, phantom, p
     anew = fresh.tune(drawn, shipped.structure, start_from=unknown, steps=0).prompt
     assert not anew.card.corrects
     assert not np.array_equal(fresh.segment([anew], drawn={"liver": drawn}).mask("liver")[far], found[far])
+
+
+@contextlib.contextmanager
+def default_type(kind: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+HOSTS = {
+    "no gradients, autocast": (torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)),
+    "inference, double": (torch.inference_mode, lambda: default_type(torch.float64)),
+    "another device, bf16": (lambda: torch.device("meta"), lambda: default_type(torch.bfloat16)),
+}
+"""What a notebook or another module of 3D Slicer may have set."""
+
+
+@pytest.fixture(scope="module")
+def computed(trained, kit):
+    phantom = kit.make_phantom(5, (12, 32, 32))
+
+    def all_of_it():
+        session = Session(trained / "tiny.safetensors", "cpu")
+        session.set_volume(phantom.volume)
+        slices = [int(k) for k in np.flatnonzero((phantom.labels == 1).any((1, 2)))[1:-1:2]]
+        drawn = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, 1, slices)
+        taught = session.tune(drawn, Structure("ball"), steps=1, seed=3).prompt
+        again = session.tune(drawn, Structure("ball"), start_from=taught, steps=1, seed=3).prompt
+        found = session.segment([again], drawn={"ball": drawn})
+        session.suggest(drawn, again, segmentation=found)
+        teacher = session.remember(found, drawn, again)
+        session.segment([again], priors={"ball": [teacher]})
+        return found.labels, {name: tensor.clone() for name, tensor in again.tensors.items()}
+
+    return all_of_it, all_of_it()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_the_program_around_has_set_changes_nothing(computed, host: str) -> None:
+    all_of_it, (labels, tensors) = computed
+    state = torch.random.get_rng_state()
+    with contextlib.ExitStack() as stack:
+        for one in HOSTS[host]:
+            stack.enter_context(one())
+        before = torch.get_default_dtype(), torch.is_grad_enabled()
+        found, again = all_of_it()
+        assert (torch.get_default_dtype(), torch.is_grad_enabled()) == before
+    assert torch.equal(torch.random.get_rng_state(), state), "the program's random numbers go on"
+    assert np.array_equal(found, labels)
+    for name, tensor in tensors.items():
+        assert torch.allclose(again[name], tensor, atol=1e-3), name
