@@ -47,6 +47,10 @@ def _run(words: list[str], own: bool) -> int:
         from .commands.run import run
 
         wait_passively()
+        if own:
+            os.environ.pop(
+                "MPLBACKEND", None
+            )  # no window is opened, and matplotlib refuses a name that it does not know
         status = run(words, stop)
     if own and status == STOPPED:
         os._exit(status)  # Python's own way of ending takes long once torch is loaded

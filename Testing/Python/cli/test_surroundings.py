@@ -229,6 +229,14 @@ info.run = run
     assert (process.returncode, out, err) == (130, "", "Stopped; nothing was written.\n")
 
 
+def test_a_backend_that_matplotlib_does_not_know_is_not_asked_for(place: Path) -> None:
+    words = ("review", "ct.nii.gz", "labels.nii.gz", "-o", "page.html")
+    process = start(place, words, env={"MPLBACKEND": "nothing"})
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert (place / "page.html").is_file()
+
+
 def test_nothing_odd_happens_inside_another_program(promptseg: Promptseg) -> None:
     before = signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1)
     assert promptseg("info", "--device", "cpu").status == 0
