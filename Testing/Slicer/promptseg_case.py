@@ -58,7 +58,7 @@ class PromptSegCase(unittest.TestCase):
 
     def wait(self, running):
         while running.running:
-            running.job.wait(300)
+            running.job.wait()
 
     def draw(self, name, chosen):
         from PromptSegLib.annotations import SliceStatus

@@ -82,7 +82,7 @@ class PromptSegDefects(PromptSegCase):
 
         job = self.widget.logic.segment(self.volume, ["no such organ"], blocking=False)
         with self.assertRaises(PromptSegError) as caught:
-            job.wait(60)
+            job.wait()
         there = {one.structure.name for group in self.panel.logic.library.sets() for one in group.prompts}
         self.assertTrue(any(name in caught.exception.remedy for name in there), caught.exception.remedy)
 

@@ -64,11 +64,27 @@ class PromptSegOnScreen(PromptSegCase):
         self.draw("test organ", [6, 12])
         settle()
         teach = self.panel.teach
-        for part in (teach.strip, teach.complete, teach.preview, teach.teach):
+        for part in (teach.strip, teach.complete, teach.preview, teach.teach, teach.editor.steps):
             self.assertTrue(self.in_sight(part), str(part.accessibleName))
         self.panel.tabs.setCurrentIndex(0)
         settle()
         self.assertTrue(self.in_sight(self.panel.segment.button))
+
+    def test_undo_and_redo_beside_the_view(self):
+        node, segment = self.draw("test organ", [6])
+        editor = self.panel.teach.editor
+        before = self.image(node, segment).sum()
+        self.drag(6)
+        after = self.image(node, segment).sum()
+        self.panel.teach.refresh()
+        self.assertTrue(editor._back.enabled)
+        for step, wanted in ((editor._back, before), (editor._again, after), (editor._back, before)):
+            step.click()
+            settle()
+            self.assertEqual(self.image(node, segment).sum(), wanted)
+            self.panel.teach.refresh()
+        for part in slicer.util.findChildren(editor.editor, "UndoRedoGroupBox"):
+            self.assertFalse(part.visible)
 
     def in_sight(self, part):
         """Whether all of a widget is seen without scrolling."""

@@ -323,12 +323,15 @@ class qMRMLSegmentEditorWidget(Connecting, QtWidgets.QFrame):  # noqa: N801
     def saveStateForUndo(self) -> None:
         if self._logic is not None and hasattr(self._logic, "SaveStateForUndo"):
             self._logic.SaveStateForUndo()
+        self._look.refresh()
 
     def undo(self) -> None:
         self._logic.Undo()
+        self._look.refresh()
 
     def redo(self) -> None:
         self._logic.Redo()
+        self._look.refresh()
 
     def setEffectNameOrder(self, names: Any) -> None:
         self.order = list(names)
@@ -388,6 +391,7 @@ def stroke(image: Any) -> Any:
     segment = one.segmentationNode().GetSegmentation().GetSegment(one.currentSegmentID())
     segment.RemoveRepresentation("Binary labelmap")
     segment.AddRepresentation("Binary labelmap", image)
+    one._look.refresh()
     return one
 
 
