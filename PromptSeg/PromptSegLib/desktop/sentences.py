@@ -137,6 +137,13 @@ SENTENCES = {
     **problems.PROBLEMS,
 }
 """By key: the English text, with its placeholders."""
+HERE = {
+    "remedy.gpu": _("close what else uses it, or crop the volume"),
+    "remedy.device": _("let PromptSeg choose the device"),
+    "remedy.add": _("add volumes"),
+    "remedy.seed": _("check the volumes, and begin anew"),
+}
+"""What the panel says in the place of what names an option of a command."""
 CONTEXT = "desktop.sentences"
 MORE = _("{names} and {n} more")
 """Names of a list that is too long for a sentence."""
@@ -172,7 +179,8 @@ def spoken(text: str) -> str:
         about = _ABOUT.fullmatch(text)  # a problem, and the file that it is about
         return spoken(about[1]) + about[2] if about is not None and recognise(about[1]) else text
     key, values = known
-    translated = str(translate(problems.CONTEXT if key in problems.PROBLEMS else CONTEXT, SENTENCES[key]))
+    context = problems.CONTEXT if key in problems.PROBLEMS and key not in HERE else CONTEXT
+    translated = str(translate(context, HERE.get(key, SENTENCES[key])))
     try:
         return translated.format(**{name: _value(name, value) for name, value in values.items()})
     except (KeyError, IndexError, ValueError):  # a translation whose placeholders are others

@@ -1408,6 +1408,22 @@
             <translation>Bei weniger als drei zurückgehaltenen Patienten sagt der Dice wenig über den nächsten.</translation>
         </message>
         <message>
+            <source>close what else uses it, or crop the volume</source>
+            <translation>schließen Sie, was sie sonst noch benutzt, oder schneiden Sie das Volumen zu</translation>
+        </message>
+        <message>
+            <source>let PromptSeg choose the device</source>
+            <translation>lassen Sie PromptSeg das Gerät wählen</translation>
+        </message>
+        <message>
+            <source>add volumes</source>
+            <translation>fügen Sie Volumen hinzu</translation>
+        </message>
+        <message>
+            <source>check the volumes, and begin anew</source>
+            <translation>prüfen Sie die Volumen, und fangen Sie neu an</translation>
+        </message>
+        <message>
             <source>{names} and {n} more</source>
             <translation>{names} und {n} weitere</translation>
         </message>

@@ -12,7 +12,7 @@ import pytest
 
 from PromptSegLib import errors
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.desktop.sentences import SENTENCES, recognise, spoken, told
+from PromptSegLib.desktop.sentences import HERE, SENTENCES, recognise, spoken, told
 from PromptSegLib.errors import InputError, PromptSegError
 from PromptSegLib.review.findings import Auxiliary, review
 from PromptSegLib.tune.advice import advice
@@ -195,6 +195,12 @@ def test_what_is_said_of_odd_volumes_is_recognised_with_its_reason(values) -> No
     key, found = recognise(text)
     assert key == "volume.values"
     assert recognise(found["why"]) is not None
+
+
+def test_the_panel_names_no_option_of_a_command(application) -> None:
+    assert not [text for key, text in SENTENCES.items() if "--" in HERE.get(key, text)]
+    problem = "The GPU's memory is not enough; close what else uses it, or compute on the CPU (--device cpu)."
+    assert spoken(problem) == "The GPU's memory is not enough; close what else uses it, or crop the volume."
 
 
 @pytest.mark.parametrize(
