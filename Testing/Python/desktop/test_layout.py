@@ -371,6 +371,11 @@ def test_what_one_taught_comes_first_and_numbers_are_right(window, tmp_path) -> 
     assert liver.text(1) in ("0.94", "0.95")
     for item in (liver, made.tree.headerItem()):
         assert item.textAlignment(1) & qt.Qt.AlignRight
+    state.ticked = ["aorta"]
+    made.refresh()  # as when a scene comes: the rows stay, and their ticks are the scene's
+    assert [made.tree.topLevelItem(n) for n in range(3)] == heads
+    assert made.ticked == ["aorta"]
+    assert [one.text(0) for one in heads][2] == "Abdomen CT (1 of 2)"
     made.tree.setCurrentItem(heads[0].child(0))
     assert made._card.text.startswith("heart: ")
     assert "\n" not in made._card.text  # the list needs the room

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,14 @@ from .texts import (
 from .widgets import RIGHT, as_tip, chip, show_boxes, text_label
 
 
+def _remembered(entry: PromptEntry) -> tuple[Any, int]:
+    """The file of a structure's patients, and when it was changed."""
+    path = entry.memory
+    with contextlib.suppress(OSError):
+        return path, path.stat().st_mtime_ns if path is not None else 0
+    return None, 0
+
+
 class Structures:
     """``on_change()`` is called when ticks change, ``on_select()`` when another row is selected."""
 
@@ -32,6 +41,7 @@ class Structures:
         self._library, self._state, self._on_change, self._on_select = library, state, on_change, on_select
         self._items: list[tuple[Any, PromptEntry]] = []
         self._groups: list[tuple[Any, SetEntry]] = []
+        self._listed: list[tuple[SetEntry, list[Any]]] = []
         self._quiet = False
         self.widget = qt.QWidget()
         self.search = qt.QLineEdit()
@@ -103,11 +113,18 @@ class Structures:
     def refresh(self) -> None:
         """List what there is now, ticked as the scene remembers."""
         wanted = set(self._state.ticked)
+        sets = sorted(self._library.sets(), key=lambda one: one.shipped)  # what one taught comes first
+        listed = [(one, [_remembered(entry) for entry in one.prompts]) for one in sets]
         self._quiet = True
         try:
-            self.tree.clear()
-            self._items, self._groups = [], []
-            for one in sorted(self._library.sets(), key=lambda one: one.shipped):  # what one taught comes first
+            if listed == self._listed:  # scenes come and go more often than structures
+                for item, entry in self._items:
+                    item.setCheckState(0, qt.Qt.Checked if entry.text in wanted else qt.Qt.Unchecked)
+                sets = []
+            else:
+                self.tree.clear()
+                self._items, self._groups, self._listed = [], [], listed
+            for one in sets:
                 head = qt.QTreeWidgetItem()
                 head.setFlags(head.flags() | qt.Qt.ItemIsUserCheckable)
                 head.setToolTip(0, as_tip("\n".join(card_lines(one.name, one.card))))
