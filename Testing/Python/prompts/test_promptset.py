@@ -212,7 +212,7 @@ def test_two_prompts_of_one_name_are_refused() -> None:
 def test_sets_are_merged_in_order(prompts) -> None:
     more = PromptSet.of("more", [make_prompt(Structure("gland"))])
     assert list(prompts.merge(more, "all")) == [*prompts, "gland"]
-    with pytest.raises(PromptError, match="two prompts for bone"):
+    with pytest.raises(PromptError, match="both have a prompt for 'bone'"):
         prompts.merge(PromptSet.of("b", [make_prompt(Structure("bone"))]), "all")
     with pytest.raises(PromptError, match="two and b were learned on different backbones"):
         prompts.merge(PromptSet.of("b", [make_prompt(Structure("new"), identity=OTHER_ID)]), "all")
