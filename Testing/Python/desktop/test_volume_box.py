@@ -59,6 +59,22 @@ def test_a_volume_brings_its_own_segmentation(panel, loaded, other, slicer) -> N
     assert box.segmentation is own
 
 
+def test_a_volume_that_is_removed_leaves_its_segmentation_to_no_other(
+    panel, loaded, desk, phantom, pump, slicer
+) -> None:
+    box = panel.volumes
+    own = nodes.new_segmentation(loaded)
+    box.choose_segmentation(own)
+    slicer.mrmlScene.RemoveNode(loaded)
+    pump(lambda: box.volume is None)
+    assert box.segmentation is None
+    ct = desk.add_ct(slicer.mrmlScene, phantom.volume)
+    pump(lambda: box.volume is ct)
+    assert box.segmentation is None
+    box.choose_segmentation(own)
+    assert box.segmentation is own
+
+
 def test_a_result_lies_where_it_was_asked_for(panel, loaded, other, own, pump, window) -> None:
     panel.segment.structures.tick(own)
     panel.segment.button.click()

@@ -18,9 +18,10 @@ AGAIN_MS, MAX_TRIES = 20, 100
 """A combo box that does not list a node yet, as after a scene was read, is asked again: for two seconds."""
 
 
-def volume_of(segmentation: Any) -> Any:
-    """The volume node that a segmentation was made of; None where it does not say."""
-    return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+def volume_of(segmentation: Any) -> str:
+    """The id of the volume node that a segmentation was made of; empty where it does not say."""
+    found = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+    return found.GetID() if found is not None else ""
 
 
 class VolumeBox:
@@ -42,6 +43,7 @@ class VolumeBox:
         self.segmentations.setToolTip(_("Where results go and where you draw; a new one is made when it is needed"))
         self._combos = ((self.volumes, "Volume"), (self.segmentations, "Segmentation"))
         self._newest, self._behind = "", 0
+        self._known = "", ""
         self._later = self._timer(0, self._take_up)
         self._again = self._timer(AGAIN_MS, self._catch_up)
         # When a node is added, its image is not there yet.
@@ -135,6 +137,7 @@ class VolumeBox:
             self._state.set_reference("Volume", self._first())
         self._behind = MAX_TRIES
         self._catch_up()
+        self._note()
         self._describe()
 
     def cleanup(self) -> None:
@@ -199,16 +202,29 @@ class VolumeBox:
         if role == "Volume":
             self._follow()
             self._describe()
+        self._note()
         self._on_change()
 
+    def _note(self) -> None:
+        chosen = self.segmentation
+        self._known = (chosen.GetID(), volume_of(chosen)) if chosen is not None else ("", "")
+
+    def _volume_of(self, segmentation: Any) -> str:
+        """The same as :func:`volume_of`, and for the one at hand also after its volume was removed."""
+        identity, volume = self._known
+        return volume_of(segmentation) or (volume if identity == segmentation.GetID() else "")
+
     def _follow(self) -> None:
-        """A volume brings the segmentation that was made of it last: another volume's would be changed unseen."""
+        """A volume brings the segmentation that was made of it last, and takes it along when it goes: another volume's
+        would be changed unseen."""
         volume, chosen = self.volume, self.segmentation
-        if volume is None or (chosen is not None and volume_of(chosen) in (None, volume)):
+        here = volume.GetID() if volume is not None else ""
+        of = self._volume_of(chosen) if chosen is not None else ""
+        if of in ("", here) and (chosen is not None or not here):
             return
         scene, kind = slicer.mrmlScene, "vtkMRMLSegmentationNode"
         every = (scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind)))
-        own = [one for one in every if not one.GetHideFromEditors() and volume_of(one) is volume]
+        own = [one for one in every if not one.GetHideFromEditors() and here and volume_of(one) == here]
         self._state.set_reference("Segmentation", own[-1] if own else None)
         self._behind = MAX_TRIES
         self._catch_up()
