@@ -55,8 +55,9 @@ def run_show(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> 
 
 
 def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) -> int:
-    """``prompts merge A B -o C``: the prompts of several sets in one file."""
+    """``prompts merge A B -o C``: the prompts of several sets in one file. Pictures of patients are not copied."""
     from PromptSegLib.prompts.library import resolve
+    from PromptSegLib.register.teachers import memory_of
 
     if len(args.sets) < 2:
         raise InputError("There is nothing to merge", "name two prompt sets or more")
@@ -68,6 +69,8 @@ def run_merge(args: argparse.Namespace, console: Console, stop: StopOnSignal) ->
     write_anew(merged, args.output)
     console.wrote(args.output)
     console.line(f"Written to {args.output}: {quoted(merged.prompts)}.")
+    for path in dict.fromkeys(found for found in map(memory_of, args.sets) if found is not None):
+        console.line(f"The patients in {path} stay there: the set that is named like it has its place from them.")
     console.result(output=args.output, name=name, structures=list(merged.prompts))
     return 0
 

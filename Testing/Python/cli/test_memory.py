@@ -70,6 +70,7 @@ def test_what_a_replaced_prompt_remembered_goes_with_it(promptseg, place, words)
     assert said.status == 0, said.err
     assert not (place / "new.memory").exists()
     assert (place / "kidney.memory").exists() == (words[1] != "export")
+    assert ("The patients in kidney.memory stay there" in " ".join(said.out.split())) == (words[1] == "merge")
 
 
 @pytest.mark.parametrize(("value", "kept"), [("off", False), ("0", False), ("no", False), ("on", True), ("", True)])
