@@ -367,14 +367,22 @@ def run(command: list, folder: Path) -> int:
             continue
 
 
+def on_all_cores() -> list:
+    """Options with which pytest shares the test files out to as many processes as there are cores, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["-n", str(min(cores, 8)), "--dist", "loadfile"] if cores > 1 else []
+
+
 def run_tests(python: Path, arguments: list) -> int:
     """Lint, layout, types, tests; stop at the first that fails. Exit status."""
     steps = [
         ("Lint", ["ruff", "check", "."]),
         ("Layout", ["ruff", "format", "--check", "."]),
         ("Types", ["mypy"]),
-        ("Tests", ["pytest", *arguments]),
+        ("Tests", ["pytest", *(arguments or on_all_cores())]),
     ]
+    if not arguments:  # the processes share the cores
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     for number, (name, command) in enumerate(steps, 1):
         say("\n[{}/{}] {}: {}".format(number, len(steps), name, " ".join(command)))
         status = run([str(python), "-m", *command], ROOT)

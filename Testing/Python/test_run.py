@@ -242,3 +242,9 @@ def test_steps_stop_at_the_first_failure(run: ModuleType, monkeypatch, capsys) -
     assert run.run_tests(Path("python"), ["-k", "x"]) == 3
     assert calls == ["ruff", "ruff", "mypy"]
     assert "Types failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("cores", "options"), [(1, []), (2, ["-n", "2"]), (64, ["-n", "8"])])
+def test_tests_are_shared_out_to_the_cores(run, monkeypatch, cores, options) -> None:
+    monkeypatch.setattr(run.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert run.on_all_cores()[:2] == options
