@@ -75,7 +75,7 @@ class MuonAdamW(torch.optim.AdamW):
 def orthogonalised(matrices: Tensor) -> Tensor:
     """For each of ``matrices`` (..., a, b) roughly the nearest one whose singular values are all 1, the same shape.
 
-    Newton-Schulz iterations of an odd quintic: singular values end between 0.7 and 1.2, but for those that are hardly
+    Newton-Schulz iterations of an odd quintic: singular values end between 0.6 and 1.3, but for those that are hardly
     there. In bf16 where the hardware has it.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
