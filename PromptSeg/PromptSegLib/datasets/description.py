@@ -7,6 +7,11 @@ and the cases are what lies in ``imagesTr/CASE_0000.ext`` and ``labelsTr/CASE.ex
 annotated there.
 
 Labels stand for structures, by name: "Kidney_L" of one set and "left kidney" of another share one prompt.
+
+A patient may have several volumes: ``"subject": "name"`` in an entry of ``training`` says whose it is, or for all of
+the set ``"subject_until": "_scan"`` that the subject is what stands before that text in a volume's name. Without
+either, each volume is a subject of its own name. ``"derived_from": "other set"`` says that the subjects are those of
+another data set.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from typing import Any
 
 from ..anatomy.terminology import find, key
 from ..errors import InputError, short, system_problem
+from ..spelling import spelled
 from ..volumes.images import ENDINGS
 
 MAX_LABELS = 255
@@ -31,11 +37,17 @@ _CT = {"ct", "cta", "cbct", "cect", "ncct", "ldct"}
 
 @dataclass(frozen=True)
 class Case:
-    """One annotated volume of a data set, on disk: ``image`` is a file, or the folder of a DICOM series."""
+    """One annotated volume of a data set, on disk: ``image`` is a file, or the folder of a DICOM series. ``subject`` is
+    the patient, of whom there may be others: the volume's name where nothing is said of it."""
 
     name: str
     image: Path
     label: Path
+    subject: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.subject:
+            object.__setattr__(self, "subject", self.name)
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,8 @@ class DataSet:
     """A data set that was read and checked: ``labels`` maps file values to structure names.
 
     ``absent_is_negative``: what a volume does not hold is not there. ``pack`` is the file that holds the samples
-    themselves, for a data set that was packed; it has no cases then.
+    themselves, for a data set that was packed; it has no cases then. ``derived_from`` names the data set whose subjects
+    these are: nothing of it is held out, and nobody of it may be held out there.
     """
 
     name: str
@@ -52,6 +65,7 @@ class DataSet:
     licence: str
     absent_is_negative: bool = False
     pack: Path | None = None
+    derived_from: str = ""
 
     @property
     def file_name(self) -> str:
@@ -77,6 +91,9 @@ def read_dataset(path: Path) -> DataSet:
         absent = values.get("absent_is_negative", False)
         if not isinstance(absent, bool):
             raise ValueError("absent_is_negative is neither true nor false")
+        derived_from = _name(values, "derived_from")
+        if derived_from and spelled(derived_from) == spelled(name):
+            raise ValueError("derived_from is the name of the data set itself")
     except ValueError as error:
         layout = "nnU-Net's" if nnunet else "the Decathlon"
         raise InputError(
@@ -94,7 +111,7 @@ def read_dataset(path: Path) -> DataSet:
     twice, count = Counter(c.name for c in cases).most_common(1)[0]
     if count > 1:
         raise InputError(f"{path} has more than one volume called {short(twice)!r}", "give each a name of its own")
-    return DataSet(name, labels, tuple(cases), licence, absent)
+    return DataSet(name, labels, tuple(cases), licence, absent, derived_from=derived_from)
 
 
 def check_labels(path: Path, pairs: Iterable[tuple[int, str]]) -> dict[int, str]:
@@ -166,7 +183,7 @@ def _decathlon(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]
     training = values.get("training")
     if not isinstance(training, list):
         raise ValueError("training is not a list")
-    cases = []
+    cases: list[tuple[str, Path, Path, str]] = []
     for entry in training:
         files = [entry.get(what) for what in ("image", "label")] if isinstance(entry, dict) else []
         if not files or not all(isinstance(f, str) and Path(f).name for f in files):
@@ -175,8 +192,28 @@ def _decathlon(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]
         # A DICOM series is a folder, often of the same name for each patient.
         inner = "-".join(image.parts[len(path.parent.parts) :]).lstrip(".-") or "case"
         name = inner if _is_dir(image) else _stem(image.name)
-        cases.append(Case(name, image, label))
-    return pairs, cases
+        cases.append((name, image, label, _name(entry, "subject")))
+    return pairs, _with_subjects(values, cases)
+
+
+def _with_subjects(values: dict[str, Any], cases: Sequence[tuple[str, Path, Path, str]]) -> list[Case]:
+    """Cases from (name, image, label, subject or nothing), with subjects by ``subject_until`` where they have none;
+    what is spelled alike is one. Raises :class:`ValueError` with what is wrong."""
+    until = values.get("subject_until")
+    if until is not None and not (isinstance(until, str) and until.strip()):
+        raise ValueError("subject_until is not text")
+    if until and cases and not any(until in name for name, *_ in cases):
+        raise ValueError(f"subject_until is {short(until)!r}, which is in no volume's name")
+    said = [subject or (name.split(until)[0].strip() if until else "") for name, _, _, subject in cases]
+    if until and not all(said):
+        raise ValueError(f"subject_until leaves nothing of the name {short(cases[said.index('')][0])!r}")
+    spelling: dict[str, str] = {}
+    for subject in filter(None, said):
+        spelling.setdefault(spelled(subject), subject)
+    return [
+        Case(name, image, label, spelling.get(spelled(subject or name), ""))
+        for (name, image, label, _), subject in zip(cases, said, strict=True)
+    ]
 
 
 def _is_dir(path: Path) -> bool:
@@ -228,10 +265,11 @@ def _nnunet(path: Path, values: dict[str, Any]) -> tuple[list[tuple[int, str]], 
             "complete the data set or correct numTraining",
         )
     folders = path.parent / "imagesTr", path.parent / "labelsTr"
-    return pairs, [
-        Case(n, found.get(n, folders[0] / f"{n}_0000{ending}"), labels.get(n, folders[1] / f"{n}{ending}"))
+    cases = [
+        (n, found.get(n, folders[0] / f"{n}_0000{ending}"), labels.get(n, folders[1] / f"{n}{ending}"), "")
         for n in sorted({*found, *labels})
     ]
+    return pairs, _with_subjects(values, cases)
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
@@ -269,6 +307,14 @@ def _text(values: dict[str, Any], what: str) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{what} is not text")
     return text.strip()
+
+
+def _name(values: dict[str, Any], what: str) -> str:
+    """A name that may be missing, but not empty."""
+    text = _text(values, what)
+    if what in values and not (text and text.isprintable() and len(text) <= 200):
+        raise ValueError(f"{what} is not a readable name")
+    return text
 
 
 def _stem(name: str) -> str:

@@ -44,8 +44,10 @@ __all__ = [
     "read_dataset",
     "read_datasets",
     "remove_cache",
+    "split",
     "split_cases",
     "structures_of",
+    "subjects",
     "values_in",
 ]
 
@@ -74,12 +76,20 @@ def is_pack(path: Path | str) -> bool:
     return Path(path).suffix.lower() == ".pack"
 
 
+def split(dataset: DataSet, validation: float, seed: int = 1) -> tuple[list[Case], list[Case]]:
+    """Training and validation cases of a data set, as :func:`split_cases`; of one that is derived from another nobody
+    is held out."""
+    return split_cases(dataset.cases, 0.0 if dataset.derived_from else validation, seed)
+
+
 def split_cases(cases: Sequence[Case], validation: float, seed: int = 1) -> tuple[list[Case], list[Case]]:
-    """Training and validation cases, by subject: the same for the same names and seed, whatever their order."""
-    ordered = sorted(cases, key=lambda c: c.name)
+    """Training and validation cases, all of a subject in one of both: the same for the same subjects and seed,
+    whatever their order."""
+    ordered = sorted({c.subject for c in cases})
     random.Random(seed).shuffle(ordered)
-    held_out = round(len(ordered) * validation) if len(ordered) > 1 else 0
-    return sorted(ordered[held_out:], key=lambda c: c.name), sorted(ordered[:held_out], key=lambda c: c.name)
+    count = round(len(ordered) * validation) if len(ordered) > 1 else 0
+    held_out, by_name = {*ordered[:count]}, sorted(cases, key=lambda c: c.name)
+    return [c for c in by_name if c.subject not in held_out], [c for c in by_name if c.subject in held_out]
 
 
 def load_part(
@@ -99,7 +109,7 @@ def load_part(
     """
     if dataset.pack is not None:
         return load_packed(dataset, max_validated=max_validated, should_stop=should_stop)
-    training, held_out = split_cases(dataset.cases, validation, seed)
+    training, held_out = split(dataset, validation, seed)
     checked = held_out[:max_validated]
     share = len(training) / max(1, len(training) + len(checked))
 
@@ -115,7 +125,12 @@ def load_part(
             f"{dataset.name} has no annotated volume in its training part", "add volumes or lower --validation"
         )
     validated = load_samples(dataset, checked, cache, on_progress=second, should_stop=should_stop)
-    return Part(dataset, samples, validated, [c.name for c in training], [c.name for c in held_out])
+    return Part(dataset, samples, validated, subjects(training), subjects(held_out))
+
+
+def subjects(cases: Iterable[Case]) -> list[str]:
+    """Whose volumes these are, sorted."""
+    return sorted({c.subject for c in cases})
 
 
 def structures_of(parts: Sequence[Part]) -> list[str]:
@@ -237,6 +252,7 @@ def load_samples(
             sample = _open(dataset, case, folder / case.name)
         if sample is None:
             raise InputError(f"{case.name} changed while it was read", "start again")
+        sample.subject = case.subject
         if regions:
             sample.regions = load_regions(sample, folder / case.name, should_stop)
         if sample.where or regions:

@@ -15,7 +15,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from .description import DataSet, check_labels
 from .sample import RECIPE, Part, Sample, by_name, shown_in
 
-FORMAT = "promptseg-pack-1"
+FORMAT = "promptseg-pack-2"
 MAX_BYTES = 2**30
 """Larger files are not read."""
 MAX_VOXELS = 2**29
@@ -46,8 +46,9 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Packed:
-    """What became of one data set: names of the volumes that are in the pack and of those that were left out, and
-    ``every``: 1 for all slices, 2 for every second one. ``lost`` are structures that no packed volume shows."""
+    """What became of one data set: names of the volumes that are in the pack, of volumes and whole subjects that were
+    left out, and ``every``: 1 for all slices, 2 for every second one. ``lost`` are structures that no packed volume
+    shows."""
 
     name: str
     training: tuple[str, ...]
@@ -137,7 +138,7 @@ def load_packed(dataset: DataSet, *, max_validated: int = VALIDATED, should_stop
         raise system_problem(error) or _damaged(path) from error
     if not any(s.where for s in samples[False]):
         raise InputError(f"{path.name} has no annotated volume of {dataset.name} to learn from", "write it again")
-    names = [case["name"] for case in cases if not case["validation"]]
+    names = sorted({case["subject"] for case in cases if not case["validation"]})
     learned, validated = ([s for s in samples[kind] if s.where] for kind in (False, True))
     return Part(dataset, learned, validated, names, list(entry["held_out"]))
 
@@ -202,7 +203,7 @@ def _thinned(sample: Sample, every: int) -> Sample:
     where = by_name(sample.structures, shown_in(labels, len(sample.structures)))
     where = {name: slices for name, slices in where.items() if name in sample.where}
     grey = np.ascontiguousarray(sample.grey[::every])
-    return Sample(sample.name, grey, labels, sample.structures, sample.slice_mm * every, where, sample.absent)
+    return replace(sample, grey=grey, labels=labels, slice_mm=sample.slice_mm * every, where=where, regions=None)
 
 
 def _encode(sample: Sample) -> bytes:
@@ -229,7 +230,9 @@ def _decode(data: bytes, case: Mapping[str, Any], dataset: DataSet) -> Sample:
     where = by_name(structures, shown_in(labels, len(structures)))
     if set(where) & set(absent):
         raise ValueError("both there and absent")
-    return Sample(case["name"], grey, labels, structures, float(case["slice_mm"]), where, absent)
+    return Sample(
+        case["name"], grey, labels, structures, float(case["slice_mm"]), where, absent, subject=case["subject"]
+    )
 
 
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -254,6 +257,7 @@ def _part_entry(part: Part, choice: _Choice | None) -> dict[str, Any]:
     cases = [
         {
             "name": name,
+            "subject": sample.subject,
             "validation": held_out,
             "shape": list(sample.grey.shape),
             "slice_mm": sample.slice_mm,
@@ -266,6 +270,7 @@ def _part_entry(part: Part, choice: _Choice | None) -> dict[str, Any]:
         "licence": dataset.licence,
         "labels": {str(value): name for value, name in dataset.labels.items()},
         "absent_is_negative": dataset.absent_is_negative,
+        "derived_from": dataset.derived_from,
         "held_out": part.validation_names,
         "cases": cases,
     }
@@ -279,10 +284,12 @@ def _overhead(parts: Sequence[Part]) -> int:
 
 def _packed(part: Part, choice: _Choice) -> Packed:
     names = {held_out: tuple(n for n, (v, _) in choice.samples.items() if v is held_out) for held_out in (True, False)}
-    left_out = sorted({*part.training_names, *part.validation_names} - set(choice.samples))
+    kept_subjects = {sample.subject for _, sample in choice.samples.values()}
+    left_out = {*part.training_names, *part.validation_names} - kept_subjects
+    left_out |= {s.name for s in part.training if s.name not in choice.samples and s.subject in kept_subjects}
     kept = {s for held_out, sample in choice.samples.values() if not held_out for s in sample.where}
     lost = tuple(n for n in part.dataset.labels.values() if n not in kept and any(n in s.where for s in part.training))
-    return Packed(part.dataset.name, names[False], names[True], tuple(left_out), choice.every, lost)
+    return Packed(part.dataset.name, names[False], names[True], tuple(sorted(left_out)), choice.every, lost)
 
 
 def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
@@ -303,9 +310,9 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
             members = sorted(archive.namelist())
             # A stored member is no larger than the file; only what is inside of it may grow.
             stored = all(m.compress_type == zipfile.ZIP_STORED for m in archive.infolist() if m.filename != "pack.json")
-        if values["format"] != FORMAT:
+        if not values["format"].startswith("promptseg-pack-"):
             raise _damaged(path)
-        if values["recipe"] != RECIPE:
+        if values["format"] != FORMAT or values["recipe"] != RECIPE:
             raise InputError(f"{path.name} was made by another version of PromptSeg", "write it again from the data")
         found = [(_packed_set(path, entry), entry) for entry in values["parts"]]
         voxels = sum(math.prod(case["shape"]) for _, entry in found for case in entry["cases"])
@@ -322,7 +329,8 @@ def _manifest(path: Path) -> list[tuple[DataSet, dict[str, Any]]]:
 
 def _packed_set(path: Path, entry: Mapping[str, Any]) -> DataSet:
     """Raises one of many errors if ``entry`` is not what :func:`_part_entry` makes."""
-    texts = [entry["name"], entry["licence"], *entry["held_out"], *(c["name"] for c in entry["cases"])]
+    texts = [entry["name"], entry["licence"], entry["derived_from"], *entry["held_out"]]
+    texts += [case[what] for case in entry["cases"] for what in ("name", "subject")]
     labels = check_labels(path, [(int(value), name) for value, name in entry["labels"].items()])
     names = [c["name"] for c in entry["cases"]]
     good = all(isinstance(t, str) and len(t) <= 10_000 for t in texts) and len(set(names)) == len(names)
@@ -338,9 +346,14 @@ def _packed_set(path: Path, entry: Mapping[str, Any]) -> DataSet:
         good = good and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
         good = good and math.prod(shape) <= MAX_VOXELS
         good = good and all(type(n) is int and 0 <= n < len(labels) for n in absent)
+    learned, checked = ({c["subject"] for c in entry["cases"] if c["validation"] is v} for v in (False, True))
+    good = good and not learned & {*checked, *entry["held_out"]} and checked <= {*entry["held_out"]}
+    good = good and not (entry["derived_from"] and entry["held_out"])
     if not good or not labels:
         raise ValueError("not as it is written")
-    return DataSet(entry["name"], labels, (), entry["licence"], entry["absent_is_negative"], path)
+    return DataSet(
+        entry["name"], labels, (), entry["licence"], entry["absent_is_negative"], path, entry["derived_from"]
+    )
 
 
 def _member(part: int, number: int) -> str:

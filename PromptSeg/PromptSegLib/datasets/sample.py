@@ -42,6 +42,11 @@ class Sample:
     regions: Regions | None = None
     notes: tuple[str, ...] = ()
     """Sentences on what is odd about the volume, for instance that its values are no HU."""
+    subject: str = ""
+    """Whose volume it is: its own name where nothing else is said."""
+
+    def __post_init__(self) -> None:
+        self.subject = self.subject or self.name
 
     @property
     def known(self) -> set[str]:
@@ -60,7 +65,8 @@ class Sample:
 
 @dataclass
 class Part:
-    """One data set in a run: its samples to learn from, a few of those held out, and the names of all cases of each."""
+    """One data set in a run: its samples to learn from, a few of those held out, and the names of all subjects of
+    each."""
 
     dataset: DataSet
     training: list[Sample]

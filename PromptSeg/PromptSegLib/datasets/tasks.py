@@ -164,8 +164,8 @@ class TaskSampler:
         return drawn, partner
 
     def _other(self, name: str, sample: Sample) -> Sample | None:
-        """Another volume that shows a structure, of any data set."""
-        others = [(share, s) for share, s in self._showing.get(name, ()) if s is not sample]
+        """A volume of another subject that shows a structure, of any data set."""
+        others = [(share, s) for share, s in self._showing.get(name, ()) if s.subject != sample.subject]
         if not others:
             return None
         shares = np.array([share for share, _ in others])

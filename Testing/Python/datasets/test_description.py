@@ -68,6 +68,28 @@ def test_nnunets_modality_may_be_called_as_before(raw) -> None:
     assert len(read_dataset(raw).cases) == 2
 
 
+def test_volumes_have_subjects(small, raw) -> None:
+    def subjects(path: Path) -> list[str]:
+        return [c.subject for c in read_dataset(path).cases]
+
+    assert subjects(small) == subjects(raw) == ["case_1", "case_2"]
+    assert subjects(change(small, subject_until="_")) == subjects(change(raw, subject_until="_")) == ["case", "case"]
+    assert subjects(change(small, subject_until="_2")) == ["case_1", "case"]
+    # What an entry says of itself counts, and what is spelled alike is one.
+    two = {"image": "case_2.nii.gz", "label": "case_2_labels.nii.gz"}
+    assert (
+        subjects(change(small, training=[{**ONE, "subject": "Ann B"}, {**two, "subject": "ann  b"}])) == ["Ann B"] * 2
+    )
+    assert subjects(change(small, training=[{**ONE, "subject": "case_1"}, two], subject_until="_")) == [
+        "case_1",
+        "case",
+    ]
+    values = json.loads(small.read_text())
+    small.write_text(json.dumps({k: v for k, v in values.items() if k != "subject_until"}))
+    assert subjects(change(small, training=[ONE, {**two, "subject": "CASE_1"}])) == ["CASE_1"] * 2
+    assert read_dataset(change(small, derived_from="others")).derived_from == "others"
+
+
 def test_labels_are_structures_by_name(small, raw) -> None:
     """Whatever the spelling; what the terminology does not know keeps the first one."""
     change(small, labels={"1": "Kidney_L", "2": "my-Blob", "3": "oesophagus"})
@@ -78,6 +100,7 @@ def test_labels_are_structures_by_name(small, raw) -> None:
     assert second.labels == {3: "left kidney", 2: "my-Blob", 1: "esophagus"}
 
 
+ONE = {"image": "case_1.nii.gz", "label": "case_1_labels.nii.gz"}
 WRONG = {
     "labels missing": ({"labels": None}, "it has no labels; it needs labels and training"),
     "labels the other way round": ({"labels": {"liver": 1}}, "labels are not numbers with names"),
@@ -101,6 +124,16 @@ WRONG = {
     "PET with CT": ({"modality": "PET/CT"}, "is of the modality PET/CT, not CT"),
     "two modalities": ({"modality": {"0": "CT", "1": "PET"}}, "more than one channel: CT, PET"),
     "modality is a number": ({"modality": 1}, "modality is not a table"),
+    "a subject that is a number": ({"training": [{**ONE, "subject": 7}]}, "subject is not text; correct it there"),
+    "an empty subject": ({"training": [{**ONE, "subject": " "}]}, "subject is not a readable name"),
+    "a subject of two lines": ({"training": [{**ONE, "subject": "a\nb"}]}, "subject is not a readable name"),
+    "an end of subjects that is a list": ({"subject_until": ["_"]}, "subject_until is not text"),
+    "an empty end of subjects": ({"subject_until": ""}, "subject_until is not text"),
+    "an end of subjects that is nowhere": ({"subject_until": "_scan"}, "'_scan', which is in no volume's name"),
+    "nothing before the end of subjects": ({"subject_until": "case"}, "leaves nothing of the name 'case_1'"),
+    "derived from a list": ({"derived_from": ["a"]}, "derived_from is not text"),
+    "derived from nothing": ({"derived_from": ""}, "derived_from is not a readable name"),
+    "derived from itself": ({"derived_from": "Phantoms "}, "derived_from is the name of the data set itself"),
     "absent is text": ({"absent_is_negative": "yes"}, "absent_is_negative is neither true nor false"),
 }
 

@@ -20,6 +20,7 @@ from PromptSegLib.datasets.loading import (
     mark_absent,
     read_dataset,
     split_cases,
+    subjects,
 )
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.errors import GridError, InputError, OutputError, Stopped
@@ -46,6 +47,30 @@ def test_the_split_is_by_subject_and_always_the_same(share) -> None:
     assert sorted(c.name for c in [*training, *validation]) == sorted(c.name for c in cases)
     if share:
         assert split_cases(cases, share, seed=6)[1] != validation
+
+
+def test_the_shipped_split_stays() -> None:
+    """What cards say was held out, and what was measured on it, hangs on it."""
+    numbers = (0, 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 19, 20, 21, 23, 24, 26, 27, 28)
+    _, validation = split_cases([Case(f"btcv_{n:02}", Path(), Path()) for n in numbers], 0.25, 1)
+    assert [c.name for c in validation] == [f"btcv_{n:02}" for n in (6, 12, 17, 26, 27, 28)]
+
+
+def test_all_volumes_of_a_subject_are_on_one_side(small) -> None:
+    cases = [Case(f"{n}_{scan}", Path(), Path(), f"{n}") for n in range(8) for scan in "abc"[: 1 + n % 3]]
+    training, validation = split_cases(cases, 0.25, 3)
+    assert len(subjects(validation)) == 2
+    assert not {*subjects(training)} & {*subjects(validation)}
+    assert sorted(c.name for c in (*training, *validation)) == [c.name for c in cases]
+    part = load_part(read_dataset(change(small, subject_until="_")), 0.5, 1, small.parent / "cache")
+    assert (part.training_names, part.validation_names) == (["case"], [])  # one subject alone is not held out
+    assert [(s.name, s.subject) for s in part.training] == [("case_1", "case"), ("case_2", "case")]
+
+
+def test_nobody_of_a_derived_set_is_held_out(small) -> None:
+    dataset = read_dataset(change(small, derived_from="others"))
+    part = load_part(dataset, 0.5, 1, small.parent / "cache")
+    assert (part.training_names, part.validation_names, part.validation) == (["case_1", "case_2"], [], [])
 
 
 def test_samples_are_what_the_network_sees(small, kit) -> None:

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +208,12 @@ def test_forged_arrays_are_refused(packed, kind) -> None:
 
 FALSE = {
     "no parts": lambda m: m.update(parts=[]),
-    "another format": lambda m: m.update(format="promptseg-pack-9"),
+    "another format": lambda m: m.update(format="zip"),
+    "one subject learned from and held out": lambda m: m["parts"][0].update(
+        held_out=[m["parts"][0]["cases"][0]["name"]]
+    ),
+    "a derived set with somebody held out": lambda m: m["parts"][0].update(derived_from="x"),
+    "a subject that is a number": lambda m: m["parts"][0]["cases"][0].update(subject=3),
     "one data set twice": lambda m: m["parts"][1].update(name="first"),
     "a huge volume": lambda m: m["parts"][0]["cases"][0].update(shape=[100_000, 100_000, 100_000]),
     "a negative volume": lambda m: m["parts"][0]["cases"][0].update(shape=[-12, -32, 32]),
@@ -234,6 +240,30 @@ def test_a_forged_manifest_is_refused(packed, kind) -> None:
     content["pack.json"] = json.dumps(manifest).encode()
     with pytest.raises(InputError, match="is not a whole pack of training data"):
         read_pack(write(packed, content))
+
+
+def test_a_pack_of_an_earlier_version_is_to_be_written_again(packed) -> None:
+    content = members(packed)
+    content["pack.json"] = content["pack.json"].replace(pack.FORMAT.encode(), b"promptseg-pack-1")
+    with pytest.raises(InputError, match="was made by another version of PromptSeg; write it again from the data"):
+        read_pack(write(packed, content))
+
+
+def test_subjects_and_where_they_come_from_are_kept(tmp_path) -> None:
+    """Also where slices are left out, and a volume of a subject whose other one is there."""
+    part = make_part("first", 16, held_out=0)
+    part.dataset = replace(part.dataset, derived_from="other")
+    for n, sample in enumerate(part.training):
+        sample.subject = f"p{n // 8}"
+    part.training_names = ["p0", "p1"]
+    (report,) = write_pack([part], tmp_path / "data.pack", 70_000)
+    assert report.every == 2
+    [found] = read_pack(tmp_path / "data.pack")
+    kept = {s.name: s.subject for s in found.training}
+    assert set(kept.items()) < {(s.name, s.subject) for s in part.training}
+    assert found.training_names == ["p0", "p1"]
+    assert (found.dataset.derived_from, found.validation_names) == ("other", [])
+    assert {*report.left_out} == {s.name for s in part.training} - {*kept}
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b"[" * 100_000, b"\xff"])

@@ -58,6 +58,14 @@ def test_a_structure_is_shown_in_one_patient_and_asked_for_in_another(monkeypatc
         assert wanted in ([], drawn)
 
 
+def test_another_patient_is_another_subject() -> None:
+    samples = [patient("a", 4), patient("a as b", 8), patient("b", 30)]
+    samples[1].subject = "a"
+    sampler = TaskSampler([samples[:1], samples[1:]], [1.0, 1.0], ["liver", "spleen"], 2, elsewhere=1.0)
+    assert {sampler._other("liver", samples[0]).name for _ in range(20)} == {"b"}
+    assert {sampler._other("liver", samples[2]).name for _ in range(20)} == {"a", "a as b"}
+
+
 def test_lobes_make_a_lung(monkeypatch) -> None:
     monkeypatch.setattr("PromptSegLib.datasets.tasks.SIZES", ((48, 48),))
     lobes = ("upper lobe of left lung", "lower lobe of left lung")
