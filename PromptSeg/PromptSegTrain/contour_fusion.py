@@ -28,7 +28,8 @@ from torch.nn import functional
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.fusion import contours_of, slice_gaps
 from PromptSegLib.contours.fusion_net import ContourFusionNet, write_contour_fusion_net
-from PromptSegLib.datasets.loading import Case, DataSet, read_dataset, split_cases, values_in
+from PromptSegLib.datasets.loading import Case, DataSet, Part, read_dataset, split, subjects, values_in
+from PromptSegLib.datasets.provenance import check_derived, data_entry
 from PromptSegLib.errors import InputError
 from PromptSegLib.inputs_stay import check_outputs
 from PromptSegLib.progress import OnProgress, Progress, ignore
@@ -36,7 +37,7 @@ from PromptSegLib.volumes.io import read_labels, read_volume
 from PromptSegLib.volumes.preprocess import WorkingVolume
 
 from .simulate import evenly_spaced
-from .tools import status_of
+from .tools import share, status_of, whole
 
 DRAWN = (3, 5, 9)
 """Numbers of evenly spaced slices that structures are drawn in."""
@@ -197,24 +198,27 @@ def train(
     parts = []
     for path in datasets:
         dataset = read_dataset(path)
-        training, held_out = (part[:limit] for part in split_cases(dataset.cases, validation, seed))
-        parts.append((dataset, training, held_out))
-        found += samples_of(dataset, training, on_progress, seed)
+        training, held_out = (_of_first(part, limit) for part in split(dataset, validation, seed))
+        parts.append((Part(dataset, [], [], subjects(training), subjects(held_out)), training, held_out))
+    check_derived([part for part, _, _ in parts])
+    for part, training, _ in parts:
+        found += samples_of(part.dataset, training, on_progress, seed)
     if not found:
         raise InputError("No structure shows in enough slices to learn from", "name data sets with larger structures")
     net = learn(found, epochs, seed, on_progress)
     data = [
-        {
-            "name": dataset.name,
-            "training": [c.name for c in training],
-            "validation": [c.name for c in held_out],
-            "validation_dice": {str(n): v for n, v in examine(dataset, held_out, net).items()},
-        }
-        for dataset, training, held_out in parts
+        data_entry(part) | {"validation_dice": {str(n): v for n, v in examine(part.dataset, held_out, net).items()}}
+        for part, _, held_out in parts
     ]
     card: dict[str, object] = {"data": data, "epochs": epochs, "seed": seed, "date": date.today().isoformat()}
     write_contour_fusion_net(output, net, card)
     return card
+
+
+def _of_first(cases: Sequence[Case], limit: int | None) -> list[Case]:
+    """The volumes of the first ``limit`` subjects."""
+    first = subjects(cases)[:limit]
+    return [case for case in cases if case.subject in first]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -223,9 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("datasets", nargs="+", type=Path, metavar="DATASET.json")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.safetensors")
     parser.add_argument("--epochs", type=float, default=4.0)
-    parser.add_argument("--validation", type=float, default=0.25, help="the share of the subjects that is held out")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N subjects of a data set, and N held out")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--validation", type=share, default=0.25, help="the share of the subjects that is held out")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="at most N subjects of a data set, and N held out")
+    parser.add_argument("--seed", type=whole(0), default=1)
     options = parser.parse_args(arguments)
 
     def say(progress: Progress) -> None:

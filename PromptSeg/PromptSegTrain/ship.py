@@ -14,6 +14,7 @@ import torch
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.datasets.loading import RECIPE, Part
+from PromptSegLib.datasets.provenance import data_entry
 from PromptSegLib.errors import BackboneError, InputError, quoted
 from PromptSegLib.model.backbone import write_backbone
 from PromptSegLib.model.config import PUNetConfig
@@ -40,15 +41,7 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
     card = {
         "licence": LICENCE,
         "date": today,
-        "data": [
-            {
-                "name": p.dataset.name,
-                "licence": p.dataset.licence,
-                "training": p.training_names,
-                "validation": p.validation_names,
-            }
-            for p in parts
-        ],
+        "data": [data_entry(p) for p in parts],
         "validation": validation,
     }
     sets: dict[Path, dict[str, dict[str, Any]]] = {}
@@ -60,6 +53,7 @@ def ship(checkpoint: Path, folder: Path, name: str, parts: Sequence[Part], *, pr
         path = folder / f"{part.dataset.file_name}.promptset"
         about[path] = {
             "data": part.dataset.name,
+            **({"derived_from": part.dataset.derived_from} if part.dataset.derived_from else {}),
             "data_licence": part.dataset.licence,
             "training": part.training_names,
             "validation": part.validation_names,

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from PromptSegLib.datasets.loading import Part, Sample, leave_out, load_part, mark_absent, read_datasets, structures_of
-from PromptSegLib.datasets.provenance import check_held_out, learned_from, steps_so_far
+from PromptSegLib.datasets.provenance import check_derived, check_held_out, learned_from, steps_so_far
 from PromptSegLib.datasets.sample import warnings_of_samples
 from PromptSegLib.datasets.tasks import Batch, TaskSampler
 from PromptSegLib.errors import DeviceError, InputError, OutputError, PromptSegError, Stopped, quoted
@@ -129,6 +129,7 @@ def pretrain(
         if on_loaded is not None and not ranks.rank:
             on_loaded(warnings_of_samples([s for p in parts for s in (*p.training, *p.validation)]))
         names = structures_of(parts)
+        check_derived(parts)
         if source:
             check_held_out(recipe.earlier, parts, source.name)
         mark_absent(parts, recipe.absent, names)

@@ -28,7 +28,7 @@ from uncertainty import CANDIDATES, area, candidates, risk_coverage
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.interpolation import morphological, signed_distance
-from PromptSegLib.datasets.loading import Case, read_dataset, split_cases
+from PromptSegLib.datasets.loading import Case, read_dataset, split
 from PromptSegLib.model.backbone import Backbone
 from PromptSegLib.review.metrics import score
 from PromptSegLib.segment.result import LogitMap
@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def tasks(options: argparse.Namespace, minimum: int) -> Iterator[Task]:
     """Every structure on at least ``minimum`` slices of every case."""
     dataset = read_dataset(options.dataset)
-    held_out: Sequence[Case] = split_cases(dataset.cases, options.validation, options.seed)[1]
+    held_out: Sequence[Case] = split(dataset, options.validation, options.seed)[1]
     names = options.cases.split(",") if options.cases else [c.name for c in held_out]
     wanted = options.structures.split(",") if options.structures else list(dataset.labels.values())
     unknown = ({*names} - {c.name for c in dataset.cases}) | ({*wanted} - {*dataset.labels.values()})

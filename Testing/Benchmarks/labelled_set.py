@@ -30,8 +30,8 @@ from result_file import write_result
 
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.datasets.description import read_dataset
-from PromptSegLib.datasets.loading import load_samples
-from PromptSegLib.datasets.provenance import both, learned_from
+from PromptSegLib.datasets.loading import load_samples, subjects
+from PromptSegLib.datasets.provenance import both, learned_from, subjects_of
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.labelled import run_folder
 from PromptSegLib.labelled.carried_subjects import memory_of
@@ -54,7 +54,9 @@ RATE = 3e-4
 def part_of(path: Path, names: list[str], folder: Path) -> Path:
     """A dataset.json of these subjects alone."""
     dataset = read_dataset(path)
-    training = [{"image": str(c.image), "label": str(c.label)} for c in dataset.cases if c.name in names]
+    training = [
+        {"image": str(c.image), "label": str(c.label), "subject": c.subject} for c in dataset.cases if c.name in names
+    ]
     labels = {str(value): name for value, name in dataset.labels.items()}
     told = {"name": dataset.name, "licence": dataset.licence, "labels": labels, "training": training}
     (folder / "dataset.json").write_text(json.dumps(told), encoding="utf-8")
@@ -145,10 +147,11 @@ def measure(options: argparse.Namespace, rows: Rows) -> None:
     session = Session(options.backbone, threads=options.threads)
     dataset = read_dataset(options.dataset)
     held_out = options.held_out.split(",")
-    learned = learned_from(session.backbone.card).get(dataset.name, ())
-    if both(held_out, learned):
-        raise SystemExit(f"The backbone has learned from {both(held_out, learned)}.")
-    names = [c.name for c in dataset.cases if c.name not in held_out]
+    whose = subjects(c for c in dataset.cases if c.name in held_out)
+    learned = both(whose, subjects_of(learned_from(session.backbone.card), dataset.derived_from or dataset.name))
+    if learned:
+        raise SystemExit(f"The backbone has learned from {learned}.")
+    names = [c.name for c in dataset.cases if c.subject not in whose]
     options.cache.mkdir(parents=True, exist_ok=True)
     every = {"margin_mm": None, "limit": None}
     for structure in options.structures.split(","):

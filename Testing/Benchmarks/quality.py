@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from result_file import write_result
 
-from PromptSegLib.datasets.loading import read_dataset, split_cases
+from PromptSegLib.datasets.loading import read_dataset, split, subjects
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.review.machine import computer
 from PromptSegLib.review.metrics import score
@@ -34,15 +34,19 @@ def main() -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=int, help="only the first N subjects")
+    parser.add_argument("--limit", type=int, help="only the first N volumes")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="write the Dice there as well, for a release")
     parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks.md")
     options = parser.parse_args()
 
     dataset = read_dataset(options.dataset)
-    _, cases = split_cases(dataset.cases, options.validation, options.seed)
+    _, cases = split(dataset, options.validation, options.seed)
     cases = cases[: options.limit]
+    if not cases:
+        raise SystemExit(
+            f"Nobody of {dataset.name} is held out: raise --validation, or name the set it is derived from."
+        )
     prompts = resolve(options.prompts)
     session = Session(options.backbone, threads=options.threads)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in prompts}
@@ -63,7 +67,7 @@ def main() -> None:
             line.append(f"{name} {row.dice:.2f}")
         print(f"{case.name}: {seconds:.1f} s; " + ", ".join(line), flush=True)
 
-    print(f"\n{dataset.name}, {len(cases)} validation subjects: {', '.join(c.name for c in cases)}\n")
+    print(f"\n{dataset.name}, {len(cases)} validation volumes: {', '.join(c.name for c in cases)}\n")
     table: list[list[float | str]] = []
     for name, found in rows.items():
         if found:
@@ -84,7 +88,7 @@ def main() -> None:
         means = {n: round(float(np.mean([r["dice"] for r in f])), 4) for n, f in rows.items() if f}
         record = {
             "dataset": dataset.name,
-            "validation": [c.name for c in cases],
+            "validation": subjects(cases),
             "dice": means,
             "backbone": session.backbone.id,
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from PromptSegLib.datasets.loading import read_dataset, split_cases
+from PromptSegLib.datasets.loading import read_dataset, split
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.io import read_labels, read_volume
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     dataset = read_dataset(options.dataset)
-    cases = split_cases(dataset.cases, 0.25, 1)[1][: options.subjects]
+    cases = split(dataset, 0.25, 1)[1][: options.subjects]
     prompts = resolve(options.prompts)
     session = Session(options.backbone, threads=options.threads)
     print(f"{dataset.name}: {', '.join(c.name for c in cases)}\n")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from PromptSegLib.datasets.loading import read_dataset, split_cases
+from PromptSegLib.datasets.loading import read_dataset, split
 from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.model.precision import keep_freed_memory
 from PromptSegLib.model.punet import PUNet
@@ -113,7 +113,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     keep_freed_memory()
     dataset = read_dataset(options.dataset)
-    cases = split_cases(dataset.cases, options.validation, options.seed)[1][: options.subjects]
+    cases = split(dataset, options.validation, options.seed)[1][: options.subjects]
     backbone = load_backbone(options.backbone, "cpu")
     prompts = {n: p.tensors for n, p in resolve(options.prompts).items() if n in dataset.labels.values()}
     measured = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from PromptSegLib.datasets.loading import load_part, read_datasets
 from PromptSegLib.datasets.pack import read_pack
@@ -21,6 +22,13 @@ def test_the_command_packs_a_data_set(kit, tmp_path, capsys) -> None:
     assert np.array_equal(part.training[0].labels, cached.training[0].labels)
     assert pack.main([str(tmp_path / "none.json"), *options]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--validation", "-0.5"], ["--validation", "x"], ["--seed", "1.5"]])
+def test_numbers_that_have_no_meaning_are_refused(tmp_path, words, capsys) -> None:
+    with pytest.raises(SystemExit):
+        pack.main(["x.json", "-o", str(tmp_path / "x.pack"), "--cache", str(tmp_path), *words])
+    assert "is not a" in capsys.readouterr().err
 
 
 def test_no_data_set_is_written_over(kit, tmp_path, capsys) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from PromptSegLib.datasets.loading import read_dataset, split_cases
 from PromptSegLib.datasets.provenance import check_measured, learned_from, steps_so_far
 from PromptSegLib.errors import InputError, few
 from PromptSegLib.model.backbone import load_backbone
-from PromptSegTrain import release
+from PromptSegLib.prompts.promptset import PromptSet
+from PromptSegTrain import pack, release
 from PromptSegTrain.checkpoint import read_settings
 
 pytestmark = pytest.mark.usefixtures("small_images")
@@ -46,6 +51,53 @@ def test_what_was_learned_from_is_not_held_out_later(go, dataset, trained, tmp_p
     assert set(learned_from(last.card)[name]) == {c.name for c in read_dataset(dataset).cases}
     with pytest.raises(InputError, match="would be held out, but small has learned from"):
         go("later", recipe={"validation": 0.25}, steps=1, start_from=tmp_path / "all" / "small.safetensors")
+
+
+def derived(dataset: Path, folder: Path, subjects: dict[str, str]) -> Path:
+    """A data set that is derived from another, of some of its volumes and of whom these are."""
+    values, entries = json.loads(dataset.read_text()), []
+    for case in read_dataset(dataset).cases:
+        if case.name in subjects:
+            files = {}
+            for what, file in (("image", case.image), ("label", case.label)):
+                files[what] = f"{case.name}-{what}.nii.gz"
+                folder.mkdir(exist_ok=True)
+                shutil.copy2(file, folder / files[what])
+            entries.append({**files, "subject": subjects[case.name]})
+    path = folder / "dataset.json"
+    path.write_text(json.dumps({**values, "name": "copies", "derived_from": values["name"], "training": entries}))
+    return path
+
+
+def test_a_derived_set_holds_its_subjects_again(go, dataset, tmp_path) -> None:
+    """In the same run, in a later one, in a pack, and where figures are told."""
+    origin = read_dataset(dataset)
+    split_of = split_cases(origin.cases, 0.25, 1)
+    known, held_out = (sorted(c.name for c in part) for part in split_of)
+    leaky = derived(dataset, tmp_path / "leaky", {held_out[0]: held_out[0], known[0]: known[0]})
+    refused = rf"'{held_out[0]}' of {origin.name} would be held out, but copies holds it, too; take the --seed"
+    with pytest.raises(InputError, match=refused):
+        go("leaky-run", steps=1, datasets=[dataset, leaky], recipe={"validation": 0.25})
+    words = [str(dataset), str(leaky), "-o", str(tmp_path / "x.pack"), "--cache", str(tmp_path / "c")]
+    assert pack.main(words) == 2
+    assert not (tmp_path / "x.pack").exists()
+    # Whoever is learned from may be there again; nobody of the copies is held out.
+    good = derived(dataset, tmp_path / "good", {known[0]: known[0], known[1]: known[1].upper()})
+    go("good-run", steps=1, datasets=[dataset, good], recipe={"validation": 0.25})
+    card = load_backbone(tmp_path / "good-run" / "small.safetensors", "cpu").card
+    assert [d.get("derived_from") for d in card["data"]] == [None, origin.name]
+    assert (card["data"][1]["training"], card["data"][1]["validation"]) == (sorted([known[0], known[1].upper()]), [])
+    assert PromptSet.read(tmp_path / "good-run" / "copies.promptset").card["derived_from"] == origin.name
+    # Learned from in copies alone, they are never held out later.
+    go("copies-run", steps=1, datasets=[leaky])
+    last = tmp_path / "copies-run" / "small.safetensors"
+    card = load_backbone(last, "cpu").card
+    assert learned_from(card) == {name: tuple(sorted([held_out[0], known[0]])) for name in ("copies", origin.name)}
+    with pytest.raises(InputError, match=f"'{held_out[0]}' of {origin.name} would be held out, but small has learned"):
+        go("later", steps=1, start_from=last, recipe={"validation": 0.25})
+    quality = {"dataset": origin.name.upper(), "validation": [held_out[0].upper()], "dice": {}}
+    with pytest.raises(InputError, match="says nothing"):
+        check_measured(quality, card)
 
 
 def test_a_run_that_goes_on_keeps_its_split(go, tmp_path) -> None:
