@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("from whole labelled volumes, 3 to 100 of them, in place of drawn slices")
     data = (
         "a data set's description or its folder (Decathlon or nnU-Net layout), or a .pack; may be given again. In the"
-        " Decathlon layout, images may be folders of DICOM series, and labels DICOM SEG or RTSTRUCT, by name"
+        " Decathlon layout, images may be folders of DICOM series, and labels DICOM SEG or RTSTRUCT, by name. Where a"
+        " patient has several volumes, it has to say so, as in promptseg pretrain"
     )
     group.add_argument("--dataset", metavar="DATASET.json", type=expanded, action="append", default=[], help=data)
     which = "the structure to learn, as the data set calls it"
@@ -154,7 +155,7 @@ def _report(args: argparse.Namespace, console: Console, result: SetResult, folde
     console.table(f"{name}: the held-out volumes that were looked at", ("step", "loss", "Dice"), looks)
     if result.dice:
         rows: list[tuple[str, float | None]] = [*sorted(result.dice.items()), ("mean", result.mean_dice)]
-        console.table(f"{name}: Dice of whole held-out volumes at step {result.steps}", ("subject", "Dice"), rows)
+        console.table(f"{name}: Dice of whole held-out volumes at step {result.steps}", ("volume", "Dice"), rows)
     console.line(f"Learned from {len(subjects.training)} volumes: {quoted(s.name for s in subjects.training)}.")
     for note in result.notes:
         console.line(note)

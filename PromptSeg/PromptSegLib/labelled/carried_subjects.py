@@ -40,7 +40,8 @@ def memory_of(
 
 
 def usual(samples: Sequence[Sample], structure: str, count: int = MAX_USED) -> list[Sample]:
-    """The samples in which a structure is nearest to its median size: whole, most likely, and nobody's exception."""
+    """The samples in which a structure is nearest to its median size, one of a subject: whole, most likely, and
+    nobody's exception."""
     sizes = []
     for sample in samples:
         value = sample.structures.index(structure) + 1
@@ -48,7 +49,8 @@ def usual(samples: Sequence[Sample], structure: str, count: int = MAX_USED) -> l
         sizes.append(float(np.count_nonzero(shown == value)) * sample.slice_mm)
     middle = float(np.median(sizes)) if sizes else 0.0
     order = sorted(range(len(samples)), key=lambda n: (abs(sizes[n] - middle), samples[n].name))
-    return [samples[n] for n in sorted(order[:count])]
+    first = {samples[n].subject: n for n in reversed(order)}
+    return [samples[n] for n in sorted([n for n in order if first[samples[n].subject] == n][:count])]
 
 
 def _read(name: str, structure: str, paths: Sequence[Path], should_stop: ShouldStop) -> list[Teacher]:

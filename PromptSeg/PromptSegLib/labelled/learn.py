@@ -346,14 +346,14 @@ class _Run:
         notes = []
         if self.subjects.seen:
             notes.append(
-                f"The backbone was pre-trained on {len(self.subjects.seen)} of the {len(self.subjects.held_out)} "
+                f"The backbone was pre-trained on {len(self.subjects.seen)} of the {self.subjects.subjects_held_out} "
                 "held-out subjects: for others, expect less than the Dice here."
             )
         if not self.subjects.held_out:
             notes.append("No subject was held out: how good the prompt is in others is not known.")
         elif not self.state.examined:
             notes.append("The run ended before the last look: the Dice is that of some slices of some subjects.")
-        elif len(self.subjects.held_out) < 3:
+        elif self.subjects.subjects_held_out < 3:
             notes.append("With fewer than three held-out subjects the Dice says little of the next one.")
         return notes
 

@@ -110,8 +110,8 @@
             <translation>{name} kommt in {other} nicht vor</translation>
         </message>
         <message>
-            <source>{name} is in {n} of the volumes, and a labelled set needs {least}</source>
-            <translation>{name} ist in {n} der Volumina, {least} werden gebraucht</translation>
+            <source>{name} is in volumes of {n} subjects, and a labelled set needs {least}</source>
+            <translation>{name} ist in Volumina von {n} Patienten, {least} werden gebraucht</translation>
         </message>
         <message>
             <source>{name} has no image</source>
@@ -666,8 +666,8 @@
             <translation>lassen Sie dieses Volumen weg, oder segmentieren Sie die Struktur dort zuerst</translation>
         </message>
         <message>
-            <source>add volumes, or draw it in a few slices of one instead</source>
-            <translation>nehmen Sie Volumina hinzu, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
+            <source>add volumes of others, or draw it in a few slices of one instead</source>
+            <translation>nehmen Sie Volumina anderer Patienten hinzu, oder zeichnen Sie die Struktur in wenigen Schichten eines Volumens</translation>
         </message>
         <message>
             <source>name a dataset.json in the layout of the Decathlon or of nnU-Net</source>

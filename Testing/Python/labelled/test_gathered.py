@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.datasets.sample import Sample
 from PromptSegLib.errors import InputError, Stopped
 from PromptSegLib.labelled import run_folder
 from PromptSegLib.labelled.carried_subjects import memory_of, usual
@@ -81,9 +82,21 @@ def test_three_usual_subjects_that_taught_are_what_the_next_patient_starts_from(
     assert not (tmp_path / "run").exists()
 
 
+def test_three_volumes_are_those_of_three_subjects() -> None:
+    samples = []
+    for n in range(6):
+        labels = np.zeros((4, 8, 8), np.uint8)
+        labels[:, :, : 2 + n] = 1
+        where = {"cyst": np.arange(4)}
+        samples.append(Sample(f"s{n}", labels, labels, ("cyst",), 3.0, where, subject="abbbcd"[n]))
+    assert [one.name for one in usual(samples, "cyst")] == ["s0", "s2", "s4"]  # the median lies between s2 and s3
+
+
 def test_too_few_volumes_and_empty_masks_are_told(backbone, kit, tmp_path) -> None:
     hand_over(kit, tmp_path / "run", "renal cyst", range(31, 33))
-    with pytest.raises(InputError, match="renal cyst is in 2 of the volumes, and a labelled set needs 3; add volumes"):
+    with pytest.raises(
+        InputError, match="renal cyst is in volumes of 2 subjects, and a labelled set needs 3; add volumes"
+    ):
         learn(backbone, [], "renal cyst", tmp_path / "run", recipe=QUICK)
     one = kit.make_phantom(33)
     speck = np.zeros_like(one.labels, bool)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.datasets.loading import load_part, read_dataset, split_cases
+from PromptSegLib.datasets.pack import write_pack
 from PromptSegLib.errors import InputError, OutputError, PromptError, Stopped
 from PromptSegLib.labelled import learn as learning
 from PromptSegLib.labelled.checkpoint import LAST
@@ -250,7 +252,7 @@ def test_what_cannot_be_learned_from_is_a_sentence(backbone, labelled, tmp_path,
     text["training"] = text["training"][3:]
     few = labelled.with_name("few.json")
     few.write_text(json.dumps(text))
-    with pytest.raises(InputError, match="is in 2 of the volumes, and a labelled set needs 3"):
+    with pytest.raises(InputError, match="is in volumes of 2 subjects, and a labelled set needs 3"):
         learn(backbone, [few], "renal cyst", tmp_path / "b", recipe=QUICK)
 
 
@@ -287,10 +289,54 @@ def test_subjects_that_the_backbone_knows_are_held_out_last_and_said(labelled, t
     assert held_out({"cysts": [*free, *others]}) == (free, tuple(free))
 
 
-def test_a_smaller_pack_keeps_its_own_split(labelled, tmp_path) -> None:
-    from PromptSegLib.datasets.loading import load_part, read_dataset
-    from PromptSegLib.datasets.pack import write_pack
+def test_all_volumes_of_a_subject_teach_or_are_held_out(labelled, tmp_path) -> None:
+    """The five that show it are of three; another data set has some of them again."""
+    text = json.loads(labelled.read_text())
+    whose = dict(zip((f"p{n}" for n in range(31, 37)), "aabbcc", strict=True))
+    for entry, subject in zip(text["training"], whose.values(), strict=True):
+        entry["subject"] = subject
+    path = labelled.with_name("scans.json")
+    path.write_text(json.dumps(text))
 
+    def found(*paths: Path, seed: int, **learned: list[str]) -> tuple[set[str], set[str], tuple[str, ...]]:
+        made = load_subjects(paths, "renal cyst", tmp_path / "c", validation=0.4, seed=seed, learned=learned)
+        assert made.subjects_held_out == 1
+        return {s.subject for s in made.training}, {s.subject for s in made.held_out}, made.seen
+
+    held_out = set()
+    for seed in range(6):
+        training, out, _ = found(path, seed=seed)
+        assert training | out == {*"abc"}
+        assert not training & out
+        held_out |= out
+        assert found(path, seed=seed, cysts=["a", "b"])[1:] == ({"c"}, ())
+        assert found(path, seed=seed, cysts=["a", "B", "c"])[2] == tuple(out)
+    assert len(held_out) > 1
+    more = labelled.parent / "more.json"
+    entries = [{**e, "subject": s} for e, s in zip(text["training"], "aabbcc", strict=True) if s != "b"]
+    copies = []
+    for n, entry in enumerate(entries):
+        files = {}
+        for what in ("image", "label"):
+            files[what] = f"again_{n}_{what}.nii.gz"
+            (labelled.parent / files[what]).write_bytes((labelled.parent / entry[what]).read_bytes())
+        copies.append({**files, "subject": entry["subject"]})
+    more.write_text(json.dumps({**text, "name": "cysts again", "derived_from": "cysts", "training": copies}))
+    for seed in range(3):
+        assert found(path, more, seed=seed)[:2] == ({"a", "c"}, {"b"})
+    part = load_part(
+        read_dataset(path), 0.34, next(s for s in range(9) if "b" not in _out(path, s)), tmp_path / "cache"
+    )
+    write_pack([part], tmp_path / "cysts.pack")
+    with pytest.raises(InputError, match="would be learned from and held out; leave out the data set that is derived"):
+        found(tmp_path / "cysts.pack", more, seed=1)
+
+
+def _out(path: Path, seed: int) -> set[str]:
+    return {c.subject for c in split_cases(read_dataset(path).cases, 0.34, seed)[1]}
+
+
+def test_a_smaller_pack_keeps_its_own_split(labelled, tmp_path) -> None:
     part = load_part(read_dataset(labelled), 0.34, 1, tmp_path / "cache")
     write_pack([part], tmp_path / "cysts.pack")
     found = load_subjects([tmp_path / "cysts.pack"], "renal cyst", tmp_path / "c", validation=0.9, seed=4)
