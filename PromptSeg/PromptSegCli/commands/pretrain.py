@@ -37,6 +37,11 @@ SUMMARY = "train a backbone on annotated CTs"
 DESCRIPTION = """\
 Train a backbone, and a prompt for each structure, on any number of data sets in
 the layout of the Medical Segmentation Decathlon or of nnU-Net, or packs of them.
+Several volumes of one patient are held out together where dataset.json says whose
+they are: "subject": "P1" in an entry of training, or "subject_until": "_scan" for
+what stands before that in the volumes' names; without, each volume counts as a
+patient. "derived_from" names the data set whose patients another one holds (with
+the same subjects): nobody of that other one is held out.
 The folder keeps the backbone, a .promptset for each data set, the same of the step
 that was best on held-out volumes (best/), a checkpoint, the curves and a cache of
 the data. Ctrl-C saves all that there is; --resume goes on from it, with the options
@@ -131,7 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     moved = "what moves the network's matrices (default: adamw)"
     parser.add_argument("--optimiser", choices=OPTIMISERS, help=moved)
     parser.add_argument("--seed", metavar="N", type=integer(0), help="same seed, same split and order")
-    held_out = "share of the volumes that is held out, 0 to below 1"
+    held_out = "share of the subjects that is held out, 0 to below 1"
     parser.add_argument("--validation", metavar="SHARE", type=share, help=held_out)
     every = "steps between two looks at the held-out volumes, and at the end (default: 500)"
     parser.add_argument("--validate-every", metavar="N", type=integer(1), help=every)
