@@ -136,7 +136,7 @@ def test_cancelled_or_stopped_before_a_look_there_is_no_prompt_and_the_volumes_s
     [
         ({"datasets": ["nowhere"]}, "cannot be read; name a dataset.json in the layout of the Decathlon or of nnU-Net"),
         ({}, "my liver is in volumes of 0 subjects, and a labelled set needs 3; add volumes"),
-        ({"resume": True}, "my liver is in 0 of the volumes"),
+        ({"resume": True}, "my liver is in volumes of 0 subjects"),
     ],
 )
 def test_what_cannot_teach_is_told_in_a_sentence_and_leaves_nothing(learner, tmp_path, fields, said) -> None:
