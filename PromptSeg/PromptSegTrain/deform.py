@@ -7,7 +7,8 @@ Each volume that a run with the same --validation and --seed learns from is regi
 differences between patients, through all slices, where ``datasets.groups`` bends slices one by one (cf. Zhao et al.,
 "Data augmentation using learned transformations", arXiv 1902.09383). Nothing is registered to who is held out. The
 data set that is written says whose subjects it holds, so that no split and no figure is misled by it; it is whole after
-each pair, and the same command goes on where it was stopped.
+each pair, and the same command goes on where it was stopped. A pair of abdomens takes about half a minute of a core,
+and memory does not grow with their number but by a picture of 3 mm for each.
 """
 
 from __future__ import annotations
