@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .progress import OnProgress, ShouldStop
     from .prompts.promptset import Prompt
     from .register.picture import Picture
+    from .register.views import Look
     from .segment.segmenter import WorkingVolumes
 
 AROUND_MM = 40.0
@@ -37,8 +38,8 @@ AROUND_MM = 40.0
 class EarlierPatients:
     """The volume at hand beside earlier patients: each pair is registered once, and that is kept."""
 
-    def __init__(self, works: WorkingVolumes, device: torch.device) -> None:
-        self._works, self._registrations = works, Registrations(works.volume, device)
+    def __init__(self, works: WorkingVolumes, device: torch.device, look: Look | None = None) -> None:
+        self._works, self._registrations = works, Registrations(works.volume, device, look)
 
     @property
     def picture(self) -> Picture:

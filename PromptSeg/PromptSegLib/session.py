@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .register.excerpt import Excerpt
     from .register.located import CarriedMask
     from .register.teachers import Memory, Teacher
+    from .register.views import Look
     from .review.findings import Review
     from .segment.result import Segmentation
     from .segment.segmenter import WorkingVolumes
@@ -81,6 +82,7 @@ class Session:
         self.backbone: Backbone = load_backbone(backbone, device)
         self._works: WorkingVolumes | None = None
         self._earlier: EarlierPatients | None = None
+        self._look: Look | None = None
         self._preview: dict[bytes, Encoded] = {}
         self.warnings: tuple[str, ...] = ()
         """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
@@ -181,8 +183,17 @@ class Session:
         from .earlier_patients import EarlierPatients
 
         if self._earlier is None:
-            self._earlier = EarlierPatients(self._ready(), self.backbone.device)
+            self._earlier = EarlierPatients(self._ready(), self.backbone.device, self.look)
         return self._earlier
+
+    @property
+    def look(self) -> Look | None:
+        """How the backbone sees CTs that are registered; what it saw of the last few is kept from volume to volume."""
+        from .register.views import looks
+
+        if self._look is None:
+            self._look = looks(self.backbone)
+        return self._look
 
     @with_usual_settings
     def tune(

@@ -5,7 +5,8 @@
     ... carried.py DATASET/dataset.json --fit FOLDER --json FILE.json
 
 Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
-in the JSON file, and what is there is not done again. ``--expert`` carries the expert's whole mask, without a network;
+in the JSON file, and what is there is not done again. ``--expert`` carries the expert's whole mask, without a network
+(with ``--look`` registered by what the backbone sees);
 ``--shipped SET`` takes the prompts of a set, with the expert's masks. ``--samples`` also keeps what was told of each
 voxel near the structure, also by prompts that are blunted with noise, for networks that see less of a structure:
 ``--fit`` prints what :mod:`carried_fit` makes of these. ``--as-segment`` asks the network near the carried mask alone,
@@ -31,6 +32,7 @@ from few_slices import Rows, Task, add_arguments, cropped, mean, span_around, ta
 from PromptSegLib import earlier_patients
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
+from PromptSegLib.model.backbone import load_backbone
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
@@ -40,6 +42,7 @@ from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.references import on_references, teachers_from
 from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.register.teachers import Memory, Teacher, beside, remembered
+from PromptSegLib.register.views import looks
 from PromptSegLib.review.metrics import score
 from PromptSegLib.segment.result import LogitMap, Segmentation
 from PromptSegLib.segment.segmenter import clean_map
@@ -198,6 +201,7 @@ def dice_at_3_mm(found: CarriedMask, truth: np.ndarray) -> dict[str, float]:
 def by_expert(options: argparse.Namespace) -> None:
     """The expert's whole mask carried over, without any network: what registration and grey values give alone."""
     rows, kept = Rows(options.json), {}
+    look = looks(load_backbone(options.backbone)) if options.look else None
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
     for task in tasks(teaching, 1):
         kept.setdefault(task.case, (task.volume, {}))[1][task.structure] = (task.mask, 1.0)
@@ -213,7 +217,7 @@ def by_expert(options: argparse.Namespace) -> None:
         patients.setdefault(task.case, []).append(task)
     for case, some in patients.items():
         start = time.process_time()
-        registrations, structures = Registrations(some[0].volume), [task.structure for task in some]
+        registrations, structures = Registrations(some[0].volume, look=look), [task.structure for task in some]
         others = {name: one for name, one in teachers.items() if name != case}
         for teacher, one in others.items():
             found = registrations.locate({name: [one] for name in structures if name in one.masks})
@@ -276,6 +280,8 @@ def main() -> None:
     parser.add_argument("--correct", type=int, default=0, help="slices to correct in each patient")
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
+    seen = "with --expert: register by what the backbone sees, not by grey values alone"
+    parser.add_argument("--look", action="store_true", help=seen)
     also = "with --expert: also by way of the open reference CTs, as exported prompts go"
     within = "only what Segment gives, which asks the network near the carried mask; also from all teachers together"
     parser.add_argument("--as-segment", action="store_true", help=within)

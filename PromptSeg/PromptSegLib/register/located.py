@@ -15,6 +15,7 @@ from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
+from .views import Look
 
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
@@ -52,17 +53,18 @@ class WarpedMasks:
 
 
 class Registrations:
-    """The deformations from one volume to teachers, kept with the volume."""
+    """The deformations from one volume to teachers, kept with the volume; with ``look``, by what a backbone sees in
+    them (:mod:`~.views`)."""
 
-    def __init__(self, volume: Volume, device: torch.device | str = "cpu") -> None:
-        self.volume, self.device = volume, device
+    def __init__(self, volume: Volume, device: torch.device | str = "cpu", look: Look | None = None) -> None:
+        self.volume, self.device, self.look = volume, device, look
         self._picture: Picture | None = None
         self._known: dict[str, list[Deformation]] = {}
 
     @classmethod
-    def on(cls, picture: Picture, device: torch.device | str = "cpu") -> Registrations:
+    def on(cls, picture: Picture, device: torch.device | str = "cpu", look: Look | None = None) -> Registrations:
         """Of a picture that was made already."""
-        made = cls(Volume(picture.grey, picture.grid), device)
+        made = cls(Volume(picture.grey, picture.grid), device, look)
         made._picture = picture
         return made
 
@@ -86,6 +88,7 @@ class Registrations:
                 region,
                 known=known[0] if known else None,
                 device=self.device,
+                look=self.look,
                 on_progress=on_progress,
                 should_stop=should_stop,
             )

@@ -18,12 +18,15 @@ from .dense import REACH, Weights, channels, convex_search, refined
 from .grey_fit import MIN_SCORE, PairFit, fit_of, scored
 from .picture import Picture, Region
 from .sampling import Frame, halved, sample
+from .views import Look, principal
 
 MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
 COARSE_REACH, FURTHER_REACH = 4, 3
 """Voxels that anything may be displaced for a further region: of 12 mm all over the two CTs, and of 6 mm beyond that in
 the region. It takes a quarter of the first region's search, and loses 0.02 (docs/experiments.md)."""
+BACK = 2
+"""Features of a view by which the way back is searched, beside two curves of grey."""
 SOFT_HU, WIDE_HU = (-160.0, 240.0), (-1000.0, 400.0)
 _STAGE = "register"
 REGISTERING = "Registering with another CT"
@@ -119,6 +122,7 @@ def register(
     device: torch.device | str = "cpu",
     weights: Weights | None = None,
     known: Deformation | None = None,
+    look: Look | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Deformation:
@@ -126,6 +130,7 @@ def register(
 
     ``organs`` gives, by name, maps of known organs on both pictures: then the affine transform starts from these;
     ``known`` is the deformation of another region of the two, from which a further one takes a fraction of the time.
+    With ``look``, what a backbone sees in both counts beside their grey values.
     Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and ``fit.reason`` says why; nothing is raised.
     """
     clock = _Clock()
@@ -154,20 +159,37 @@ def register(
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
     valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
-    first, second = (channels(one.grey[0], one.grey[1], weights) for one in (fixed, moving))
-    near, from_there, reach = moving, second, REACH
+    views = (look(patient), look(teacher)) if look is not None else None
+    points = box.points(device)
+    placed = affine.apply(points)
+
+    def compared(one: Level, where: Tensor) -> tuple[Tensor, Tensor]:
+        """The patient's channels and the teacher's at ``where``, as ``one`` has its grey values there."""
+        both = [channels(level.grey[0], level.grey[1], weights) for level in (fixed, one)]
+        if views is None:
+            return both[0], both[1]
+        features = views[0].at(points, should_stop), views[1].at(where, should_stop)
+        more = principal(*features, valid, one.seen * one.body)
+        # The first of them come before self-similarity: the way back is searched by few.
+        own, theirs = (torch.cat([b[:2], m, b[2:]]) for b, m in zip(both, more, strict=True))
+        return own, theirs
+
+    first, second = compared(moving, placed)
+    clock.lap("views")
+    near, from_there, reach, own_there = moving, second, REACH, first
     if known is not None and coarse is not None:
         near, reach = _moved(other[2], affine, box, coarse), FURTHER_REACH
-        from_there = channels(near.grey[0], near.grey[1], weights)
-    listen = part(0.3, 0.6, REGISTERING)
-    found = convex_search(first, from_there, valid, near.seen, reach, should_stop, listen)
+        own_there, from_there = compared(near, affine.apply(points + displaced(coarse.field, coarse.frame, points)))
+    listen = part(0.4, 0.6, REGISTERING)
+    found = convex_search(own_there, from_there, valid, near.seen, reach, should_stop, listen)
     clock.lap("search")
     listen = part(0.6, 0.8, REGISTERING)
     start = _joined(coarse, found, box) if known is not None and coarse is not None else found
     vectors = refined(first, second, valid, moving.seen, start, should_stop=should_stop, on_share=listen)
     clock.lap("refine")
     listen = part(0.8, 1.0, REGISTERING)
-    back = convex_search(from_there[:2], first[:2], near.seen, valid, reach, should_stop, listen)
+    few = 2 if views is None else 2 + BACK
+    back = convex_search(from_there[:few], own_there[:few], near.seen, valid, reach, should_stop, listen)
     fit = fit_of(affine, found, vectors, back, fixed, moving)
     clock.lap("check")
     listen(1.0)

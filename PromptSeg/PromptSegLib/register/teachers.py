@@ -7,7 +7,6 @@ size, types, shapes and numbers are checked before anything is made of them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -68,8 +67,7 @@ class Teacher:
     @property
     def digest(self) -> str:
         """Tells one teacher's picture from another's."""
-        text = repr((self.picture.grey.shape, np.round(self.picture.origin, 2).tolist(), self.picture.spacing))
-        return hashlib.sha256(text.encode() + self.picture.grey.tobytes()).hexdigest()[:16]
+        return self.picture.digest
 
     @property
     def bytes(self) -> int:
