@@ -15,11 +15,14 @@ from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .teachers import Teacher
-from .views import Look
+from .views import NOTHING, PLENTY, Look
 
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
 alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
+
+ALIKE = 0.4
+"""How far the shares may lie apart to which features counted, for a deformation to serve other structures as well."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Registrations:
     def __init__(self, volume: Volume, device: torch.device | str = "cpu", look: Look | None = None) -> None:
         self.volume, self.device, self.look = volume, device, look
         self._picture: Picture | None = None
-        self._known: dict[str, list[Deformation]] = {}
+        self._known: dict[str, list[tuple[float, Deformation]]] = {}
 
     @classmethod
     def on(cls, picture: Picture, device: torch.device | str = "cpu", look: Look | None = None) -> Registrations:
@@ -75,25 +78,43 @@ class Registrations:
         return self._picture
 
     def deformation(
-        self, teacher: Teacher, region: Region, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
+        self,
+        teacher: Teacher,
+        region: Region,
+        names: Sequence[str] = (),
+        on_progress: OnProgress = ignore,
+        should_stop: ShouldStop = never,
     ) -> Deformation:
-        """For a part of the teacher; one that is known already and covers it serves again, and where none does, the
-        next starts from what is known of the two CTs as wholes. Raises ``Stopped``."""
+        """For a part of the teacher that holds the structures ``names``; one that is known already and covers it serves
+        again, if the backbone's features counted alike, and where none does, the next starts from what is known of the
+        two CTs as wholes. Raises ``Stopped``."""
         known = self._known.setdefault(teacher.digest, [])
-        found = next((one for one in known if one.region.holds(region)), None)
+        share = self._share(teacher, names, should_stop)
+        found = next((one for to, one in known if one.region.holds(region) and abs(to - share) <= ALIKE), None)
         if found is None:
             found = register(
                 self.picture(should_stop),
                 teacher.picture,
                 region,
-                known=known[0] if known else None,
+                known=known[0][1] if known else None,
                 device=self.device,
                 look=self.look,
+                share=share,
                 on_progress=on_progress,
                 should_stop=should_stop,
             )
-            known.append(found)
+            known.append((share, found))
         return found
+
+    def _share(self, teacher: Teacher, names: Sequence[str], should_stop: ShouldStop) -> float:
+        """How far the backbone's features count: as far as they tell these structures from what is around them."""
+        if self.look is None or not names:
+            return 0.0
+        view, shares = self.look(teacher.picture), []
+        for name in names:
+            telling = view.telling(teacher.masks[name].on(teacher.picture), should_stop)
+            shares.append(min(1.0, max(0.0, (telling - NOTHING) / (PLENTY - NOTHING))))
+        return sum(shares) / len(shares)
 
     def locate(
         self,
@@ -117,9 +138,9 @@ class Registrations:
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
         for number, (key, (teacher, region)) in enumerate(regions.items()):
-            made[key] = self.deformation(
-                teacher, region, part(on_progress, number / total, (number + 1) / total), should_stop
-            )
+            names = [name for name, some in wanted.items() if any(one.digest == key for one in some)]
+            listen = part(on_progress, number / total, (number + 1) / total)
+            made[key] = self.deformation(teacher, region, names, listen, should_stop)
         return {name: self._warped(name, teachers, made, should_stop) for name, teachers in wanted.items()}
 
     def _warped(

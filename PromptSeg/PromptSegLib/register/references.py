@@ -22,6 +22,7 @@ from ..volumes.io import read_volume
 from .located import Registrations, WarpedMasks
 from .picture import SPACING, UNSEEN, Picture
 from .teachers import MAX_USED, Mask, Memory, Teacher
+from .views import Look, shipped_look
 
 MARGIN = 15
 """Voxels around a reference's field of view in which masks may still lie, where its registration goes on."""
@@ -77,11 +78,13 @@ def on_references(
     wanted: Mapping[str, Sequence[Teacher]],
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
+    look: Look | None = None,
 ) -> OnReferences:
     """Where the structures ``wanted``, by name with the patients that they were taught in, lie in each reference.
 
     Each patient is registered once with each reference, and each reference that fits once with the patient: a mask
-    that does not come back tells of a registration that failed. Raises ``Stopped``.
+    that does not come back tells of a registration that failed. With ``look``, by what a backbone sees
+    (:mod:`~.views`). Raises ``Stopped``.
     """
     every = references() if wanted else ()
     masks: dict[str, list[ReferenceMask]] = {}
@@ -90,11 +93,11 @@ def on_references(
         check(should_stop)
         there = part(on_progress, number / len(every), (number + 0.5) / len(every))
         back = part(on_progress, (number + 0.5) / len(every), (number + 1) / len(every))
-        registrations = Registrations.on(reference.picture)
+        registrations = Registrations.on(reference.picture, look=look)
         found = registrations.warp(wanted, there, should_stop)
         made = {name: _mask_in(reference, one) for name, one in found.items()}
         sound = {name: one for name, one in made.items() if one is not None}
-        returned = _returned(reference, sound, wanted, back, should_stop)
+        returned = _returned(reference, sound, wanted, back, should_stop, look)
         for name, one in found.items():
             if name in returned and returned[name] >= MIN_RETURN:
                 masks.setdefault(name, []).append(replace(sound[name], returned=round(returned[name], 4)))
@@ -110,6 +113,7 @@ def _returned(
     wanted: Mapping[str, Sequence[Teacher]],
     on_progress: OnProgress,
     should_stop: ShouldStop,
+    look: Look | None,
 ) -> dict[str, float]:
     """By structure the mean Dice of what comes back from a reference to each patient with what the patient has."""
     own = {name: Mask(one.share, one.first, one.quality) for name, one in masks.items()}
@@ -119,7 +123,8 @@ def _returned(
     for number, patient in enumerate(patients.values()):
         listen = part(on_progress, number / len(patients), (number + 1) / len(patients))
         names = [name for name in masks if name in patient.masks]
-        found = Registrations.on(patient.picture).locate({name: [source] for name in names}, listen, should_stop)
+        registrations = Registrations.on(patient.picture, look=look)
+        found = registrations.locate({name: [source] for name in names}, listen, should_stop)
         for name, one in found.items():
             truth, here = patient.masks[name].on(patient.picture) > 0.5, np.zeros(patient.picture.grey.shape, bool)
             if one.prior is not None:
@@ -129,13 +134,19 @@ def _returned(
 
 
 def exported(
-    prompts: PromptSet, memory: Memory, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
+    prompts: PromptSet,
+    memory: Memory,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+    look: Look | None = None,
 ) -> tuple[PromptSet, dict[str, str]]:
     """The prompts as others get them: with masks in the references, from the patients that ``memory`` has; and, by
-    structure, why it has none. Masks that a prompt has already stay where nothing better is known. Raises ``Stopped``.
+    structure, why it has none. Masks that a prompt has already stay where nothing better is known. ``look`` is the
+    shipped backbone's where nothing is given. Raises ``Stopped``.
     """
     wanted = {name: memory.of(name)[-MAX_USED:] for name in prompts}
-    made = on_references({name: some for name, some in wanted.items() if some}, on_progress, should_stop)
+    taught = {name: some for name, some in wanted.items() if some}
+    made = on_references(taught, on_progress, should_stop, look or (shipped_look() if taught else None))
     found = [replace(one, masks=made.masks.get(name, one.masks)) for name, one in prompts.items()]
     reasons = dict(made.reasons) | {name: "no patient is remembered" for name, some in wanted.items() if not some}
     without = {one.structure.name: reasons[one.structure.name] for one in found if not one.masks}

@@ -18,7 +18,7 @@ from .dense import REACH, Weights, channels, convex_search, refined
 from .grey_fit import MIN_SCORE, PairFit, fit_of, scored
 from .picture import Picture, Region
 from .sampling import Frame, halved, sample
-from .views import Look, principal
+from .views import WEIGHT, Look, principal
 
 MARGIN_MM = 36.0
 """Around the teacher's region, within which the local deformation is found."""
@@ -123,6 +123,7 @@ def register(
     weights: Weights | None = None,
     known: Deformation | None = None,
     look: Look | None = None,
+    share: float = 1.0,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Deformation:
@@ -130,7 +131,7 @@ def register(
 
     ``organs`` gives, by name, maps of known organs on both pictures: then the affine transform starts from these;
     ``known`` is the deformation of another region of the two, from which a further one takes a fraction of the time.
-    With ``look``, what a backbone sees in both counts beside their grey values.
+    With ``look``, what a backbone sees in both counts beside their grey values, to a ``share`` of 0 to 1.
     Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and ``fit.reason`` says why; nothing is raised.
     """
     clock = _Clock()
@@ -159,7 +160,7 @@ def register(
     box = _box(affine, region, own[2].frame)
     fixed, moving = _on_box(own[2], box), _moved(other[2], affine, box)
     valid = fixed.seen * (torch.maximum(fixed.body, moving.body) > 0.05)
-    views = (look(patient), look(teacher)) if look is not None else None
+    views = (look(patient), look(teacher)) if look is not None and share > 0 else None
     points = box.points(device)
     placed = affine.apply(points)
 
@@ -169,7 +170,7 @@ def register(
         if views is None:
             return both[0], both[1]
         features = views[0].at(points, should_stop), views[1].at(where, should_stop)
-        more = principal(*features, valid, one.seen * one.body)
+        more = [(WEIGHT * share) ** 0.5 * m for m in principal(*features, valid, one.seen * one.body)]
         # The first of them come before self-similarity: the way back is searched by few.
         own, theirs = (torch.cat([b[:2], m, b[2:]]) for b, m in zip(both, more, strict=True))
         return own, theirs

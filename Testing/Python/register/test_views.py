@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from PromptSegLib.errors import Stopped
-from PromptSegLib.register.picture import picture_of
+from PromptSegLib.progress import never
+from PromptSegLib.register.located import Registrations
+from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.register import frame_of, register
 from PromptSegLib.register.sampling import halved
-from PromptSegLib.register.views import KEPT, View, looks, principal
+from PromptSegLib.register.teachers import teacher_of
+from PromptSegLib.register.views import KEPT, NOTHING, PLENTY, View, looks, principal
+from PromptSegLib.session import Session
 
 
 class Grey:
@@ -78,6 +82,31 @@ def test_a_picture_of_one_slice_is_seen(kits) -> None:
     assert view.at(view.frame.points()).isfinite().all()
 
 
+def test_what_stands_out_from_its_surroundings_is_told_apart(teacher) -> None:
+    """Where the features are grey values: the bright aorta, and not an eighth of the trunk."""
+    picture = picture_of(teacher.volume)
+    view = View(picture, backbone_of(Grey()))
+    vessel = mask_in(picture, teacher.labels == 4, teacher.volume.grid)
+    part = np.zeros_like(vessel)
+    part[20:60, 20:50, 20:60] = 1.0
+    assert view.telling(vessel) > PLENTY
+    assert view.telling(part) < NOTHING
+    assert view.telling(np.zeros_like(vessel)) == 0.0
+    assert view.telling(np.ones_like(vessel)) == 0.0
+
+
+def test_features_count_as_far_as_they_tell_the_structures_apart(teacher, other) -> None:
+    picture = picture_of(teacher.volume)
+    masks = {"vessel": (teacher.labels == 4, None), "kidney": (teacher.labels == 3, None)}
+    one = teacher_of(picture, masks, teacher.volume.grid)
+    look = looks(backbone_of(Grey()))
+    assert Registrations(other.volume, look=look)._share(one, ["vessel"], never) == 1.0
+    assert Registrations(other.volume)._share(one, ["vessel"], never) == 0.0
+    registrations = Registrations(other.volume, look=look)
+    first = registrations.deformation(one, one.region("kidney"), ["kidney"])
+    assert registrations.deformation(one, one.region("kidney"), ["kidney"]) is first
+
+
 def test_a_stop_is_heard_between_batches(kits) -> None:
     view = View(picture_of(kits.patient().volume), backbone_of(Grey()))
     asked = []
@@ -103,6 +132,16 @@ def test_a_few_pictures_are_kept_and_a_backbone_without_shared_tokens_sees_none(
         look(other)
     assert look(picture) is not first
     assert looks(SimpleNamespace(shared=None)) is None
+
+
+def test_a_session_keeps_what_was_seen_of_earlier_patients(trained, phantom, kit) -> None:
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(phantom.volume)
+    picture = session.earlier.picture
+    seen = session.look(picture)
+    assert seen.at(seen.frame.points()).isfinite().all()
+    session.set_volume(kit.make_phantom(12).volume)
+    assert session.look(picture) is seen
 
 
 def test_principal_components_are_of_both_and_the_greatest_come_first() -> None:
@@ -131,8 +170,6 @@ def test_nothing_seen_is_no_crash() -> None:
 
 def test_registration_with_a_view_finds_a_known_deformation(teacher, other, kits) -> None:
     own, theirs = picture_of(teacher.volume), picture_of(other.volume)
-    from PromptSegLib.register.picture import Region, mask_in
-
     mask = mask_in(own, teacher.labels == 3, teacher.volume.grid)
     region = Region.of(own, mask)
     look = looks(backbone_of(Grey()))
