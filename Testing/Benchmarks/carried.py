@@ -184,9 +184,7 @@ def as_segment(
                     row |= {"signs": earlier_patients.predictors(made, known[name][0][0], one)}
                 rows.add(f"{key_of(session, title, task)} as Segment", row)
                 print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
-    every = list(rows.rows.values())
-    for alone in (True, False):
-        table([row for row in every if ("," not in row["teacher"]) == alone])
+    by_number_of_teachers(rows)
 
 
 def dice_at_3_mm(found: CarriedMask, truth: np.ndarray) -> dict[str, float]:
@@ -208,7 +206,7 @@ def by_expert(options: argparse.Namespace) -> None:
     teachers = {case: remembered(volume, masks) for case, (volume, masks) in kept.items()}
     exports = {}
     for case, one in teachers.items() if options.references else ():
-        exports[case] = on_references({name: [one] for name in one.masks}).masks
+        exports[case] = on_references({name: [one] for name in one.masks}, look=look).masks
         print(
             case, {n: [(m.returned, round(m.trust, 2)) for m in some] for n, some in exports[case].items()}, flush=True
         )
@@ -219,10 +217,14 @@ def by_expert(options: argparse.Namespace) -> None:
         start = time.process_time()
         registrations, structures = Registrations(some[0].volume, look=look), [task.structure for task in some]
         others = {name: one for name, one in teachers.items() if name != case}
-        for teacher, one in others.items():
-            found = registrations.locate({name: [one] for name in structures if name in one.masks})
+        groups = {name: [one] for name, one in others.items()}
+        if len(groups) > 1:
+            groups[", ".join(others)] = list(others.values())
+        for teacher, some_of_them in groups.items():
+            wanted = {name: [one for one in some_of_them if name in one.masks] for name in structures}
+            found = registrations.locate({name: ones for name, ones in wanted.items() if ones})
             picture, seconds = registrations.picture(), time.process_time() - start
-            away = exports[teacher] if options.references else {}
+            away = exports.get(teacher, {})
             sent = registrations.locate(teachers_from(away))
             for task in some:
                 here = found.get(task.structure)
@@ -230,10 +232,10 @@ def by_expert(options: argparse.Namespace) -> None:
                     continue
                 truth, row = mask_in(picture, task.mask, task.volume.grid) > 0.5, {"reason": here.reason}
                 if here.prior is not None:
-                    row["fit"] = here.fits[0].trust
+                    row["fit"] = mean([fit.trust for fit in here.fits])
                 row |= dice_at_3_mm(here, truth)
                 row |= {"structure": task.structure, "teacher": teacher, "case": case, "seconds": seconds}
-                if options.references:
+                if teacher in exports:
                     there = sent.get(task.structure)
                     mask = np.zeros(truth.shape, bool)
                     if there is not None and there.prior is not None:
@@ -243,7 +245,14 @@ def by_expert(options: argparse.Namespace) -> None:
                     row["returned"] = [m.returned for m in away.get(task.structure, ())]
                 rows.add(f"expert {teacher} {task.structure} {case}", row)
                 print({k: v if not isinstance(v, float) else round(v, 3) for k, v in row.items()}, flush=True)
-    table(list(rows.rows.values()))
+    by_number_of_teachers(rows)
+
+
+def by_number_of_teachers(rows: Rows) -> None:
+    """A table of pairs, and one of several teachers together."""
+    every = list(rows.rows.values())
+    for alone in (True, False):
+        table([row for row in every if ("," not in row["teacher"]) == alone])
 
 
 def key_of(session: Session, teacher: str, task: Task) -> str:

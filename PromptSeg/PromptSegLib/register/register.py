@@ -169,7 +169,9 @@ def register(
         both = [channels(level.grey[0], level.grey[1], weights) for level in (fixed, one)]
         if views is None:
             return both[0], both[1]
-        features = views[0].at(points, should_stop), views[1].at(where, should_stop)
+        here = views[0].at(points, should_stop)
+        part(0.3, 0.4, REGISTERING)(0.5)
+        features = here, views[1].at(where, should_stop)
         more = [(WEIGHT * share) ** 0.5 * m for m in principal(*features, valid, one.seen * one.body)]
         # The first of them come before self-similarity: the way back is searched by few.
         own, theirs = (torch.cat([b[:2], m, b[2:]]) for b, m in zip(both, more, strict=True))
