@@ -79,8 +79,8 @@ def most_beside(dice: float | None, known: float, agreement: float | None) -> fl
     :data:`SHARE_BESIDE` where it had :data:`MEASURED`, finds something, and one teacher stands alone or several differ.
     In 52 pairs of five patients with four organs (``carried.py --shipped --samples``, each also with a blunted prompt)
     that leaves prompts as they ship at the network's mean Dice of 0.748, where all of the place brings them to 0.735
-    and costs up to 0.44 (so 0.10); blunted ones have 0.719 for 0.717. That several of one mind count in full is a choice:
-    hearts of three teachers took a network of 0.67 to 0.86; it was not measured on other pairs.
+    and costs up to 0.44 (so 0.10); blunted ones have 0.719 for 0.717. That several of one mind count in full is a
+    choice: hearts of three teachers took a network of 0.67 to 0.86; it was not measured on other pairs.
     """
     if dice is None:
         return 1.0

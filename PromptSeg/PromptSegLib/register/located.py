@@ -14,7 +14,7 @@ from .grey_fit import OUTSIDE, PairFit
 from .log_odds import Located, located
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
-from .teachers import Teacher
+from .teachers import Mask, Teacher
 from .views import NOTHING, PLENTY, Look
 
 MUCH_POORER = 0.1
@@ -81,15 +81,15 @@ class Registrations:
         self,
         teacher: Teacher,
         region: Region,
-        names: Sequence[str] = (),
+        masks: Mapping[str, Mask] | None = None,
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
     ) -> Deformation:
-        """For a part of the teacher that holds the structures ``names``; one that is known already and covers it serves
+        """For a part of the teacher with the structures of ``masks``; one that is known already and covers it serves
         again, if the backbone's features counted alike, and where none does, the next starts from what is known of the
         two CTs as wholes. Raises ``Stopped``."""
         known = self._known.setdefault(teacher.digest, [])
-        share = self._share(teacher, names, should_stop)
+        share = self._share(teacher.picture, masks or {}, should_stop)
         found = next((one for to, one in known if one.region.holds(region) and abs(to - share) <= ALIKE), None)
         if found is None:
             found = register(
@@ -106,13 +106,13 @@ class Registrations:
             known.append((share, found))
         return found
 
-    def _share(self, teacher: Teacher, names: Sequence[str], should_stop: ShouldStop) -> float:
+    def _share(self, picture: Picture, masks: Mapping[str, Mask], should_stop: ShouldStop) -> float:
         """How far the backbone's features count: as far as they tell these structures from what is around them."""
-        if self.look is None or not names:
+        if self.look is None or not masks:
             return 0.0
-        view, shares = self.look(teacher.picture), []
-        for name in names:
-            telling = view.telling(teacher.masks[name].on(teacher.picture), should_stop)
+        view, shares = self.look(picture), []
+        for mask in masks.values():
+            telling = view.telling(mask.on(picture), should_stop)
             shares.append(min(1.0, max(0.0, (telling - NOTHING) / (PLENTY - NOTHING))))
         return sum(shares) / len(shares)
 
@@ -138,9 +138,10 @@ class Registrations:
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
         for number, (key, (teacher, region)) in enumerate(regions.items()):
-            names = [name for name, some in wanted.items() if any(one.digest == key for one in some)]
+            # Structures that were taught in one patient one after the other come from teachers of one picture.
+            masks = {n: one.masks[n] for n, some in wanted.items() for one in some if one.digest == key}
             listen = part(on_progress, number / total, (number + 1) / total)
-            made[key] = self.deformation(teacher, region, names, listen, should_stop)
+            made[key] = self.deformation(teacher, region, masks, listen, should_stop)
         return {name: self._warped(name, teachers, made, should_stop) for name, teachers in wanted.items()}
 
     def _warped(

@@ -97,14 +97,21 @@ def test_what_stands_out_from_its_surroundings_is_told_apart(teacher) -> None:
 
 def test_features_count_as_far_as_they_tell_the_structures_apart(teacher, other) -> None:
     picture = picture_of(teacher.volume)
-    masks = {"vessel": (teacher.labels == 4, None), "kidney": (teacher.labels == 3, None)}
-    one = teacher_of(picture, masks, teacher.volume.grid)
+    wanted = {"vessel": 4, "kidney": 3}
+    # As a memory has structures that were taught one after the other: each with a teacher of its own.
+    taught = {
+        name: teacher_of(picture, {name: (teacher.labels == value, None)}, teacher.volume.grid)
+        for name, value in wanted.items()
+    }
     look = looks(backbone_of(Grey()))
-    assert Registrations(other.volume, look=look)._share(one, ["vessel"], never) == 1.0
-    assert Registrations(other.volume)._share(one, ["vessel"], never) == 0.0
     registrations = Registrations(other.volume, look=look)
-    first = registrations.deformation(one, one.region("kidney"), ["kidney"])
-    assert registrations.deformation(one, one.region("kidney"), ["kidney"]) is first
+    vessel, kidney = taught["vessel"], taught["kidney"]
+    assert registrations._share(picture, vessel.masks, never) == 1.0
+    assert Registrations(other.volume)._share(picture, vessel.masks, never) == 0.0
+    first = registrations.deformation(kidney, kidney.region("kidney"), kidney.masks)
+    assert registrations.deformation(kidney, kidney.region("kidney"), kidney.masks) is first
+    found = registrations.locate({name: [one] for name, one in taught.items()})
+    assert all(one.prior is not None for one in found.values())
 
 
 def test_a_stop_is_heard_between_batches(kits) -> None:
