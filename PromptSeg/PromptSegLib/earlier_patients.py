@@ -78,7 +78,8 @@ class EarlierPatients:
 
         def blend(plausible: float, known: float) -> Factors:
             most = most_beside(left_out_dice, known, found.agreement) if prompt.card.knows else 1.0
-            return blend_of(left_out_dice, plausible, found.fits, known=known, most=most)
+            elsewhere = by_hand is None and not prompt.card.knows
+            return blend_of(left_out_dice, plausible, found.fits, known=known, most=most, elsewhere=elsewhere)
 
         span, crop = None, None
         if slices and not is_oblique(work.volume.grid, work.axis):

@@ -111,7 +111,7 @@ def blended(view: dict, table: np.ndarray) -> np.ndarray:
     fit = argparse.Namespace(trust=view["trust"])
     agrees, known = plausible(view)
     most = most_beside(view["told"], known, None) if view["knows"] else 1.0
-    factors = blend_of(view["told"], agrees, [fit], table, known, most)  # type: ignore[list-item]
+    factors = blend_of(view["told"], agrees, [fit], table, known, most, not view["knows"])  # type: ignore[list-item]
     logits = sum(f * view[n] for f, n in zip(factors, ("network", "place", "grey"), strict=False)) + factors[3]
     return np.rint(logits * SCALE) / SCALE
 

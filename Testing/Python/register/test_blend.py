@@ -178,3 +178,13 @@ def test_a_mask_that_reaches_the_border_of_its_box_is_cut(work) -> None:
     assert cut(some, (rows, slice(columns.start, columns.stop - 6)))
     assert cut(range(some.start + 4, some.stop), (rows, columns))
     assert not cut(range(work.count), (slice(0, work.size[0]), slice(0, work.size[1])))
+
+
+@pytest.mark.parametrize("left_out_dice", LEFT_OUT_DICE)
+def test_a_network_that_was_measured_in_one_other_patient_counts_less(left_out_dice) -> None:
+    """What it finds of that patient's left-out slices is more than what it finds in the next."""
+    here = blend_of(left_out_dice, 0.7, (), known=0.5)
+    there = blend_of(left_out_dice, 0.7, (), known=0.5, elsewhere=True)
+    assert there[0] < here[0]
+    assert there[1] >= here[1]
+    assert blend_of(left_out_dice, 0.7, (), known=CONFIDENT, elsewhere=True) == ALONE

@@ -20,7 +20,7 @@ def test_a_sure_mask_of_a_pair_that_fits_is_no_first_guess() -> None:
 
 
 def test_an_unsure_one_is_a_first_guess() -> None:
-    found = expected(CONFIDENT | {"probabilities": 0.7, "fit": 0.4, "agreement": 0.3})
+    found = expected(CONFIDENT | {"probabilities": 0.6, "fit": 0.4, "agreement": 0.3})
     assert found.first_guess
 
 
