@@ -6,11 +6,11 @@
 
 Five slices of a teacher are drawn; what PromptSeg makes of them (not the expert's mask) is carried over. Rows are kept
 in the JSON file, and what is there is not done again. ``--expert`` carries the expert's whole mask, without a network
-(with ``--look`` registered by what the backbone sees);
-``--shipped SET`` takes the prompts of a set, with the expert's masks. ``--samples`` also keeps what was told of each
-voxel near the structure, also by prompts that are blunted with noise, for networks that see less of a structure:
-``--fit`` prints what :mod:`carried_fit` makes of these. ``--as-segment`` asks the network near the carried mask alone,
-as Segment does, and also carries over from all teachers together. ``--correct 2`` has the two slices of least certainty
+(with ``--look`` registered by what the backbone sees); ``--shipped SET`` takes the prompts of a set, with the expert's
+masks. ``--samples`` also keeps what was told of each voxel near the structure, also by prompts that are blunted with
+noise, for networks that see less of a structure: ``--fit`` prints what :mod:`carried_fit` makes of these, ``--expect``
+what it makes of JSON files. ``--as-segment`` asks the network near the carried mask alone, as Segment does, and also
+carries over from all teachers together. ``--correct 2`` has the two slices of least certainty
 corrected by the expert, learns from these and from the teacher's, and compares with three freshly drawn slices.
 ``--pairs t:p,...`` prints how well pairs of files fit.
 """
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from carried_fit import NOISE, fit, save
+from carried_fit import NOISE, calibrate, fit, save
 from few_slices import Rows, Task, add_arguments, cropped, mean, span_around, tasks
 
 from PromptSegLib import earlier_patients
@@ -296,10 +296,15 @@ def main() -> None:
     parser.add_argument("--as-segment", action="store_true", help=within)
     parser.add_argument("--references", action="store_true", help=also)
     parser.add_argument("--fit", type=Path, help="such a folder: only fit")
+    rows = "files of rows: only fit the Dice to expect to them"
+    parser.add_argument("--expect", type=Path, nargs="+", metavar="FILE.json", help=rows)
     parser.add_argument("--pairs", help="teacher:patient,... as files: only how they fit")
     options = parser.parse_args()
-    if options.fit or options.pairs:
-        fit(options.fit) if options.fit else pairs(options.pairs)
+    if options.fit or options.expect or options.pairs:
+        if options.pairs:
+            pairs(options.pairs)
+        else:
+            fit(options.fit) if options.fit else calibrate(options.expect)
         return
     if options.expert:
         by_expert(options)

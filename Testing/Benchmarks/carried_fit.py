@@ -1,12 +1,14 @@
 """What carried-over samples of :mod:`carried` say of how much network, place and grey values should count.
 
-:func:`fit` prints the coefficients of :mod:`PromptSegLib.register.blend`, what each pair would get with coefficients
-that were fitted to the other teachers' pairs, and the line of :mod:`PromptSegLib.register.expected`.
+:func:`fit` prints the coefficients of :mod:`PromptSegLib.register.blend` and what each pair would get with coefficients
+that were fitted to the other teachers' pairs; :func:`calibrate` prints the line of
+:mod:`PromptSegLib.register.expected`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from few_slices import mean
 from PromptSegLib.prior import ALONE, NETWORK_LIMIT, SCALE, Location
 from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.register.blend import COEFFICIENTS, blend_of, log_odds, most_beside, predictors
+from PromptSegLib.register.expected import NAMES
 from PromptSegLib.register.located import CarriedMask
 from PromptSegLib.register.log_odds import LIMIT
 
@@ -122,20 +125,14 @@ def with_table(view: dict, table: np.ndarray) -> float:
     return float(2 * (found & view["truth"]).sum() / max(1, found.sum() + view["truth"].sum()))
 
 
-def calibrate(views: Sequence[dict], used: Sequence[int] = (0, 1, 3), ridge: float = 1.0) -> None:
-    """Print the line of :mod:`PromptSegLib.register.expected`: only of the signs ``used``, in log-odds; its spread is
-    that of patients whom it was not fitted to."""
+def calibrate(files: Sequence[Path], used: Sequence[int] = (0, 3), ridge: float = 1.0) -> None:
+    """Print the line of :mod:`PromptSegLib.register.expected`, from rows of :mod:`carried`, as Segment finds each pair:
+    only of the signs ``used``, in log-odds; its spread is that of patients whom it was not fitted to."""
     rows = []
-    for view in views:
-        logits, alone = blended(view, np.asarray(COEFFICIENTS)), view["network"] > 0
-        found, share = logits > 0, 1 / (1 + np.exp(-logits))
-        if not found.any():
-            continue
-        own = 2 * share[found].sum() / (share.sum() + found.sum())
-        agree = 2 * (found & alone).sum() / (found.sum() + alone.sum())
-        dice = 2 * (found & view["truth"]).sum() / (found.sum() + view["truth"].sum())
-        predictors = [log_odds(float(one)) for one in (own, view["trust"], view["told"], agree)]
-        rows.append((view["name"].split("--")[1], predictors, log_odds(float(dice))))
+    for row in (row for path in files for row in json.loads(path.read_text()).values()):
+        if row.get("signs") and row["signs"]["probabilities"] is not None:
+            predictors = [log_odds(row["signs"][name] or 0.0) for name in NAMES]
+            rows.append((row["case"], predictors, log_odds(row["both"])))
     patients, x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
 
     def line(some: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -178,4 +175,3 @@ def fit(folder: Path) -> None:
     print(f"{len(known)} where the network knows it:", *(f"{mean([r[n] for r in known]):.3f}" for n in range(3, 7)))
     print("least gain there:", f"{min((r[6] - r[3] for r in known), default=0):.3f}")
     print(np.round(fitted(views), 3).tolist())
-    calibrate(views)

@@ -76,7 +76,9 @@ def blend_of(
     factors = predictors(left_out_dice, plausible, fits)
     network, place, grey, offset = (sum(c * f for c, f in zip(row, factors, strict=True)) for row in table)
     blended = max(0.0, network) * (HALF if elsewhere else 1.0), max(0.05, place), max(0.0, grey), offset
-    a, b, c, d = (share * one + (1 - share) * other for one, other in zip(blended, ALONE, strict=True))
+    # What counts less is no less certain where both agree: far from the place nothing is the structure's.
+    certain = 1.0 + share * (1.0 / HALF - 1.0) if elsewhere else 1.0
+    a, b, c, d = (certain * (share * one + (1 - share) * other) for one, other in zip(blended, ALONE, strict=True))
     return a, b, c, d
 
 
