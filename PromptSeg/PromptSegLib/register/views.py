@@ -31,6 +31,8 @@ COUNT = 8
 """Principal components that are compared: as good as all sixteen features, at half the cost."""
 WEIGHT = 0.25
 """Of the squared differences of the features, whose total variance is one, beside those of grey and self-similarity."""
+FINE_MM = 2.5
+"""Spacing at which the network sees pictures of 3 mm: as good as its own 2 mm, in two thirds of the time."""
 NOTHING, PLENTY = 0.25, 0.6
 """Of :meth:`View.telling`: up to the first the features do not count, from the second on in full. What the shipped
 backbone was taught has 0.4 (vertebrae, heart) to 3 (spleen), muscles, iliac vessels and bowel have 0.06 to 0.3."""
@@ -121,7 +123,7 @@ class View:
         """The picture as the network takes it, and where its blocks lie there, as ``grid_sample`` wants it."""
         if self._work is None:
             hu = hu_from_grey(self._picture.grey.astype(np.float32)).astype(np.int16)
-            self._work = WorkingVolume(Volume(hu, self._picture.grid), crop=False)
+            self._work = WorkingVolume(Volume(hu, self._picture.grid), spacing=FINE_MM, crop=False)
         if self._where is None:
             _, a, r = self.frame.points().unbind(-1)
             anterior, right = a[0].double().numpy(), r[0].double().numpy()
