@@ -34,7 +34,7 @@ def start(place: Path, words: tuple[object, ...], before: str = "", **options: A
     command = [sys.executable, "-c", f"{before}\n{START}", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     environment = os.environ | {"PYTHONPATH": path} | options.pop("env", {})
-    return subprocess.Popen(command, cwd=place, env=environment, text=True, **(pipes | options))
+    return subprocess.Popen(command, cwd=place, env=environment, text=True, encoding="utf-8", **(pipes | options))
 
 
 def segment(place: Path, shipped: Path, *more: str) -> tuple[object, ...]:
