@@ -197,7 +197,7 @@ def dice_at_3_mm(found: CarriedMask, truth: np.ndarray) -> dict[str, float]:
 
 
 def by_expert(options: argparse.Namespace) -> None:
-    """The expert's whole mask carried over, without any network: what registration and grey values give alone."""
+    """The expert's whole mask carried over: what registration, with ``--look`` by a network, and grey values give."""
     rows, kept = Rows(options.json), {}
     look = looks(load_backbone(options.backbone)) if options.look else None
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})

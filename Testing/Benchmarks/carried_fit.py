@@ -126,7 +126,7 @@ def with_table(view: dict, table: np.ndarray) -> float:
 
 
 def calibrate(files: Sequence[Path], used: Sequence[int] = (0, 3), ridge: float = 1.0) -> None:
-    """Print the line of :mod:`PromptSegLib.register.expected`, from rows of :mod:`carried`, as Segment finds each pair:
+    """Print the line of :mod:`PromptSegLib.register.expected`, from rows of :mod:`carried`:
     only of the signs ``used``, in log-odds; its spread is that of patients whom it was not fitted to."""
     rows = []
     for row in (row for path in files for row in json.loads(path.read_text()).values()):

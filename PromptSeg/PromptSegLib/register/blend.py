@@ -29,7 +29,7 @@ sure is left alone, too. It does not go far enough where the place is quite wron
 ELSEWHERE, HALF = 0.6, 0.5
 """Of a prompt that was measured in the patient of its drawn slices alone: what of that Dice is to be expected in
 another, and how much its network counts there. Hearts, aortas and esophagi of four chests (0.58 to 0.68 of left-out
-slices, 0.37 to 0.76, 0.37 to 0.61 and 0.18 to 0.54 elsewhere) have 0.693 for 0.625 with these, nine abdominal organs of
+slices, 0.58 to 0.76, 0.37 to 0.61 and 0.18 to 0.54 elsewhere) have 0.693 for 0.625 with these, nine abdominal organs of
 three patients 0.776 for 0.770, each from five slices of one patient (``carried.py --samples``)."""
 SHARE_BESIDE = 0.4
 BLIND, SEEING = 0.1, 0.4

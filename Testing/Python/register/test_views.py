@@ -144,6 +144,7 @@ def test_a_few_pictures_are_kept_and_a_backbone_without_shared_tokens_sees_none(
 def test_a_session_keeps_what_was_seen_of_earlier_patients(trained, phantom, kit) -> None:
     session = Session(trained / "tiny.safetensors", "cpu", threads=1)
     session.set_volume(phantom.volume)
+    assert session.earlier._registrations.look is session.look  # that is what Segment registers by
     picture = session.earlier.picture
     seen = session.look(picture)
     assert seen.at(seen.frame.points()).isfinite().all()
