@@ -77,8 +77,9 @@ class EarlierPatients:
         left_out_dice = network_dice(prompt)
 
         def blend(plausible: float, known: float) -> Factors:
-            most = most_beside(left_out_dice, known, found.agreement) if prompt.card.knows else 1.0
-            elsewhere = by_hand is None and not prompt.card.knows
+            measured = prompt.card.knows or prompt.card.begun_dice is not None  # in other patients
+            most = most_beside(left_out_dice, known, found.agreement) if measured else 1.0
+            elsewhere = by_hand is None and not measured
             return blend_of(left_out_dice, plausible, found.fits, known=known, most=most, elsewhere=elsewhere)
 
         span, crop = None, None
@@ -148,4 +149,5 @@ def predictors(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict
 def network_dice(prompt: Prompt) -> float | None:
     """The Dice that the network is known to find alone, of slices or patients that a prompt was not learned from."""
     card = prompt.card
-    return card.network_dice if card.network_dice is not None else card.validation_dice
+    told = (card.begun_dice, card.network_dice, card.validation_dice)
+    return next((dice for dice in told if dice is not None), None)

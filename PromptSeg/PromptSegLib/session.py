@@ -203,6 +203,7 @@ class Session:
         *,
         start_from: Prompt | None = None,
         remembered: Sequence[Excerpt] = (),
+        known: Iterable[Prompt] | None = None,
         steps: int | None = None,
         seed: int = 0,
         recipe: TuningRecipe | None = None,
@@ -217,11 +218,14 @@ class Session:
         ``start_from`` goes on from a former round, or from a prompt that knows the structure: then slices that do not
         reach its ends are corrections of what that prompt finds (``card.corrects``). ``remembered`` are slices that
         were drawn in earlier patients, from a .memory file: they are learned from as well, where they are of the same
-        plane and of no volume at hand. When stopped after the first mask, the best prompt so far comes back with
-        ``stopped`` set; before it, ``Stopped`` is raised. Raises ``AnnotationError``, ``GridError``, ``PromptError``.
+        plane and of no volume at hand. Without ``start_from``, learning begins with that of the prompts ``known`` which
+        finds what was drawn, if one does; None are those that come with this backbone. When stopped after the first
+        mask, the best prompt so far comes back with ``stopped`` set; before it, ``Stopped`` is raised. Raises
+        ``AnnotationError``, ``GridError``, ``PromptError``.
         """
         from .annotations import SliceAnnotations
         from .contours.fusion import contour_spacing
+        from .prompts.library import coming_with
         from .segment.segmenter import WorkingVolumes
         from .tune.advice import corrects
         from .tune.examples import Drawing
@@ -240,8 +244,11 @@ class Session:
             seen = works.get(drawn.axis, spacing)
             drawings.append(Drawing(seen, drawn, fine, corrects=corrects(former, drawn)))
         drawings += drawings_of(remembered, drawings)
+        if known is None:
+            known = coming_with(self.backbone.id) if start_from is None else ()
         learned = tune(
-            self.backbone, drawings, structure, start_from=start_from, steps=steps, seed=seed, recipe=recipe,
+            self.backbone, drawings, structure,
+            start_from=start_from, known=known, steps=steps, seed=seed, recipe=recipe,
             preview=self._preview, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
         if start_from is None or not start_from.masks:

@@ -53,7 +53,9 @@ from PromptSegTrain.simulate import evenly_spaced
 TaughtCase = tuple[Prompt, Teacher, float]
 
 
-def taught(session: Session, task: Task, k: int, folder: Path, margin_mm: float | None) -> TaughtCase:
+def taught(
+    session: Session, task: Task, k: int, folder: Path, margin_mm: float | None, known: Sequence[Prompt] | None = None
+) -> TaughtCase:
     """A prompt from k slices, the teacher with PromptSeg's own mask, and its Dice; kept in ``folder``. With a margin,
     the mask is found in the slices around the structure, and the teacher's CT is kept whole."""
     stem = f"{session.backbone.id[:8]}-{task.case}-{task.structure}-{k}".replace(" ", "_")
@@ -63,7 +65,8 @@ def taught(session: Session, task: Task, k: int, folder: Path, margin_mm: float 
         part, structure = cropped(task, margin_mm), Structure(task.structure)
         drawn = part.draw(evenly_spaced(part.mask, k))
         session.set_volume(part.volume)
-        learned = session.tune(drawn, structure)
+        learned = session.tune(drawn, structure, known=known)
+        print(f"{task.case} {task.structure}: {learned.steps} steps.", *learned.notes, flush=True)
         made = session.segment([learned.prompt], drawn={task.structure: drawn})
         teacher = session.remember(made, drawn, learned.prompt)
         if margin_mm is not None:
@@ -109,12 +112,12 @@ def corrected(session: Session, task: Task, taught_case: TaughtCase, count: int)
         task.mask.astype(np.uint8), task.volume.grid, 1, [k for k in slices if k not in empty], empty
     )
     options = {"start_from": prompt, "remembered": [kept.drawn[name]]}
-    learned = session.tune(drawn, Structure(name), **options).prompt
+    learned = session.tune(drawn, Structure(name), known=(), **options).prompt
     out["corrected"] = dice(session.segment([learned], drawn={name: drawn}, priors={name: [kept]}))
     out["corrected without the place"] = dice(session.segment([learned], drawn={name: drawn}))
     out["corrected slices"] = slices
     fresh = task.draw(evenly_spaced(task.mask, count + 1))
-    learned = session.tune(fresh, Structure(name)).prompt
+    learned = session.tune(fresh, Structure(name), known=()).prompt
     out["drawn afresh"] = dice(session.segment([learned], drawn={name: fresh}))
     return out | {"correcting seconds": time.process_time() - began}
 
@@ -288,6 +291,10 @@ def main() -> None:
     parser.add_argument("--taught", type=Path, default=Path("taught"), help="a folder for what was taught")
     parser.add_argument("--correct", type=int, default=0, help="slices to correct in each patient")
     parser.add_argument("--shipped", help="a prompt set to use in place of teaching, with the expert's masks")
+    begins = (
+        "a prompt set: learning begins with that of its prompts which finds what was drawn, as with those that ship"
+    )
+    parser.add_argument("--known", help=begins)
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
     seen = "with --expert: register by what the backbone sees, not by grey values alone"
     parser.add_argument("--look", action="store_true", help=seen)
@@ -313,14 +320,15 @@ def main() -> None:
     session = Session(options.backbone, threads=options.threads)
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers, "margin_mm": None})
     taught_cases: dict[tuple[str, str], TaughtCase] = {}
-    known = resolve(options.shipped) if options.shipped else {}
+    shipped = resolve(options.shipped) if options.shipped else {}
+    known = list(resolve(options.known).values()) if options.known else None
     for task in tasks(teaching, options.k):
         if options.shipped:
             shared = remembered(task.volume, {task.structure: (task.mask, 1.0)})
-            taught_cases[task.case, task.structure] = known[task.structure], shared, 1.0
+            taught_cases[task.case, task.structure] = shipped[task.structure], shared, 1.0
         else:
             taught_cases[task.case, task.structure] = taught(
-                session, task, options.k, options.taught, options.margin_mm
+                session, task, options.k, options.taught, options.margin_mm, known
             )
         print(f"{task.case} {task.structure}: Dice {taught_cases[task.case, task.structure][2]:.3f}", flush=True)
     patients: dict[str, list[Task]] = {}

@@ -164,6 +164,7 @@ _CARD = {
     "validation_dice": "Dice, held-out subjects",
     "leave_one_slice_out_dice": "Dice, left-out slices",
     "network_dice": "without contours",
+    "begun_dice": "of the known prompt it began with",
     "data": "data",
     "author": "author",
     "date": "date",
@@ -172,7 +173,7 @@ _CARD = {
     "references": "reference CTs that show its place",
 }
 _MAX_NAMES = 12  # names in a cell; --json has all
-_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice")
+_NUMBERS = ("volumes", "slices", "validation_dice", "leave_one_slice_out_dice", "network_dice", "begun_dice")
 
 
 def _columns(cards: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, str]]]:

@@ -96,6 +96,10 @@ SENTENCES = {
         "Slice {index} is marked as without the structure, between slices that show it: it will stay empty."
     ),
     "note.earlier": _("Learned from {slices} of {patients}, too."),
+    "note.known": _(
+        "PromptSeg knows this as {name}: that prompt found the drawn slices with a Dice of {dice}, and learning began "
+        "there."
+    ),
     "note.one_slice": _("one slice"),
     "note.slices": _("{n} slices"),
     "note.one_patient": _("an earlier patient"),

@@ -41,8 +41,9 @@ class Card:
     all that the working grid keeps. With ``shared_tokens`` its deep tokens are those that the backbone shares out, so
     that one pass shows all such structures; with ``shared_pass`` it looks under both. One that ``corrects`` was learned
     from slices in which the mask of a prompt that knew the structure was corrected: in that volume its own mask goes on
-    beyond them. ``slice_mm`` is the distance between the slices that it was taught on. The three Dice are of left-out
-    slices with the contours, of left-out slices without them, and of held-out subjects.
+    beyond them. ``slice_mm`` is the distance between the slices that it was taught on. The first three Dice are of
+    left-out slices with the contours, of left-out slices without them, and of held-out subjects; ``begun_dice`` is the
+    last one of the prompt that found the drawn slices already, so that learning began with it.
     """
 
     plane: str = "axial"
@@ -72,6 +73,7 @@ class Card:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this version does not know, as plain JSON: they are kept."""
     corrects: bool = False
+    begun_dice: float | None = None
 
     def __post_init__(self) -> None:
         for name, check in _BOUNDS.items():
@@ -109,7 +111,8 @@ class Card:
     def carries(self) -> bool | None:
         """Whether the prompt is of use in CTs other than those that it was taught on, where no contours help the
         network; None if that was not measured, as of what was pre-trained."""
-        return None if self.network_dice is None else self.network_dice >= CARRIES
+        dice = self.begun_dice if self.begun_dice is not None else self.network_dice
+        return None if dice is None else dice >= CARRIES
 
     def taught_there(self, grid: Grid) -> bool:
         """Whether it is known to have been taught on a volume on ``grid``."""
@@ -262,6 +265,7 @@ _BOUNDS: dict[str, Check] = {
     "taught_on": _grids,
     "extra": _plain_object,
     "corrects": _flag,
+    "begun_dice": _DICE,
 }
 
 

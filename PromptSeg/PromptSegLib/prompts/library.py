@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def remembers() -> bool:
 def shipped() -> list[Path]:
     """The prompt sets that come with PromptSeg, by name."""
     return sorted(resource("PromptSets").glob(f"*{SUFFIX}"))
+
+
+@lru_cache(maxsize=1)
+def coming_with(backbone_id: str) -> tuple[Prompt, ...]:
+    """The prompts of the shipped sets that were learned on this backbone."""
+    sets = [PromptSet.read(path) for path in shipped()]
+    return tuple(prompt for one in sets for prompt in one.values() if prompt.backbone_id == backbone_id)
 
 
 def asked(wanted: str | Mapping[str, Any]) -> PromptSet:

@@ -29,10 +29,12 @@ _LONGEST_DIGEST, _HUGE = 100, 1e9
 
 
 def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
-    """Keep the grids of ``card.taught_on`` with a prompt's tensors; where that cannot be, nothing is kept."""
+    """Keep the grids of ``card.taught_on`` with a prompt's tensors, beside those that are kept; where that cannot be,
+    nothing is."""
     if not card.taught_on:
         return
-    places = [one if isinstance(one, str) else _put(one) for one in card.taught_on]
+    every = dict.fromkeys((*recall(arrays), *card.taught_on))
+    places = [one if isinstance(one, str) else _put(one) for one in every]
     with contextlib.suppress(OSError, PromptSegError, RuntimeError):
         path = _file(arrays)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

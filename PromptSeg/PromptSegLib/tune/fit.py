@@ -32,13 +32,15 @@ Optimisation = Iterator[tuple[int, dict[str, Tensor], float]]
 @dataclass(frozen=True)
 class Plan:
     """``steps`` gradient steps at most at the rate ``lr``, with a look at what was left out every ``check_every``;
-    ``folds`` are the examples that are left out, one at a time."""
+    ``folds`` are the examples that are left out, one at a time, and ``gain`` is the Dice that these must gain for any
+    step to be kept."""
 
     steps: int
     lr: float
     check_every: int
     folds: tuple[int, ...]
     seed: int
+    gain: float = 0.0
 
 
 class Fit:
@@ -63,7 +65,10 @@ class Fit:
         dice = self._dice(self.tensors)
         self.history: list[dict[str, float]] = [{"step": 0, "dice": dice}]
         self.left_out = LeftOut(
-            evaluation_steps(plan.steps, plan.check_every), usual=first_weight(dice), slices=len(plan.folds)
+            evaluation_steps(plan.steps, plan.check_every),
+            usual=first_weight(dice),
+            slices=len(plan.folds),
+            gain=plan.gain,
         )
         self.stages = {"leave one out": 0.0, "tune": 0.0}
         self._latest, self._best = (0, self.tensors), dice

@@ -100,6 +100,8 @@ class LeftOut:
     """The weight where no left-out slice tells: see :func:`first_weight`."""
     slices: int = 0
     """How many are to be left out."""
+    gain: float = 0.0
+    """How much Dice steps must gain to be worth taking."""
 
     def add(self, n: int, found: np.ndarray) -> None:
         """Example n has reached its next mark: (weights, 2)."""
@@ -112,9 +114,9 @@ class LeftOut:
         return min(map(len, self.curves.values())) if self.curves and len(self.curves) >= self.slices else 0
 
     def choice(self) -> tuple[int, float]:
-        """The number of steps at which the network alone has the best Dice, of those that all have reached, and the
-        weight that goes with it: that of the smallest cross-entropy and penalty; ``usual`` where no left-out slice has
-        contours on both sides.
+        """The number of steps at which the network alone has the best Dice, of those that all have reached, or none
+        where they gain less than :attr:`gain`, and the weight that goes with it: that of the smallest cross-entropy and
+        penalty; ``usual`` where no left-out slice has contours on both sides.
 
         Cross-entropy tells how far the network can be trusted beside contours, whose own probabilities allow for the
         gap; Dice of one or two slices, with gaps twice as wide as usual, does not.
@@ -124,6 +126,8 @@ class LeftOut:
         alone = np.array([c[: self.known, WEIGHTS.index(0.0), 0] for c in self.curves.values()])
         mean = np.nan_to_num(alone).mean(0)
         step = len(mean) - 1 - int(mean[::-1].argmax())  # of equals the last: it has learned most
+        if mean[step] < mean[0] + self.gain:
+            step = 0
         penalised = [WEIGHTS.index(weight) for weight in _PENALTIES]
         costs = np.array([c[step, penalised, 1] for c in self.curves.values()])
         known = costs[~np.isnan(costs).any(1)]

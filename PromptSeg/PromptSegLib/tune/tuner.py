@@ -27,6 +27,7 @@ from .examples import Drawing, make_examples
 from .fit import Fit, Plan
 from .optimise import folds_of
 from .outcome import LeftOutSlice, Outcome
+from .recognise import Recognised, recognise
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class TuningRecipe:
     folds: int = 5
     """Most leave-one-slice-out runs."""
     check_every: int = 5
+    gain: float = 0.03
+    """What steps must gain of the Dice of left-out slices where a known prompt finds them: it was learned from many
+    patients, and steps on slices of one cost it as much in others (docs/experiments.md)."""
 
 
 MAX_STEPS = 100_000
@@ -106,6 +110,7 @@ def tune(
     structure: Structure,
     *,
     start_from: Prompt | None = None,
+    known: Iterable[Prompt] = (),
     steps: int | None = None,
     seed: int = 0,
     recipe: TuningRecipe | None = None,
@@ -113,10 +118,11 @@ def tune(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> TuningResult:
-    """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`. ``preview`` keeps
-    what a run without steps encoded for the next one. Raises :class:`AnnotationError` for drawings or numbers of steps
-    that cannot be learned from, :class:`PromptError` for a former prompt that does not fit, and ``Stopped`` before the
-    first mask."""
+    """Learn ``structure`` from one or several volumes; see :meth:`PromptSegLib.session.Session.tune`. Without
+    ``start_from`` it begins with that of the prompts ``known`` which finds what was drawn, if one does. ``preview``
+    keeps what a run without steps encoded for the next one. Raises :class:`AnnotationError` for drawings or numbers of
+    steps that cannot be learned from, :class:`PromptError` for a former prompt that does not fit, and ``Stopped``
+    before the first mask."""
     recipe = recipe or TuningRecipe()
     check_structure(structure)  # what cannot be written must not be learned first
     max_steps = recipe.steps if steps is None else steps
@@ -133,24 +139,29 @@ def tune(
                 f"{drawings[0].work.plane} ones",
                 "draw in the same plane, or teach it anew without going on from it",
             )
-        max_steps = max_steps if steps is not None else max(1, max_steps // 2)  # a later round has less to learn
     check_drawings(drawings)
     began = time.perf_counter()
+    recognised = None if start_from is not None else recognise(backbone, drawings, known, should_stop)
+    first = start_from if recognised is None else recognised.prompt
     window = common_window(drawings)
-    if start_from is not None:
-        window = start_from.card.window or FULL_WINDOW
+    if first is not None:
+        window = first.card.window or FULL_WINDOW
+        max_steps = max_steps if steps is not None else max(1, max_steps // 2)  # there is less to learn
+    if recognised is not None and steps is None and sum(len(d.annotations.drawn()) for d in drawings) < 2:
+        max_steps = 0  # what a step is worth, no slice tells
     variants = recipe.variants if max_steps else 0  # a first mask is wanted at once
     examples = make_examples(
         backbone, drawings, window, variants=variants, seed=seed, should_stop=should_stop, preview=preview
     )
     remembered = {n for n, one in enumerate(drawings) if one.remembered}
     folds = tuple(folds_of(examples, recipe.folds, remembered)) if max_steps else ()
-    plan = Plan(max_steps, recipe.lr, recipe.check_every, folds, seed)
-    former = None if start_from is None else start_from.tensors
+    gain = 0.0 if recognised is None else recipe.gain
+    plan = Plan(max_steps, recipe.lr, recipe.check_every, folds, seed, gain)
+    former = None if first is None else first.tensors
     fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
     stages = {"first mask": time.perf_counter() - began}
     fit.run()
-    result = _result(structure, fit, window, start_from)
+    result = _result(structure, fit, window, start_from, recognised)
     on_progress(Progress("tune", 1.0, f"Stopped; step {fit.steps} of {max_steps} is kept" if fit.stopped else "Done"))
     stages |= fit.stages
     total = time.perf_counter() - began
@@ -158,7 +169,13 @@ def tune(
     return replace(result, outcome=replace(result.outcome, stages=stages, seconds=total))
 
 
-def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_from: Prompt | None) -> TuningResult:
+def _result(
+    structure: Structure,
+    fit: Fit,
+    window: tuple[float, float],
+    start_from: Prompt | None,
+    recognised: Recognised | None,
+) -> TuningResult:
     """What a run came to: the prompt to keep with its card, and what is known of it."""
     drawings, examples = fit.drawings, fit.examples
     own = [d for d in drawings if not d.remembered]
@@ -176,11 +193,19 @@ def _result(structure: Structure, fit: Fit, window: tuple[float, float], start_f
         _card(drawings, window, mean_dice, start_from, fit.steps, fit.plan.seed),
         network_dice=None if network_dice is None else round(network_dice, 4),
         contour_weight=weight,
+        begun_dice=_begun_dice(start_from, recognised),
     )
+    if recognised is not None and not fit.steps:  # as it was, it sees as it did
+        known = recognised.prompt.card
+        card = replace(card, shared_tokens=known.shared_tokens, shared_pass=known.shared_pass)
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
     corrections = any(d.corrects for d in own)
-    notes = (*advice([d.annotations for d in own], scores, corrections), *_learned_elsewhere(drawings))
+    notes = (
+        *advice([d.annotations for d in own], scores, corrections),
+        *_learned_elsewhere(drawings),
+        *_known_already(recognised),
+    )
     outcome = Outcome(scores, mean_dice, network_dice, tuple(fit.history), notes, steps=fit.steps, stopped=fit.stopped)
     return TuningResult(prompt, outcome)
 
@@ -193,6 +218,24 @@ def _learned_elsewhere(drawings: Sequence[Drawing]) -> tuple[str, ...]:
     patients = f"{len(counts)} earlier patients" if len(counts) > 1 else "an earlier patient"
     slices = f"{sum(counts)} slices" if sum(counts) > 1 else "one slice"
     return (f"Learned from {slices} of {patients}, too.",)
+
+
+def _known_already(recognised: Recognised | None) -> tuple[str, ...]:
+    """A sentence on the prompt that found the drawn slices, if one did."""
+    if recognised is None:
+        return ()
+    name, dice = recognised.prompt.structure.name, f"{recognised.dice:.2f}"
+    return (
+        f"PromptSeg knows this as {name}: that prompt found the drawn slices with a Dice of {dice}, and learning began "
+        "there.",
+    )
+
+
+def _begun_dice(start_from: Prompt | None, recognised: Recognised | None) -> float | None:
+    """What other patients are known to have of the prompt that learning began with."""
+    if recognised is not None:
+        return recognised.prompt.card.validation_dice
+    return None if start_from is None else start_from.card.begun_dice
 
 
 def _mean_of(dice: Iterable[float]) -> float | None:

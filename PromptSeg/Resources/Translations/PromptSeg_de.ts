@@ -1280,6 +1280,10 @@
             <translation>Auch von {slices} {patients} gelernt.</translation>
         </message>
         <message>
+            <source>PromptSeg knows this as {name}: that prompt found the drawn slices with a Dice of {dice}, and learning began there.</source>
+            <translation>PromptSeg kennt dies als {name}: Dieser Prompt fand die gezeichneten Schichten mit einem Dice von {dice}, und das Lernen begann dort.</translation>
+        </message>
+        <message>
             <source>one slice</source>
             <translation>einer Schicht</translation>
         </message>
@@ -2936,6 +2940,10 @@ Dice</translation>
         <message>
             <source>Dice on validation subjects</source>
             <translation>Dice an Validierungspatienten</translation>
+        </message>
+        <message>
+            <source>Dice of the known prompt it began with</source>
+            <translation>Dice des bekannten Prompts, mit dem es begann</translation>
         </message>
         <message>
             <source>whole volumes: {training} learned from, {held_out} held out</source>

@@ -211,6 +211,12 @@ def test_the_panel_names_no_option_of_a_command(application) -> None:
         ("Here the network is most uncertain.", "Hier ist das Netz am unsichersten."),
         ("differs by 57% from the adjacent slices", "unterscheidet sich um 57% von den Nachbarschichten"),
         ("Learned from 3 slices of an earlier patient, too.", "Auch von 3 Schichten eines früheren Patienten gelernt."),
+        (
+            "PromptSeg knows this as left kidney: that prompt found the drawn slices with a Dice of 0.91, and learning "
+            "began there.",
+            "PromptSeg kennt dies als linke Niere: Dieser Prompt fand die gezeichneten Schichten mit einem Dice von "
+            "0.91, und das Lernen begann dort.",
+        ),
         ("2/4: slice 7 of 30", "2/4: Schicht 7 von 30"),
         ("CT is a label map; choose the CT itself.", "CT ist eine Label Map; wählen Sie das CT selbst."),
         ("Looking at left kidney", "linke Niere wird angesehen"),

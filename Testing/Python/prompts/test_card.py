@@ -35,7 +35,7 @@ def test_a_field_that_earlier_versions_called_otherwise_is_read() -> None:
 
 def test_its_json_is_the_card_again() -> None:
     card = Card("sagittal", 1.5, (-10.5, 20.0), "all", True, True, 40.0, 3, 12, 2.5, 20, 2, 7, 0.9, 0.4, 0.8,
-                ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]}, True)  # fmt: skip
+                ("a", "b"), "2027-01-01", "Ä", "CC0", "two\nlines", (), {"later": [1]}, True, 0.7)  # fmt: skip
     assert Card.from_json(card.to_json()) == card
     assert Card.from_json({**card.to_json(), "taught_on": ["ab"]}).to_json() == card.to_json()
     assert Card.from_json({"taught_on": ["", "ab"]}).taught_on == ("ab",)  # what names no scan would not be kept

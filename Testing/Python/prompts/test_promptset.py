@@ -335,6 +335,20 @@ def test_no_file_says_which_scan_it_was_taught_on_and_this_computer_knows(tmp_pa
     assert not next(iter(PromptSet.read(path).values())).card.taught_there(GRID)
 
 
+def test_what_was_drawn_and_was_known_is_taught_where_it_was_drawn_and_the_known_prompt_nowhere(
+    tmp_path, monkeypatch
+) -> None:
+    """Both have the same numbers: learning began with the known one, and no step was worth taking."""
+    monkeypatch.setenv("PROMPTSEG_HOME", str(tmp_path / "home"))
+    known, other = replace(make_prompt(CYST, 5), card=Card(validation_dice=0.9)), replace(GRID, size=(41, 30, 20))
+    PromptSet.of("x", [known]).write(tmp_path / "known.promptset")
+    for name, grid in (("one", GRID), ("two", other)):
+        drawn = replace(known, card=Card(begun_dice=0.9, taught_on=(grid,)))
+        PromptSet.of("x", [drawn]).write(tmp_path / f"{name}.promptset")
+    seen = {n: PromptSet.read(tmp_path / f"{n}.promptset")[CYST.name].card.taught_on for n in ("known", "one", "two")}
+    assert seen == {"known": (), "one": (GRID, other), "two": (GRID, other)}
+
+
 @pytest.mark.parametrize("there", ["a file", "rubbish", "nothing to write to"])
 def test_a_memory_that_does_not_work_disturbs_nothing(tmp_path, monkeypatch, there) -> None:
     home = tmp_path / "home"

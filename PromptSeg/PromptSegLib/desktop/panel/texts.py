@@ -99,9 +99,11 @@ def found_by(structure: Structure, search: str) -> bool:
 
 
 def typical_dice(card: Card) -> float | None:
-    """The Dice that a prompt's card lets expect in another CT: of its validation, or, where it was taught, what the
-    network found of left-out slices without the contours that are only known there."""
-    return card.network_dice if card.validation_dice is None else card.validation_dice
+    """The Dice that a prompt's card lets expect in another CT: of its validation, or that of the prompt that it began
+    with, or, where it was taught, what the network found of left-out slices without the contours that are only known
+    there."""
+    told = (card.validation_dice, card.begun_dice, card.network_dice)
+    return next((dice for dice in told if dice is not None), None)
 
 
 def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
@@ -111,7 +113,7 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
         "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("Dice of these without contours"),
-        "validation_dice": _("Dice on validation subjects"),
+        "validation_dice": _("Dice on validation subjects"), "begun_dice": _("Dice of the known prompt it began with"),
     }  # fmt: skip
     lines = [name]
     for key, title in titles.items():

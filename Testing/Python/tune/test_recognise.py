@@ -1,0 +1,129 @@
+"""What was drawn and is known already: learning begins with the prompt that finds it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from PromptSegLib.anatomy.structure import Structure
+from PromptSegLib.annotations import SliceAnnotations
+from PromptSegLib.contours.fusion import WEIGHTS
+from PromptSegLib.errors import Stopped
+from PromptSegLib.prompts.card import Card
+from PromptSegLib.prompts.promptset import Prompt
+from PromptSegLib.session import Session
+from PromptSegLib.tune.examples import Drawing
+from PromptSegLib.tune.optimise import LeftOut
+from PromptSegLib.tune.recognise import enough, recognise
+from PromptSegLib.tune.tuner import TuningRecipe
+
+LIVER = 1
+
+
+@pytest.fixture(scope="module")
+def phantom(kit):
+    return kit.make_phantom(11, values=(LIVER, 2, 3, kit.new))
+
+
+@pytest.fixture(scope="module")
+def session(trained, phantom) -> Session:
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    session.set_volume(phantom.volume)
+    return session
+
+
+@pytest.fixture(scope="module")
+def known(prompts) -> list[Prompt]:
+    """As they ship, with a Dice that is known of other patients."""
+    return [replace(p, card=replace(p.card, validation_dice=0.83)) for p in prompts.values()]
+
+
+def drawn(phantom, value: int) -> SliceAnnotations:
+    planes = [k for k in range(len(phantom.labels)) if (phantom.labels[k] == value).any()]
+    return SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, value, planes[1:-1:3])
+
+
+def drawings(session: Session, annotations: SliceAnnotations) -> list[Drawing]:
+    return [Drawing(session._works.get(0), annotations)]
+
+
+def test_a_structure_that_is_known_is_recognised_and_another_is_not(session, phantom, known, kit) -> None:
+    found = recognise(session.backbone, drawings(session, drawn(phantom, LIVER)), known)
+    assert found is not None
+    assert found.prompt.structure.name == "liver"
+    assert found.dice >= enough(found.prompt.card)
+    assert recognise(session.backbone, drawings(session, drawn(phantom, kit.new)), known) is None
+    assert recognise(session.backbone, drawings(session, drawn(phantom, LIVER)), known[1:]) is None
+
+
+def test_only_prompts_that_see_slices_in_the_same_way_are_asked(session, phantom, known) -> None:
+    own = drawings(session, drawn(phantom, LIVER))
+    for change in ({"plane": "coronal"}, {"spacing": 3.0}):
+        others = [replace(p, card=replace(p.card, **change)) for p in known]
+        assert recognise(session.backbone, own, others) is None
+    assert recognise(session.backbone, own, [replace(p, backbone_id="0" * 64) for p in known]) is None
+
+
+def test_learning_begins_with_the_prompt_that_finds_it_and_says_so(session, phantom, known) -> None:
+    liver, annotations = known[0], drawn(phantom, LIVER)
+    first = session.tune(annotations, Structure("my liver"), known=known, steps=0)
+    assert all(torch.equal(first.prompt.tensors[k], v.float()) for k, v in liver.tensors.items())
+    assert first.prompt.structure.name == "my liver"
+    assert first.notes[-1].startswith("PromptSeg knows this as liver: that prompt found")
+    assert first.notes[-1].endswith("and learning began there.")
+    learned = session.tune(annotations, Structure("my liver"), known=known, steps=2)
+    assert learned.steps == 0  # what two steps gain is too little to give up what many patients taught
+    assert learned.prompt.card.shared_tokens == liver.card.shared_tokens
+    assert learned.prompt.card.begun_dice == 0.83
+    assert learned.prompt.card.window == liver.card.window
+    assert learned.prompt.card.carries
+    assert not learned.prompt.card.knows  # its slices are a drawing, and no corrections
+    later = session.tune(annotations, Structure("my liver"), start_from=learned.prompt, steps=1)
+    assert later.prompt.card.begun_dice == 0.83  # what it goes on from is still that
+    anew = session.tune(annotations, Structure("my liver"), known=(), steps=2)
+    assert anew.prompt.card.begun_dice is None
+    assert not any("knows this as" in note for note in anew.notes)
+
+
+def test_steps_that_left_out_slices_gain_from_are_taken(session, phantom, known) -> None:
+    annotations, recipe = drawn(phantom, LIVER), TuningRecipe(gain=-1.0, check_every=2)
+    learned = session.tune(annotations, Structure("my liver"), known=known, steps=2, recipe=recipe)
+    curve = LeftOut([0, 5], {0: np.array([[[0.8, 1.0]] * len(WEIGHTS), [[0.82, 1.0]] * len(WEIGHTS)])})
+    assert curve.choice()[0] == 5
+    assert replace(curve, gain=0.03).choice()[0] == 0
+    assert replace(curve, gain=0.01).choice()[0] == 5
+    assert learned.prompt.card.begun_dice == 0.83
+
+
+def test_a_single_slice_takes_the_known_prompt_as_it_is(session, phantom, known) -> None:
+    plane = next(k for k in range(len(phantom.labels)) if (phantom.labels[k] == LIVER).sum() > 30)
+    annotations = SliceAnnotations.from_labels(phantom.labels, phantom.volume.grid, LIVER, [plane])
+    learned = session.tune(annotations, Structure("my liver"), known=known)
+    assert learned.steps == 0
+    assert all(torch.equal(learned.prompt.tensors[k], v.float()) for k, v in known[0].tensors.items())
+
+
+def test_prompts_of_another_backbone_change_nothing(session, phantom) -> None:
+    annotations = drawn(phantom, LIVER)
+    one, other = (session.tune(annotations, Structure("x"), known=k, steps=2).prompt for k in (None, ()))
+    assert all(torch.equal(one.tensors[k], other.tensors[k]) for k in one.tensors)
+
+
+def test_it_stops_at_once(session, phantom, known) -> None:
+    with pytest.raises(Stopped):
+        recognise(session.backbone, drawings(session, drawn(phantom, LIVER)), known, should_stop=lambda: True)
+
+
+def test_a_prompt_has_to_find_it_about_as_well_as_in_other_patients() -> None:
+    assert enough(Card(validation_dice=0.9)) == pytest.approx(0.81)
+    assert enough(Card(validation_dice=0.4)) == 0.55
+    assert enough(Card()) == 0.7
+
+
+def test_what_other_patients_had_of_it_is_what_is_expected_of_it() -> None:
+    assert Card(begun_dice=0.8, network_dice=0.3).carries
+    assert not Card(begun_dice=0.4, network_dice=0.9).carries
+    assert Card.from_json(Card(begun_dice=0.8).to_json()).begun_dice == 0.8
