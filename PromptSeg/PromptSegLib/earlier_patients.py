@@ -77,13 +77,14 @@ class EarlierPatients:
         left_out_dice = network_dice(prompt)
 
         def blend(plausible: float, known: float) -> Factors:
-            measured = prompt.card.knows or prompt.card.begun_dice is not None  # in other patients
-            most = most_beside(left_out_dice, known, found.agreement) if measured else 1.0
-            elsewhere = by_hand is None and not measured
+            most = most_beside(left_out_dice, known, found.agreement) if prompt.card.knows else 1.0
+            elsewhere = by_hand is None and not prompt.card.knows
             return blend_of(left_out_dice, plausible, found.fits, known=known, most=most, elsewhere=elsewhere)
 
+        # A prompt of many patients was learned on large parts of slices, and finds less in a small one.
+        everywhere = prompt.card.knows or prompt.card.begun_dice is not None
         span, crop = None, None
-        if slices and not is_oblique(work.volume.grid, work.axis):
+        if slices and not everywhere and not is_oblique(work.volume.grid, work.axis):
             span, crop = range(min(slices), max(slices) + 1), box_of(slices, work, AROUND_MM)
         return Location(slices, blend, -LIMIT, span, crop)
 

@@ -52,8 +52,22 @@ def test_a_prompt_of_one_patient_counts_less_in_another_than_in_its_own(earlier,
     assert here == blend_of(0.7, 0.5, found.fits, known=0.5)
 
 
-@pytest.mark.parametrize("card", [BEGUN, SHIPPED])
-def test_a_prompt_that_many_patients_measured_counts_as_it_did_there(earlier, teacher, prompts, card) -> None:
-    blend, found = factors(earlier, teacher, prompts, card)
-    assert network_dice(replace(prompts["liver"], card=card)) == 0.9
+def test_a_shipped_prompt_counts_as_it_did_in_other_patients(earlier, teacher, prompts) -> None:
+    blend, found = factors(earlier, teacher, prompts, SHIPPED)
     assert blend == blend_of(0.9, 0.5, found.fits, known=0.5, most=most_beside(0.9, 0.5, None))
+
+
+def test_one_that_was_recognised_counts_as_taught_with_the_dice_that_it_had_elsewhere(
+    earlier, teacher, prompts
+) -> None:
+    assert network_dice(replace(prompts["liver"], card=BEGUN)) == 0.9
+    blend, found = factors(earlier, teacher, prompts, BEGUN)
+    assert blend == blend_of(0.9, 0.5, found.fits, known=0.5, elsewhere=True)
+
+
+@pytest.mark.parametrize(("card", "boxed"), [(DRAWN, True), (BEGUN, False), (SHIPPED, False)])
+def test_a_prompt_of_many_patients_is_asked_for_everywhere(earlier, teacher, prompts, card, boxed) -> None:
+    prompt = replace(prompts["liver"], card=card)
+    found = earlier.locate({"liver": [teacher]}, [prompt], ignore, never)["liver"]
+    location = earlier.location(prompt, found, None, never)
+    assert (location.span is not None, location.crop is not None) == (boxed, boxed)

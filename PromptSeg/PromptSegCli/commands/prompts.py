@@ -164,7 +164,7 @@ _CARD = {
     "validation_dice": "Dice, held-out subjects",
     "leave_one_slice_out_dice": "Dice, left-out slices",
     "network_dice": "without contours",
-    "begun_dice": "of the known prompt it began with",
+    "begun_dice": "of the known prompt that it is",
     "data": "data",
     "author": "author",
     "date": "date",

@@ -43,7 +43,7 @@ class Card:
     from slices in which the mask of a prompt that knew the structure was corrected: in that volume its own mask goes on
     beyond them. ``slice_mm`` is the distance between the slices that it was taught on. The first three Dice are of
     left-out slices with the contours, of left-out slices without them, and of held-out subjects; ``begun_dice`` is the
-    last one of the prompt that found the drawn slices already, so that learning began with it.
+    last one of the prompt that found the drawn slices already, and was kept as it is.
     """
 
     plane: str = "axial"

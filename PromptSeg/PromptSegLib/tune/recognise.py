@@ -16,9 +16,10 @@ from ..prompts.promptset import Prompt
 from ..volumes.preprocess import FULL_WINDOW
 from .examples import Drawing, make_examples
 
-SHARE, LEAST, USUAL = 0.9, 0.55, 0.7
+SHARE, LEAST, USUAL = 0.85, 0.5, 0.7
 """Drawn slices show what a prompt knows where it finds them with this share of the Dice that it has in other patients,
-and not less than the second figure; the third where that is not known."""
+and not less than the second figure; the third where that is not known. Of twelve structures of two abdomens, prompts
+found their own with 0.50 to 0.89 (a gallbladder with 0.06) and no other with more than 0.05."""
 SLICES = 3
 """So many drawn slices of a volume are looked at."""
 

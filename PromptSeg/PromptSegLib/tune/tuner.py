@@ -43,9 +43,9 @@ class TuningRecipe:
     folds: int = 5
     """Most leave-one-slice-out runs."""
     check_every: int = 5
-    gain: float = 0.03
+    gain: float = 0.1
     """What steps must gain of the Dice of left-out slices where a known prompt finds them: it was learned from many
-    patients, and steps on slices of one cost it as much in others (docs/experiments.md)."""
+    patients, and steps on slices of one cost more in others (docs/experiments.md)."""
 
 
 MAX_STEPS = 100_000
@@ -155,7 +155,8 @@ def tune(
     )
     remembered = {n for n, one in enumerate(drawings) if one.remembered}
     folds = tuple(folds_of(examples, recipe.folds, remembered)) if max_steps else ()
-    gain = 0.0 if recognised is None else recipe.gain
+    of_many = recognised is not None or (start_from is not None and start_from.card.begun_dice is not None)
+    gain = recipe.gain if of_many else 0.0
     plan = Plan(max_steps, recipe.lr, recipe.check_every, folds, seed, gain)
     former = None if first is None else first.tensors
     fit = Fit(backbone, drawings, examples, plan, former, on_progress, should_stop)
@@ -193,11 +194,11 @@ def _result(
         _card(drawings, window, mean_dice, start_from, fit.steps, fit.plan.seed),
         network_dice=None if network_dice is None else round(network_dice, 4),
         contour_weight=weight,
-        begun_dice=_begun_dice(start_from, recognised),
+        begun_dice=_begun_dice(start_from, recognised, fit.steps),
     )
-    if recognised is not None and not fit.steps:  # as it was, it sees as it did
-        known = recognised.prompt.card
-        card = replace(card, shared_tokens=known.shared_tokens, shared_pass=known.shared_pass)
+    first = start_from if recognised is None else recognised.prompt
+    if first is not None and not fit.steps:  # as it was, it sees as it did
+        card = replace(card, shared_tokens=first.card.shared_tokens, shared_pass=first.card.shared_pass)
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
     corrections = any(d.corrects for d in own)
@@ -231,8 +232,10 @@ def _known_already(recognised: Recognised | None) -> tuple[str, ...]:
     )
 
 
-def _begun_dice(start_from: Prompt | None, recognised: Recognised | None) -> float | None:
-    """What other patients are known to have of the prompt that learning began with."""
+def _begun_dice(start_from: Prompt | None, recognised: Recognised | None, steps: int) -> float | None:
+    """What other patients are known to have of a prompt that steps left as it was."""
+    if steps:
+        return None
     if recognised is not None:
         return recognised.prompt.card.validation_dice
     return None if start_from is None else start_from.card.begun_dice

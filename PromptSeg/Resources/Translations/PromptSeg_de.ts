@@ -2942,8 +2942,8 @@ Dice</translation>
             <translation>Dice an Validierungspatienten</translation>
         </message>
         <message>
-            <source>Dice of the known prompt it began with</source>
-            <translation>Dice des bekannten Prompts, mit dem es begann</translation>
+            <source>Dice of the known prompt that it is</source>
+            <translation>Dice des bekannten Prompts, der es ist</translation>
         </message>
         <message>
             <source>whole volumes: {training} learned from, {held_out} held out</source>

@@ -113,7 +113,7 @@ def card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
         "author": _("author"), "licence": _("licence"), "date": _("date"), "note": _("note"),
         "data": _("data"), "volumes": _("volumes"), "slices": _("slices drawn"),
         "leave_one_slice_out_dice": _("Dice of left-out slices"), "network_dice": _("Dice of these without contours"),
-        "validation_dice": _("Dice on validation subjects"), "begun_dice": _("Dice of the known prompt it began with"),
+        "validation_dice": _("Dice on validation subjects"), "begun_dice": _("Dice of the known prompt that it is"),
     }  # fmt: skip
     lines = [name]
     for key, title in titles.items():
