@@ -77,8 +77,10 @@ class EarlierPatients:
         left_out_dice = network_dice(prompt)
 
         def blend(plausible: float, known: float) -> Factors:
-            most = most_beside(left_out_dice, known, found.agreement) if prompt.card.knows else 1.0
-            elsewhere = by_hand is None and not prompt.card.knows
+            # Beside a place of many patients, which a reference CT holds, the network of as many is no better.
+            measured = prompt.card.knows and not found.by_reference
+            most = most_beside(left_out_dice, known, found.agreement) if measured else 1.0
+            elsewhere = by_hand is None and not measured
             return blend_of(left_out_dice, plausible, found.fits, known=known, most=most, elsewhere=elsewhere)
 
         # A prompt of many patients was learned on large parts of slices, and finds less in a small one.

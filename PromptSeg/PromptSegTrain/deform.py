@@ -138,7 +138,7 @@ def deform(dataset: DataSet, folder: Path, each: int, validation: float, seed: i
                 yield f"{name}: done before"
                 continue
             if moving is None or moving[0] != n:
-                moving = (n, *_read(dataset, training[n]))
+                moving = (n, *read_case(dataset, training[n]))
             own, other = target(n), target(m)
             region = Region.of(own.picture, own.picture.body.astype(np.float32))
             fits = register(other.picture, own.picture, region) if region else None
@@ -159,7 +159,7 @@ def _target(case: Case) -> Target:
     return Target(volume.grid, picture_of(volume))
 
 
-def _read(dataset: DataSet, case: Case) -> tuple[Volume, np.ndarray]:
+def read_case(dataset: DataSet, case: Case) -> tuple[Volume, np.ndarray]:
     """A volume, and its labels (K, J, I) by the data set's values."""
     volume = read_volume(case.image)
     labels = read_labels(case.label, volume.grid, source=volume.source)
