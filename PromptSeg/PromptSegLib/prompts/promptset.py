@@ -110,9 +110,8 @@ class PromptSet(Mapping[str, Prompt]):
         header, arrays = promptfile.read_file(path)
         prompts = []
         for entry, own in zip(header.entries, arrays, strict=True):
-            # What was drawn may have been known, and be a pre-trained prompt's numbers: that was taught nowhere.
-            drawn = () if entry.card.validation_dice is not None else recall(own)
-            seen = tuple(dict.fromkeys((*entry.card.taught_on, *drawn)))
+            drawn = recall(own, entry.card.begun_dice is not None)
+            seen = tuple(dict.fromkeys((*drawn, *entry.card.taught_on)))
             tensors = {k: torch.from_numpy(v.astype("f4")) for k, v in own.items()}
             card = replace(entry.card, taught_on=seen)
             prompts.append(Prompt(entry.structure, entry.backbone_id, tensors, card, entry.masks))

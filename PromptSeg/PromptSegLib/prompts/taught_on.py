@@ -33,26 +33,28 @@ def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
     nothing is."""
     if not card.taught_on:
         return
-    every = dict.fromkeys((*recall(arrays), *card.taught_on))
+    known = card.begun_dice is not None
+    every = dict.fromkeys((*recall(arrays, known), *card.taught_on))
     places = [one if isinstance(one, str) else _put(one) for one in every]
     with contextlib.suppress(OSError, PromptSegError, RuntimeError):
-        path = _file(arrays)
+        path = _file(arrays, known)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(json.dumps(places).encode())
 
 
-def recall(arrays: Mapping[str, np.ndarray]) -> tuple[Grid | str, ...]:
-    """The grids that were remembered for a prompt's tensors; none where nothing is known."""
+def recall(arrays: Mapping[str, np.ndarray], known: bool = False) -> tuple[Grid | str, ...]:
+    """The grids that were remembered for a prompt's tensors; none where nothing is known. ``known`` tells a prompt that
+    was drawn, and recognised, from the one that it is: that was taught nowhere."""
     with contextlib.suppress(OSError, RuntimeError, *UNREADABLE):
-        path = _file(arrays)
+        path = _file(arrays, known)
         if path.is_file() and path.stat().st_size <= _MAX_BYTES:
             return tuple(_digest(one) if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes()))
     return ()
 
 
-def _file(arrays: Mapping[str, np.ndarray]) -> Path:
-    digest = hashlib.sha256()
+def _file(arrays: Mapping[str, np.ndarray], known: bool) -> Path:
+    digest = hashlib.sha256(b"known" if known else b"")
     for name in sorted(arrays):
         digest.update(f"{name}|{arrays[name].shape}|".encode())
         digest.update(arrays[name].tobytes())

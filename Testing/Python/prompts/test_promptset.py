@@ -349,6 +349,19 @@ def test_what_was_drawn_and_was_known_is_taught_where_it_was_drawn_and_the_known
     assert seen == {"known": (), "one": (GRID, other), "two": (GRID, other)}
 
 
+def test_what_an_older_file_says_of_its_scan_comes_after_what_is_remembered_and_stays(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PROMPTSEG_HOME", str(tmp_path / "home"))
+    prompt = make_prompt(CYST, 5)
+    PromptSet.of("x", [replace(prompt, card=Card(taught_on=(GRID,)))]).write(tmp_path / "new.promptset")
+    for dice in (None, 0.9):
+        old = Card(validation_dice=dice, extra={"taught_on": ["0123456789abcdef"]})
+        PromptSet.of("x", [replace(prompt, card=old)]).write(tmp_path / "old.promptset")
+        first = PromptSet.read(tmp_path / "old.promptset")
+        assert first[CYST.name].card.taught_on == (GRID, "0123456789abcdef")
+        first.write(tmp_path / "again.promptset")
+        assert PromptSet.read(tmp_path / "again.promptset")[CYST.name].card == first[CYST.name].card
+
+
 @pytest.mark.parametrize("there", ["a file", "rubbish", "nothing to write to"])
 def test_a_memory_that_does_not_work_disturbs_nothing(tmp_path, monkeypatch, there) -> None:
     home = tmp_path / "home"
