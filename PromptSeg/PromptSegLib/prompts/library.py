@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -39,9 +40,12 @@ def shipped() -> list[Path]:
 
 @lru_cache(maxsize=1)
 def coming_with(backbone_id: str) -> tuple[Prompt, ...]:
-    """The prompts of the shipped sets that were learned on this backbone."""
-    sets = [PromptSet.read(path) for path in shipped()]
-    return tuple(prompt for one in sets for prompt in one.values() if prompt.backbone_id == backbone_id)
+    """The prompts of the shipped sets that were learned on this backbone; a set that cannot be read has none."""
+    found: list[Prompt] = []
+    for path in shipped():
+        with contextlib.suppress(PromptError):
+            found += [prompt for prompt in PromptSet.read(path).values() if prompt.backbone_id == backbone_id]
+    return tuple(found)
 
 
 def asked(wanted: str | Mapping[str, Any]) -> PromptSet:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..errors import AnnotationError
 from ..model.backbone import Backbone
 from ..model.blocks import directions
 from ..model.losses import dice_of
@@ -41,12 +42,15 @@ def recognise(
     Raises ``Stopped``."""
     own = [_looked_at(one) for one in drawings if not one.remembered and one.annotations.drawn()]
     ways: dict[tuple[float, float], list[Prompt]] = {}
-    for prompt in known:
+    for prompt in known if own else ():
         if prompt.backbone_id == backbone.id and all(_sees(prompt.card, one) for one in own):
             ways.setdefault(prompt.card.window or FULL_WINDOW, []).append(prompt)
     best: Recognised | None = None
     for window, prompts in ways.items():
-        examples = make_examples(backbone, own, window, variants=0, seed=0, should_stop=should_stop)
+        try:
+            examples = make_examples(backbone, own, window, variants=0, seed=0, should_stop=should_stop)
+        except AnnotationError:  # too little is drawn in these slices to tell; in all of them there may be enough
+            return None
         encoded, features = examples.encoded[0], None
         for prompt in prompts:
             check(should_stop)

@@ -13,6 +13,7 @@ from PromptSegLib import resources
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.anatomy.terminology import find
 from PromptSegLib.errors import PromptError
+from PromptSegLib.prompts import library
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.library import asked, once, pick, resolve, shipped
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
@@ -199,3 +200,12 @@ def test_what_is_asked_for_is_told_in_short(tmp_path, monkeypatch, engine_files)
         with pytest.raises(PromptError) as caught:
             resolve(text)
         assert len(str(caught.value)) < 1000
+
+
+def test_a_shipped_set_that_is_damaged_keeps_nobody_from_teaching(monkeypatch, tmp_path) -> None:
+    (tmp_path / "broken.promptset").write_bytes(b"x")
+    write(tmp_path / "whole.promptset", "liver", "spleen")
+    monkeypatch.setattr(library, "shipped", lambda: [tmp_path / "broken.promptset", tmp_path / "whole.promptset"])
+    library.coming_with.cache_clear()
+    assert [p.structure.name for p in library.coming_with("ab" * 32)] == ["liver", "spleen"]
+    library.coming_with.cache_clear()

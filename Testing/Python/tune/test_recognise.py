@@ -11,14 +11,18 @@ import torch
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.contours.fusion import WEIGHTS
-from PromptSegLib.errors import Stopped
+from PromptSegLib.errors import AnnotationError, Stopped
+from PromptSegLib.progress import never
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptset import Prompt
+from PromptSegLib.segment.segmenter import WorkingVolumes
 from PromptSegLib.session import Session
-from PromptSegLib.tune.examples import Drawing
+from PromptSegLib.tune.examples import Drawing, make_examples
 from PromptSegLib.tune.optimise import LeftOut
 from PromptSegLib.tune.recognise import enough, recognise
 from PromptSegLib.tune.tuner import TuningRecipe
+from PromptSegLib.volumes.preprocess import FULL_WINDOW
+from PromptSegLib.volumes.volume import Volume
 
 LIVER = 1
 
@@ -111,6 +115,18 @@ def test_prompts_of_another_backbone_change_nothing(session, phantom) -> None:
     annotations = drawn(phantom, LIVER)
     one, other = (session.tune(annotations, Structure("x"), known=k, steps=2).prompt for k in (None, ()))
     assert all(torch.equal(one.tensors[k], other.tensors[k]) for k in one.tensors)
+
+
+def test_slices_that_show_too_little_to_tell_are_no_reason_to_refuse(session, phantom, known) -> None:
+    fine = Volume.from_array(phantom.volume.voxels, np.diag([0.4, 0.4, 4.0, 1.0]))
+    dot = np.zeros(fine.grid.shape, np.uint8)
+    dot[[6, 9, 12], 20, 20] = 1
+    annotations = SliceAnnotations.from_labels(dot, fine.grid, 1, [6, 9, 12])
+    one = Drawing(WorkingVolumes(fine).get(0), annotations)
+    with pytest.raises(AnnotationError, match="too small to learn from"):
+        make_examples(session.backbone, [one], FULL_WINDOW, variants=0, seed=0, should_stop=never)
+    assert recognise(session.backbone, [one], known) is None
+    assert recognise(session.backbone, [replace(one, remembered=True)], known) is None
 
 
 def test_it_stops_at_once(session, phantom, known) -> None:

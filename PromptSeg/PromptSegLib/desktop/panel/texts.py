@@ -99,8 +99,8 @@ def found_by(structure: Structure, search: str) -> bool:
 
 
 def typical_dice(card: Card) -> float | None:
-    """The Dice that a prompt's card lets expect in another CT: of its validation, or that of the prompt that it began
-    with, or, where it was taught, what the network found of left-out slices without the contours that are only known
+    """The Dice that a prompt's card lets expect in another CT: of its validation, or that of the known prompt that it
+    is, or, where it was taught, what the network found of left-out slices without the contours that are only known
     there."""
     told = (card.validation_dice, card.begun_dice, card.network_dice)
     return next((dice for dice in told if dice is not None), None)
