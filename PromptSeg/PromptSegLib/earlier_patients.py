@@ -6,8 +6,12 @@ A session asks for it; results are told what to expect of them, and what could n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import InputError
+from .model.overview_net import overview_net
 from .prior import Factors, Location
 from .register.blend import blend_of, box_of, most_beside, on_slices
 from .register.corrected import corrected
@@ -17,6 +21,7 @@ from .register.located import CarriedMask, Registrations
 from .register.log_odds import LIMIT
 from .register.references import teachers_from
 from .register.teachers import MAX_USED, Memory, Teacher, teacher_of
+from .segment.overview import Overview
 from .segment.result import Segmentation, agreement_of
 from .volumes.canonical import is_oblique
 
@@ -39,12 +44,26 @@ class EarlierPatients:
     """The volume at hand beside earlier patients: each pair is registered once, and that is kept."""
 
     def __init__(self, works: WorkingVolumes, device: torch.device, look: Look | None = None) -> None:
-        self._works, self._registrations = works, Registrations(works.volume, device, look)
+        self._works, self._device, self._registrations = works, device, Registrations(works.volume, device, look)
 
     @property
     def picture(self) -> Picture:
         """The volume at hand as registration sees it."""
         return self._registrations.picture()
+
+    def overview(self, file: Path | None, should_stop: ShouldStop) -> Overview | None:
+        """What the overview network, that in ``file`` or the one that ships, sees of the volume at hand; None for one
+        that is too large to be seen as a whole. Raises ``Stopped``."""
+        try:
+            seen = self._registrations.picture(should_stop)
+        except InputError:
+            return None
+        return Overview(
+            seen.grey,
+            seen.origin,
+            seen.spacing,
+            partial(overview_net, file, self._device if self._device.type == "cuda" else "cpu"),
+        )
 
     def locate(
         self,

@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from .errors import GridError, InputError, PromptError
 from .progress import OnProgress, ShouldStop, ignore, never, part
@@ -33,31 +33,12 @@ if TYPE_CHECKING:
     from .register.teachers import Memory, Teacher
     from .register.views import Look
     from .review.findings import Review
+    from .segment.overview import Overview
     from .segment.result import Segmentation
     from .segment.segmenter import WorkingVolumes
     from .tune.estimate import Estimate
     from .tune.suggest import Suggestion
     from .tune.tuner import TuningRecipe, TuningResult
-
-T = TypeVar("T")
-
-
-class OnDemand(Mapping[str, T]):
-    """What is made when it is asked for: masks of all structures of a large volume may not fit into memory together."""
-
-    def __init__(self, names: Sequence[str], make: Callable[[str], T]) -> None:
-        self._names, self._make = names, make
-
-    def __getitem__(self, name: str) -> T:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._make(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 class Session:
@@ -66,13 +47,20 @@ class Session:
     The process is left as it is, and what it has set of torch for itself changes nothing
     (:func:`~PromptSegLib.threads.usual_settings`). How many threads compute, and how memory is kept, is for the program
     to decide (:func:`PromptSegLib.model.precision.take_process`); ``threads`` is for a caller who wants torch's number
-    of threads, which is the whole process's, set here all the same.
+    of threads, which is the whole process's, set here all the same. ``overview`` is the file of another overview
+    network than the one that ships.
 
     Loading raises :class:`~PromptSegLib.errors.BackboneError` or :class:`~PromptSegLib.errors.DeviceError`.
     """
 
     @with_usual_settings
-    def __init__(self, backbone: str | Path = "punet-ct", device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: str | Path = "punet-ct",
+        device: str = "auto",
+        threads: int | None = None,
+        overview: Path | None = None,
+    ) -> None:
         from .model.backbone import load_backbone
 
         if threads is not None:
@@ -83,6 +71,8 @@ class Session:
         self._works: WorkingVolumes | None = None
         self._earlier: EarlierPatients | None = None
         self._look: Look | None = None
+        self._overview_file = overview
+        self._overview: Overview | None = None
         self._preview: dict[bytes, Encoded] = {}
         self.warnings: tuple[str, ...] = ()
         """Sentences about the volume at hand that its user should hear, for instance that its values are no HU."""
@@ -101,7 +91,7 @@ class Session:
 
         check_extent(volume.grid, volume.name)
         _ = volume.range_hu  # refuses NaN and constant images before any work
-        self._works, self._earlier = WorkingVolumes(volume), None
+        self._works, self._earlier, self._overview = WorkingVolumes(volume), None, None
         self._preview.clear()
         self.warnings = tuple(warnings_of(volume))
 
@@ -162,6 +152,8 @@ class Session:
                 fine = works.get(work.axis, contour_spacing(works.volume, by_hand, work.spacing))
                 contours[name] = prior_of(fine, by_hand, weight, should_stop)
                 crops[name] = crop_of(work, by_hand)
+        if self._overview is None and any(p.card.overview for p in prompts):
+            self._overview = self.earlier.overview(self._overview_file, should_stop)
         result = segment(
             self.backbone,
             works,
@@ -171,6 +163,7 @@ class Session:
             crops=crops,
             locations=locations,
             corrections=corrections,
+            overview=self._overview,
             on_progress=part(on_progress, 0.5, 1.0) if found else on_progress,
             should_stop=should_stop,
         )
@@ -371,7 +364,7 @@ class Session:
         from it: together they give an estimated Dice of the undrawn slices between. ``axis`` is what slices count
         along. Raises ``GridError`` and ``Stopped``.
         """
-        from .review.findings import Auxiliary, review
+        from .review.findings import Auxiliary, OnDemand, review
 
         drawn, learned = drawn or {}, {p.structure.name: p for p in prompts}
 

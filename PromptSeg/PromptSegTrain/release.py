@@ -73,7 +73,7 @@ def release(
             found = [(source, read[source][n]) for source in sources if n in read[source]]
             if not found:
                 raise InputError(f"No set of {text} has a prompt for '{n}'", "write structures as the run names them")
-            prompt = _joined(found, _mean_dice(measured, n), own_components.get(n, components), shared_pass)
+            prompt = _joined(found, mean_dice(measured, n), own_components.get(n, components), shared_pass)
             shared = _shares(prompt, backbone.shared)
             prompts.append(replace(prompt, card=replace(prompt.card, shared_tokens=shared)))
         about = {**read[sources[0]].card, "data": text}
@@ -136,7 +136,7 @@ def _shares(prompt: Prompt, shared: Mapping[str, Tensor] | None) -> bool:
     return bool(shared) and all(torch.equal(prompt.tensors[k].half(), v.half()) for k, v in (shared or {}).items())
 
 
-def _mean_dice(measured: Sequence[Mapping[str, Any]], name: str) -> float | None:
+def mean_dice(measured: Sequence[Mapping[str, Any]], name: str) -> float | None:
     """A structure's Dice over all subjects that it was measured on; None where it was not."""
     found = [(q["dice"][name], len(q.get("validation", ())) or 1) for q in measured if name in q.get("dice", {})]
     return round(sum(d * n for d, n in found) / sum(n for _, n in found), 4) if found else None
@@ -167,7 +167,7 @@ def main() -> int:
         parser.error("--set takes DATASET=NAME, each DATASET once")
 
     def work() -> None:
-        quality = [_read_quality(path) for path in options.quality]
+        quality = [read_quality(path) for path in options.quality]
         only = {title: names.split(",") for title, _, names in (text.partition("=") for text in options.only)}
         release(
             options.run,
@@ -186,7 +186,7 @@ def main() -> int:
     return status_of(work)
 
 
-def _read_quality(path: Path) -> dict[str, Any]:
+def read_quality(path: Path) -> dict[str, Any]:
     """What ``Testing/Benchmarks/quality.py --json`` wrote. Raises :class:`InputError`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from result_file import write_result
 
 from PromptSegLib.datasets.loading import read_dataset, split, subjects
+from PromptSegLib.model.overview_net import overview_net
 from PromptSegLib.prompts.library import resolve
+from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.review.machine import computer
 from PromptSegLib.review.metrics import score
 from PromptSegLib.session import Session
@@ -26,12 +29,20 @@ from PromptSegLib.volumes.io import read_labels, read_volume
 COLUMNS = ("structure", "subjects", "Dice", "min", "HD95 mm", "NSD 2 mm")
 
 
+def with_share(prompt: Prompt, share: float) -> Prompt:
+    """The prompt with that share of the overview network beside it."""
+    return replace(prompt, card=replace(prompt.card, overview=(prompt.structure.name, share) if share else None))
+
+
 def main() -> None:
     """Segment, compare, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--prompts", required=True, help="a prompt set, by name or file")
     parser.add_argument("--backbone", default="punet-ct")
+    parser.add_argument("--overview", type=Path, help="another overview network than the one that ships")
+    parser.add_argument("--share", type=float, help="what share it has beside every prompt that it knows")
+    parser.add_argument("--share-of", action="append", default=[], metavar="STRUCTURE=SHARE")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=int, help="only the first N volumes")
@@ -47,8 +58,15 @@ def main() -> None:
         raise SystemExit(
             f"Nobody of {dataset.name} is held out: raise --validation, or name the set it is derived from."
         )
-    prompts = resolve(options.prompts)
-    session = Session(options.backbone, threads=options.threads)
+    prompts = dict(resolve(options.prompts))
+    session = Session(options.backbone, threads=options.threads, overview=options.overview)
+    beside = (
+        overview_net(options.overview) if options.overview or any(p.card.overview for p in prompts.values()) else None
+    )
+    if options.share is not None and beside is not None:
+        shares = {n: float(s) for n, _, s in (text.rpartition("=") for text in options.share_of)}
+        for name in {*prompts} & {*beside.structures}:
+            prompts[name] = with_share(prompts[name], shares.get(name, options.share))
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in prompts}
     for case in cases:
         volume = read_volume(case.image)
@@ -92,6 +110,8 @@ def main() -> None:
             "dice": means,
             "backbone": session.backbone.id,
         }
+        if beside is not None:
+            record["overview"] = beside.card["id"]
         options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

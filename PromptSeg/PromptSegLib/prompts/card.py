@@ -74,6 +74,9 @@ class Card:
     """Fields that this version does not know, as plain JSON: they are kept."""
     corrects: bool = False
     begun_dice: float | None = None
+    overview: tuple[str, float] | None = None
+    """What the overview network calls this structure, and its share in the logits (:mod:`..segment.overview`); None:
+    it is not asked."""
 
     def __post_init__(self) -> None:
         for name, check in _BOUNDS.items():
@@ -202,6 +205,12 @@ def _window(value: Any) -> tuple[float, float]:
     return low, high
 
 
+def _overview(value: Any) -> tuple[str, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not isinstance(value[0], str):
+        raise ValueError("a structure's name and a share")
+    return _text(value[0]), _number(0, 1)(value[1])
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -266,6 +275,7 @@ _BOUNDS: dict[str, Check] = {
     "extra": _plain_object,
     "corrects": _flag,
     "begun_dice": _DICE,
+    "overview": _optional(_overview),
 }
 
 

@@ -91,7 +91,7 @@ def resolve_all(texts: Iterable[str]) -> list[Prompt]:
 
 def _seen_alike(one: Card, other: Card) -> bool:
     """Whether two cards have the network see a volume, and its result kept, in the same way but for the window."""
-    names = ("plane", "spacing", "components", "shared_pass", "shared_tokens", "contour_weight")
+    names = ("plane", "spacing", "components", "shared_pass", "shared_tokens", "contour_weight", "overview")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

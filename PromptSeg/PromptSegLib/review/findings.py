@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,12 +14,32 @@ from ..volumes.volume import Grid
 from .metrics import ScoreRow, dice_per_slice, score
 from .risk import mean_area, neighbour_change, slice_risk
 
+T = TypeVar("T")
+
 _JUMP = 0.5
 """A slice of which so much is not what its neighbours are is odd."""
 
 MIN_RISK, MIN_CM2 = 0.02, 0.05
 """A slice of which less than this share of the structure's mean area may be wrong needs no review; what would be told
 as "0.0 cm²" is not told."""
+
+
+class OnDemand(Mapping[str, T]):
+    """What is made when it is asked for: masks of all structures of a large volume may not fit into memory together."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], T]) -> None:
+        self._names, self._make = names, make
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)

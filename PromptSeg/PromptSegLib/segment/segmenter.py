@@ -23,6 +23,7 @@ from ..prompts.promptset import Prompt
 from ..volumes.canonical import is_oblique, resampled_back, resampled_to_canonical
 from ..volumes.preprocess import FULL_WINDOW, WorkingVolume
 from ..volumes.volume import Volume
+from .overview import Overview
 from .postprocess import clean
 from .result import FILL, NO_SIGN, LogitMap, Segmentation
 
@@ -67,6 +68,7 @@ def segment(
     crops: Mapping[str, Box] | None = None,
     locations: Mapping[str, Location] | None = None,
     corrections: Mapping[str, Callable[[LogitMap], None]] | None = None,
+    overview: Overview | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> Segmentation:
@@ -75,8 +77,8 @@ def segment(
     ``priors`` gives, by structure name, what is added to the network's logits, and ``crops`` the part (rows, columns)
     of the working grid that is looked at: outside of it there is nothing of the structure. ``locations`` gives what
     other patients tell of where the structure is, and ``corrections`` what brings to a map what drawn slices tell of
-    their neighbours. Raises :class:`PromptError` for a structure that is asked for twice
-    or a prompt of another backbone, and ``Stopped``.
+    their neighbours. ``overview`` is asked for the structures whose cards give it a share. Raises
+    :class:`PromptError` for a structure that is asked for twice or a prompt of another backbone, and ``Stopped``.
     """
     drawn, priors, crops, locations = drawn or {}, priors or {}, crops or {}, locations or {}
     corrections = corrections or {}
@@ -113,14 +115,14 @@ def segment(
 
         crop = None if where is None else (slice(*where[0]), slice(*where[1]))
         if by_hand or not is_oblique(works.volume.grid, work.axis):
-            _run(backbone, work, window, group, maps, seconds, report, should_stop, crop)
+            _run(backbone, work, window, group, maps, overview, seconds, report, should_stop, crop)
         else:
             start = time.perf_counter()
             report(0.0, "Resampling oblique slices to canonical axes")
             canonical = works.canonical(should_stop).get(plane, spacing)
             seconds["prepare"] += time.perf_counter() - start
             seen = {p.structure.name: LogitMap(canonical) for p in group}
-            _run(backbone, canonical, window, group, seen, seconds, report, should_stop, crop)
+            _run(backbone, canonical, window, group, seen, overview, seconds, report, should_stop, crop)
             for name, found in seen.items():
                 check(should_stop)
                 _resample_back(found, maps[name])
@@ -132,7 +134,7 @@ def segment(
         if prompt.structure.name in locations:
             there, found = locations[prompt.structure.name], maps[prompt.structure.name]
             if there.known(found.slices) > KNOWN and there.cut(found.slices, found.work.count):
-                found = maps[prompt.structure.name] = _everywhere(backbone, works, prompt, found, should_stop)
+                found = maps[prompt.structure.name] = _everywhere(backbone, works, prompt, found, overview, should_stop)
             found.locate(there)
         if prompt.structure.name in corrections:
             corrections[prompt.structure.name](maps[prompt.structure.name])
@@ -152,18 +154,35 @@ def segment(
     )
 
 
+def beside_overview(logits: np.ndarray, overview: np.ndarray | None, share: float, crop: Box | None) -> np.ndarray:
+    """PUNet's logits of a ``crop`` and those of the overview network for the whole slice, of which a ``share`` counts;
+    both are held within a limit. PUNet's alone where the other does not know the structure."""
+    if overview is None:
+        return logits
+    wide = overview if crop is None else overview[crop]
+    limited = (np.clip(one, -NETWORK_LIMIT, NETWORK_LIMIT) for one in (logits, wide))
+    return (1 - share) * next(limited) + share * next(limited)
+
+
 def _view(prompt: Prompt) -> tuple:
     """How a prompt was taught to see a volume."""
     return prompt.card.plane, prompt.card.spacing, prompt.card.window or FULL_WINDOW
 
 
 @torch.inference_mode()
-def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop) -> None:
+def _run(backbone, work, window, group, maps, overview, seconds, report, should_stop, crop) -> None:
     """Fill the logit maps of one group of prompts that share a view and a crop."""
     net, place = backbone.net, backbone.device
     tensors = [{k: v.to(place, backbone.dtype) for k, v in p.tensors.items()} for p in group]
     wanted = [maps[p.structure.name].wanted() for p in group]
     every = sorted(set.union(*wanted))
+    asked = [p.card.overview[0] for p in group if p.card.overview is not None]
+    beside = [] if overview is None or not asked else overview.known(dict.fromkeys(asked))
+    if beside:
+        report(0.0, "Looking at the whole volume")
+        start = time.perf_counter()
+        overview.find(beside, should_stop)
+        seconds["network"] += time.perf_counter() - start
     common = backbone.shared if any(p.card.shared_pass or p.card.shared_tokens for p in group) else None
     for first in range(0, len(every), BATCH):
         check(should_stop)
@@ -175,6 +194,7 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
         start = time.perf_counter()
         encoded = net.encode(images)
         features = None if common is None else directions(net.pixel_features(encoded, common))
+        around = [dict(zip(beside, overview.at(work, index, beside), strict=True)) for index in indices if beside]
         for n, (prompt, prompt_tensors) in enumerate(zip(group, tensors, strict=True)):
             check(should_stop)
             own = [at for at, index in enumerate(indices) if index in wanted[n]]
@@ -189,6 +209,9 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
                 values = (sum(parts) / len(parts)).cpu().numpy()
                 found = maps[prompt.structure.name]
                 for at, plane in zip(own, values, strict=True):
+                    if beside and card.overview is not None:
+                        wide = around[at].get(card.overview[0])
+                        plane = beside_overview(plane, wide, card.overview[1], crop)
                     found.put(indices[at], plane if crop is None else _framed(plane, crop, work.size), work)
             share = (first + len(indices) * (n + 1) / len(group)) / len(every)
             report(min(1.0, share), f"slice {indices[-1] + 1} of {work.count}")
@@ -196,12 +219,17 @@ def _run(backbone, work, window, group, maps, seconds, report, should_stop, crop
 
 
 def _everywhere(
-    backbone: Backbone, works: WorkingVolumes, prompt: Prompt, found: LogitMap, should_stop: ShouldStop
+    backbone: Backbone,
+    works: WorkingVolumes,
+    prompt: Prompt,
+    found: LogitMap,
+    overview: Overview | None,
+    should_stop: ShouldStop,
 ) -> LogitMap:
     """The network asked once more, in the whole volume: what it knows goes on beyond the part that it was asked in."""
     plane, spacing, window = _view(prompt)
     everywhere = LogitMap(found.work, drawn=found.drawn, prior=found.prior)
-    _run(backbone, works.get(plane, spacing), window, [prompt], {prompt.structure.name: everywhere},
+    _run(backbone, works.get(plane, spacing), window, [prompt], {prompt.structure.name: everywhere}, overview,
          {"prepare": 0.0, "network": 0.0}, lambda share, message: None, should_stop, None)  # fmt: skip
     return everywhere
 

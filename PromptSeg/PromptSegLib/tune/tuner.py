@@ -198,7 +198,8 @@ def _result(
     )
     first = start_from if recognised is None else recognised.prompt
     if first is not None and not fit.steps:  # as it was, it sees as it did
-        card = replace(card, shared_tokens=first.card.shared_tokens, shared_pass=first.card.shared_pass)
+        seen = {name: getattr(first.card, name) for name in ("shared_tokens", "shared_pass", "overview")}
+        card = replace(card, **seen)
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
     corrections = any(d.corrects for d in own)

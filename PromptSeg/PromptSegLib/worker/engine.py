@@ -187,8 +187,7 @@ class Engine:
         return {"suggestions": [asdict(one) for one in found]}
 
     def _look(self, call: Call) -> dict[str, Any]:
-        from ..review.findings import Auxiliary, review
-        from ..session import OnDemand
+        from ..review.findings import Auxiliary, OnDemand, review
 
         fields = call.fields
         grid = get_grid(fields["grid"])

@@ -1,0 +1,119 @@
+"""What the overview network sees is brought to PUNet's slices in its right place, and counts as a card says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
+from PromptSegLib.errors import Stopped
+from PromptSegLib.prompts.promptset import Prompt
+from PromptSegLib.register.picture import mask_in, picture_of
+from PromptSegLib.segment.overview import NOTHING, Overview
+from PromptSegLib.segment.segmenter import WorkingVolumes, segment
+from PromptSegLib.volumes.preprocess import WorkingVolume
+from PromptSegLib.volumes.volume import Grid, Volume
+
+
+class Told:
+    """A network that finds what it is told."""
+
+    structures = ("liver", "spleen", "aorta")
+
+    def __init__(self, found: dict[str, np.ndarray]) -> None:
+        self.found, self.asked = found, []
+
+    def logits(self, grey, names, should_stop=lambda: False):
+        if should_stop():
+            raise Stopped
+        self.asked.append(tuple(names))
+        return np.stack([self.found[name] for name in names]).astype(np.float16)
+
+
+def seen_in(volume: Volume, masks: dict[str, np.ndarray]) -> tuple[Overview, Told]:
+    """An overview of a volume that is sure of ``masks`` (K, J, I)."""
+    picture = picture_of(volume)
+    told = Told({name: 12 * mask_in(picture, mask, volume.grid) - 6 for name, mask in masks.items()})
+    return Overview(picture.grey, picture.origin, picture.spacing, lambda: told), told
+
+
+def with_overview(prompt: Prompt, name: str, share: float) -> Prompt:
+    return replace(prompt, card=replace(prompt.card, overview=(name, share)))
+
+
+@pytest.mark.parametrize("angle", [0.0, 25.0])
+def test_a_place_stays_where_it_is(angle) -> None:
+    turn = np.deg2rad(angle)
+    rotation = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    grid = Grid((60, 50, 30), (-80.0, -60.0, 300.0), (2.5, 2.5, 4.0), tuple(rotation.ravel().tolist()))
+    k, j, i = np.indices(grid.shape)
+    body = ((j - 25) / 24) ** 2 + ((i - 30) / 28) ** 2 < 1
+    ball = ((k - 17) * 4) ** 2 + ((j - 20) * 2.5) ** 2 + ((i - 38) * 2.5) ** 2 < 18**2
+    volume = Volume(np.where(body, 40, -1000).astype(np.int16), grid)
+    overview, _ = seen_in(volume, {"liver": ball})
+    overview.find(["liver"])
+    work = WorkingVolume(volume)
+    both = total = 0
+    for index in range(work.count):
+        there = overview.at(work, index, ["liver"])[0] > 0
+        truth = work.mask_to_working(ball[index]) > 0.5
+        both += 2 * np.count_nonzero(there & truth)
+        total += np.count_nonzero(there) + np.count_nonzero(truth)
+    assert both / total > 0.93
+
+
+def test_beyond_the_picture_there_is_nothing(phantom) -> None:
+    picture = picture_of(phantom.volume)
+    told = Told({"liver": np.full(picture.grey.shape, 6.0)})
+    overview = Overview(picture.grey[4:-4], (picture.origin[0] + 12, *picture.origin[1:]), 3.0, lambda: told)
+    told.found["liver"] = told.found["liver"][4:-4]
+    overview.find(["liver"])
+    work = WorkingVolume(phantom.volume)
+    assert (overview.at(work, 0, ["liver"]) == NOTHING).all()
+    assert overview.at(work, work.count // 2, ["liver"]).max() == pytest.approx(6.0)
+
+
+def test_all_of_it_is_what_it_sees_and_none_of_it_changes_nothing(session, prompts, phantom, kit) -> None:
+    alone = session.segment([prompts["liver"]])
+    other = phantom.labels == 2
+    overview, told = seen_in(phantom.volume, {"liver": other})
+    works = WorkingVolumes(phantom.volume)
+    named = [with_overview(prompts["liver"], "liver", 1.0), prompts["aorta"]]
+    whole = segment(session.backbone, works, named, overview=overview)
+    assert kit.dice(whole.mask("liver"), other) > 0.8
+    assert np.array_equal(whole.mask("aorta"), session.segment([prompts["aorta"]]).mask("aorta"))
+    assert told.asked == [("liver",)]
+    for prompt in (with_overview(prompts["liver"], "no such structure", 1.0), prompts["liver"]):
+        same = segment(session.backbone, works, [prompt], overview=overview)
+        assert np.array_equal(same.mask("liver"), alone.mask("liver"))
+
+
+def test_it_takes_away_what_only_the_slice_showed(session, prompts, phantom) -> None:
+    """Half of both: what neither is sure of stays the network's, what the whole does not hold goes."""
+    nothing = np.zeros(phantom.labels.shape, bool)
+    overview, _ = seen_in(phantom.volume, {"liver": nothing})
+    prompt = with_overview(prompts["liver"], "liver", 0.6)
+    found = segment(session.backbone, WorkingVolumes(phantom.volume), [prompt], overview=overview)
+    assert not found.mask("liver").any()
+
+
+def test_what_was_drawn_comes_back_as_drawn(session, prompts, phantom) -> None:
+    overview, _ = seen_in(phantom.volume, {"liver": phantom.labels == 2})
+    liver = (phantom.labels == 1).astype(np.uint8)
+    slices = {k: Slice(SliceStatus.COMPLETE, liver[k]) for k in (10, 14)}
+    drawn = SliceAnnotations(0, phantom.volume.grid, slices)
+    prompt = with_overview(prompts["liver"], "liver", 0.5)
+    found = segment(
+        session.backbone, WorkingVolumes(phantom.volume), [prompt], drawn={"liver": drawn}, overview=overview
+    )
+    for k in (10, 14):
+        assert np.array_equal(found.mask("liver")[k], liver[k] == 1)
+
+
+def test_a_stop_is_heard(session, prompts, phantom) -> None:
+    overview, _ = seen_in(phantom.volume, {"liver": phantom.labels == 1})
+    prompt = with_overview(prompts["liver"], "liver", 0.5)
+    with pytest.raises(Stopped):
+        segment(session.backbone, WorkingVolumes(phantom.volume), [prompt], overview=overview, should_stop=lambda: True)
