@@ -198,8 +198,10 @@ def _result(
     )
     first = start_from if recognised is None else recognised.prompt
     if first is not None and not fit.steps:  # as it was, it sees as it did
-        seen = {name: getattr(first.card, name) for name in ("shared_tokens", "shared_pass", "overview")}
-        card = replace(card, **seen)
+        card = replace(card, shared_tokens=first.card.shared_tokens, shared_pass=first.card.shared_pass)
+    if first is not None and (start_from is not None or not fit.steps):
+        # Corrected or not, it is the same structure; one that steps were better for may be another.
+        card = replace(card, overview=first.card.overview)
     tensors = {k: v.detach().cpu() for k, v in fit.tensors.items()}
     prompt = Prompt(structure, fit.backbone.id, tensors, card)
     corrections = any(d.corrects for d in own)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
-from PromptSegLib.errors import Stopped
+from PromptSegLib.errors import BackboneError, Stopped
+from PromptSegLib.model.overview_net import OverviewNet, write_overview_net
 from PromptSegLib.prompts.promptset import Prompt
 from PromptSegLib.register.picture import mask_in, picture_of
 from PromptSegLib.segment.overview import NOTHING, Overview
 from PromptSegLib.segment.segmenter import WorkingVolumes, segment
+from PromptSegLib.session import Session
 from PromptSegLib.volumes.preprocess import WorkingVolume
 from PromptSegLib.volumes.volume import Grid, Volume
 
@@ -117,3 +119,35 @@ def test_a_stop_is_heard(session, prompts, phantom) -> None:
     prompt = with_overview(prompts["liver"], "liver", 0.5)
     with pytest.raises(Stopped):
         segment(session.backbone, WorkingVolumes(phantom.volume), [prompt], overview=overview, should_stop=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [((1, 40, 44), (2.0, 2.0, 5.0)), ((30, 2, 40), (1.0, 1.0, 1.0)), ((3, 3, 3), (0.2, 0.2, 0.2)),
+     ((6, 30, 30), (9.0, 9.0, 30.0)), ((220, 6, 6), (3.0, 3.0, 3.0))],
+)  # fmt: skip
+def test_odd_volumes_are_segmented(trained, prompts, tmp_path, shape, spacing) -> None:
+    net, path = OverviewNet(("liver",)), tmp_path / "net.safetensors"
+    write_overview_net(path, net, net.state_dict(), {})
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1, overview=path)
+    voxels = np.random.default_rng(1).integers(-900, 300, shape).astype(np.int16)
+    session.set_volume(Volume(voxels, Grid(shape[::-1], (0.0, 0.0, 0.0), spacing)))
+    found = session.segment([with_overview(prompts["liver"], "liver", 0.5), prompts["spleen"]])
+    assert found.labels.shape == shape
+
+
+def test_a_volume_that_is_too_large_for_it_is_segmented_without(
+    session, trained, prompts, phantom, monkeypatch
+) -> None:
+    monkeypatch.setattr("PromptSegLib.register.picture.MAX_VOXELS", 10)
+    own = Session(trained / "tiny.safetensors", "cpu", threads=1)
+    own.set_volume(phantom.volume)
+    found = own.segment([with_overview(prompts["liver"], "liver", 0.5)])
+    assert np.array_equal(found.mask("liver"), session.segment([prompts["liver"]]).mask("liver"))
+
+
+def test_a_missing_network_is_said(trained, prompts, phantom, tmp_path) -> None:
+    session = Session(trained / "tiny.safetensors", "cpu", threads=1, overview=tmp_path / "none.safetensors")
+    session.set_volume(phantom.volume)
+    with pytest.raises(BackboneError, match=r"none\.safetensors"):
+        session.segment([with_overview(prompts["liver"], "liver", 0.5)])

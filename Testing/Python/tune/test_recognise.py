@@ -41,8 +41,8 @@ def session(trained, phantom) -> Session:
 
 @pytest.fixture(scope="module")
 def known(prompts) -> list[Prompt]:
-    """As they ship, with a Dice that is known of other patients."""
-    return [replace(p, card=replace(p.card, validation_dice=0.9)) for p in prompts.values()]
+    """As they ship: their Dice in other patients is known, and the overview network counts beside them."""
+    return [replace(p, card=replace(p.card, validation_dice=0.9, overview=(n, 0.4))) for n, p in prompts.items()]
 
 
 def drawn(phantom, value: int) -> SliceAnnotations:
@@ -88,8 +88,10 @@ def test_learning_begins_with_the_prompt_that_finds_it_and_says_so(session, phan
     later = session.tune(annotations, Structure("my liver"), start_from=learned.prompt, steps=1)
     assert (later.steps, later.prompt.card.begun_dice) == (0, 0.9)  # nor for one step
     assert later.prompt.card.shared_tokens == liver.card.shared_tokens
+    assert later.prompt.card.overview == learned.prompt.card.overview == ("liver", 0.4)
     anew = session.tune(annotations, Structure("my liver"), known=(), steps=2)
     assert anew.prompt.card.begun_dice is None
+    assert anew.prompt.card.overview is None
     assert not any("knows this as" in note for note in anew.notes)
 
 
@@ -97,6 +99,9 @@ def test_steps_that_left_out_slices_gain_from_are_taken(session, phantom, known)
     annotations, recipe = drawn(phantom, LIVER), TuningRecipe(gain=-1.0, check_every=2)
     learned = session.tune(annotations, Structure("my liver"), known=known, steps=2, recipe=recipe)
     assert learned.prompt.card.begun_dice == (None if learned.steps else 0.9)  # what was changed was measured nowhere
+    assert learned.prompt.card.overview == (None if learned.steps else ("liver", 0.4))
+    corrected = session.tune(annotations, Structure("liver"), start_from=known[0], steps=2, recipe=recipe)
+    assert corrected.prompt.card.overview == ("liver", 0.4)  # it is the same structure still
     curve = LeftOut([0, 5], {0: np.array([[[0.8, 1.0]] * len(WEIGHTS), [[0.82, 1.0]] * len(WEIGHTS)])})
     assert curve.choice()[0] == 5
     assert replace(curve, gain=0.03).choice()[0] == 0
