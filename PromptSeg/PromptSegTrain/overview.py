@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,6 @@ LEAST = 3
 """A structure must be annotated in so many subjects to be learned."""
 SMOOTH = 20.0
 """Voxels that are added to both sides of a Dice, so that a few do not decide."""
-COARSE = (0.5, 0.25)
-"""Weights of the losses at 6 and at 12 mm, by heads that are thrown away afterwards: where organs are is learned there
-first."""
 MATRICES, HEADS = 0.2, 5.0
 """How much slower or faster they learn than the rest: a step of Muon is to move a convolution of thousands of small
 weights by half a percent; what heads see is of the size of one, and logits of six are wanted."""
@@ -63,6 +60,9 @@ class Recipe:
     weight_decay: float = 0.02
     ema: float = 0.998
     seed: int = 1
+    coarse: tuple[float, ...] = (0.5, 0.25)
+    """Weights of the losses at 6 and at 12 mm, by heads that are thrown away afterwards: where organs are is learned
+    there first. A run that starts from another's weights has none."""
 
     def rate(self, step: int) -> float:
         """Share of the peak learning rate."""
@@ -95,7 +95,9 @@ class Run:
         self.device, self.recipe, self.crops = device, recipe, crops
         self.net = net.to(device, memory_format=torch.channels_last_3d).train().requires_grad_(True)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        self.coarse = nn.ModuleList(nn.Conv3d(width, len(net.structures), 1) for width in WIDTHS[1 : 1 + len(COARSE)])
+        self.coarse = nn.ModuleList(
+            nn.Conv3d(width, len(net.structures), 1) for width in WIDTHS[1 : 1 + len(recipe.coarse)]
+        )
         for head in self.coarse:
             nn.init.constant_(head.bias, -4.0)
         self.coarse.to(device)
@@ -123,7 +125,7 @@ class Run:
             every = [chosen(h, m, channels)[0] for h, m in zip((self.net.head, *self.coarse), maps, strict=False)]
         masks = crop.masks.to(self.device)
         loss, shares = loss_of(every[0], masks), masks.float()
-        for logits, weight in zip(every[1:], COARSE, strict=True):
+        for logits, weight in zip(every[1:], self.recipe.coarse, strict=True):
             shares = functional.avg_pool3d(shares[None], 2)[0]
             loss = loss + weight * loss_of(logits, shares)
         self.optimiser.zero_grad(set_to_none=True)
@@ -235,6 +237,7 @@ def train(
     net, earlier = OverviewNet(names), {}
     if former is not None and start_from is not None:
         net.load_state_dict(former.state_dict())
+        recipe = replace(recipe, coarse=())
         learned = learned_from(former.card)
         check_held_out(learned, parts, start_from.name)
         earlier = {

@@ -147,8 +147,9 @@ class Crops:
         seed: int,
         sizes: Sequence[Size] = CROPS,
     ) -> None:
-        self.scans, self.structures, self.sizes = scans, list(structures), list(sizes)
-        self._sets = [name for name in scans if scans[name] and weights.get(name, 1.0) > 0]
+        self.structures, self.sizes = list(structures), list(sizes)
+        self.scans = {n: [s for s in some if {*s.annotated, *s.absent} & {*structures}] for n, some in scans.items()}
+        self._sets = [name for name in self.scans if self.scans[name] and weights.get(name, 1.0) > 0]
         shares = np.array([weights.get(name, 1.0) for name in self._sets])
         self._shares = shares / shares.sum()
         self.random = np.random.default_rng(seed)

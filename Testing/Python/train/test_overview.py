@@ -71,6 +71,12 @@ def test_crops_show_what_their_masks_say(scans) -> None:
     assert all(found)
 
 
+def test_scans_that_show_nothing_of_it_are_not_drawn(scans) -> None:
+    others = [replace(scans[0], annotated=("lesion",), absent=())]
+    drawn = Crops({"phantoms": scans, "lesions": others}, ["aorta"], {"lesions": 9.0}, 1, [CROP])
+    assert {len(drawn.draw().channels) for _ in range(5)} == {1}
+
+
 def test_the_same_seed_draws_the_same_crops(scans) -> None:
     first, second, other = (crops(scans, seed).draw() for seed in (1, 1, 2))
     assert torch.equal(first.picture, second.picture)
