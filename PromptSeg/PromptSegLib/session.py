@@ -182,10 +182,11 @@ class Session:
     @property
     def look(self) -> Look | None:
         """How the backbone sees CTs that are registered; what it saw of the last few is kept from volume to volume."""
+        from .model.overview_net import overview_net
         from .register.views import looks
 
         if self._look is None:
-            self._look = looks(self.backbone)
+            self._look = looks(self.backbone, partial(overview_net, self._overview_file))
         return self._look
 
     @with_usual_settings

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..progress import OnProgress, Progress, ShouldStop, check, ignore, never
 from ..threads import without_denormals
 from ..volumes.preprocess import grey_from_hu
-from .affine import Affine, Level, by_grey, by_organs
+from .affine import Affine, Level, affine_of
 from .dense import REACH, Weights, channels, convex_search, refined
 from .grey_fit import MIN_SCORE, PairFit, fit_of, scored
 from .picture import Picture, Region
@@ -129,9 +129,10 @@ def register(
 ) -> Deformation:
     """Find where ``region`` of the teacher lies in the patient.
 
-    ``organs`` gives, by name, maps of known organs on both pictures: then the affine transform starts from these;
-    ``known`` is the deformation of another region of the two, from which a further one takes a fraction of the time.
-    With ``look``, what a backbone sees in both counts beside their grey values, to a ``share`` of 0 to 1.
+    ``organs`` gives, by name, maps of known organs on both pictures, and ``look`` tells of such, too: where both CTs
+    show three, they give the affine transform. ``known`` is the deformation of another region of the two, from which
+    a further one takes a fraction of the time. With ``look``, what a backbone sees in both counts beside their grey
+    values, to a ``share`` of 0 to 1.
     Raises ``Stopped``. Where the two do not fit, ``fit.fits`` is False and ``fit.reason`` says why; nothing is raised.
     """
     clock = _Clock()
@@ -144,15 +145,16 @@ def register(
     own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
     if known is None:
         part(0.0, 0.3, REGISTERING)(0.0)
-        affine = by_grey(own[:2], other[:2], should_stop)
-        if organs:
-            maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in organs.items()}
-            affine = by_organs(own[1], other[1], maps, should_stop) or affine
+        maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in (organs or {}).items()}
+        if look is not None:
+            here, there = (look(one).organs(should_stop) for one in (patient, teacher))
+            maps |= {n: (here[n].to(device), there[n].to(device)) for n in here if n in there}
+        affine = affine_of(own[:2], other[:2], maps, should_stop)
     else:
         affine = known.affine
     clock.lap("affine")
     check(should_stop)
-    if affine.score < MIN_SCORE and not organs:
+    if affine.score < MIN_SCORE:
         return _hopeless(affine, own[2], region, clock.seconds)
 
     coarse = _searched_coarsely(own[2], other[2], affine, should_stop) if known is None else known.coarse

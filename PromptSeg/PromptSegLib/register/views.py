@@ -8,7 +8,7 @@ is in ``docs/experiments.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import BackboneError
+from ..model.overview_net import OverviewNet, overview_net
 from ..progress import ShouldStop, check, never
 from ..volumes.preprocess import WorkingVolume, hu_from_grey
 from ..volumes.volume import Volume
@@ -41,6 +42,8 @@ RING = 3
 """Blocks around a structure that it is told apart from."""
 BATCH = 4
 """Slices at once: a stop is heard between batches."""
+SHOWN = 100
+"""Voxels of 3 mm from which on an organ counts as shown."""
 KEPT = 4
 """Pictures of which a session keeps what was seen, some 8 MB each."""
 
@@ -50,8 +53,9 @@ Look = Callable[[Picture], "View"]
 class View:
     """A picture's features on blocks of 2 x 2 x 2 of its voxels, made slice by slice where they are asked for."""
 
-    def __init__(self, picture: Picture, backbone: Backbone) -> None:
-        self._picture, self._backbone = picture, backbone
+    def __init__(self, picture: Picture, backbone: Backbone, overview: Callable[[], OverviewNet] | None = None) -> None:
+        self._picture, self._backbone, self._overview = picture, backbone, overview
+        self._organs: dict[str, Tensor] | None = None
         self.frame = Frame(picture.grey.shape, picture.origin, picture.spacing).coarser()  # type: ignore[arg-type]
         self._work: WorkingVolume | None = None
         self._where: Tensor | None = None
@@ -71,6 +75,23 @@ class View:
         low = torch.tensor(frame.origin, device=points.device)
         high = low + frame.spacing * (torch.tensor(frame.shape, device=points.device) - 1)
         return sample(part, frame, torch.maximum(torch.minimum(points, high), low))
+
+    def organs(self, should_stop: ShouldStop = never) -> Mapping[str, Tensor]:
+        """Where the overview network finds the structures that it knows, by name: probabilities (S, A, R) float32 on
+        :attr:`frame`, of those that show. None of them without such a network. Raises ``Stopped``."""
+        if self._organs is None:
+            try:
+                net = None if self._overview is None else self._overview()
+            except BackboneError:  # there is registration without
+                net = None
+            self._organs = {}
+            if net is not None:
+                logits = net.logits(self._picture.grey, net.structures, should_stop)
+                for name, own in zip(net.structures, logits, strict=True):
+                    if np.count_nonzero(own > 0) >= SHOWN:
+                        check(should_stop)
+                        self._organs[name] = halved(torch.sigmoid(torch.from_numpy(own.astype(np.float32)))[None])[0]
+        return self._organs
 
     def telling(self, mask: np.ndarray, should_stop: ShouldStop = never) -> float:
         """How far the features tell a structure from what is within 18 mm around it: the squared distance of their
@@ -136,15 +157,16 @@ class View:
         return self._work, self._where
 
 
-def looks(backbone: Backbone) -> Look | None:
-    """How pictures are seen by a backbone, the last few of them kept; None where it shares no deep tokens."""
+def looks(backbone: Backbone, overview: Callable[[], OverviewNet] | None = None) -> Look | None:
+    """How pictures are seen by a backbone, and as wholes by an overview network, the last few of them kept; None where
+    the backbone shares no deep tokens."""
     if backbone.shared is None:
         return None
     known: dict[str, View] = {}
 
     def look(picture: Picture) -> View:
         key = picture.digest
-        view = known.pop(key, None) or View(picture, backbone)
+        view = known.pop(key, None) or View(picture, backbone, overview)
         known[key] = view
         while len(known) > KEPT:
             del known[next(iter(known))]
@@ -154,11 +176,12 @@ def looks(backbone: Backbone) -> Look | None:
 
 
 def shipped_look() -> Look | None:
-    """By the backbone that ships, on the CPU; None where it cannot be loaded: there is registration without."""
+    """By the networks that ship, on the CPU; None where the backbone cannot be loaded: there is registration
+    without."""
     from ..model.backbone import load_backbone
 
     try:
-        return looks(load_backbone(device="cpu"))
+        return looks(load_backbone(device="cpu"), overview_net)
     except BackboneError:
         return None
 

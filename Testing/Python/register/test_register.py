@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from PromptSegLib.errors import Stopped
+from PromptSegLib.errors import BackboneError, Stopped
+from PromptSegLib.register.affine import Affine
 from PromptSegLib.register.dense import _smoothed, convex_search
 from PromptSegLib.register.grey_fit import PairFit, scored
 from PromptSegLib.register.picture import Region, mask_in, picture_of
 from PromptSegLib.register.register import frame_of, register
+from PromptSegLib.register.views import looks
 from PromptSegLib.volumes.volume import Volume
 
 
@@ -96,15 +99,55 @@ def test_partial_overlap_and_other_grids(teacher, kits, how) -> None:
 
 def test_organs_give_a_start_of_their_own(teacher, other, kits) -> None:
     own, theirs = pictures(teacher, other)
-    organs = {
+    organs = organs_in(own, theirs, teacher, other)
+    found = register(theirs, own, region_of(own, teacher), organs=organs)
+    assert np.median(errors_mm(found, other, kits.bent)) < 3.0
+
+
+def organs_in(own, theirs, teacher, other, values=(1, 2, 3, 4)) -> dict:
+    """Maps of organs in the patient and in the teacher, on their pictures."""
+    return {
         str(v): (
             mask_in(theirs, other.labels == v, other.volume.grid),
             mask_in(own, teacher.labels == v, teacher.volume.grid),
         )
-        for v in (1, 2, 3, 4)
+        for v in values
     }
-    found = register(theirs, own, region_of(own, teacher), organs=organs)
-    assert np.median(errors_mm(found, other, kits.bent)) < 3.0
+
+
+def test_organs_that_mislead_are_not_followed(teacher, other, kits) -> None:
+    """Maps that lie elsewhere in one of both: grey values find the way."""
+    own, theirs = pictures(teacher, other)
+    wrong = {n: (p, np.roll(t, 25, 0)) for n, (p, t) in organs_in(own, theirs, teacher, other).items()}
+    found = register(theirs, own, region_of(own, teacher), organs=wrong)
+    assert np.median(errors_mm(found, other, kits.bent)) < 5.0
+
+
+def test_what_the_overview_network_finds_gives_the_start(teacher, other, kits, monkeypatch) -> None:
+    own, theirs = pictures(teacher, other)
+    every = organs_in(own, theirs, teacher, other)
+
+    class Seen:
+        structures = tuple(every)
+
+        def logits(self, grey, names, should_stop):
+            at = 0 if grey.shape == theirs.grey.shape and np.array_equal(grey, theirs.grey) else 1
+            return np.stack([12 * every[name][at] - 6 for name in names]).astype(np.float16)
+
+    monkeypatch.setattr("PromptSegLib.register.affine.by_grey", lambda *_: Affine(np.eye(3, 4), -1.0))
+    look = looks(SimpleNamespace(shared={}), Seen)
+    assert {*look(own).organs()} == {*every}
+    found = register(theirs, own, region_of(own, teacher), look=look, share=0.0)
+    assert np.median(errors_mm(found, other, kits.bent)) < 5.0
+
+
+def test_a_network_that_cannot_be_read_tells_of_no_organs(teacher) -> None:
+    def missing():
+        raise BackboneError("none", "get it")
+
+    (own,) = pictures(teacher)
+    assert looks(SimpleNamespace(shared={}), missing)(own).organs() == {}
+    assert looks(SimpleNamespace(shared={}))(own).organs() == {}
 
 
 def test_a_pair_that_does_not_fit_is_said_not_to(teacher, kits) -> None:
