@@ -6,7 +6,8 @@ r"""Let the overview network count beside the prompts that ship, and put it besi
 ``--quality`` takes the files of ``Testing/Benchmarks/quality.py --overview ... --json``, measured with the shares that
 are given here, for the cards. Where both networks went on with all subjects after they were measured, ``--measured-on``
 and ``--backbone-measured-on`` name them as they were then. ``--without-places heart`` takes structures' masks in the
-reference CTs away, where the overview network tells as much of their place.
+reference CTs away, where the overview network tells as much of their place; ``--components abdomen-ct=main`` changes
+what is kept of a set's masks, where fewer distant pieces are found than before.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def release_overview(
     measured_on: Path | None = None,
     backbone_measured_on: Path | None = None,
     without_places: Sequence[str] = (),
+    components: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:
     """Write ``folder/Models/overview-ct.safetensors``, and into the cards of ``folder/PromptSets/*.promptset`` what
     ``share`` it has, or that of ``shares`` by structure, where it knows a structure. Gives these by set.
@@ -47,7 +49,7 @@ def release_overview(
     Raises :class:`InputError` for figures of subjects that either network has learned from, but for a last part of its
     training (:func:`~PromptSegLib.datasets.provenance.check_measured`), before anything is written.
     """
-    shares = shares or {}
+    shares, components = shares or {}, components or {}
     net = overview_net(overview)
     if unknown := {*shares} - {*net.structures}:
         raise InputError(
@@ -66,11 +68,16 @@ def release_overview(
         beside = [n for n in prompts if n in net.structures and shares.get(n, share) > 0]
         own = [q for q in quality if q["dataset"] in {name for p in prompts.values() for name in p.card.data}]
 
-        def changed(name: str, prompt: Prompt, beside: Sequence[str] = beside, own: Any = own) -> Prompt:
+        rule = components.get(prompts.name)
+
+        def changed(
+            name: str, prompt: Prompt, beside: Sequence[str] = beside, own: Any = own, rule: str | None = rule
+        ) -> Prompt:
             dice = mean_dice(own, name)
             card = replace(
                 prompt.card,
                 overview=(name, shares.get(name, share)) if name in beside else None,
+                components=rule or prompt.card.components,
                 validation_dice=prompt.card.validation_dice if dice is None else dice,
             )
             return replace(prompt, card=card, masks=() if name in without_places else prompt.masks)
@@ -94,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quality", action="append", default=[], type=Path)
     parser.add_argument("--measured-on", type=Path, metavar="FILE")
     parser.add_argument("--backbone-measured-on", type=Path, metavar="FILE")
+    parser.add_argument("--components", action="append", default=[], metavar="SET=RULE")
     parser.add_argument("--without-places", default="", metavar="A,B")
     options = parser.parse_args(arguments)
 
@@ -116,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.measured_on,
             options.backbone_measured_on,
             [n for n in options.without_places.split(",") if n],
+            dict(text.partition("=")[::2] for text in options.components),
         )
         for name, beside in told.items():
             sys.stdout.write(f"{name}: beside {', '.join(beside) or 'none'}\n")

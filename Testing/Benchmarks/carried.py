@@ -22,6 +22,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from PromptSegLib import earlier_patients
 from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.annotations import SliceAnnotations
 from PromptSegLib.model.backbone import load_backbone
+from PromptSegLib.model.overview_net import overview_net
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
@@ -202,7 +204,8 @@ def dice_at_3_mm(found: CarriedMask, truth: np.ndarray) -> dict[str, float]:
 def by_expert(options: argparse.Namespace) -> None:
     """The expert's whole mask carried over: what registration, with ``--look`` by a network, and grey values give."""
     rows, kept = Rows(options.json), {}
-    look = looks(load_backbone(options.backbone)) if options.look else None
+    by_organs = partial(overview_net, options.overview)
+    look = looks(load_backbone(options.backbone), by_organs) if options.look else None
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers})
     for task in tasks(teaching, 1):
         kept.setdefault(task.case, (task.volume, {}))[1][task.structure] = (task.mask, 1.0)
@@ -298,6 +301,7 @@ def main() -> None:
     parser.add_argument("--expert", action="store_true", help="carry the expert's mask over, without a network")
     seen = "with --expert: register by what the backbone sees, not by grey values alone"
     parser.add_argument("--look", action="store_true", help=seen)
+    parser.add_argument("--overview", type=Path, help="another overview network than the one that ships")
     also = "with --expert: also by way of the open reference CTs, as exported prompts go"
     within = "only what Segment gives, which asks the network near the carried mask; also from all teachers together"
     parser.add_argument("--as-segment", action="store_true", help=within)
@@ -317,7 +321,7 @@ def main() -> None:
         by_expert(options)
         return
     rows, began = Rows(options.json), time.perf_counter()
-    session = Session(options.backbone, threads=options.threads)
+    session = Session(options.backbone, threads=options.threads, overview=options.overview)
     teaching = argparse.Namespace(**{**vars(options), "cases": options.teachers, "margin_mm": None})
     taught_cases: dict[tuple[str, str], TaughtCase] = {}
     shipped = resolve(options.shipped) if options.shipped else {}

@@ -97,6 +97,7 @@ PROBLEMS = {
     "problem.no_backbone": _("There is no backbone file {path}"),
     "problem.what_backbone": _("There is no backbone called {path}"),
     "problem.not_backbone": _("{path} is not a PromptSeg backbone"),
+    "problem.not_overview": _("{path} is not an overview network"),
     "problem.backbone_type": _("{path} holds numbers of an unexpected type"),
     "problem.backbone_nan": _("{path} is damaged: it holds weights that are not numbers"),
     "problem.backbone_version": _("{path} does not fit this version of PromptSeg"),

@@ -167,7 +167,7 @@ def overview_net(path: Path | None = None, device: torch.device | str = "cpu") -
     except InputError as error:
         raise BackboneError(error.problem, error.remedy) from error
     except OSError as error:
-        raise BackboneError(f"{file} cannot be read ({error.strerror})", "get the file again") from error
+        raise BackboneError(f"{file} cannot be read: {error.strerror}", "get the file again") from error
     return _read(file, about.st_size, about.st_mtime_ns, str(device))
 
 

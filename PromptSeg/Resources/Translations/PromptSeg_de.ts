@@ -430,6 +430,10 @@
             <translation>{path} ist kein Backbone von PromptSeg</translation>
         </message>
         <message>
+            <source>{path} is not an overview network</source>
+            <translation>{path} ist kein Übersichtsnetz</translation>
+        </message>
+        <message>
             <source>{path} holds numbers of an unexpected type</source>
             <translation>{path} enthält Zahlen eines unerwarteten Typs</translation>
         </message>

@@ -77,10 +77,11 @@ def test_the_command(folder, tmp_path, capsys) -> None:
     identity = write_net(path, ("case_1",), ("case_4",))
     figures.write_text(json.dumps(quality(folder, identity)))
     words = [str(path), "-o", str(folder), "--share", "0.4", "--quality", str(figures)]
-    assert main([*words, "--share-of", "liver=0.9", "--without-places", "liver"]) == 0
+    assert main([*words, "--share-of", "liver=0.9", "--components", "phantoms=main"]) == 0
     assert "phantoms: beside liver, aorta" in capsys.readouterr().out
     prompts = PromptSet.read(folder / "PromptSets" / "phantoms.promptset")
     assert prompts["liver"].card.overview == ("liver", 0.9)
+    assert {one.card.components for one in prompts.values()} == {"main"}
     for wrong, said in (("liver", "STRUCTURE=SHARE"), ("bone=1", "does not know"), ("liver=2", "number from 0 to 1")):
         assert main([*words, "--share-of", wrong]) == 2
         assert said in capsys.readouterr().err
