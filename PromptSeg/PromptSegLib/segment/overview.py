@@ -12,8 +12,8 @@ from ..model.overview_net import OverviewNet
 from ..progress import ShouldStop, never
 from ..volumes.preprocess import WorkingVolume
 
-NOTHING = -8.0
-"""Logit of what lies outside the picture."""
+NOTHING = -6.0
+"""Logit of what is surely not the structure, and of what lies outside the picture."""
 
 
 class Overview:
@@ -54,7 +54,12 @@ class Overview:
         depth = self._grey.shape[0]
         low = min(max(int(np.floor(where[0].min())), 0), depth - 1)
         high = max(min(int(np.ceil(where[0].max())) + 1, depth), low + 1)
-        part = torch.from_numpy(np.stack([self._found[name][low:high] for name in names]).astype(np.float32))
+        out = np.full((len(names), rows, columns), NOTHING, np.float32)
+        slabs = [self._found[name][low:high] for name in names]
+        shown = [n for n, slab in enumerate(slabs) if slab.max() > NOTHING]  # most slices show half of the structures
+        if not shown:
+            return out
+        part = torch.from_numpy(np.stack([slabs[n] for n in shown]).astype(np.float32))
         where[0] = where[0] - low
         shape = part.shape[1:]
         points = torch.from_numpy(
@@ -66,6 +71,5 @@ class Overview:
             there = where[a] + (low if a == 0 else 0)
             inside &= (there > -1) & (there < n)
         found = functional.grid_sample(part[None], points[None, None], padding_mode="border", align_corners=True)
-        out = found[0, :, 0].numpy()
-        out[:, ~inside] = NOTHING
+        out[shown] = np.where(inside, found[0, :, 0].numpy(), NOTHING)
         return out
