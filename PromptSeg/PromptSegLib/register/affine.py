@@ -8,7 +8,7 @@ give is checked by what lies in the bodies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -32,7 +32,7 @@ better."""
 PATTERN_WEIGHT, PATTERN_BLUR = 0.5, 0.7
 """Of self-similarity in least squares; the blur in voxels."""
 EVERY = 4
-"""On the coarsest level one point in so many is enough to find the way."""
+"""On the coarsest level, and on blurred maps, one point in so many is enough to find the way."""
 MIN_OVERLAP = 0.2
 """Share of the smaller body that must be seen by both."""
 SCALES = (0.6, 1.6)
@@ -182,14 +182,14 @@ class Fitter:
 def affine_of(
     patient: Sequence[Level],
     teacher: Sequence[Level],
-    organs: Mapping[str, tuple[Tensor, Tensor]],
+    organs: Callable[[], Mapping[str, tuple[Tensor, Tensor]]],
     should_stop: ShouldStop = never,
 ) -> Affine:
     """By grey values where what lies in the bodies is clearly alike then, else by organs, where both show three. Levels
-    are the coarsest first, maps lie on the finest. Raises ``Stopped``."""
+    are the coarsest first, maps lie on the finest, and are asked for where they are needed. Raises ``Stopped``."""
     fine, second = Fitter(patient[-1], teacher[-1]), by_grey(patient, teacher, should_stop)
     alike = fine.likeness(second)
-    first = None if alike > CLEAR else by_organs(patient[-1], teacher[-1], organs, should_stop)
+    first = None if alike > CLEAR else by_organs(patient[-1], teacher[-1], organs(), should_stop)
     return second if first is None or alike > fine.likeness(first) + TRUST else first
 
 
@@ -294,7 +294,7 @@ def by_organs(
             Level(patient.frame, maps[0] / peak[0], patient.seen, (maps[0] / peak[0]).amax(0).clamp(max=1)),
             Level(teacher.frame, maps[1] / peak[1], teacher.seen, (maps[1] / peak[1]).amax(0).clamp(max=1)),
         )
-        found = Fitter(*pair).fit(found, 8, 0.01, should_stop)
+        found = Fitter(*pair).fit(found, 8, 0.01, should_stop, EVERY)
     return replace(found, score=Fitter(patient, teacher).score(found)) if found.plausible else None
 
 

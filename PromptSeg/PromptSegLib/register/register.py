@@ -145,10 +145,14 @@ def register(
     own, other = levels_of(patient, levels, device), levels_of(teacher, levels, device)
     if known is None:
         part(0.0, 0.3, REGISTERING)(0.0)
-        maps = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in (organs or {}).items()}
-        if look is not None:
+
+        def maps() -> dict[str, tuple[Tensor, Tensor]]:
+            given = {n: (_at_six(p, device), _at_six(t, device)) for n, (p, t) in (organs or {}).items()}
+            if look is None:
+                return given
             here, there = (look(one).organs(should_stop) for one in (patient, teacher))
-            maps |= {n: (here[n].to(device), there[n].to(device)) for n in here if n in there}
+            return given | {n: (here[n].to(device), there[n].to(device)) for n in here if n in there}
+
         affine = affine_of(own[:2], other[:2], maps, should_stop)
     else:
         affine = known.affine

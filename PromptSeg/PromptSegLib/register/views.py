@@ -42,8 +42,8 @@ RING = 3
 """Blocks around a structure that it is told apart from."""
 BATCH = 4
 """Slices at once: a stop is heard between batches."""
-SHOWN = 100
-"""Voxels of 3 mm from which on an organ counts as shown."""
+SHOWN = 1000
+"""Voxels of 3 mm, 27 ml, from which on an organ counts as shown: small ones cost as much time and tell less."""
 KEPT = 4
 """Pictures of which a session keeps what was seen, some 8 MB each."""
 
@@ -90,7 +90,7 @@ class View:
                 for name, own in zip(net.structures, logits, strict=True):
                     if np.count_nonzero(own > 0) >= SHOWN:
                         check(should_stop)
-                        self._organs[name] = halved(torch.sigmoid(torch.from_numpy(own.astype(np.float32)))[None])[0]
+                        self._organs[name] = torch.sigmoid(halved(torch.from_numpy(own.astype(np.float32))[None])[0])
         return self._organs
 
     def telling(self, mask: np.ndarray, should_stop: ShouldStop = never) -> float:
