@@ -2,8 +2,8 @@
 
 Two starts. By grey values: twelve parameters by damped least squares, from several offsets along the body, so that
 fields of view that overlap in part find each other. By organs that are known in both: their centroids give shift and
-scale, least squares on their blurred maps the rest. Where both show three organs, these are trusted first; what they
-give is checked by what lies in the bodies.
+scale, least squares on their blurred maps the rest. Organs count where grey values do not fit clearly,
+as told by what lies in the bodies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT = 4
 CLEAR, TRUST = 0.45, 0.1
 """Where what lies in the bodies is as alike as this by grey values (:meth:`Fitter.likeness`), they are followed; else
 organs, unless by these it is so much less alike. Three abdomens had 0.28 to 0.39 by grey values and 0.04 less by
-organs: what was carried then was better by organs all the same, by 0.04; two chests had 0.50 and 0.54, and were no
+organs: what was carried then was better by organs all the same, by 0.06; two chests had 0.50 and 0.54, and were no
 better."""
 PATTERN_WEIGHT, PATTERN_BLUR = 0.5, 0.7
 """Of self-similarity in least squares; the blur in voxels."""

@@ -84,13 +84,14 @@ class View:
                 net = None if self._overview is None else self._overview()
             except BackboneError:  # there is registration without
                 net = None
-            self._organs = {}
+            found: dict[str, Tensor] = {}
             if net is not None:
                 logits = net.logits(self._picture.grey, net.structures, should_stop)
                 for name, own in zip(net.structures, logits, strict=True):
                     if np.count_nonzero(own > 0) >= SHOWN:
                         check(should_stop)
-                        self._organs[name] = torch.sigmoid(halved(torch.from_numpy(own.astype(np.float32))[None])[0])
+                        found[name] = torch.sigmoid(halved(torch.from_numpy(own.astype(np.float32))[None])[0])
+            self._organs = found  # all of them, or none: a stop leaves nothing half known
         return self._organs
 
     def telling(self, mask: np.ndarray, should_stop: ShouldStop = never) -> float:

@@ -160,8 +160,8 @@ def beside_overview(logits: np.ndarray, overview: np.ndarray | None, share: floa
     if overview is None:
         return logits
     wide = overview if crop is None else overview[crop]
-    limited = (np.clip(one, -NETWORK_LIMIT, NETWORK_LIMIT) for one in (logits, wide))
-    return (1 - share) * next(limited) + share * next(limited)
+    own, other = (np.clip(one, -NETWORK_LIMIT, NETWORK_LIMIT) for one in (logits, wide))
+    return (1 - share) * own + share * other
 
 
 def _view(prompt: Prompt) -> tuple:

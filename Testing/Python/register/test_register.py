@@ -141,6 +141,19 @@ def test_what_the_overview_network_finds_gives_the_start(teacher, other, kits, m
     assert np.median(errors_mm(found, other, kits.bent)) < 5.0
 
 
+def test_a_stop_leaves_no_organs_half_known(teacher, other) -> None:
+    own, theirs = pictures(teacher, other)
+    every = organs_in(own, theirs, teacher, other)
+    seen = SimpleNamespace(
+        structures=tuple(every),
+        logits=lambda grey, names, should_stop: np.stack([12 * every[n][1] - 6 for n in names]).astype(np.float16),
+    )
+    view, asked = looks(SimpleNamespace(shared={}), lambda: seen)(own), iter([False, True])
+    with pytest.raises(Stopped):
+        view.organs(lambda: next(asked))
+    assert {*view.organs()} == {*every}
+
+
 def test_a_network_that_cannot_be_read_tells_of_no_organs(teacher) -> None:
     def missing():
         raise BackboneError("none", "get it")
