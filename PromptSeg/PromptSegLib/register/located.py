@@ -12,11 +12,15 @@ from ..progress import OnProgress, ShouldStop, ignore, never, part
 from ..volumes.volume import Volume
 from .grey_fit import OUTSIDE, PairFit
 from .log_odds import Located, located
+from .organ_ratio import organ_ratios
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
+from .separability import shares
 from .teachers import Mask, Teacher
 from .views import NOTHING, PLENTY, Look
 
+MAX_LABELS = 255
+"""Of the overview network's structures."""
 MUCH_POORER = 0.1
 """References whose fit (:attr:`PairFit.trust_here`) is so much below the best one's are not asked: of two that fitted
 alike the mean was better than either (left kidney 0.85 of 0.72 and 0.66), of others worse than the better one."""
@@ -45,11 +49,13 @@ class CarriedMask:
 @dataclass(frozen=True)
 class WarpedMasks:
     """Soft masks (S, A, R) of one structure on a picture, one from each teacher who fits, as they came: with ``fits``
-    how well these do, ``quality`` the mean Dice that their masks are believed to have, and ``reason`` why others do
-    not; ``outside`` says that of all others it is that the field of view does not show it."""
+    how well these do, ``told`` what each label of the overview network tells of the structure there
+    (:mod:`.organ_ratio`; None without), ``quality`` the mean Dice that their masks are believed to have, and ``reason``
+    why others do not; ``outside`` says that of all others it is that the field of view does not show it."""
 
     masks: tuple[np.ndarray, ...] = ()
     fits: tuple[PairFit, ...] = ()
+    told: tuple[np.ndarray | None, ...] = ()
     quality: float | None = None
     reason: str = "nothing is known of it"
     outside: bool = False
@@ -137,18 +143,32 @@ class Registrations:
         regions = _regions(wanted)
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
+        ratios: dict[tuple[str, str], np.ndarray] = {}
         for number, (key, (teacher, region)) in enumerate(regions.items()):
             # Structures that were taught in one patient one after the other come from teachers of one picture.
             masks = {n: one.masks[n] for n, some in wanted.items() for one in some if one.digest == key}
             listen = part(on_progress, number / total, (number + 1) / total)
             made[key] = self.deformation(teacher, region, masks, listen, should_stop)
-        return {name: self._warped(name, teachers, made, should_stop) for name, teachers in wanted.items()}
+            labels = self._labels(teacher.picture, should_stop) if made[key].fit.fits else None
+            if labels is not None:
+                for name, mask in masks.items():
+                    ratios[name, key] = organ_ratios(mask.on(teacher.picture), labels, MAX_LABELS)
+        return {name: self._warped(name, teachers, made, ratios, should_stop) for name, teachers in wanted.items()}
+
+    def _labels(self, picture: Picture, should_stop: ShouldStop) -> np.ndarray | None:
+        """The organs that are known in a picture, if any are."""
+        return None if self.look is None else self.look(picture).labels(should_stop)
 
     def _warped(
-        self, name: str, teachers: Sequence[Teacher], made: Mapping[str, Deformation], should_stop: ShouldStop
+        self,
+        name: str,
+        teachers: Sequence[Teacher],
+        made: Mapping[str, Deformation],
+        ratios: Mapping[tuple[str, str], np.ndarray],
+        should_stop: ShouldStop,
     ) -> WarpedMasks:
-        frame = frame_of(self.picture(should_stop))
-        masks, fits, reasons, qualities, outside = [], [], [], [], True
+        frame, reasons, outside = frame_of(self.picture(should_stop)), [], True
+        found: list[tuple[np.ndarray, PairFit, np.ndarray | None, float | None]] = []
         for teacher in teachers:
             deformation = made.get(teacher.digest)
             if deformation is None:
@@ -158,24 +178,28 @@ class Registrations:
                 outside &= deformation.fit.outside
                 continue
             mask = teacher.masks[name]
-            masks.append(deformation.carried(mask.on(teacher.picture), teacher.picture, frame, should_stop))
-            fits.append(replace(deformation.fit, before=mask.trust))
-            qualities.append(mask.quality)
+            carried = deformation.carried(mask.on(teacher.picture), teacher.picture, frame, should_stop)
+            fit = replace(deformation.fit, before=mask.trust)
+            found.append((carried, fit, ratios.get((name, teacher.digest)), mask.quality))
         if any(one.is_reference for one in teachers):
-            best = max((fit.trust_here for fit in fits), default=0.0)
-            chosen = [n for n, fit in enumerate(fits) if fit.trust_here > best - MUCH_POORER]
-            masks, fits = [masks[n] for n in chosen], [fits[n] for n in chosen]
-            qualities = [qualities[n] for n in chosen]
+            best = max((fit.trust_here for _, fit, _, _ in found), default=0.0)
+            found = [one for one in found if one[1].trust_here > best - MUCH_POORER]
+        masks, fits, told, qualities = (tuple(some) for some in zip(*found, strict=True)) if found else ((),) * 4
         known = [q for q in qualities if q is not None]
         quality = sum(known) / len(known) if known else None
         if not reasons:
-            return WarpedMasks(tuple(masks), tuple(fits), quality)
-        return WarpedMasks(tuple(masks), tuple(fits), quality, reasons[0], outside)
+            return WarpedMasks(masks, fits, told, quality)
+        return WarpedMasks(masks, fits, told, quality, reasons[0], outside)
 
     def _found(self, warped: WarpedMasks, by_reference: bool, should_stop: ShouldStop) -> CarriedMask:
         if not warped.masks:
             return CarriedMask(None, warped.reason, by_reference=by_reference, outside=warped.outside)
-        prior = located(warped.masks, self.picture(should_stop), should_stop=should_stop)
+        picture = self.picture(should_stop)
+        weights, labels = shares(warped.masks, picture.grey), self._labels(picture, should_stop)
+        told, organs = [one for one in warped.told if one is not None], None
+        if labels is not None and len(told) == len(weights):
+            organs = np.average(told, 0, weights)[labels]
+        prior = located(warped.masks, picture, weights, organs, should_stop=should_stop)
         if prior is None:
             return CarriedMask(None, OUTSIDE, warped.fits, by_reference=by_reference, outside=True)
         return CarriedMask(prior, "", warped.fits, _agreement(warped.masks), warped.quality, by_reference)

@@ -23,6 +23,8 @@ NEIGHBOURS, EDGE = 0.7, 0.05
 FIRST_SMOOTH = 2
 LIMIT = 6.0
 """Log-odds are held within this."""
+LEVEL = 3.9
+"""By so much they are lowered or raised at most for a mask to keep its volume: a probability of 0.02 or 0.98."""
 BLUR_MM = 4.0
 _NEAR_MM = 24.0
 
@@ -48,14 +50,18 @@ class Located:
 
 
 def located(
-    masks: Sequence[np.ndarray], picture: Picture, blur_mm: float = BLUR_MM, should_stop: ShouldStop = never
+    masks: Sequence[np.ndarray],
+    picture: Picture,
+    weights: Sequence[float] | np.ndarray | None = None,
+    organs: np.ndarray | None = None,
+    blur_mm: float = BLUR_MM,
+    should_stop: ShouldStop = never,
 ) -> Located | None:
-    """From soft masks (S, A, R) 0..1 on ``picture``, one a registration; None if nothing was carried over.
-
-    Raises ``Stopped``.
+    """From soft masks (S, A, R) 0..1 on ``picture``, one a registration, that count alike or with ``weights``, and the
+    log-odds (S, A, R) that known ``organs`` give; None if nothing was carried over. Raises ``Stopped``.
     """
-    mean = np.mean(np.stack(list(masks)), 0)
-    volume = float(np.mean([m.sum() for m in masks]))
+    mean = np.average(np.stack(list(masks)), 0, weights)
+    volume = float(np.average([m.sum() for m in masks], weights=weights))
     found = ndimage.find_objects((mean > 0.02).astype(np.uint8))
     if not found or volume < 1.0:
         return None
@@ -65,21 +71,19 @@ def located(
     )
     box = a, b, c
     check(should_stop)
-    place = placed(mean[box], volume, blur_mm / picture.spacing)
+    place = placed(mean[box], volume, blur_mm / picture.spacing, 0.0 if organs is None else organs[box])
     grey = grey_ratio(place, picture.grey[box], should_stop)
     return Located(place, grey, box, volume * picture.spacing**3 / 1000.0)
 
 
-def placed(mean: np.ndarray, volume: float, sigma: float) -> np.ndarray:
-    """Log-odds (S, A, R) of a mean carried mask, blurred by ``sigma`` voxels; they are 0 where the mask keeps its
-    ``volume`` in voxels."""
-    soft = ndimage.gaussian_filter(mean, sigma)
-    ordered = np.sort(soft.ravel())[::-1]
+def placed(mean: np.ndarray, volume: float, sigma: float, organs: np.ndarray | float = 0.0) -> np.ndarray:
+    """Log-odds (S, A, R) of a mean carried mask, blurred by ``sigma`` voxels, and of known ``organs``; they are 0 where
+    the mask keeps its ``volume`` in voxels."""
+    share = np.clip(ndimage.gaussian_filter(mean, sigma), 1e-4, 1 - 1e-4)
+    found = np.log(share / (1 - share)) + organs
+    ordered = np.sort(found.ravel())[::-1]
     level = float(ordered[min(len(ordered) - 1, max(0, round(volume) - 1))])
-    level = min(max(level, 0.02), 0.98)
-    share = np.clip(soft, 1e-4, 1 - 1e-4)
-    out = np.log(share / (1 - share)) - np.log(level / (1 - level))
-    return np.clip(out, -LIMIT, LIMIT).astype(np.float32)
+    return np.clip(found - min(max(level, -LEVEL), LEVEL), -LIMIT, LIMIT).astype(np.float32)
 
 
 def grey_ratio(place: np.ndarray, grey: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:

@@ -55,7 +55,7 @@ class View:
 
     def __init__(self, picture: Picture, backbone: Backbone, overview: Callable[[], OverviewNet] | None = None) -> None:
         self._picture, self._backbone, self._overview = picture, backbone, overview
-        self._organs: dict[str, Tensor] | None = None
+        self._seen: tuple[Mapping[str, Tensor], np.ndarray | None] | None = None
         self.frame = Frame(picture.grey.shape, picture.origin, picture.spacing).coarser()  # type: ignore[arg-type]
         self._work: WorkingVolume | None = None
         self._where: Tensor | None = None
@@ -79,20 +79,31 @@ class View:
     def organs(self, should_stop: ShouldStop = never) -> Mapping[str, Tensor]:
         """Where the overview network finds the structures that it knows, by name: probabilities (S, A, R) float32 on
         :attr:`frame`, of those that show. None of them without such a network. Raises ``Stopped``."""
-        if self._organs is None:
+        return self._whole(should_stop)[0]
+
+    def labels(self, should_stop: ShouldStop = never) -> np.ndarray | None:
+        """Which structure of the overview network, from 1 on in its order, each voxel (S, A, R) uint8 of the picture
+        most likely belongs to, 0 for none; None without such a network. Raises ``Stopped``."""
+        return self._whole(should_stop)[1]
+
+    def _whole(self, should_stop: ShouldStop) -> tuple[Mapping[str, Tensor], np.ndarray | None]:
+        if self._seen is None:
             try:
                 net = None if self._overview is None else self._overview()
             except BackboneError:  # there is registration without
                 net = None
             found: dict[str, Tensor] = {}
+            labels = None
             if net is not None:
-                logits = net.logits(self._picture.grey, net.structures, should_stop)
+                logits = torch.from_numpy(net.logits(self._picture.grey, net.structures, should_stop))
+                best, which = logits.max(0)
+                labels = torch.where(best > 0, which + 1, 0).to(torch.uint8).numpy()
                 for name, own in zip(net.structures, logits, strict=True):
-                    if np.count_nonzero(own > 0) >= SHOWN:
+                    if int(torch.count_nonzero(own > 0)) >= SHOWN:
                         check(should_stop)
-                        found[name] = torch.sigmoid(halved(torch.from_numpy(own.astype(np.float32))[None])[0])
-            self._organs = found  # all of them, or none: a stop leaves nothing half known
-        return self._organs
+                        found[name] = torch.sigmoid(halved(own.float()[None])[0])
+            self._seen = found, labels  # all of it, or nothing: a stop leaves nothing half known
+        return self._seen
 
     def telling(self, mask: np.ndarray, should_stop: ShouldStop = never) -> float:
         """How far the features tell a structure from what is within 18 mm around it: the squared distance of their
