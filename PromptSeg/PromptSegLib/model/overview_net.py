@@ -35,7 +35,7 @@ BLOCKS = (0, 1, 2, 2, 1)
 """Features at 3, 6, 12, 24 and 48 mm, and residual convolutions on the way down; one more on the way up."""
 GROUPS = 8
 STRIDE = 2 ** (len(WIDTHS) - 1)
-DEPTH, OVERLAP = 64, 24
+DEPTH, OVERLAP = 64, 12
 """Slices of 3 mm that are looked at together, and by how many such parts overlap."""
 
 
@@ -151,10 +151,10 @@ class OverviewNet(nn.Module):
             x[:, 0, :, :, :].masked_fill_(x[:, 1] == 0, -1.0)
             x = x.to(weight.device).contiguous(memory_format=torch.channels_last_3d)
             with torch.autocast(weight.device.type, dtype, enabled=dtype != torch.float32):
-                found = self(x, channels, should_stop)[0, :, : len(part), :height, :width].float()
+                found = self(x, channels, should_stop)[0, :, : len(part), :height, :width]
             first = 0 if n == 0 else (starts[n - 1] + DEPTH + start) // 2 - start
             last = len(part) if n + 1 == len(starts) else (start + DEPTH + starts[n + 1]) // 2 - start
-            out[:, start + first : start + last] = found[:, first:last].clamp(-16, 16).cpu().numpy()
+            out[:, start + first : start + last] = found[:, first:last].clamp(-16, 16).half().cpu().numpy()
         return out
 
 
