@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from PromptSegLib.annotations import SliceAnnotations
-from PromptSegLib.earlier_patients import EarlierPatients, network_dice
+from PromptSegLib.earlier_patients import LABELLED, EarlierPatients, network_dice
 from PromptSegLib.progress import ignore, never
 from PromptSegLib.prompts.card import Card
 from PromptSegLib.prompts.promptset import Prompt
@@ -63,6 +63,20 @@ def test_one_that_was_recognised_counts_as_taught_with_the_dice_that_it_had_else
     assert network_dice(replace(prompts["liver"], card=BEGUN)) == 0.9
     blend, found = factors(earlier, teacher, prompts, BEGUN)
     assert blend == blend_of(0.9, 0.5, found.fits, known=0.5, elsewhere=True)
+
+
+def test_a_prompt_that_is_sure_of_itself_does_not_do_without_a_place_that_the_overview_network_knows(
+    earlier, teacher, prompts
+) -> None:
+    for card, counts in ((DRAWN, True), (BEGUN, False), (SHIPPED, False)):
+        prompt = replace(prompts["liver"], card=card)
+        found = earlier.locate({"liver": [teacher]}, [prompt], ignore, never)["liver"]
+        unknown, known = (
+            earlier.location(prompt, replace(found, labelled=dice), None, never).blend(0.5, 0.95)
+            for dice in (LABELLED - 0.1, LABELLED)
+        )
+        assert unknown[1] < 0.2
+        assert (known[1] > 0.5) == counts
 
 
 @pytest.mark.parametrize(("card", "boxed"), [(DRAWN, True), (BEGUN, False), (SHIPPED, False)])

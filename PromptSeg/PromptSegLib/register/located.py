@@ -12,7 +12,7 @@ from ..progress import OnProgress, ShouldStop, ignore, never, part
 from ..volumes.volume import Volume
 from .grey_fit import OUTSIDE, PairFit
 from .log_odds import Located, located
-from .organ_ratio import organ_ratios
+from .organ_ratio import labelled, organ_ratios
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
 from .separability import shares
@@ -35,7 +35,8 @@ class CarriedMask:
     lies in the field of view, and ``reason`` then says so. ``fits`` has those that were used, ``agreement`` the Dice of
     the carried masks with each other (None for one teacher), ``quality`` the mean Dice that theirs are believed to
     have. ``by_reference`` says that an open reference CT stood in the teachers' place, ``outside`` that there is no
-    prior because the CTs fit and the structure lies outside the field of view."""
+    prior because the CTs fit and the structure lies outside the field of view; ``labelled`` is how far the overview
+    network's labels make up the structure in the teachers (:func:`.organ_ratio.labelled`)."""
 
     prior: Located | None
     reason: str = ""
@@ -44,18 +45,28 @@ class CarriedMask:
     quality: float | None = None
     by_reference: bool = False
     outside: bool = False
+    labelled: float = 0.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the labels of the overview network tell of a structure in one teacher: ``ratios`` by label
+    (:func:`.organ_ratio.organ_ratios`), and how far they make it up."""
+
+    ratios: np.ndarray
+    labelled: float
 
 
 @dataclass(frozen=True)
 class WarpedMasks:
     """Soft masks (S, A, R) of one structure on a picture, one from each teacher who fits, as they came: with ``fits``
-    how well these do, ``told`` what each label of the overview network tells of the structure there
-    (:mod:`.organ_ratio`; None without), ``quality`` the mean Dice that their masks are believed to have, and ``reason``
-    why others do not; ``outside`` says that of all others it is that the field of view does not show it."""
+    how well these do, ``told`` what known organs tell there (None without an overview network), ``quality`` the mean
+    Dice that their masks are believed to have, and ``reason`` why others do not; ``outside`` says that of all others it
+    is that the field of view does not show it."""
 
     masks: tuple[np.ndarray, ...] = ()
     fits: tuple[PairFit, ...] = ()
-    told: tuple[np.ndarray | None, ...] = ()
+    told: tuple[Told | None, ...] = ()
     quality: float | None = None
     reason: str = "nothing is known of it"
     outside: bool = False
@@ -143,7 +154,7 @@ class Registrations:
         regions = _regions(wanted)
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
-        ratios: dict[tuple[str, str], np.ndarray] = {}
+        told: dict[tuple[str, str], Told] = {}
         for number, (key, (teacher, region)) in enumerate(regions.items()):
             # Structures that were taught in one patient one after the other come from teachers of one picture.
             masks = {n: one.masks[n] for n, some in wanted.items() for one in some if one.digest == key}
@@ -152,8 +163,10 @@ class Registrations:
             labels = self._labels(teacher.picture, should_stop) if made[key].fit.fits else None
             if labels is not None:
                 for name, mask in masks.items():
-                    ratios[name, key] = organ_ratios(mask.on(teacher.picture), labels, MAX_LABELS)
-        return {name: self._warped(name, teachers, made, ratios, should_stop) for name, teachers in wanted.items()}
+                    share = mask.on(teacher.picture)
+                    ratios = organ_ratios(share, labels, MAX_LABELS)
+                    told[name, key] = Told(ratios, labelled(share, labels, ratios))
+        return {name: self._warped(name, teachers, made, told, should_stop) for name, teachers in wanted.items()}
 
     def _labels(self, picture: Picture, should_stop: ShouldStop) -> np.ndarray | None:
         """The organs that are known in a picture, if any are."""
@@ -164,11 +177,11 @@ class Registrations:
         name: str,
         teachers: Sequence[Teacher],
         made: Mapping[str, Deformation],
-        ratios: Mapping[tuple[str, str], np.ndarray],
+        known: Mapping[tuple[str, str], Told],
         should_stop: ShouldStop,
     ) -> WarpedMasks:
         frame, reasons, outside = frame_of(self.picture(should_stop)), [], True
-        found: list[tuple[np.ndarray, PairFit, np.ndarray | None, float | None]] = []
+        found: list[tuple[np.ndarray, PairFit, Told | None, float | None]] = []
         for teacher in teachers:
             deformation = made.get(teacher.digest)
             if deformation is None:
@@ -180,13 +193,13 @@ class Registrations:
             mask = teacher.masks[name]
             carried = deformation.carried(mask.on(teacher.picture), teacher.picture, frame, should_stop)
             fit = replace(deformation.fit, before=mask.trust)
-            found.append((carried, fit, ratios.get((name, teacher.digest)), mask.quality))
+            found.append((carried, fit, known.get((name, teacher.digest)), mask.quality))
         if any(one.is_reference for one in teachers):
             best = max((fit.trust_here for _, fit, _, _ in found), default=0.0)
             found = [one for one in found if one[1].trust_here > best - MUCH_POORER]
         masks, fits, told, qualities = (tuple(some) for some in zip(*found, strict=True)) if found else ((),) * 4
-        known = [q for q in qualities if q is not None]
-        quality = sum(known) / len(known) if known else None
+        believed = [q for q in qualities if q is not None]
+        quality = sum(believed) / len(believed) if believed else None
         if not reasons:
             return WarpedMasks(masks, fits, told, quality)
         return WarpedMasks(masks, fits, told, quality, reasons[0], outside)
@@ -196,13 +209,15 @@ class Registrations:
             return CarriedMask(None, warped.reason, by_reference=by_reference, outside=warped.outside)
         picture = self.picture(should_stop)
         weights, labels = shares(warped.masks, picture.grey), self._labels(picture, should_stop)
-        told, organs = [one for one in warped.told if one is not None], None
+        told, organs, share = [one for one in warped.told if one is not None], None, 0.0
         if labels is not None and len(told) == len(weights):
-            organs = np.average(told, 0, weights)[labels]
+            organs = np.average([one.ratios for one in told], 0, weights)[labels]
+            share = float(np.average([one.labelled for one in told], weights=weights))
         prior = located(warped.masks, picture, weights, organs, should_stop=should_stop)
         if prior is None:
             return CarriedMask(None, OUTSIDE, warped.fits, by_reference=by_reference, outside=True)
-        return CarriedMask(prior, "", warped.fits, _agreement(warped.masks), warped.quality, by_reference)
+        agreement = _agreement(warped.masks)
+        return CarriedMask(prior, "", warped.fits, agreement, warped.quality, by_reference, labelled=share)
 
 
 def _regions(wanted: Mapping[str, Sequence[Teacher]]) -> dict[str, tuple[Teacher, Region]]:

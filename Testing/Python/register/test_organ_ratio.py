@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from PromptSegLib.register.log_odds import located, placed
-from PromptSegLib.register.organ_ratio import LIMIT, organ_ratios
+from PromptSegLib.register.organ_ratio import LIMIT, labelled, organ_ratios
 from PromptSegLib.register.picture import Picture
 
 SHAPE = (40, 40, 40)
@@ -83,3 +83,12 @@ def test_grey_values_are_fitted_to_what_is_left(teacher, kit) -> None:
         found[name] = np.zeros(SHAPE, bool)
         found[name][one.box] = one.log_odds > 0
     assert kit.dice(found["told"], mask > 0) > kit.dice(found["alone"], mask > 0) + 0.1
+
+
+def test_labels_that_make_up_the_structure_are_told_from_those_it_is_a_part_of(teacher) -> None:
+    mask, labels = teacher
+    own = mask.astype(np.uint8)
+    part = np.zeros_like(own)
+    part[4:36, 4:36, 4:36] = 1  # an organ in which it lies
+    for there, low, high in ((own, 0.99, 1), (part, 0, 0.3), (labels, 0, 0.5), (np.zeros_like(own), 0, 0)):
+        assert low <= labelled(mask, there, organ_ratios(mask, there, 4)) <= high
