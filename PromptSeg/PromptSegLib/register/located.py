@@ -164,8 +164,7 @@ class Registrations:
             if labels is not None:
                 for name, mask in masks.items():
                     share = mask.on(teacher.picture)
-                    ratios = organ_ratios(share, labels, MAX_LABELS)
-                    told[name, key] = Told(ratios, labelled(share, labels, ratios))
+                    told[name, key] = Told(organ_ratios(share, labels, MAX_LABELS), labelled(share, labels))
         return {name: self._warped(name, teachers, made, told, should_stop) for name, teachers in wanted.items()}
 
     def _labels(self, picture: Picture, should_stop: ShouldStop) -> np.ndarray | None:

@@ -90,5 +90,7 @@ def test_labels_that_make_up_the_structure_are_told_from_those_it_is_a_part_of(t
     own = mask.astype(np.uint8)
     part = np.zeros_like(own)
     part[4:36, 4:36, 4:36] = 1  # an organ in which it lies
-    for there, low, high in ((own, 0.99, 1), (part, 0, 0.3), (labels, 0, 0.5), (np.zeros_like(own), 0, 0)):
-        assert low <= labelled(mask, there, organ_ratios(mask, there, 4)) <= high
+    touching = own.copy()
+    touching[20:, 20:, 16:] = 2  # a large one that reaches into it
+    for there, low, high in ((own, 0.99, 1), (part, 0, 0), (touching, 0.8, 1), (labels, 0, 0.5), (own * 0, 0, 0)):
+        assert low <= labelled(mask, there) <= high
