@@ -171,6 +171,7 @@ def predictors(result: Segmentation, prompt: Prompt, found: CarriedMask) -> dict
         "fit": sum(fits) / len(fits) if fits else None,
         "network": network_dice(prompt),
         "agreement": both,
+        "separability": found.separability,
     }
 
 

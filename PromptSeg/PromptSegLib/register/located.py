@@ -15,7 +15,7 @@ from .log_odds import Located, located
 from .organ_ratio import labelled, organ_ratios
 from .picture import Picture, Region, picture_of
 from .register import Deformation, frame_of, register
-from .separability import shares
+from .separability import separability, shares
 from .teachers import Mask, Teacher
 from .views import NOTHING, PLENTY, Look
 
@@ -36,7 +36,8 @@ class CarriedMask:
     the carried masks with each other (None for one teacher), ``quality`` the mean Dice that theirs are believed to
     have. ``by_reference`` says that an open reference CT stood in the teachers' place, ``outside`` that there is no
     prior because the CTs fit and the structure lies outside the field of view; ``labelled`` is how far the overview
-    network's labels make up the structure in the teachers (:func:`.organ_ratio.labelled`)."""
+    network's labels make up the structure in the teachers (:func:`.organ_ratio.labelled`), ``separability`` how far the
+    carried masks lie on something here (:func:`.separability.separability`)."""
 
     prior: Located | None
     reason: str = ""
@@ -46,6 +47,7 @@ class CarriedMask:
     by_reference: bool = False
     outside: bool = False
     labelled: float = 0.0
+    separability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ class Registrations:
         if not warped.masks:
             return CarriedMask(None, warped.reason, by_reference=by_reference, outside=warped.outside)
         picture = self.picture(should_stop)
-        weights, labels = shares(warped.masks, picture.grey), self._labels(picture, should_stop)
+        apart = [separability(mask, picture.grey) for mask in warped.masks]
+        weights, labels = shares(apart), self._labels(picture, should_stop)
         told, organs, share = [one for one in warped.told if one is not None], None, 0.0
         if labels is not None and len(told) == len(weights):
             organs = np.average([one.ratios for one in told], 0, weights)[labels]
@@ -215,8 +218,15 @@ class Registrations:
         prior = located(warped.masks, picture, weights, organs, should_stop=should_stop)
         if prior is None:
             return CarriedMask(None, OUTSIDE, warped.fits, by_reference=by_reference, outside=True)
-        agreement = _agreement(warped.masks)
-        return CarriedMask(prior, "", warped.fits, agreement, warped.quality, by_reference, labelled=share)
+        return CarriedMask(
+            prior,
+            fits=warped.fits,
+            agreement=_agreement(warped.masks),
+            quality=warped.quality,
+            by_reference=by_reference,
+            labelled=share,
+            separability=float(np.mean(apart)),
+        )
 
 
 def _regions(wanted: Mapping[str, Sequence[Teacher]]) -> dict[str, tuple[Teacher, Region]]:

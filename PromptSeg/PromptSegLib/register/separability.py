@@ -8,6 +8,8 @@ Bhattacharyya gradient flow", IEEE TIP 2007, which moves a contour to where this
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -37,9 +39,7 @@ def _histogram(codes: np.ndarray) -> np.ndarray:
     return counts / max(float(counts.sum()), 1e-9)
 
 
-def shares(masks: list[np.ndarray] | tuple[np.ndarray, ...], grey: np.ndarray) -> np.ndarray:
-    """How much each of several masks of one structure counts, together 1: as its :func:`separability`."""
-    if len(masks) < 2:
-        return np.ones(len(masks))
-    found = np.array([separability(mask, grey) for mask in masks]) + LEAST
-    return found / found.sum()
+def shares(found: Sequence[float]) -> np.ndarray:
+    """How much each of several masks of one structure counts, together 1, from the :func:`separability` of each."""
+    weights = np.asarray(found, float) + LEAST
+    return weights / weights.sum()

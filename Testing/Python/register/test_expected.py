@@ -30,6 +30,20 @@ def test_it_rises_with_what_tells(name) -> None:
     assert all(before < after for before, after in pairwise(steps))
 
 
+def test_a_mask_that_lies_on_nothing_is_not_believed_however_sure_it_is() -> None:
+    unseen = CONFIDENT | {"agreement": 0.05}
+    steps = [expected(unseen | {"separability": value}).dice for value in (0.0, 0.005, 0.03, 0.2, 0.8)]
+    assert all(before < after for before, after in pairwise(steps))
+    assert steps[1] < expected(unseen).dice - 0.1
+    assert steps[3] > expected(unseen).dice
+
+
+def test_where_the_network_sees_the_structure_too_that_hardly_matters() -> None:
+    seen = CONFIDENT | {"agreement": 0.98}
+    one, other = (expected(seen | {"separability": value}).dice for value in (0.003, 0.3))
+    assert abs(one - other) < 0.01
+
+
 def test_what_is_not_known_changes_nothing() -> None:
     assert expected(CONFIDENT | {"network": None}) == expected(CONFIDENT)
     usual = dict(zip(("probabilities", "fit", "network", "agreement"), CALIBRATION.means, strict=True))

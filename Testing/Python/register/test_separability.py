@@ -34,16 +34,17 @@ def test_the_nearer_to_the_structure_the_more_its_grey_values_are_others(scene) 
 
 def test_shares_are_together_one_and_a_single_mask_has_all(scene) -> None:
     grey, *masks = scene
-    found = shares(masks, grey)
+    found = shares([separability(mask, grey) for mask in masks])
     assert found.sum() == pytest.approx(1)
     assert found[0] > 0.7
-    assert shares(masks[:1], grey) == [1]
+    assert shares([0.2]) == shares([0.0]) == [1]
 
 
 def test_masks_that_lie_on_nothing_count_alike(scene) -> None:
     grey, *_ = scene
     plain = np.full_like(grey, 120)
-    assert shares([ball((20, 20, 20)), ball((22, 22, 22)), np.zeros(SHAPE, np.float32)], plain) == pytest.approx(1 / 3)
+    masks = ball((20, 20, 20)), ball((22, 22, 22)), np.zeros(SHAPE, np.float32)
+    assert shares([separability(mask, plain) for mask in masks]) == pytest.approx(1 / 3)
     assert separability(np.ones(SHAPE, np.float32), plain) >= 0
 
 
@@ -56,7 +57,7 @@ def test_teachers_that_lie_elsewhere_do_not_outvote_the_one_that_fits(scene, kit
     grey, truth, _, _ = scene
     masks = [truth, ball((20, 30, 24)), ball((20, 31, 25))]
     picture, found = Picture(grey, (0.0, 0.0, 0.0)), []
-    for weights in (None, shares(masks, grey)):
+    for weights in (None, shares([separability(mask, grey) for mask in masks])):
         one = located(masks, picture, weights)
         assert one is not None
         whole = np.zeros(SHAPE, bool)
