@@ -23,20 +23,23 @@ LEAST = 1e-3
 
 def separability(mask: np.ndarray, grey: np.ndarray) -> float:
     """0 (alike) to 1: one less the Bhattacharyya coefficient of the grey values inside a soft mask (S, A, R) and within
-    15 mm around it; 0 for an empty mask."""
+    15 mm around it, of what the field of view shows (``grey`` (S, A, R) above 0); 0 where there is none of either."""
     found = ndimage.find_objects((mask > 0.5).astype(np.uint8))
     if not found:
         return 0.0
     box = tuple(slice(max(0, s.start - RING), s.stop + RING) for s in found[0])
-    inside, values = mask[box] > 0.5, grey[box] // WIDE
-    around = ndimage.binary_dilation(inside, iterations=RING) & ~inside
-    own, others = (_histogram(values[there]) for there in (inside, around))
+    inside, shown = mask[box] > 0.5, grey[box] > 0
+    around = ndimage.binary_dilation(inside, iterations=RING) & ~inside & shown
+    inside = inside & shown
+    if not inside.any() or not around.any():
+        return 0.0
+    own, others = (_histogram(grey[box][there] // WIDE) for there in (inside, around))
     return max(0.0, 1.0 - float(np.sqrt(own * others).sum()))
 
 
 def _histogram(codes: np.ndarray) -> np.ndarray:
     counts = ndimage.gaussian_filter1d(np.bincount(codes, minlength=BINS).astype(float), 1.0)
-    return counts / max(float(counts.sum()), 1e-9)
+    return counts / counts.sum()
 
 
 def shares(found: Sequence[float]) -> np.ndarray:

@@ -45,12 +45,20 @@ def test_masks_that_lie_on_nothing_count_alike(scene) -> None:
     plain = np.full_like(grey, 120)
     masks = ball((20, 20, 20)), ball((22, 22, 22)), np.zeros(SHAPE, np.float32)
     assert shares([separability(mask, plain) for mask in masks]) == pytest.approx(1 / 3)
-    assert separability(np.ones(SHAPE, np.float32), plain) >= 0
+    assert separability(np.ones(SHAPE, np.float32), plain) == 0
 
 
 def test_a_mask_at_the_border_of_the_picture(scene) -> None:
     grey, *_ = scene
     assert 0 <= separability(ball((0, 0, 47)), grey) < 0.1
+
+
+def test_what_the_field_of_view_does_not_show_tells_nothing(scene) -> None:
+    grey, _, _, elsewhere = scene
+    cut = grey.copy()
+    cut[:, :, 36:] = 0  # half of a mask that lies on nothing
+    assert separability(elsewhere, cut) == pytest.approx(separability(elsewhere, grey), abs=0.02)
+    assert separability(elsewhere, np.zeros_like(grey)) == 0
 
 
 def test_teachers_that_lie_elsewhere_do_not_outvote_the_one_that_fits(scene, kit) -> None:
