@@ -142,7 +142,7 @@ class Registrations:
         should_stop: ShouldStop = never,
     ) -> dict[str, CarriedMask]:
         """Where the structures ``wanted``, by name with their teachers, lie in the volume. Raises ``Stopped``."""
-        warped = self.warp(wanted, on_progress, should_stop)
+        warped = self.warp(wanted, on_progress, should_stop, organs=True)
         by_reference = {name: any(one.is_reference for one in teachers) for name, teachers in wanted.items()}
         return {name: self._found(one, by_reference[name], should_stop) for name, one in warped.items()}
 
@@ -151,8 +151,10 @@ class Registrations:
         wanted: Mapping[str, Sequence[Teacher]],
         on_progress: OnProgress = ignore,
         should_stop: ShouldStop = never,
+        organs: bool = False,
     ) -> dict[str, WarpedMasks]:
-        """The teachers' masks of the structures ``wanted`` on the volume's picture. Raises ``Stopped``."""
+        """The teachers' masks of the structures ``wanted`` on the volume's picture, and what known ``organs`` tell of
+        them if it is asked for. Raises ``Stopped``."""
         regions = _regions(wanted)
         total = max(1, len(regions))
         made: dict[str, Deformation] = {}
@@ -162,7 +164,7 @@ class Registrations:
             masks = {n: one.masks[n] for n, some in wanted.items() for one in some if one.digest == key}
             listen = part(on_progress, number / total, (number + 1) / total)
             made[key] = self.deformation(teacher, region, masks, listen, should_stop)
-            labels = self._labels(teacher.picture, should_stop) if made[key].fit.fits else None
+            labels = self._labels(teacher.picture, should_stop) if organs and made[key].fit.fits else None
             if labels is not None:
                 for name, mask in masks.items():
                     share = mask.on(teacher.picture)

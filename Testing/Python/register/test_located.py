@@ -88,6 +88,7 @@ def test_it_stops_while_organs_are_looked_for(alone, kept) -> None:
     registrations._known = alone._known
     with pytest.raises(Stopped):
         registrations.locate({"kidney": [kept]})
+    assert registrations.warp({"kidney": [kept]})["kidney"].masks  # masks alone need no organs
 
 
 def test_one_patient_seen_twice_is_found_where_it_was(teacher, kept, kit) -> None:
