@@ -1,4 +1,4 @@
-"""Put the tables of ``docs/benchmarks.md`` and ``docs/experiments.md`` in place, from result files.
+"""Put the tables of the pages with figures in place, from result files.
 
 ``python Resources/make_benchmarks_page.py`` replaces each line that ends with ``<!-- results: NAME -->``, and the table
 below it, by the commands that measured ``Testing/Benchmarks/results/NAME.json``, the machine, and the table; several
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "experiments.md")
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("benchmarks", "benchmarks-teaching", "experiments"))
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
 PLACE = re.compile(r"^.*<!-- results: ([\w -]+) -->\n(?:\n(?:\|.*\n)+)?", re.MULTILINE)
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="punet-ct")
     parser.add_argument("--count", type=int, default=2, help="slices to correct of each structure")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks.md")
+    parser.add_argument("--result", type=Path, help="write the table there as well, for docs/benchmarks-teaching.md")
     options = parser.parse_args()
     dataset = read_dataset(options.dataset)
     wanted = set(options.cases.split(","))

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from adaptation import METHODS, Frozen, Slices, clock, examine, learn, lessons, questions, restrict
+from paper_claim_table import mean, table
 
 from PromptSegLib.atomic import replacing
 from PromptSegLib.datasets import contrastive_views, loading, tasks
@@ -33,7 +33,7 @@ from PromptSegLib.model.config import PUNetConfig, paper
 from PromptSegLib.model.files import read_tensors, write_tensors
 from PromptSegLib.model.precision import fast_dtype, keep_freed_memory, pick_device
 from PromptSegTrain.pretraining_model import PretrainingModel
-from PromptSegTrain.recipe import MODES, Recipe
+from PromptSegTrain.recipe import MODES, OPTIMISERS, Recipe
 from PromptSegTrain.step import average, optimiser_of, train_step
 from PromptSegTrain.validate import validate
 
@@ -68,6 +68,10 @@ class Settings:
     """Weight of contrastive prototype assignment in mode "joint"."""
     head_width: int = 16
     """Features that the head compares."""
+    optimiser: str = "adamw"
+    """What moves the network's matrices in pre-training."""
+    pseudo: float = 0.0
+    """Share of the few-shot groups that are about regions of even grey, in volumes without any label of the new."""
     groups: int = 2
     every: int = 3
     base: tuple[str, ...] = BASE
@@ -112,7 +116,8 @@ class Results:
         """Refuse to go on with other settings than the file's."""
         wanted = json.loads(json.dumps(asdict(settings)))
         former = {k.replace("shown", "episodic"): v for k, v in self.values["settings"].items()}  # as it was called
-        if former not in ({}, wanted):
+        later = {k: v for k, v in asdict(Settings()).items() if k in ("optimiser", "pseudo")}
+        if former and {**later, **former} != wanted:
             raise SystemExit(f"{self.path} was made with other settings: choose another --out")
         self.values["settings"] = wanted
 
@@ -147,7 +152,9 @@ def load(path: Path, settings: Settings, cache: Path) -> Material:
     contrastive_views.TEACHER, large, small = (8 * round(side * scale / 8) for side in (192, 168, 120))
     contrastive_views.STUDENTS = (large, small)
     dataset = loading.read_dataset(path)
-    part = loading.load_part(dataset, 0.25, 1, cache, max_validated=1000, on_progress=lambda p: say(p.message))
+    part = loading.load_part(
+        dataset, 0.25, 1, cache, max_validated=1000, regions=settings.pseudo > 0, on_progress=lambda p: say(p.message)
+    )
     return Material(part.training, part.validation)
 
 
@@ -166,6 +173,7 @@ def pretrain(
         dense=settings.dense,
         episodic=settings.episodic,
         cpa=settings.cpa,
+        optimiser=settings.optimiser,
     )
     began = clock(place)
     torch.manual_seed(recipe.seed)
@@ -174,7 +182,8 @@ def pretrain(
     optimiser = optimiser_of(model, recipe)
     fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)
     teacher = None if mode == "supervised" else copy.deepcopy(ema).to(dtype).eval()
-    sampler = TaskSampler([restrict(material.training, settings.base)], [1.0], settings.base, recipe.seed, place)
+    known = restrict(material.training, settings.base)
+    sampler = TaskSampler([known], [1.0], settings.base, recipe.seed, place, pseudo=settings.pseudo)
     model.train()
     sums: dict[str, float] = {}
     for step in range(recipe.steps):
@@ -258,7 +267,7 @@ class Experiment:
             while waiting:
                 rate = waiting.pop(0)
                 done = learn(METHODS[method], frozen, pool, max(1, self.settings.steps // REHEARSED), rate, 0)
-                tried[rate] = round(_mean(examine(done, asked, 1).values()), 4)
+                tried[rate] = round(mean(examine(done, asked, 1).values()), 4)
                 best, ends = max(tried, key=lambda r: (tried[r], -r)), (min(tried), max(tried))
                 if not waiting and best in ends and len(tried) < MAX_RATES:
                     waiting.append(float(f"{best / 3 if best == ends[0] else best * 3:.2g}"))
@@ -277,7 +286,7 @@ class Experiment:
         row = {
             **asdict(cell),
             "rate": rate,
-            "dice": round(_mean(dice.values()), 4),
+            "dice": round(mean(dice.values()), 4),
             "by_subject": {k: round(v, 4) for k, v in dice.items()},
             "trained": done.trained,
             "share": done.trained / frozen.size,
@@ -310,75 +319,6 @@ def plan(settings: Settings, modes: Sequence[str], seeds: int) -> Iterator[Cell]
         yield from cells(first, (0, 10), AGAIN, seed)
 
 
-def table(results: Results) -> str:
-    """Markdown: for each pre-training and number of subjects a table of methods."""
-    values = results.values
-    cells = list(values["cells"].values())
-    spent = "CPU seconds" if all(c.get("device", "cpu") == "cpu" for c in cells) else "seconds"
-    new = values["settings"]["new"]
-    lines = []
-    for mode in dict.fromkeys(c["mode"] for c in cells):
-        record = values["pretraining"][mode]
-        known = ", ".join(f"{k} {v:.3f}" for k, v in record["dice"].items()) or "none"
-        lines += [
-            f"Pre-training: {mode}, {record['steps']} steps, {record['seconds']:.0f} {spent}; Dice: {known}.",
-            "",
-        ]
-        for subjects in sorted({c["subjects"] for c in cells if c["mode"] == mode}, key=lambda n: -(n or 10**6)):
-            here = [c for c in cells if (c["mode"], c["subjects"]) == (mode, subjects)]
-            columns = ["method", *new, "mean", "to full, points", "trained", "share %", spent]
-            lines += [f"**{subjects or 'All'} subjects**", "", f"| {' | '.join(columns)} |"]
-            lines += ["|---" * len(columns) + "|"]
-            lines += [_row(m, here, new) for m in METHODS if any(c["method"] == m for c in here)]
-            lines.append("")
-    rates = ", ".join(f"{METHODS[k].label} {v['chosen']:g}" for k, v in values["rates"].items())
-    return "\n".join([*lines, f"Learning rates: {rates}"])
-
-
-def _row(method: str, cells: Sequence[dict[str, Any]], new: Sequence[str]) -> str:
-    """One method: means over seeds, and the spread of the seeds' means where there are several."""
-    mine = [c for c in cells if c["method"] == method]
-    by_structure = [[c["dice"] for c in mine if c["structure"] == n] for n in new]
-    means, gaps = by_seed(mine, new), []
-    whole = by_seed([c for c in cells if c["method"] == "full"], new)
-    gaps = [100 * (means[s] - whole[s]) for s in means if s in whole]
-    share, seconds = 100 * mine[0]["share"], _mean(c["seconds"] for c in mine)
-    columns = [
-        METHODS[method].label,
-        *(f"{_mean(v):.3f}" if v else "-" for v in by_structure),
-        _spread(list(means.values()), "{:.3f}"),
-        "-" if method == "full" else _spread(gaps, "{:+.1f}"),
-        f"{mine[0]['trained']:,}",
-        f"{share:.3f}" if share < 10 else f"{share:.0f}",
-        f"{seconds:.0f}",
-    ]
-    return f"| {' | '.join(columns)} |"
-
-
-def by_seed(cells: Sequence[dict[str, Any]], new: Sequence[str]) -> dict[int, float]:
-    """The mean over all structures, for each seed that has them all."""
-    out = {}
-    for seed in sorted({c["seed"] for c in cells}):
-        found = {c["structure"]: c["dice"] for c in cells if c["seed"] == seed}
-        if set(found) == set(new):
-            out[seed] = _mean(found.values())
-    return out
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    """Mean, and the standard deviation where there is more than one."""
-    if not values:
-        return "-"
-    text = form.format(_mean(values))
-    return text + (
-        f" (SD {form.format(np.std(values, ddof=1)).lstrip('+')}, n = {len(values)})" if len(values) > 1 else ""
-    )
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(list(values) or [np.nan]))
-
-
 def say(text: str) -> None:
     """One line of the log."""
     print(time.strftime("%H:%M:%S"), text, flush=True)
@@ -402,12 +342,15 @@ def main() -> None:
     parser.add_argument("--cpa", type=float, default=0.01, help="weight of prototype assignment in mode joint")
     parser.add_argument("--head-width", type=int, default=16, help="features that the head compares")
     parser.add_argument("--base", type=lambda text: tuple(text.split(",")), default=BASE, help="pre-trained structures")
+    parser.add_argument("--optimiser", choices=OPTIMISERS, default="adamw", help="of pre-training")
+    parser.add_argument("--pseudo", type=float, default=0.0, help="share of few-shot groups about unlabelled regions")
+    parser.add_argument("--pretraining-steps", type=int, help="in place of what --budget makes of them")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="pre-trainings")
     options = parser.parse_args()
     results = Results(options.out)
     if options.table:
-        print(table(results))
+        print(table(results.values))
         return
     if options.dataset is None:
         parser.error("name the dataset.json")
@@ -419,7 +362,7 @@ def main() -> None:
         spacing=options.spacing,
         size=size,
         config=options.config,
-        pretraining_steps=max(1, round(usual.pretraining_steps * options.budget)),
+        pretraining_steps=options.pretraining_steps or max(1, round(usual.pretraining_steps * options.budget)),
         steps=max(1, round(usual.steps * options.budget)),
         batches=max(1, round(usual.batches * options.budget)),
         dense=options.dense,
@@ -427,6 +370,8 @@ def main() -> None:
         cpa=options.cpa,
         head_width=options.head_width,
         base=options.base,
+        optimiser=options.optimiser,
+        pseudo=options.pseudo,
     )
     unknown = {*settings.base} - {*loading.read_dataset(options.dataset).labels.values()}
     if unknown or {*settings.base} & {*NEW, REHEARSAL}:
@@ -440,7 +385,7 @@ def main() -> None:
         asked = all(not wanted or getattr(cell, name) in wanted for name, wanted in only.items())
         if asked and cell.key not in results.values["cells"]:
             experiment.run(cell)
-    print(table(results))
+    print(table(results.values))
 
 
 if __name__ == "__main__":

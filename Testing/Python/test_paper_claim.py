@@ -34,7 +34,7 @@ def scripts(monkeypatch):
     import steering
 
     yield adaptation, paper_claim, steering
-    for name in ("adaptation", "paper_claim", "steering", "readout"):
+    for name in ("adaptation", "paper_claim", "paper_claim_table", "steering", "readout"):
         sys.modules.pop(name, None)
 
 
@@ -102,13 +102,20 @@ def test_every_way_is_measured_once_and_learns_only_what_it_says(scripts, experi
     first = found["supervised|spleen|0|prompts|1"]
     assert first["share"] == pytest.approx(first["trained"] / network)
 
-    text = claim.table(experiment.results)
+    text = claim.table(experiment.results.values)
     assert "**All subjects**" in text
     assert "**3 subjects**" in text
     assert f"{first['dice']:.3f}" in text
     again = claim.Results(experiment.results.path)
     with pytest.raises(SystemExit, match="other settings"):
         again.bind(claim.Settings())
+    # A file of before regions and Muon goes on with neither.
+    former = {k: v for k, v in again.values["settings"].items() if k not in ("optimiser", "pseudo")}
+    again.values["settings"] = former
+    again.bind(experiment.settings)
+    again.values["settings"] = former
+    with pytest.raises(SystemExit, match="other settings"):
+        again.bind(replace(experiment.settings, optimiser="muon"))
 
 
 def test_the_network_stays_as_it_was_and_prompts_enter_where_they_should(scripts, experiment) -> None:
@@ -157,7 +164,7 @@ def test_a_readout_reads_every_level_from_coarse_to_fine(scripts, experiment) ->
 @pytest.mark.parametrize("mode", ["joint", "self"])
 def test_pretraining_without_and_with_annotations(scripts, experiment, mode) -> None:
     _, claim, _ = scripts
-    settings = replace(experiment.settings, pretraining_steps=2)
+    settings = replace(experiment.settings, pretraining_steps=2, optimiser="muon" if mode == "joint" else "adamw")
     model, record = claim.pretrain(mode, experiment.material, settings, torch.float32)
     assert all(torch.isfinite(p).all() for p in model.parameters())
     assert set(record["dice"]) == (set(settings.base) if mode == "joint" else set())

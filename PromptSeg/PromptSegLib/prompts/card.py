@@ -22,7 +22,7 @@ COMPONENTS = ("largest", "main", "substantial", "all")
 """What is kept of a mask, see :func:`PromptSegLib.segment.postprocess.clean`."""
 CARRIES = 0.6
 """From this Dice of left-out slices without contours on, a taught structure is found in other CTs, too
-(docs/benchmarks.md, "To the next patient")."""
+(docs/benchmarks-teaching.md, "To the next patient")."""
 
 MAX_TEXT = 4000
 MAX_JSON = 200_000
