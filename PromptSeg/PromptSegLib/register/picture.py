@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..progress import ShouldStop, check, never
+from ..volumes.body_parts import body_parts
 from ..volumes.preprocess import grey_from_hu
 from ..volumes.volume import Grid, Volume
 
@@ -52,7 +53,7 @@ class Picture:
     @cached_property
     def body(self) -> np.ndarray:
         """(S, A, R) bool: the patient with all cavities, without table and air."""
-        return body_of(self.grey, self.range)
+        return body_of(self.grey, self.range, self.spacing)
 
     @cached_property
     def digest(self) -> str:
@@ -158,19 +159,18 @@ def mask_in(picture: Picture, mask: np.ndarray, grid: Grid, should_stop: ShouldS
     return out
 
 
-def body_of(grey: np.ndarray, levels: tuple[int, int]) -> np.ndarray:
-    """The patient in grey levels (S, A, R), with all cavities; ``levels`` is the range that the CT has."""
+def body_of(grey: np.ndarray, levels: tuple[int, int], spacing: float = SPACING) -> np.ndarray:
+    """The patient in grey levels (S, A, R) of ``spacing`` mm, with all cavities; ``levels`` is the range that the CT
+    has."""
     threshold = float(grey_from_hu(np.array(BODY_HU)))
     if levels[0] > threshold - 8:  # clipped: no air in it, anything above its floor is body
         threshold = levels[0] + 0.04 * (levels[1] - levels[0])
     found = grey > threshold
     opened = ndimage.binary_opening(found, _ball(2))  # a table hangs by little
-    labels, count = ndimage.label(opened)
-    if not count:
+    parts = body_parts(opened, (spacing,) * 3)
+    if not parts.any():
         return grey != UNSEEN
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    body = ndimage.binary_dilation(labels == sizes.argmax(), _ball(2), mask=found)
+    body = ndimage.binary_dilation(parts, _ball(2), mask=found)
     for plane in body:
         ndimage.binary_fill_holes(plane, output=plane)
     return body & (grey != UNSEEN)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from .body_parts import body_parts
 from .volume import HIGHEST_HU, LOWEST_HU, Grid, Volume
 
 AIR_HU = -1000.0
@@ -132,13 +133,11 @@ def body_box(volume: Volume) -> tuple[tuple[int, int], ...]:
     some = volume.voxels[:: steps[0], :: steps[1], :: steps[2]]
     coarse = (some > threshold) & (some <= _PADDING)
     opened = ndimage.binary_opening(coarse, np.ones((1, 3, 3)))
-    labels, count = ndimage.label(opened)
     everything = tuple((0, n) for n in volume.voxels.shape)
-    if count == 0:
+    if not opened.any():
         return everything
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    box = ndimage.find_objects((labels == sizes.argmax()).astype(np.uint8))[0]
+    mm = [step * one for step, one in zip(steps, volume.grid.spacing[::-1], strict=True)]
+    box = ndimage.find_objects(body_parts(opened, mm).astype(np.uint8))[0]
     return tuple(
         (max(0, (s.start - 1) * step), min(n, (s.stop + 1) * step))
         for s, step, n in zip(box, steps, volume.voxels.shape, strict=True)
