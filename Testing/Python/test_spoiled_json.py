@@ -156,10 +156,10 @@ def grids(folder: Path) -> tuple[str, Callable[[str], object]]:
     (path,) = (folder / "taught").iterdir()
 
     def read() -> None:
-        card = Card(taught_on=taught_on.recall(arrays))  # refuses what is no grid
+        card = Card(taught_on=taught_on.recall(arrays, Card()))  # refuses what is no grid
         card.taught_there(GRID)
 
-    assert len(taught_on.recall(arrays)) == 2
+    assert len(taught_on.recall(arrays, Card())) == 2
     return a_file(path, read)
 
 

@@ -270,16 +270,20 @@ def _remember(
                     session.set_volume(volume)
                     made = session.segment([prompt], drawn={args.name: annotations}, should_stop=stop)
                 if made.volume_ml(args.name):
-                    teachers.append(session.remember(made, annotations, prompt, stop))
-            if teachers:
-                known.joined(teachers).write(path)
+                    try:
+                        teachers.append(session.remember(made, annotations, prompt, stop))
+                    except InputError as error:  # the earlier patients are kept all the same
+                        console.line(f"Nothing was kept for the next patient: {error}")
+            memory = known.joined(teachers)
+            if memory.teachers:
+                memory.write(path)
                 console.wrote(path)
     except Stopped:
         return None
     except PromptSegError as error:
         console.line(f"Nothing was kept for the next patient: {error}")
         return None
-    return path if teachers else None
+    return path if memory.teachers else None
 
 
 def _known(args: argparse.Namespace, former: Prompt | None, console: Console) -> Memory:

@@ -19,9 +19,10 @@ from ..anatomy.structure import Structure
 from ..atomic import check_writable, folder_for, replacing
 from ..errors import OutputError, PromptError, PromptSegError, TakenError, quoted, short
 from ..locked import locked
+from ..prompts import taught_on
 from ..prompts.card import Card
-from ..prompts.library import SUFFIX, memory_beside, shipped
-from ..prompts.memory_file import keep_only, remove, structures_in
+from ..prompts.library import MEMORY_SUFFIX, SUFFIX, memory_beside, shipped
+from ..prompts.memory_file import keep_only, patients_in, put, remove, structures_in, without_patients
 from ..prompts.promptfile import read_file, read_header, rewrite
 from ..spelling import spelled
 
@@ -72,6 +73,7 @@ class Library:
         self.folder = Path(folder)
         self.problems: list[str] = []
         self._known: dict[Path, tuple[tuple[int, ...], SetEntry]] = {}
+        self._forgotten: dict[str, set[str]] = {}
 
     def sets(self) -> list[SetEntry]:
         """What there is now: the shipped sets first, then, if there are any, the user's own prompts as one set."""
@@ -131,6 +133,8 @@ class Library:
         ``memory`` is a file of what the next patient starts from: it is kept beside the prompt. Both are kept, or none.
         """
         patients = None if memory is None else memory.read_bytes()
+        if patients and (signs := self._forgotten.get(structure.name)):  # a round of before may know them
+            patients = without_patients(patients, structure.name, signs, but_last=True) or None
         with self._writing():
             target, (name,) = _kept(prompt, self.folder, structure.name, **card)
             if patients is not None:
@@ -142,14 +146,27 @@ class Library:
                     raise
         return f"{target}:{name}"
 
-    def forget(self, text: str) -> None:
-        """Remove what is kept of patients for one of the user's own prompts; the prompt stays, and what others of its
-        file need. Raises :class:`PromptSegError`."""
+    def forget(self, text: str) -> list[str]:
+        """Remove what is kept of patients for one of the user's own structures, under every prompt of that name; the
+        prompts stay, and what other structures need: their names are given, where they know one of these patients.
+        Raises :class:`PromptSegError`."""
         entry = self._own(text)
         if entry is None:
             raise PromptError("Only what is kept beside structures of your own can be deleted", "choose one of these")
+        name, others = entry.structure.name, set()
         with self._writing():
-            keep_only(memory_beside(entry.path), self._others(entry))
+            path = memory_beside(entry.path)
+            signs = patients_in(path, name).get(name, set())
+            self._forgotten.setdefault(name, set()).update(signs)
+            keep_only(path, self._others(entry))
+            self._forget_where(entry)
+            for file in sorted(self.folder.glob(f"*{MEMORY_SUFFIX}")):
+                known = patients_in(file)
+                if signs & known.get(name, set()):
+                    data = file.read_bytes()
+                    put(file, data, without_patients(data, name, signs))
+                others |= {one for one, found in known.items() if one != name and found & signs}
+        return sorted(others)
 
     def export(self, texts: Sequence[str], path: Path | str, made: Mapping[Path, Path] | None = None) -> Path:
         """Write these prompts and no others to ``path``; those of several files go into a folder of that name, where
@@ -206,6 +223,7 @@ class Library:
         with self._writing():
             others = self._others(entry)
             keep_only(memory_beside(entry.path), others)  # first: a picture of a patient must not outlive its prompt
+            self._forget_where(entry)
             if others:
                 rewrite(entry.path, entry.path, others)
             else:
@@ -215,6 +233,14 @@ class Library:
         """What else is in the file of a prompt."""
         names = [one.structure.name for one in read_header(entry.path).entries]
         return [name for name in names if name != entry.structure.name]
+
+    @staticmethod
+    def _forget_where(entry: PromptEntry) -> None:
+        """Let this computer forget on which volumes a prompt was taught."""
+        with suppress(PromptSegError):
+            header, arrays = read_file(entry.path)
+            names = [one.structure.name for one in header.entries]
+            taught_on.forget(arrays[names.index(entry.structure.name)])
 
     def _own(self, text: str) -> PromptEntry | None:
         entry = self.entry(text)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,42 @@ def structures_in(path: Path) -> set[str] | None:
     return {mask["structure"] for teacher in teachers for mask in teacher["masks"]}
 
 
+def patients_in(path: Path, structure: str | None = None) -> dict[str, set[str]]:
+    """What tells a file's patients from others, by structure, or of one structure alone; nothing where the file cannot
+    be read. Two files of one patient have something in common: the volume's identity or, where
+    no slices are kept, where its picture lies."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            table, teachers, _ = _header(start + file.read(min(int.from_bytes(start, "little"), MAX_HEADER)))
+        found: dict[str, set[str]] = {}
+        for number, teacher in enumerate(teachers):
+            for name in {mask["structure"] for mask in teacher["masks"]}:
+                found.setdefault(name, set()).update(_signs(table, number, teacher))
+    except (OSError, *UNREADABLE):
+        return {}
+    return found if structure is None else {structure: found.get(structure, set())}
+
+
+def _signs(table: dict[str, Any], number: int, teacher: dict[str, Any]) -> set[str]:
+    drawn = {str(mask["drawn"]["identity"]) for mask in teacher["masks"] if mask.get("drawn")}
+    return drawn or {json.dumps([teacher["origin"], table[f"{number}/grey"]["shape"]])}
+
+
+def without_patients(data: bytes, structure: str, signs: Collection[str], but_last: bool = False) -> bytes:
+    """A file's bytes without what it knows of one structure in the patients that :func:`patients_in` told ``signs``
+    of; the last patient stays with ``but_last``. Empty where nothing is left, or where it cannot be read."""
+
+    def wanted(table: dict[str, Any], number: int, teacher: dict[str, Any], mask: dict[str, Any], last: bool) -> bool:
+        own = mask["structure"] == structure and not (last and but_last)
+        return not own or not _signs(table, number, teacher) & {*signs}
+
+    try:
+        return _only(data, wanted)
+    except UNREADABLE:
+        return b""
+
+
 def keep_only(path: Path, names: Collection[str]) -> None:
     """Take all that no structure of ``names`` needs out of a memory file: masks, drawn slices, and patients' pictures.
 
@@ -42,9 +78,14 @@ def keep_only(path: Path, names: Collection[str]) -> None:
             f"{path} cannot be read: {error.strerror}", "check its permissions"
         ) from error
     try:
-        left = _without_others(data, names)
+        left = _only(data, lambda _table, _number, _teacher, mask, _last: mask["structure"] in names)
     except UNREADABLE:
         left = b""
+    put(path, data, left)
+
+
+def put(path: Path, data: bytes, left: bytes) -> None:
+    """Write what is ``left`` of a file's ``data``; without anything, the file goes. Raises :class:`OutputError`."""
     if not left:
         remove(path)
     elif left != data:
@@ -75,14 +116,16 @@ def _header(start: bytes) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
     return table, teachers, 8 + length
 
 
-def _without_others(data: bytes, names: Collection[str]) -> bytes:
-    """The file with what belongs to ``names`` alone; empty where that is nothing."""
+def _only(data: bytes, wanted: Callable[[dict[str, Any], int, dict[str, Any], dict[str, Any], bool], bool]) -> bytes:
+    """The file with the masks that are ``wanted`` (of table, patient's number, patient, mask, whether it is the last
+    patient), and patients that have any; empty where that is nothing."""
     table, teachers, start = _header(data)
     meta = table["__metadata__"]
     kept: list[dict[str, Any]] = []
     former: dict[str, str] = {}
     for number, teacher in enumerate(teachers):
-        masks = [(m, mask) for m, mask in enumerate(teacher["masks"]) if mask["structure"] in names]
+        last = number + 1 == len(teachers)
+        masks = [(m, mask) for m, mask in enumerate(teacher["masks"]) if wanted(table, number, teacher, mask, last)]
         if not masks:
             continue
         place = len(kept)

@@ -110,7 +110,7 @@ class PromptSet(Mapping[str, Prompt]):
         header, arrays = promptfile.read_file(path)
         prompts = []
         for entry, own in zip(header.entries, arrays, strict=True):
-            drawn = recall(own, entry.card.begun_dice is not None)
+            drawn = recall(own, entry.card)
             seen = tuple(dict.fromkeys((*drawn, *entry.card.taught_on)))
             tensors = {k: torch.from_numpy(v.astype("f4")) for k, v in own.items()}
             card = replace(entry.card, taught_on=seen)

@@ -1,4 +1,5 @@
 """Which volumes a prompt was taught on: kept for this user on this computer, never in a file that can be passed on.
+What is kept are grids: no pictures and no names.
 
 A prompt is recognised by its tensors, whatever its file is called and whatever else is in it. What is lost with this
 memory is small: the contours' weight that was chosen on that volume, and the expected Dice there.
@@ -33,28 +34,43 @@ def remember(arrays: Mapping[str, np.ndarray], card: Card) -> None:
     nothing is."""
     if not card.taught_on:
         return
-    known = card.begun_dice is not None
-    every = dict.fromkeys((*recall(arrays, known), *card.taught_on))
+    every = dict.fromkeys((*recall(arrays, card), *card.taught_on))
     places = [one if isinstance(one, str) else _put(one) for one in every]
     with contextlib.suppress(OSError, PromptSegError, RuntimeError):
-        path = _file(arrays, known)
+        path = _file(arrays, _kinds(card)[0])
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(json.dumps(places).encode())
 
 
-def recall(arrays: Mapping[str, np.ndarray], known: bool = False) -> tuple[Grid | str, ...]:
-    """The grids that were remembered for a prompt's tensors; none where nothing is known. ``known`` tells a prompt that
-    was drawn, and recognised, from the one that it is: that was taught nowhere."""
-    with contextlib.suppress(OSError, RuntimeError, *UNREADABLE):
-        path = _file(arrays, known)
-        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
-            return tuple(_digest(one) if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes()))
-    return ()
+def recall(arrays: Mapping[str, np.ndarray], card: Card) -> tuple[Grid | str, ...]:
+    """The grids that were remembered for a prompt's tensors; none where nothing is known. The card tells a prompt that
+    was drawn from the one that it began with, where no step was worth taking: that was taught nowhere."""
+    found: list[Grid | str] = []
+    for kind in _kinds(card):
+        with contextlib.suppress(OSError, RuntimeError, *UNREADABLE):
+            path = _file(arrays, kind)
+            if path.is_file() and path.stat().st_size <= _MAX_BYTES:
+                found += [_digest(one) if isinstance(one, str) else _get(one) for one in json.loads(path.read_bytes())]
+    return tuple(dict.fromkeys(found))
 
 
-def _file(arrays: Mapping[str, np.ndarray], known: bool) -> Path:
-    digest = hashlib.sha256(b"known" if known else b"")
+def _kinds(card: Card) -> tuple[str, ...]:
+    """Where to write and read first, and where else to read: all that was drawn was under one name before."""
+    if card.begun_dice is not None:
+        return ("known",)
+    return ("drawn", "") if card.rounds and card.validation_dice is None else ("",)
+
+
+def forget(arrays: Mapping[str, np.ndarray]) -> None:
+    """Delete what was remembered for a prompt's tensors; where that cannot be, it stays."""
+    with contextlib.suppress(OSError, RuntimeError):
+        for kind in ("known", "drawn", ""):
+            _file(arrays, kind).unlink(missing_ok=True)
+
+
+def _file(arrays: Mapping[str, np.ndarray], kind: str) -> Path:
+    digest = hashlib.sha256(kind.encode())
     for name in sorted(arrays):
         digest.update(f"{name}|{arrays[name].shape}|".encode())
         digest.update(arrays[name].tobytes())

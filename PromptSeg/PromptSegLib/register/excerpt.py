@@ -4,6 +4,7 @@ learns from, in this patient or in the next, when the volume itself is not at ha
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..annotations import IGNORE, Slice, SliceAnnotations, SliceStatus
 from ..errors import GridError
+from ..volumes.geometry import MAX_EXTENT_MM, MIN_SPACING_MM
 from ..volumes.preprocess import WorkingVolume, plane_of_axis, within_ct
 from ..volumes.volume import Grid, Volume
 
@@ -138,6 +140,15 @@ class Excerpt:
         """(slices, rows, columns) uint8, in the order of :attr:`drawn`."""
         return np.stack([one.mask for one in self.drawn.values()]).astype(np.uint8)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether :meth:`from_parts` takes what would be written of it."""
+        try:
+            self.from_parts(json.loads(json.dumps(self.to_json())), self.planes, self.masks)
+        except (ValueError, TypeError, KeyError, GridError):
+            return False
+        return True
+
     @classmethod
     def from_parts(cls, values: Mapping[str, Any], planes: np.ndarray, masks: np.ndarray) -> Excerpt:
         """What :meth:`to_json` gave, with the arrays. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what
@@ -192,7 +203,12 @@ def _grid(values: Mapping[str, Any]) -> Grid:
     numbers = [float(v) for v in (*origin, *spacing, *direction)]
     if not counts or len(size) != 3 or not all(math.isfinite(v) and abs(v) < 1e6 for v in numbers):
         raise ValueError("grid")
-    if len(origin) != 3 or len(spacing) != 3 or len(direction) != 9 or not all(0.05 <= v <= 100 for v in spacing):
+    if (
+        len(origin) != 3
+        or len(spacing) != 3
+        or len(direction) != 9
+        or not all(MIN_SPACING_MM <= v <= MAX_EXTENT_MM for v in spacing)
+    ):
         raise ValueError("grid")
     turn = np.array(direction, float).reshape(3, 3)
     if np.abs(turn.T @ turn - np.eye(3)).max() > 1e-3:

@@ -88,9 +88,10 @@ class Region:
     high: tuple[float, float, float]
 
     @classmethod
-    def of(cls, picture: Picture, mask: np.ndarray, level: float = 0.25) -> Region | None:
-        """Around a map (S, A, R) on a picture; None if it is empty."""
-        ends = []
+    def of(cls, picture: Picture, mask: np.ndarray, level: float | None = None) -> Region | None:
+        """Around what is above ``level``, or else :func:`there_from`, of a map (S, A, R) on a picture; None if nothing
+        is."""
+        ends, level = [], there_from(mask) if level is None else level
         for axis in range(3):
             there = np.flatnonzero((mask > level).any(tuple(a for a in range(3) if a != axis)))
             if not len(there):
@@ -154,9 +155,14 @@ def mask_in(picture: Picture, mask: np.ndarray, grid: Grid, should_stop: ShouldS
         return out
     check(should_stop)
     size = tuple(int(n) for n in high - low)
-    found = ndimage.affine_transform(values, turn, turn @ low + shift, size, np.float32, order=1, cval=0.0)
+    found = ndimage.affine_transform(values, turn, turn @ low + shift, size, np.float32, order=1, mode="grid-constant")
     out[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = found
     return out
+
+
+def there_from(share: np.ndarray) -> float:
+    """Above which share of a voxel a structure counts as there: a thin one fills none."""
+    return max(0.0, min(0.25, 0.5 * float(share.max(initial=0.0))))
 
 
 def body_of(grey: np.ndarray, levels: tuple[int, int], spacing: float = SPACING) -> np.ndarray:

@@ -17,18 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UNREADABLE, GridError, InputError, system_problem
+from ..errors import UNREADABLE, GridError, InputError, PromptError, system_problem
 from ..progress import ShouldStop, never
-from ..prompts.library import SUFFIX, memory_beside
+from ..prompts.library import SUFFIX, asked, memory_beside
 from ..volumes.volume import Grid, Volume
 from .excerpt import Excerpt
-from .picture import SPACING, Picture, Region, mask_in, picture_of
+from .picture import SPACING, Picture, Region, mask_in, picture_of, there_from
 
 FORMAT = "promptseg-memory-1"
 MAX_BYTES = 128 * 2**20
 MAX_TEACHERS, MAX_MASKS, MAX_SIDE, MAX_VOXELS = 16, 64, 2048, 40_000_000
 MAX_KEPT, MAX_USED = 8, 3
 """A file keeps so many patients, the latest ones; a structure is carried over from the latest of these."""
+FAINT = 0.02
+"""Less of a voxel is nothing."""
 HEIGHT_MM, REACH_MM = 700.0, 250.0
 """A CT that is taller than this is kept up to so far above and below the structures. Others are kept whole, so that all
 structures of one teacher have one picture, and share one registration."""
@@ -145,8 +147,8 @@ class Memory:
             for m, (name, mask) in enumerate(one.masks.items()):
                 tensors[f"{n}/{m}"] = torch.from_numpy(np.ascontiguousarray(mask.share))
                 known: dict[str, Any] = {"structure": name, "first": list(mask.first), "quality": mask.quality}
-                if name in one.drawn:
-                    excerpt = one.drawn[name]
+                excerpt = one.drawn.get(name)
+                if excerpt is not None and excerpt.is_readable:
                     tensors[f"{n}/{m}/planes"] = torch.from_numpy(np.ascontiguousarray(excerpt.planes))
                     tensors[f"{n}/{m}/drawn"] = torch.from_numpy(np.ascontiguousarray(excerpt.masks))
                     known["drawn"] = excerpt.to_json()
@@ -191,7 +193,7 @@ def beside(prompts: Path | str) -> Path:
 
 def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, list[Teacher]], list[str]]:
     """The patients that files beside prompts remember, by structure name, the latest :data:`MAX_USED` of each; and a
-    sentence on each file that cannot be used.
+    sentence on each file that cannot be used. A structure's are those of the file that it is asked of, alone.
 
     ``wanted`` are what users ask for: a path, perhaps with ``:structure``, or ``{"file", "name"}``.
     """
@@ -199,7 +201,6 @@ def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, 
     problems: list[str] = []
     read: dict[Path, Memory] = {}
     for one in wanted:
-        name = None if isinstance(one, str) else one.get("name")
         path = memory_of(one)
         if path is None:
             continue
@@ -208,11 +209,14 @@ def remembered_by(wanted: Iterable[str | Mapping[str, Any]]) -> tuple[dict[str, 
         except InputError as error:
             problems.append(str(error))
             continue
-        for teacher in memory.teachers:
-            for structure in teacher.masks if name is None else {name} & teacher.masks.keys():
-                found.setdefault(structure, []).append(teacher)
+        try:
+            names = asked(one).keys()
+        except PromptError:  # whoever asks for the prompts says so
+            continue
+        for name in names:
+            found.setdefault(name, []).extend(memory.of(name))
     unique = {name: list({one.digest: one for one in teachers}.values()) for name, teachers in found.items()}
-    return {name: teachers[-MAX_USED:] for name, teachers in unique.items()}, list(dict.fromkeys(problems))
+    return {name: teachers[-MAX_USED:] for name, teachers in unique.items() if teachers}, list(dict.fromkeys(problems))
 
 
 def memory_of(wanted: str | Mapping[str, Any]) -> Path | None:
@@ -251,10 +255,11 @@ def teacher_of(
     """What the next patient starts from: a picture, and by structure its mask (K, J, I) bool on ``grid`` with the Dice
     to be expected of it, and its drawn slices. Raises :class:`InputError` for an empty mask, and ``Stopped``."""
     shares = {name: mask_in(picture, mask, grid, should_stop) for name, (mask, _) in masks.items()}
-    union = np.max(np.stack(list(shares.values())), 0)
-    there = np.flatnonzero((union > 0.25).any((1, 2)))
-    if not len(there):
+    shares = {name: share for name, share in shares.items() if share.max() > FAINT}
+    if not shares:
         raise InputError("There is nothing to remember: the mask is empty", "draw the structure first")
+    there = np.flatnonzero(np.any([share > there_from(share) for share in shares.values()], 0).any((1, 2)))
+    union = next(iter(shares.values()))
     tall = picture.spacing * len(union) > HEIGHT_MM
     reach = round(REACH_MM / picture.spacing) if tall else len(union)
     part = slice(max(0, int(there[0]) - reach), int(there[-1]) + 1 + reach)
@@ -262,9 +267,7 @@ def teacher_of(
     found = {}
     for name, share in shares.items():
         share = share[part]
-        spots = np.nonzero(share > 0.02)
-        if not len(spots[0]) or not (share > 0.25).any():
-            continue
+        spots = np.nonzero(share > FAINT)
         low = [int(s.min()) for s in spots]
         box = tuple(slice(v, int(s.max()) + 1) for v, s in zip(low, spots, strict=True))
         code = np.rint(255 * np.clip(share[box], 0, 1)).astype(np.uint8)
@@ -295,7 +298,7 @@ def _teacher(entry: Any, number: int, arrays: Mapping[str, np.ndarray], foreign:
     spacing = float(entry["spacing"])
     s, a, r = (float(v) for v in entry["origin"])
     sensible = all(math.isfinite(v) and abs(v) < 1e5 for v in (s, a, r)) and abs(spacing - SPACING) < 1e-6
-    if not sensible or grey.size > MAX_VOXELS or min(grey.shape) < 4 or not 0 < len(entry["masks"]) <= MAX_MASKS:
+    if not sensible or grey.size > MAX_VOXELS or min(grey.shape) < 1 or not 0 < len(entry["masks"]) <= MAX_MASKS:
         raise foreign
     masks, drawn = {}, {}
     for m, one in enumerate(entry["masks"]):

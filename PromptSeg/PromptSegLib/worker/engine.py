@@ -25,6 +25,8 @@ from .payload import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..annotations import SliceAnnotations
     from ..prompts.promptset import Prompt
     from ..register.teachers import Memory
@@ -152,12 +154,9 @@ class Engine:
                 estimate=session.estimate(segmentation, annotations, result.prompt),
             )
             if fields.get("remember") and remembers():
-                try:
-                    teacher = session.remember(segmentation, annotations, result.prompt, call.should_stop)
-                    memory.joined([teacher]).write(memory_beside(path))
-                    out["memory"] = f"{call.id}/{memory_beside(path).name}"
-                except PromptSegError as error:
-                    call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
+                beside = memory_beside(path)
+                if _keep(call, session, memory, beside, segmentation, annotations, result.prompt):
+                    out["memory"] = f"{call.id}/{beside.name}"
             if fields.get("review"):
                 drawn = {structure.name: annotations}
                 found = _review(call, session, segmentation, drawn, [result.prompt], annotations.axis)
@@ -324,6 +323,30 @@ def _corrections(
         axis, found = session.corrections(result, prompt, call.fields["suggest"], call.should_stop)
         out[prompt.structure.name] = {"axis": axis, "slices": [asdict(one) for one in found]}
     return out
+
+
+def _keep(
+    call: Call,
+    session: Session,
+    memory: Memory,
+    path: Path,
+    made: Segmentation,
+    annotations: SliceAnnotations,
+    prompt: Prompt,
+) -> bool:
+    """Write ``memory`` and the patient at hand for the next one; where this one cannot be kept, the others are. Whether
+    there is a file."""
+    try:
+        memory = memory.joined([session.remember(made, annotations, prompt, call.should_stop)])
+    except InputError as error:
+        call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
+    try:
+        if memory.teachers:
+            memory.write(path)
+    except PromptSegError as error:
+        call.emit("warning", message=f"Nothing is kept for the next patient: {error}")
+        return False
+    return bool(memory.teachers)
 
 
 def _former(wanted: str | Mapping[str, Any], name: str) -> Prompt:

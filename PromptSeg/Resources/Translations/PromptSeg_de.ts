@@ -2612,6 +2612,10 @@ Dice</translation>
             <translation>Patienten vergessen</translation>
         </message>
         <message>
+            <source>Forgotten for this structure. Pictures of the same patients are still kept for: {names}.</source>
+            <translation>Für diese Struktur vergessen. Bilder derselben Patienten sind noch aufbewahrt für: {names}.</translation>
+        </message>
+        <message>
             <source>Forgotten: nothing is kept of the patients any more.</source>
             <translation>Vergessen: Von den Patienten ist nichts mehr aufbewahrt.</translation>
         </message>

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.desktop.catalogue import Library
 from PromptSegLib.errors import PromptError, Stopped
 from PromptSegLib.prompts.library import memory_beside
@@ -119,6 +121,47 @@ def test_of_a_file_with_several_structures_one_is_forgotten_or_deleted(tmp_path,
     assert Memory.read(path).names == ["spleen"]
     library.forget(library.sets()[-1].prompts[0].text)
     assert not path.exists()
+
+
+def patient(value: int, *names: str) -> Teacher:
+    mask = Mask(np.full((2, 2, 2), 255, np.uint8), (1, 1, 1))
+    grey = np.full((9 + value, 9, 9), value, np.uint8)
+    return Teacher(Picture(grey, (0.0, 0.0, 0.0)), {name: replace(mask, share=mask.share.copy()) for name in names})
+
+
+def test_what_was_forgotten_stays_so_under_every_prompt_of_the_structure(tmp_path, engine_files) -> None:
+    """Accepted later, a round knows the patients of before: they are in its file, too, and in those that wait."""
+    library, prompt = Library(tmp_path / "mine"), tmp_path / "liver.promptset"
+    PromptSet.of("liver", [PromptSet.read(engine_files[1])["liver"]]).write(prompt)
+    one, two, three = patient(1, "liver"), patient(2, "liver"), patient(3, "liver")
+    round_of = tmp_path / "round.memory"
+    texts = []
+    for teachers in ([one], [one, two]):
+        Memory(teachers).write(round_of)
+        texts.append(library.save(prompt, Structure("liver"), round_of))
+    Memory([patient(1, "spleen")]).write(tmp_path / "mine" / "spleen.memory")
+    assert library.forget(texts[0]) == ["spleen"]
+    first, second = (memory_beside(text.rpartition(":")[0]) for text in texts)
+    assert not first.exists()
+    assert [t.digest for t in Memory.read(second).teachers] == [two.digest]
+    Memory([one, three]).write(round_of)
+    later = memory_beside(library.save(prompt, Structure("liver"), round_of).rpartition(":")[0])
+    assert [t.digest for t in Memory.read(later).teachers] == [three.digest]
+    Memory([two, one]).write(round_of)  # and drawn in again, it is kept again
+    again = memory_beside(library.save(prompt, Structure("liver"), round_of).rpartition(":")[0])
+    assert [t.digest for t in Memory.read(again).teachers] == [two.digest, one.digest]
+
+
+def test_where_a_deleted_prompt_was_taught_is_forgotten_too(tmp_path, engine_files, monkeypatch) -> None:
+    monkeypatch.setenv("PROMPTSEG_HOME", str(tmp_path / "home"))
+    library, name = Library(tmp_path / "mine"), "liver"
+    (prompt,) = (one for one in PromptSet.read(engine_files[1]).values() if one.structure.name == name)
+    drawn = replace(prompt, card=replace(prompt.card, taught_on=("0123456789abcdef",), rounds=1))
+    PromptSet.of("x", [drawn]).write(tmp_path / "x.promptset")
+    text = library.save(tmp_path / "x.promptset", Structure(name))
+    assert list((tmp_path / "home" / "taught").iterdir())
+    library.delete(text)
+    assert not list((tmp_path / "home" / "taught").iterdir())
 
 
 def test_a_new_structure_takes_no_other_s_patients_over(tmp_path, engine_files) -> None:

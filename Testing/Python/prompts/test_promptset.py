@@ -349,6 +349,16 @@ def test_what_was_drawn_and_was_known_is_taught_where_it_was_drawn_and_the_known
     assert seen == {"known": (), "one": (GRID, other), "two": (GRID, other)}
 
 
+def test_what_ships_is_taught_nowhere_though_a_round_of_no_step_has_its_numbers(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PROMPTSEG_HOME", str(tmp_path / "home"))
+    ships = replace(make_prompt(CYST, 5), card=Card(validation_dice=0.9))
+    PromptSet.of("x", [ships]).write(tmp_path / "ships.promptset")
+    drawn = replace(ships, card=Card(rounds=1, taught_on=(GRID,)))
+    PromptSet.of("x", [drawn]).write(tmp_path / "drawn.promptset")
+    found = [PromptSet.read(tmp_path / f"{n}.promptset")[CYST.name].card.taught_on for n in ("ships", "drawn")]
+    assert found == [(), (GRID,)]
+
+
 def test_what_an_older_file_says_of_its_scan_comes_after_what_is_remembered_and_stays(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PROMPTSEG_HOME", str(tmp_path / "home"))
     prompt = make_prompt(CYST, 5)

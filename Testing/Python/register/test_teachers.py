@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from PromptSegLib.anatomy.structure import Structure
 from PromptSegLib.errors import InputError
 from PromptSegLib.model.files import write_tensors
+from PromptSegLib.prompts.promptset import Prompt, PromptSet
 from PromptSegLib.register.located import Registrations
 from PromptSegLib.register.picture import Picture, Region
-from PromptSegLib.register.teachers import FORMAT, Mask, Memory, Teacher, beside, memory_of, remembered
+from PromptSegLib.register.teachers import FORMAT, Mask, Memory, Teacher, beside, memory_of, remembered, remembered_by
+from PromptSegLib.volumes.volume import Grid, Volume
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,51 @@ def test_of_a_tall_ct_only_what_is_near_the_structure_is_kept(kits) -> None:
 def test_structures_of_one_ct_have_one_picture(teacher) -> None:
     pair = [remembered(teacher.volume, {"x": (teacher.labels == value, None)}) for value in (1, 3)]
     assert pair[0].digest == pair[1].digest
+
+
+@pytest.mark.parametrize(("slices", "mm"), [(1, 1.0), (1, 5.0), (3, 1.0), (2, 5.0), (3, 3.0)])
+def test_a_thin_ct_does_not_spoil_the_file_that_it_joins(kept, tmp_path, slices, mm) -> None:
+    voxels = np.full((slices, 64, 64), -1000, np.int16)
+    voxels[:, 8:56, 8:56] = 40
+    mask = np.zeros(voxels.shape, bool)
+    mask[:, 20:40, 20:40] = True
+    thin = remembered(Volume(voxels, Grid((64, 64, slices), (0, 0, 0), (3.0, 3.0, mm))), {"kidney": (mask, 0.9)})
+    Memory([kept]).joined([thin]).write(tmp_path / "own.memory")
+    assert len(Memory.read(tmp_path / "own.memory").teachers) == 2
+
+
+def test_a_structure_thinner_than_a_voxel_of_the_picture_is_remembered() -> None:
+    voxels = np.full((20, 100, 100), 40, np.int16)
+    mask = np.zeros(voxels.shape, bool)
+    mask[:, 50:52, 50:52] = True  # 1 mm
+    made = remembered(Volume(voxels, Grid((100, 100, 20), (0, 0, 0), (0.5, 0.5, 1.0))), {"vessel": (mask, 0.9)})
+    region = made.region("vessel")
+    assert region is not None
+    assert region.high[0] - region.low[0] > 12
+
+
+def test_drawn_slices_that_could_not_be_read_again_are_left_out(kept, tmp_path) -> None:
+    drawn = SimpleNamespace(is_readable=False)
+    Memory([replace(kept, drawn={"kidney": drawn})]).write(tmp_path / "own.memory")
+    (again,) = Memory.read(tmp_path / "own.memory").teachers
+    assert not again.drawn
+    assert "kidney" in again.masks
+
+
+def test_a_structure_has_the_patients_of_the_file_that_it_is_asked_of(kept, tmp_path) -> None:
+    for name, structures in (("a", ["lesion"]), ("b", ["lesion", "cyst"])):
+        prompts = [Prompt(Structure(one), "0" * 16, {"deep": torch.zeros(1, 2)}) for one in structures]
+        PromptSet.of(name, prompts).write(tmp_path / f"{name}.promptset")
+        masks = {one: replace(kept.masks["kidney"], share=kept.masks["kidney"].share.copy()) for one in structures}
+        picture = replace(kept.picture, origin=(float(len(name) + ord(name)), 0.0, 0.0))
+        Memory([Teacher(picture, masks)]).write(tmp_path / f"{name}.memory")
+    a, b = (str(tmp_path / f"{name}.promptset") for name in "ab")
+    alone, _ = remembered_by([a])
+    both, problems = remembered_by([a, f"{b}:cyst"])
+    assert not problems
+    assert [one.digest for one in both["lesion"]] == [one.digest for one in alone["lesion"]]
+    assert list(both) == ["lesion", "cyst"]
+    assert [len(found) for found in remembered_by([a, b])[0].values()] == [2, 1]
 
 
 def test_an_empty_mask_is_refused(teacher) -> None:

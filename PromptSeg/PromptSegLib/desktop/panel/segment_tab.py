@@ -295,7 +295,11 @@ class SegmentTab:
             self._try(lambda: self._forgotten(entry.text))
 
     def _forgotten(self, text: str) -> str:
-        self._logic.library.forget(text)
+        others = self._logic.library.forget(text)
+        if others:
+            return _("Forgotten for this structure. Pictures of the same patients are still kept for: {names}.").format(
+                names=", ".join(map(name_of, others))
+            )
         return _("Forgotten: nothing is kept of the patients any more.")
 
     def _removed(self, text: str) -> str:
