@@ -19,6 +19,7 @@ from .register.excerpt import Excerpt, identity_of
 from .register.expected import expected
 from .register.located import CarriedMask, Registrations
 from .register.log_odds import LIMIT
+from .register.picture import part_of
 from .register.references import teachers_from
 from .register.teachers import MAX_USED, Memory, Teacher, teacher_of
 from .segment.overview import Overview
@@ -67,6 +68,7 @@ class EarlierPatients:
             seen.origin,
             seen.spacing,
             partial(overview_net, file, self._device if self._device.type == "cuda" else "cpu"),
+            partial(part_of, self._works.volume),
         )
 
     def locate(

@@ -222,7 +222,9 @@ def train(
     for dataset in sets:
         own, others = split(dataset, validation, recipe.seed)
         parts.append(Part(dataset, [], [], subjects(own), subjects(others)))
-        training[dataset.name] = load_scans(dataset, own, folder / "cache", absent.get(dataset.name, ()), _say)
+        training[dataset.name] = load_scans(
+            dataset, own, folder / "cache", absent.get(dataset.name, ()), _say, fine=True
+        )
         held_out += load_scans(dataset, others[:validate], folder / "cache", on_progress=_say)
     check_derived(parts)
     every = [scan for some in training.values() for scan in some]

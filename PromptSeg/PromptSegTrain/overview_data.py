@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from PromptSegLib.atomic import folder_for, replacing
 from PromptSegLib.datasets.augment import window
 from PromptSegLib.datasets.loading import Case, DataSet
 from PromptSegLib.datasets.sample import UNIONS
-from PromptSegLib.model.overview_net import inputs_of
+from PromptSegLib.model.overview_net import FINE, inputs_of
 from PromptSegLib.progress import OnProgress, Progress, ignore
-from PromptSegLib.register.picture import mask_in, picture_of
+from PromptSegLib.register.picture import SPACING, mask_in, picture_of
 
 from .deform import read_case
 
-VERSION = 1
+VERSION = 2
 Size = tuple[int, int, int]
 CROPS: tuple[Size, ...] = ((48, 64, 80), (48, 64, 80), (64, 80, 96))
 """Voxels of 3 mm along S, A, R: 14 x 19 x 24 cm or, a third of the time, 19 x 24 x 29 cm. Small ones are twice as
@@ -37,6 +37,8 @@ ROTATION, SHEAR, SCALE, STRETCH = 0.2, 0.08, 0.18, 0.08
 """Standard deviations: radians about the long axis (half about the others), and of the logarithms of sizes."""
 BEND, KNOTS = 2.5, 5
 """Voxels by which the knots of a coarse grid move (standard deviation), and how many there are along each axis."""
+FINER = 0.5
+"""Share of the crops that show a volume in voxels of the second look, where it was scanned finer than the overview."""
 AROUND_STRUCTURE = 0.7
 """Share of the crops that are about a structure, taken by chance; others lie anywhere."""
 PHASE = 8.0
@@ -56,6 +58,8 @@ class Scan:
     structures: tuple[str, ...]
     annotated: tuple[str, ...]
     absent: tuple[str, ...] = ()
+    fine: Scan | None = None
+    """The same in voxels of :data:`FINE`, of volumes that were scanned finer than the overview is."""
 
     def values(self, name: str) -> list[int]:
         """The labels that make up a structure, itself or as the parts of a whole."""
@@ -73,36 +77,56 @@ def load_scans(
     cache: Path,
     absent: Sequence[str] = (),
     on_progress: OnProgress = ignore,
+    *,
+    fine: bool = False,
 ) -> list[Scan]:
-    """The cases at 3 mm, from the cache where they are there. Structures in ``absent`` are in none of them.
+    """The cases at 3 mm, from the cache where they are there. Structures in ``absent`` are in none of them; with
+    ``fine``, those that were scanned so finely are there in voxels of :data:`FINE`, too.
 
     Raises :class:`InputError` for a case that cannot be read, and :class:`OutputError`.
     """
-    table = json.dumps([VERSION, dataset.name, sorted(dataset.labels.items())])
-    folder = Path(cache) / f"{dataset.file_name}-3mm-{hashlib.sha256(table.encode()).hexdigest()[:12]}"
+    names = tuple(dataset.labels.values())
     out = []
     for n, case in enumerate(cases):
-        when = [(p.stat().st_size, p.stat().st_mtime_ns) for p in (case.image, case.label)]
-        path = folder / f"{case.name}-{hashlib.sha256(repr(when).encode()).hexdigest()[:8]}.npz"
-        if not path.exists():
-            message = f"Preparing {dataset.name}, volume {n + 1} of {len(cases)}: {case.name}"
-            on_progress(Progress("cache", n / len(cases), message))
-            _prepare(dataset, case, path)
-        with np.load(path) as arrays:
-            grey, labels = arrays["grey"], arrays["labels"]
-        names = tuple(dataset.labels.values())
-        there = {names[v - 1] for v in np.unique(labels) if v}
-        whole = [u for u, parts in UNIONS.items() if u not in names and {*parts} & there]
-        not_there = tuple(a for a in absent if a not in there)
-        out.append(
-            Scan(case.name, case.subject, dataset.name, grey, labels, names, (*sorted(there), *whole), not_there)
-        )
+        message = f"Preparing {dataset.name}, volume {n + 1} of {len(cases)}: {case.name}"
+
+        def tell(share: float = n / len(cases), message: str = message) -> None:
+            on_progress(Progress("cache", share, message))
+
+        looks = []
+        for spacing in (SPACING, FINE)[: 1 + fine]:
+            grey, labels, scanned = _prepared(dataset, case, cache, spacing, tell)
+            there = {names[v - 1] for v in np.unique(labels) if v}
+            whole = [u for u, parts in UNIONS.items() if u not in names and {*parts} & there]
+            not_there = tuple(a for a in absent if a not in there)
+            annotated = (*sorted(there), *whole)
+            looks.append(Scan(case.name, case.subject, dataset.name, grey, labels, names, annotated, not_there))
+            if scanned > SPACING:
+                break
+        looks[0].fine = looks[1] if len(looks) > 1 else None
+        out.append(looks[0])
     return out
 
 
-def _prepare(dataset: DataSet, case: Case, path: Path) -> None:
+def _prepared(
+    dataset: DataSet, case: Case, cache: Path, spacing: float, tell: Callable[[], None]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Picture and labels of a case, and the mean spacing of its voxels; from the cache, or made and put there."""
+    table = json.dumps([VERSION, dataset.name, sorted(dataset.labels.items())])
+    digest = hashlib.sha256(table.encode()).hexdigest()[:12]
+    folder = Path(cache) / f"{dataset.file_name}-{spacing:g}mm-{digest}"
+    when = [(p.stat().st_size, p.stat().st_mtime_ns) for p in (case.image, case.label)]
+    path = folder / f"{case.name}-{hashlib.sha256(repr(when).encode()).hexdigest()[:8]}.npz"
+    if not path.exists():
+        tell()
+        _prepare(dataset, case, path, spacing)
+    with np.load(path) as arrays:
+        return arrays["grey"], arrays["labels"], float(arrays["scanned"])
+
+
+def _prepare(dataset: DataSet, case: Case, path: Path, spacing: float) -> None:
     volume, labels = read_case(dataset, case)
-    picture = picture_of(volume)
+    picture = picture_of(volume, spacing=spacing)
     best = np.full(picture.grey.shape, COVERED, np.float32)
     found = np.zeros(picture.grey.shape, np.uint8)
     for n, value in enumerate(dataset.labels):
@@ -114,7 +138,7 @@ def _prepare(dataset: DataSet, case: Case, path: Path) -> None:
     with folder_for(path.parent):
         pass
     with replacing(path) as file:
-        np.savez_compressed(file, grey=picture.grey, labels=found)
+        np.savez_compressed(file, grey=picture.grey, labels=found, scanned=np.cbrt(np.prod(volume.grid.spacing)))
 
 
 def structures_in(scans: Sequence[Scan], least: int) -> list[str]:
@@ -159,6 +183,8 @@ class Crops:
         random = self.random
         some = self.scans[self._sets[int(random.choice(len(self._sets), p=self._shares))]]
         scan = some[int(random.integers(len(some)))]
+        if scan.fine is not None and random.random() < FINER:
+            scan = scan.fine
         size = self.sizes[int(random.integers(len(self.sizes)))]
         own = [name for name in scan.annotated if name in self.structures]
         centre = _centre(scan, own, size, random)

@@ -21,11 +21,10 @@ from typing import Any
 
 import torch
 
-from PromptSegLib.atomic import replacing
 from PromptSegLib.datasets.provenance import check_measured
 from PromptSegLib.errors import InputError, quoted
 from PromptSegLib.model.backbone import load_backbone
-from PromptSegLib.model.overview_net import FILE, overview_net
+from PromptSegLib.model.overview_net import FILE, overview_net, write_overview_net
 from PromptSegLib.prompts.promptset import Prompt, PromptSet
 
 from .release import mean_dice, read_quality
@@ -42,16 +41,18 @@ def release_overview(
     backbone_measured_on: Path | None = None,
     without_places: Sequence[str] = (),
     components: Mapping[str, str] | None = None,
+    closer: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Write ``folder/Models/overview-ct.safetensors``, and into the cards of ``folder/PromptSets/*.promptset`` what
-    ``share`` it has, or that of ``shares`` by structure, where it knows a structure. Gives these by set.
+    ``share`` it has, or that of ``shares`` by structure, where it knows a structure; what is ``closer`` it looks at a
+    second time, in finer voxels. Gives these by set.
 
     Raises :class:`InputError` for figures of subjects that either network has learned from, but for a last part of its
     training (:func:`~PromptSegLib.datasets.provenance.check_measured`), before anything is written.
     """
     shares, components = shares or {}, components or {}
     net = overview_net(overview)
-    if unknown := {*shares} - {*net.structures}:
+    if unknown := {*shares, *closer} - {*net.structures}:
         raise InputError(
             f"{overview.name} does not know {quoted(sorted(unknown))}", f"it knows {quoted(net.structures)}"
         )
@@ -84,8 +85,8 @@ def release_overview(
 
         made[path] = PromptSet.of(prompts.name, [changed(n, p) for n, p in prompts.items()], prompts.card)
         told[prompts.name] = beside
-    with replacing(folder / "Models" / FILE) as file:
-        file.write(overview.read_bytes())
+    card = {k: v for k, v in net.card.items() if k != "id"} | {"closer": list(closer)}
+    write_overview_net(folder / "Models" / FILE, net, net.state_dict(), card)
     for path, prompts in made.items():
         prompts.write(path)
     return told
@@ -103,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--backbone-measured-on", type=Path, metavar="FILE")
     parser.add_argument("--components", action="append", default=[], metavar="SET=RULE")
     parser.add_argument("--without-places", default="", metavar="A,B")
+    parser.add_argument("--closer", default="", metavar="A,B", help="what it looks at a second time, in finer voxels")
     options = parser.parse_args(arguments)
 
     def work() -> None:
@@ -125,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.backbone_measured_on,
             [n for n in options.without_places.split(",") if n],
             dict(text.partition("=")[::2] for text in options.components),
+            [n for n in options.closer.split(",") if n],
         )
         for name, beside in told.items():
             sys.stdout.write(f"{name}: beside {', '.join(beside) or 'none'}\n")

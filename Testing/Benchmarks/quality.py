@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--overview", type=Path, help="another overview network than the one that ships")
     parser.add_argument("--share", type=float, help="what share it has beside every prompt that it knows")
     parser.add_argument("--share-of", action="append", default=[], metavar="STRUCTURE=SHARE")
+    parser.add_argument("--closer", help="what it looks at a second time, if not what its card says: A,B")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=int, help="only the first N volumes")
@@ -63,6 +64,8 @@ def main() -> None:
     beside = (
         overview_net(options.overview) if options.overview or any(p.card.overview for p in prompts.values()) else None
     )
+    if options.closer is not None and beside is not None:
+        beside.card["closer"] = options.closer.split(",")  # the session has the same network
     if options.share is not None and beside is not None:
         shares = {n: float(s) for n, _, s in (text.rpartition("=") for text in options.share_of)}
         for name in {*prompts} & {*beside.structures}:

@@ -1,4 +1,5 @@
-"""The overview network: where the known structures are in a CT, seen as a whole and in three dimensions at 3 mm.
+"""The overview network: where the known structures are in a CT, seen in three dimensions, as a whole at 3 mm and where
+that helps once more at 2 mm.
 
 PUNet sees slices at 2 mm, each with four neighbours, and tells edges well; what a slice does not show, as that there
 is no heart below the diaphragm, it cannot know. This small U-Net in three dimensions (after Çiçek et al., arXiv
@@ -35,8 +36,10 @@ BLOCKS = (0, 1, 2, 2, 1)
 """Features at 3, 6, 12, 24 and 48 mm, and residual convolutions on the way down; one more on the way up."""
 GROUPS = 8
 STRIDE = 2 ** (len(WIDTHS) - 1)
+FINE = 2.0
+"""Millimetres of the voxels in which it looks at a part again; it learns from crops of 3 mm and from such."""
 DEPTH, OVERLAP = 64, 12
-"""Slices of 3 mm that are looked at together, and by how many such parts overlap."""
+"""Slices that are looked at together, and by how many such parts overlap."""
 
 
 def _normalised(layer: nn.Module, x: Tensor) -> Tensor:
@@ -107,6 +110,12 @@ class OverviewNet(nn.Module):
         self.head = nn.Conv3d(WIDTHS[0], len(self.structures), 1)
         nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]
 
+    @property
+    def closer(self) -> tuple[str, ...]:
+        """The structures that gain by a second look in voxels of :data:`FINE`, as the card tells."""
+        named = self.card.get("closer")
+        return tuple(n for n in self.structures if n in named) if isinstance(named, list | tuple) else ()
+
     def maps(self, x: Tensor, should_stop: ShouldStop = never) -> list[Tensor]:
         """(B, 2, S, A, R) to what the head sees, (B, 16, S, A, R), and then the decoder's coarser maps, each half as
         fine as the one before it. Raises ``Stopped``."""
@@ -131,8 +140,9 @@ class OverviewNet(nn.Module):
 
     @torch.inference_mode()
     def logits(self, grey: np.ndarray, structures: Sequence[str], should_stop: ShouldStop = never) -> np.ndarray:
-        """Logits (structures, S, A, R) float16 of a picture (S, A, R) uint8 of 3 mm, in which 0 is outside the field of
-        view: part by part, each slice from the part that sees most around it. Raises ``Stopped``."""
+        """Logits (structures, S, A, R) float16 of a picture (S, A, R) uint8 of 3 mm or of :data:`FINE`, in which 0 is
+        outside the field of view: part by part, each slice from the part that sees most around it. Raises
+        ``Stopped``."""
         weight = self.head.weight
         channels = torch.tensor([self.structures.index(name) for name in structures], device=weight.device)
         out = np.full((len(structures), *grey.shape), -8.0, np.float16)

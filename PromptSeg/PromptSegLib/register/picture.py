@@ -116,6 +116,25 @@ class Region:
 
 def picture_of(volume: Volume, should_stop: ShouldStop = never, spacing: float = SPACING) -> Picture:
     """The picture of a volume, cut to the body. Raises ``Stopped``, and ``InputError`` for a volume too large."""
+    found = _whole_picture(volume, should_stop, spacing)
+    return found.cut(_body_box(found.body, found.grey.shape))
+
+
+def part_of(volume: Volume, region: Region, spacing: float, should_stop: ShouldStop = never) -> Picture | None:
+    """The picture of the part of a volume that holds ``region``; None where they have nothing in common. Raises as
+    :func:`picture_of`."""
+    corners = np.array([[*point[::-1], 1.0] for point in product(*zip(region.low, region.high, strict=True))])
+    index = (corners @ np.linalg.inv(volume.ijk_to_ras).T)[:, 2::-1]
+    low = np.maximum(np.floor(index.min(0)).astype(int), 0)
+    high = np.minimum(np.ceil(index.max(0)).astype(int) + 1, volume.voxels.shape)
+    if np.any(high <= low):
+        return None
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    part = volume.voxels[box]
+    return _whole_picture(Volume(part, _part_grid(volume.grid, box, part.shape)), should_stop, spacing)
+
+
+def _whole_picture(volume: Volume, should_stop: ShouldStop, spacing: float) -> Picture:
     values, matrix = _shrunk(volume, spacing, should_stop)
     matrix, shape, origin = _straight(matrix, values.shape, spacing)
     if int(np.prod(shape)) > MAX_VOXELS:
@@ -131,8 +150,7 @@ def picture_of(volume: Volume, should_stop: ShouldStop = never, spacing: float =
         code = np.clip(np.rint(grey_from_hu(part)), 1, 255).astype(np.uint8)
         code[~_inside(matrix, offset, (count, *shape[1:]), values.shape)] = UNSEEN
         grey[first : first + count] = code
-    found = Picture(grey, origin, spacing)
-    return found.cut(_body_box(found.body, found.grey.shape))
+    return Picture(grey, origin, spacing)
 
 
 def mask_in(picture: Picture, mask: np.ndarray, grid: Grid, should_stop: ShouldStop = never) -> np.ndarray:

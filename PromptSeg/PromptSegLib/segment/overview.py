@@ -1,4 +1,5 @@
-"""What the overview network sees of a volume, on the slices that PUNet is asked in."""
+"""What the overview network sees of a volume, on the slices that PUNet is asked in: the whole at 3 mm and, where its
+card names structures that gain by it, the part with these once more in finer voxels."""
 
 from __future__ import annotations
 
@@ -8,23 +9,39 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..model.overview_net import OverviewNet
-from ..progress import ShouldStop, never
+from ..model.overview_net import FINE, OverviewNet
+from ..progress import ShouldStop, check, never
+from ..register.picture import Picture, Region
 from ..volumes.preprocess import WorkingVolume
 
 NOTHING = -6.0
 """Logit of what is surely not the structure, and of what lies outside the picture."""
+MARGIN_MM = 20.0
+"""How far around what it found at first it looks again."""
+OUTSIDE = 0.01
+"""Share of what it found that may lie beyond either end of that part: a few lost voxels are none of the structure."""
+MOST = 6_000_000
+"""Voxels of the second look; a part that has more is not looked at again."""
+
+Closer = Callable[[Region, float, ShouldStop], Picture | None]
 
 
 class Overview:
     """A volume at 3 mm: ``grey`` (S, A, R) uint8 with the position ``origin`` of its first voxel along S, A, R in mm,
-    as ``register.picture`` makes it, and what ``net`` finds in it, made when it is first asked for and kept."""
+    as ``register.picture`` makes it, and what ``net`` finds in it, made when it is first asked for and kept. ``closer``
+    makes pictures of its parts in finer voxels; without it, there is no second look."""
 
     def __init__(
-        self, grey: np.ndarray, origin: Sequence[float], spacing: float, net: Callable[[], OverviewNet]
+        self,
+        grey: np.ndarray,
+        origin: Sequence[float],
+        spacing: float,
+        net: Callable[[], OverviewNet],
+        closer: Closer | None = None,
     ) -> None:
-        self._grey, self._origin, self._spacing, self._net = grey, np.asarray(origin), spacing, net
-        self._found: dict[str, np.ndarray] = {}
+        self._whole = _Found(Picture(grey, (float(origin[0]), float(origin[1]), float(origin[2])), spacing))
+        self._parts: list[_Found] = []
+        self._net, self._closer = net, closer
 
     def known(self, names: Iterable[str]) -> list[str]:
         """Those of ``names`` that the network has learned. Raises :class:`BackboneError` for one that cannot be
@@ -33,17 +50,66 @@ class Overview:
 
     def find(self, names: Sequence[str], should_stop: ShouldStop = never) -> None:
         """Look for these structures, in one go for all that were not looked for before. Raises ``Stopped``."""
-        wanted = [name for name in names if name not in self._found]
-        if wanted:
-            found = self._net().logits(self._grey, wanted, should_stop)
-            self._found.update(zip(wanted, found, strict=True))
+        net, whole = self._net(), self._whole
+        wanted = [name for name in names if name not in whole.logits]
+        if not wanted:
+            return
+        found = dict(zip(wanted, net.logits(whole.picture.grey, wanted, should_stop), strict=True))
+        close = [name for name in wanted if name in net.closer] if self._closer is not None else []
+        part = None if not close else self._part([found[name] for name in close], should_stop)
+        if part is not None:
+            near = net.logits(part.grey, close, should_stop)
+            self._parts.append(_Found(part, dict(zip(close, near, strict=True))))
+        whole.logits.update(found)
+
+    def _part(self, logits: Sequence[np.ndarray], should_stop: ShouldStop) -> Picture | None:
+        """The part of the volume with what was found, in finer voxels."""
+        picture, ends = self._whole.picture, []
+        for one in logits:
+            check(should_stop)
+            there = one > 0
+            if there.any():
+                ends.append([_ends(there.sum(tuple(a for a in range(3) if a != axis))) for axis in range(3)])
+        if not ends or self._closer is None:
+            return None
+        first, last = np.min(ends, 0)[:, 0], np.max(ends, 0)[:, 1]
+        low = np.array(picture.origin) + picture.spacing * first - MARGIN_MM
+        high = np.array(picture.origin) + picture.spacing * last + MARGIN_MM
+        if np.prod((high - low) / FINE) > MOST:
+            return None
+        region = Region(tuple(float(v) for v in low), tuple(float(v) for v in high))  # type: ignore[arg-type]
+        return self._closer(region, FINE, should_stop)
 
     def at(self, work: WorkingVolume, index: int, names: Sequence[str]) -> np.ndarray:
-        """Logits (structures, rows, columns) float32 of a working slice, of structures that were looked for."""
+        """Logits (structures, rows, columns) float32 of a working slice, of structures that were looked for; the mean
+        of both looks where there are two."""
+        out = np.full((len(names), *work.size), NOTHING, np.float32)
+        self._whole.put(work, index, names, out, 1.0)
+        for part in self._parts:
+            part.put(work, index, names, out, 0.5)
+        return out
+
+
+def _ends(counts: np.ndarray) -> tuple[int, int]:
+    """Between which places all but a few of the counted voxels lie."""
+    share = np.cumsum(counts) / counts.sum()
+    return int(np.searchsorted(share, OUTSIDE)), int(np.searchsorted(share, 1 - OUTSIDE))
+
+
+class _Found:
+    """Logits (S, A, R) float16 by structure on a picture."""
+
+    def __init__(self, picture: Picture, logits: dict[str, np.ndarray] | None = None) -> None:
+        self.picture, self.logits = picture, logits or {}
+
+    def put(self, work: WorkingVolume, index: int, names: Sequence[str], out: np.ndarray, share: float) -> None:
+        """Let them count with ``share`` in ``out`` (structures, rows, columns), the logits of a working slice, where
+        the picture shows it."""
+        asked = [(n, self.logits[name]) for n, name in enumerate(names) if name in self.logits]
         rows, columns = work.size
         # From (slice, row, column) to voxels (S, A, R) of the picture.
-        to_voxel = work.to_ras[2::-1] / self._spacing
-        to_voxel[:, 3] -= self._origin / self._spacing
+        to_voxel = work.to_ras[2::-1] / self.picture.spacing
+        to_voxel[:, 3] -= np.asarray(self.picture.origin) / self.picture.spacing
         start = to_voxel[:, 0] * index + to_voxel[:, 3]
         r, c = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
         where = [
@@ -51,25 +117,25 @@ class Overview:
             + (to_voxel[a, 2] * c).astype(np.float32)[None, :]
             for a in range(3)
         ]
-        depth = self._grey.shape[0]
-        low = min(max(int(np.floor(where[0].min())), 0), depth - 1)
-        high = max(min(int(np.ceil(where[0].max())) + 1, depth), low + 1)
-        out = np.full((len(names), rows, columns), NOTHING, np.float32)
-        slabs = [self._found[name][low:high] for name in names]
-        shown = [n for n, slab in enumerate(slabs) if slab.max() > NOTHING]  # most slices show half of the structures
-        if not shown:
-            return out
-        part = torch.from_numpy(np.stack([slabs[n] for n in shown]).astype(np.float32))
-        where[0] = where[0] - low
-        shape = part.shape[1:]
-        points = torch.from_numpy(
-            np.stack([2 * where[a] / max(1, shape[a] - 1) - 1 for a in (2, 1, 0)], -1).astype(np.float32)
-        )
+        shape = self.picture.grey.shape
         # One voxel beyond the border is still the border's: the picture ends where the body does.
         inside = np.ones((rows, columns), bool)
-        for a, n in enumerate((depth, *self._grey.shape[1:])):
-            there = where[a] + (low if a == 0 else 0)
-            inside &= (there > -1) & (there < n)
-        found = functional.grid_sample(part[None], points[None, None], padding_mode="border", align_corners=True)
-        out[shown] = np.where(inside, found[0, :, 0].numpy(), NOTHING)
-        return out
+        for a, n in enumerate(shape):
+            inside &= (where[a] > -1) & (where[a] < n)
+        if not inside.any():
+            return
+        low = min(max(int(np.floor(where[0].min())), 0), shape[0] - 1)
+        high = max(min(int(np.ceil(where[0].max())) + 1, shape[0]), low + 1)
+        slabs = [(n, found[low:high]) for n, found in asked]
+        shown = [(n, slab) for n, slab in slabs if slab.max() > NOTHING]  # most slices show half of the structures
+        weight = np.float32(share) * inside
+        values = dict.fromkeys((n for n, _ in slabs), np.float32(NOTHING))
+        if shown:
+            part = torch.from_numpy(np.stack([slab for _, slab in shown]).astype(np.float32))
+            where[0] = where[0] - low
+            points = np.stack([2 * where[a] / max(1, part.shape[1 + a] - 1) - 1 for a in (2, 1, 0)], -1)
+            there = torch.from_numpy(points.astype(np.float32))[None, None]
+            found = functional.grid_sample(part[None], there, padding_mode="border", align_corners=True)[0, :, 0]
+            values |= zip((n for n, _ in shown), found.clamp(NOTHING, -NOTHING).numpy(), strict=True)
+        for n, value in values.items():
+            out[n] += weight * (value - out[n])

@@ -11,8 +11,8 @@ from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.errors import BackboneError, Stopped
 from PromptSegLib.model.overview_net import OverviewNet, write_overview_net
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.register.picture import mask_in, picture_of
-from PromptSegLib.segment.overview import NOTHING, Overview
+from PromptSegLib.register.picture import Picture, Region, mask_in, part_of, picture_of
+from PromptSegLib.segment.overview import MARGIN_MM, NOTHING, Overview
 from PromptSegLib.segment.segmenter import WorkingVolumes, segment
 from PromptSegLib.session import Session
 from PromptSegLib.volumes.preprocess import WorkingVolume
@@ -24,8 +24,8 @@ class Told:
 
     structures = ("liver", "spleen", "aorta")
 
-    def __init__(self, found: dict[str, np.ndarray]) -> None:
-        self.found, self.asked = found, []
+    def __init__(self, found: dict[str, np.ndarray], *closer: str) -> None:
+        self.found, self.asked, self.closer = found, [], closer
 
     def logits(self, grey, names, should_stop=lambda: False):
         if should_stop():
@@ -39,6 +39,91 @@ def seen_in(volume: Volume, masks: dict[str, np.ndarray]) -> tuple[Overview, Tol
     picture = picture_of(volume)
     told = Told({name: 12 * mask_in(picture, mask, volume.grid) - 6 for name, mask in masks.items()})
     return Overview(picture.grey, picture.origin, picture.spacing, lambda: told), told
+
+
+class Closer:
+    """A network that finds a ball of another size in whatever picture it is given."""
+
+    structures = ("liver", "spleen")
+
+    def __init__(self, radius: dict[float, float], *closer: str) -> None:
+        self.radius, self.closer, self.pictures = radius, closer, []
+
+    def sees(self, volume: Volume) -> Overview:
+        whole = picture_of(volume)
+        self.pictures = [whole]
+
+        def part(region: Region, spacing: float, should_stop) -> Picture | None:
+            self.pictures.append(part_of(volume, region, spacing, should_stop))
+            return self.pictures[-1]
+
+        return Overview(whole.grey, whole.origin, whole.spacing, lambda: self, part)
+
+    def logits(self, grey, names, should_stop=lambda: False):
+        at = self.pictures[-1]
+        assert at.grey.shape == grey.shape
+        s, a, r = (o + at.spacing * n for o, n in zip(at.origin, np.indices(grey.shape), strict=True))
+        ball = s**2 + a**2 + r**2 < self.radius[at.spacing] ** 2
+        return np.stack([np.where(ball, 5.0, -5.0)] * len(names)).astype(np.float16)
+
+
+def tissue(grid: Grid) -> Volume:
+    """All body, but for one voxel of air."""
+    voxels = np.full(grid.shape, 40, np.int16)
+    voxels[0, 0, 0] = -1000
+    return Volume(voxels, grid)
+
+
+def around(work: WorkingVolume, index: int, radius: float) -> np.ndarray:
+    """Where a ball around the origin is in a working slice."""
+    row, column = np.indices(work.size)
+    points = np.stack([np.full(work.size, float(index)), row, column, np.ones(work.size)], -1) @ work.to_ras[:3].T
+    return (points**2).sum(-1) < radius**2
+
+
+@pytest.mark.parametrize("angle", [0.0, 20.0])
+def test_what_gains_by_it_is_looked_at_again_and_both_looks_count(angle) -> None:
+    turn = np.deg2rad(angle)
+    rotation = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    middle = rotation @ (np.array([1.5, 1.5, 3.0]) * [40, 40, 15])
+    grid = Grid((81, 81, 31), tuple(-middle), (1.5, 1.5, 3.0), tuple(rotation.ravel().tolist()))
+    volume = tissue(grid)
+    net = Closer({3.0: 24.0, 2.0: 18.0}, "liver")
+    overview = net.sees(volume)
+    overview.find(["liver", "spleen"])
+    _, part = net.pictures
+    assert part.spacing == 2.0
+    low = np.array(part.origin)
+    high = low + 2.0 * np.array(part.grey.shape)
+    assert (low < -24).all()
+    assert (high > 24).all()
+    if not angle:
+        assert max(part.grey.shape) < 2 * (24 + MARGIN_MM + 6) / 2.0
+    work = WorkingVolume(volume)
+    liver, spleen = overview.at(work, 15, ["liver", "spleen"])
+    assert np.abs(liver[around(work, 15, 14.0)] - 5).max() < 0.1
+    between = around(work, 15, 20.5) & ~around(work, 15, 19.5)
+    assert np.abs(liver[between]).max() < 0.6  # one look says yes, the other no
+    assert np.abs(spleen[between] - 5).max() < 0.6  # looked at once
+    assert (liver[~around(work, 15, 29.0)] < -4.9).all()
+
+
+def test_where_nothing_was_found_there_is_no_second_look() -> None:
+    grid = Grid((61, 61, 21), (-60.0, -60.0, -30.0), (2.0, 2.0, 3.0))
+    net = Closer({3.0: -1.0, 2.0: 10.0}, "liver")
+    net.radius[3.0] = 0.0
+    overview = net.sees(tissue(grid))
+    overview.find(["liver"])
+    assert len(net.pictures) == 1
+
+
+def test_a_part_that_is_too_large_is_not_looked_at_again(monkeypatch) -> None:
+    monkeypatch.setattr("PromptSegLib.segment.overview.MOST", 1000)
+    grid = Grid((61, 61, 21), (-60.0, -60.0, -30.0), (2.0, 2.0, 3.0))
+    net = Closer({3.0: 20.0, 2.0: 10.0}, "liver")
+    overview = net.sees(tissue(grid))
+    overview.find(["liver"])
+    assert len(net.pictures) == 1
 
 
 def with_overview(prompt: Prompt, name: str, share: float) -> Prompt:

@@ -14,10 +14,11 @@ from PromptSegLib.datasets.loading import read_dataset
 from PromptSegLib.datasets.provenance import learned_from
 from PromptSegLib.errors import InputError
 from PromptSegLib.model.files import read_header, read_tensors
-from PromptSegLib.model.overview_net import OverviewNet, overview_net
+from PromptSegLib.model.overview_net import FINE, OverviewNet, overview_net
+from PromptSegLib.register.picture import SPACING
 from PromptSegTrain import overview
 from PromptSegTrain.overview import CHECKPOINT, WEIGHTS, Recipe, examine, loss_of, main, train
-from PromptSegTrain.overview_data import Crops, load_scans, structures_in
+from PromptSegTrain.overview_data import Crops, _points, load_scans, structures_in
 
 CROP = (16, 32, 32)
 QUICK = Recipe(steps=4, warmup=1, decay=2, lr=1e-3)
@@ -44,6 +45,27 @@ def test_a_scan_says_what_is_annotated_and_what_is_not_there(scans, dataset, tmp
         assert np.median(inside) > np.median(around) + 20
     assert structures_in(scans, 3) == ["aorta", "liver", "spleen"]
     assert structures_in(scans, 4) == ["aorta", "liver"]
+
+
+def test_what_was_scanned_finely_is_shown_in_finer_voxels_too(dataset, tmp_path, monkeypatch) -> None:
+    one = read_dataset(dataset)
+    (scan,) = load_scans(one, one.cases[:1], tmp_path, fine=True)
+    assert scan.fine is not None
+    assert scan.fine.annotated == scan.annotated
+    size = np.array(scan.fine.grey.shape) * FINE / (np.array(scan.grey.shape) * SPACING)
+    assert np.abs(size - 1).max() < 0.2
+    for name in scan.annotated:
+        ml = [np.count_nonzero(s.mask(name)) * mm**3 for s, mm in ((scan, SPACING), (scan.fine, FINE))]
+        assert ml[1] == pytest.approx(ml[0], rel=0.25)
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr("PromptSegTrain.overview_data._points", lambda of, *_: asked.append(of) or _points(of, *_))
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("PromptSegTrain.overview_data.FINER", share)
+        crops([scan]).draw()
+    assert asked == [scan.grey.shape, scan.fine.grey.shape]
+    monkeypatch.setattr("PromptSegTrain.overview_data.SPACING", 1.5)
+    (coarse,) = load_scans(one, one.cases[:1], tmp_path / "other", fine=True)
+    assert coarse.fine is None
 
 
 def test_the_cache_is_read_again_and_tells_the_same(dataset, tmp_path, monkeypatch) -> None:

@@ -50,7 +50,14 @@ def test_cards_say_what_share_it_has_and_what_was_measured(folder, tmp_path) -> 
     assert prompts["liver"].card.validation_dice == 0.91
     assert prompts["aorta"].card.overview is None
     assert prompts["spleen"].card.overview is None  # it does not know it
-    assert (folder / "Models" / "overview-ct.safetensors").read_bytes() == path.read_bytes()
+    shipped = overview_net(folder / "Models" / "overview-ct.safetensors")
+    assert (shipped.card["id"], shipped.closer) == (identity, ())
+    release_overview(path, folder, 0.5, closer=["mandible", "liver"])
+    again = overview_net(folder / "Models" / "overview-ct.safetensors")
+    assert (again.card["id"], again.closer) == (identity, ("liver", "mandible"))
+    assert again.card["data"] == shipped.card["data"]
+    with pytest.raises(InputError, match="does not know 'spleen'"):
+        release_overview(path, folder, 0.5, closer=["spleen"])
 
 
 def test_figures_of_subjects_that_it_learned_from_are_refused(folder, tmp_path) -> None:
