@@ -42,17 +42,18 @@ def release_overview(
     without_places: Sequence[str] = (),
     components: Mapping[str, str] | None = None,
     closer: Sequence[str] = (),
+    around: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Write ``folder/Models/overview-ct.safetensors``, and into the cards of ``folder/PromptSets/*.promptset`` what
     ``share`` it has, or that of ``shares`` by structure, where it knows a structure; what is ``closer`` it looks at a
-    second time, in finer voxels. Gives these by set.
+    second time, in finer voxels, ``around`` some structures. Gives these by set.
 
     Raises :class:`InputError` for figures of subjects that either network has learned from, but for a last part of its
     training (:func:`~PromptSegLib.datasets.provenance.check_measured`), before anything is written.
     """
     shares, components = shares or {}, components or {}
     net = overview_net(overview)
-    if unknown := {*shares, *closer} - {*net.structures}:
+    if unknown := {*shares, *closer, *around} - {*net.structures}:
         raise InputError(
             f"{overview.name} does not know {quoted(sorted(unknown))}", f"it knows {quoted(net.structures)}"
         )
@@ -85,7 +86,7 @@ def release_overview(
 
         made[path] = PromptSet.of(prompts.name, [changed(n, p) for n, p in prompts.items()], prompts.card)
         told[prompts.name] = beside
-    card = {k: v for k, v in net.card.items() if k != "id"} | {"closer": list(closer)}
+    card = {k: v for k, v in net.card.items() if k != "id"} | {"closer": list(closer), "around": list(around)}
     write_overview_net(folder / "Models" / FILE, net, net.state_dict(), card)
     for path, prompts in made.items():
         prompts.write(path)
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--components", action="append", default=[], metavar="SET=RULE")
     parser.add_argument("--without-places", default="", metavar="A,B")
     parser.add_argument("--closer", default="", metavar="A,B", help="what it looks at a second time, in finer voxels")
+    parser.add_argument("--around", default="", metavar="A,B", help="around which structures it does so (all of them)")
     options = parser.parse_args(arguments)
 
     def work() -> None:
@@ -128,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             [n for n in options.without_places.split(",") if n],
             dict(text.partition("=")[::2] for text in options.components),
             [n for n in options.closer.split(",") if n],
+            [n for n in options.around.split(",") if n],
         )
         for name, beside in told.items():
             sys.stdout.write(f"{name}: beside {', '.join(beside) or 'none'}\n")

@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, help="what share it has beside every prompt that it knows")
     parser.add_argument("--share-of", action="append", default=[], metavar="STRUCTURE=SHARE")
     parser.add_argument("--closer", help="what it looks at a second time, if not what its card says: A,B")
+    parser.add_argument("--around", default="", help="and around which structures: A,B")
     parser.add_argument("--validation", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=int, help="only the first N volumes")
@@ -65,7 +66,7 @@ def main() -> None:
         overview_net(options.overview) if options.overview or any(p.card.overview for p in prompts.values()) else None
     )
     if options.closer is not None and beside is not None:
-        beside.card["closer"] = options.closer.split(",")  # the session has the same network
+        beside.card |= {"closer": options.closer.split(","), "around": options.around.split(",")}  # the session's too
     if options.share is not None and beside is not None:
         shares = {n: float(s) for n, _, s in (text.rpartition("=") for text in options.share_of)}
         for name in {*prompts} & {*beside.structures}:

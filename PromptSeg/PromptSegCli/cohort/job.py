@@ -10,14 +10,14 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PromptSegLib import __version__
-from PromptSegLib.errors import BackboneError, DeviceError, OutputError, PromptSegError, Stopped, as_problem
+from PromptSegLib.errors import BackboneError, DeviceError, OutputError, PromptSegError, Stopped, as_problem, quoted
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never, part
 
 from .details import read_details, write_details
@@ -174,6 +174,9 @@ def _segmented(
     session.set_volume(volume)
     stage("read", start)
     start = time.monotonic()
+    if task.reference:
+        priors, own = _of_others(session, priors)
+        problems = [*problems, *own]
     result = session.segment(
         prompts, priors=priors, references=task.memory, on_progress=part(on_progress, 0.1, 0.9), should_stop=should_stop
     )
@@ -190,6 +193,17 @@ def _segmented(
         warnings=(*session.warnings, *problems, *result.notes, *notes, *told), seconds=seconds,
     )  # fmt: skip
     return record, pictures
+
+
+def _of_others(session: Session, priors: Mapping[str, Sequence[Teacher]]) -> tuple[dict[str, list[Teacher]], list[str]]:
+    """The patients but the one at hand, whose own mask is not to be compared with a reference; and a sentence where it
+    was among them."""
+    from PromptSegLib.register.teachers import Memory
+
+    others = {name: session.others(Memory(tuple(some)), name) for name, some in priors.items()}
+    own = [name for name, some in others.items() if len(some) < len(priors[name])]
+    told = f"Taught in this very CT, so that the comparison tells little of others: {quoted(own)}."
+    return others, [told] if own else []
 
 
 def read(task: Task) -> Volume:

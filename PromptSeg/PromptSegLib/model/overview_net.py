@@ -113,7 +113,15 @@ class OverviewNet(nn.Module):
     @property
     def closer(self) -> tuple[str, ...]:
         """The structures that gain by a second look in voxels of :data:`FINE`, as the card tells."""
-        named = self.card.get("closer")
+        return self._named("closer")
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """The structures around which it looks a second time; those of :attr:`closer` if the card names none."""
+        return self._named("around") or self.closer
+
+    def _named(self, entry: str) -> tuple[str, ...]:
+        named = self.card.get(entry)
         return tuple(n for n in self.structures if n in named) if isinstance(named, list | tuple) else ()
 
     def maps(self, x: Tensor, should_stop: ShouldStop = never) -> list[Tensor]:

@@ -40,7 +40,8 @@ class Overview:
         closer: Closer | None = None,
     ) -> None:
         self._whole = _Found(Picture(grey, (float(origin[0]), float(origin[1]), float(origin[2])), spacing))
-        self._parts: list[_Found] = []
+        self._near: _Found | None = None
+        self._looked = False
         self._net, self._closer = net, closer
 
     def known(self, names: Iterable[str]) -> list[str]:
@@ -54,13 +55,19 @@ class Overview:
         wanted = [name for name in names if name not in whole.logits]
         if not wanted:
             return
-        found = dict(zip(wanted, net.logits(whole.picture.grey, wanted, should_stop), strict=True))
         close = [name for name in wanted if name in net.closer] if self._closer is not None else []
-        part = None if not close else self._part([found[name] for name in close], should_stop)
-        if part is not None:
-            near = net.logits(part.grey, close, should_stop)
-            self._parts.append(_Found(part, dict(zip(close, near, strict=True))))
-        whole.logits.update(found)
+        # Where it looks again is the same whatever is asked for: no structure's mask depends on another's being asked.
+        first = not self._looked and bool(close)
+        every = list(dict.fromkeys((*wanted, *(net.around if first else ()))))
+        found = dict(zip(every, net.logits(whole.picture.grey, every, should_stop), strict=True))
+        if first:
+            part = self._part([found[name] for name in net.around], should_stop)
+            self._near = None if part is None else _Found(part)
+            self._looked = True
+        if close and self._near is not None:
+            near = net.logits(self._near.picture.grey, close, should_stop)
+            self._near.logits.update(zip(close, near, strict=True))
+        whole.logits.update((name, found[name]) for name in wanted)
 
     def _part(self, logits: Sequence[np.ndarray], should_stop: ShouldStop) -> Picture | None:
         """The part of the volume with what was found, in finer voxels."""
@@ -85,8 +92,8 @@ class Overview:
         of both looks where there are two."""
         out = np.full((len(names), *work.size), NOTHING, np.float32)
         self._whole.put(work, index, names, out, 1.0)
-        for part in self._parts:
-            part.put(work, index, names, out, 0.5)
+        if self._near is not None:
+            self._near.put(work, index, names, out, 0.5)
         return out
 
 

@@ -24,6 +24,12 @@ def clean(
     """
     if components == "all" or not found.any():
         return found
+    (box,) = ndimage.find_objects(np.ascontiguousarray(found).view(np.uint8))
+    if found[box].size < found.size:
+        inside = [None if one is None else one[box] for one in (seeds, confidence)]
+        kept = np.zeros_like(found)
+        kept[box] = clean(np.ascontiguousarray(found[box]), components, *inside)
+        return kept
     labels, count = ndimage.label(found, ndimage.generate_binary_structure(3, 2))
     if count == 1:
         return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from PromptSegCli.cohort.items import Skipped
+from PromptSegCli.cohort.job import _of_others
 from PromptSegCli.cohort.manifest import DONE, FAILED, Record, StructureResult
 from PromptSegCli.cohort.results import COLUMNS, distributions, rows_of, worst, write_results
 
@@ -78,3 +80,13 @@ def test_ordinary_names_stay_as_they_are(tmp_path, value: str) -> None:
     write_results(tmp_path / "results.csv", [Record(value, "b.nii", "key", FAILED, problem="x.")], [])
     with (tmp_path / "results.csv").open(encoding="utf-8-sig", newline="") as file:
         assert next(csv.DictReader(file))["subject"] == value
+
+
+def test_a_result_is_not_compared_with_help_of_its_own_mask() -> None:
+    """Whoever was taught in is a patient of the cohort, too: what stays of this one is no other patient's."""
+    own, other = (SimpleNamespace(masks={"cyst": None}) for _ in range(2))
+    session = SimpleNamespace(others=lambda memory, name: [one for one in memory.of(name) if one is not own])
+    assert _of_others(session, {"cyst": [own, other]}) == (
+        {"cyst": [other]}, ["Taught in this very CT, so that the comparison tells little of others: 'cyst'."]
+    )  # fmt: skip
+    assert _of_others(session, {"cyst": [other]}) == ({"cyst": [other]}, [])

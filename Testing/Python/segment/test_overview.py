@@ -47,7 +47,7 @@ class Closer:
     structures = ("liver", "spleen")
 
     def __init__(self, radius: dict[float, float], *closer: str) -> None:
-        self.radius, self.closer, self.pictures = radius, closer, []
+        self.radius, self.closer, self.around, self.pictures = radius, closer, closer, []
 
     def sees(self, volume: Volume) -> Overview:
         whole = picture_of(volume)
@@ -60,8 +60,7 @@ class Closer:
         return Overview(whole.grey, whole.origin, whole.spacing, lambda: self, part)
 
     def logits(self, grey, names, should_stop=lambda: False):
-        at = self.pictures[-1]
-        assert at.grey.shape == grey.shape
+        at = next(one for one in self.pictures if one.grey.shape == grey.shape)
         s, a, r = (o + at.spacing * n for o, n in zip(at.origin, np.indices(grey.shape), strict=True))
         ball = s**2 + a**2 + r**2 < self.radius[at.spacing] ** 2
         return np.stack([np.where(ball, 5.0, -5.0)] * len(names)).astype(np.float16)
@@ -106,6 +105,20 @@ def test_what_gains_by_it_is_looked_at_again_and_both_looks_count(angle) -> None
     assert np.abs(liver[between]).max() < 0.6  # one look says yes, the other no
     assert np.abs(spleen[between] - 5).max() < 0.6  # looked at once
     assert (liver[~around(work, 15, 29.0)] < -4.9).all()
+
+
+def test_what_else_is_asked_for_changes_no_mask() -> None:
+    grid = Grid((61, 61, 21), (-60.0, -60.0, -30.0), (2.0, 2.0, 3.0))
+    work, found = WorkingVolume(tissue(grid)), []
+    for asked in ([["liver"]], [["liver", "spleen"]], [["spleen"], ["liver"]]):
+        net = Closer({3.0: 24.0, 2.0: 18.0}, "liver", "spleen")
+        net.around = ("spleen",)
+        overview = net.sees(tissue(grid))
+        for names in asked:
+            overview.find(names)
+        assert len(net.pictures) == 2
+        found.append(overview.at(work, 10, ["liver"]))
+    assert all(np.array_equal(one, found[0]) for one in found)
 
 
 def test_where_nothing_was_found_there_is_no_second_look() -> None:
