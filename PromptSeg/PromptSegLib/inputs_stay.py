@@ -63,9 +63,11 @@ def _detached(path: Path) -> list[Path]:
         return []
     with contextlib.suppress(OSError), path.open("rb") as file:
         head = file.read(1 << 16).split(b"\n\n")[0].decode("utf-8", "replace")
-        named = re.findall(r"(?im)^(?:data ?file: *|ElementDataFile *= *)(.+?)\r?$", head)
-        lines = named if named and not named[0].upper().startswith(("LIST", "LOCAL")) else head.splitlines()
-        return [path.parent / line.strip() for line in lines if named and line.strip() and "\0" not in line]
+        named = re.search(r"(?im)^(?:data ?file: *|ElementDataFile *= *)(.+?)\r?$", head)
+        if named is None or named[1].upper() == "LOCAL":  # the voxels follow
+            return []
+        lines = head[named.end() :].splitlines() if named[1].upper().startswith("LIST") else [named[1]]
+        return [path.parent / line.strip() for line in lines if line.strip() and "\0" not in line]
     return []
 
 
@@ -82,6 +84,7 @@ def _same(path: Path, other: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.samefile(other)
     first, second = os.path.realpath(path), os.path.realpath(other)
-    if not path.exists() and not other.exists():  # two results: the disk may ignore case, or how accents are written
+    if not os.path.exists(path) and not os.path.exists(other):
+        # Two results: the disk may ignore case, or how accents are written.
         return spelled(first) == spelled(second)
     return first == second

@@ -23,6 +23,7 @@ from PromptSegLib.datasets.sample import UNIONS
 from PromptSegLib.model.overview_net import FINE, inputs_of
 from PromptSegLib.progress import OnProgress, Progress, ignore
 from PromptSegLib.register.picture import SPACING, mask_in, picture_of
+from PromptSegLib.volumes.preprocess import grey_from_hu
 
 from .deform import read_case
 
@@ -43,6 +44,12 @@ AROUND_STRUCTURE = 0.7
 """Share of the crops that are about a structure, taken by chance; others lie anywhere."""
 PHASE = 8.0
 """By how many grey levels a structure is brighter or darker than it was (standard deviation), about 17 HU."""
+
+
+UNENHANCED = 0.35
+"""Share of the crops that are shown as if less contrast medium, or none, had been given."""
+TISSUE_HU, BONE_HU = 45.0, 235.0
+"""What has no contrast medium lies close to the first; the second and more is bone, which keeps its grey."""
 
 
 @dataclass
@@ -246,12 +253,22 @@ def _points(shape: Sequence[int], centre: np.ndarray, size: Size, random: np.ran
     return (where / scale - 1).flip(-1)[None]
 
 
+def unenhanced(x: Tensor, kept: float) -> Tensor:
+    """Grey (S, A, R) with a share ``kept`` of what soft tissue is brighter than without contrast medium; what touches
+    bone stays as it is."""
+    tissue, bone = (float(grey_from_hu(np.array(hu))) for hu in (TISSUE_HU, BONE_HU))
+    soft = functional.max_pool3d(x[None, None], 3, 1, 1)[0, 0] < bone
+    return torch.where(soft & (x > tissue), tissue + kept * (x - tissue), x)
+
+
 def _varied(x: Tensor, labels: Tensor, inside: Tensor, random: np.random.Generator) -> Tensor:
     """Grey 0..255 (S, A, R) as another scanner, phase and window would show it."""
     steps = random.normal(0, PHASE, int(labels.max()) + 1)
     steps[0] = 0
     change = torch.from_numpy(steps).float()[labels]
     x = x + functional.avg_pool3d(change[None, None], 3, 1, 1)[0, 0]
+    if random.random() < UNENHANCED:
+        x = unenhanced(x, float(random.uniform(0.1, 0.8)))
     x = window(x, random)
     if random.random() < 0.3:
         x = functional.avg_pool3d(x[None, None], 3, 1, 1, count_include_pad=False)[0, 0] * 0.6 + x * 0.4

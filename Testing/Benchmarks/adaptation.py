@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from PromptSegLib.datasets.loading import Sample
+from PromptSegLib.datasets.sample import stacked
 from PromptSegLib.datasets.tasks import TaskSampler
 from PromptSegLib.model.encoded import Encoded
 from PromptSegLib.model.losses import mask_loss
@@ -256,12 +257,9 @@ def questions(
             if n in s.structures:
                 table[s.structures.index(n) + 1] = i + 1
         picked = np.arange(0, len(s.grey), every)
-        stride = max(1, round(3.0 / s.slice_mm))
         for first in range(0, len(picked), batch):
             part = picked[first : first + batch]
-            around = np.clip(part[:, None] + np.array([-stride, 0, stride]), 0, len(s.grey) - 1)
-            grey = torch.from_numpy(s.grey[around].astype(np.float32) / 127.5 - 1)
-            out.images.append(grey.permute(0, 2, 3, 1).contiguous().to(frozen.device))
+            out.images.append(torch.from_numpy(stacked(s, part)).to(frozen.device))
             out.labels.append(table[torch.from_numpy(s.labels[part].astype(np.int64))].to(frozen.device))
             out.owner.append(s.name)
     return out

@@ -18,8 +18,8 @@ _REMEDY = "choose another folder for the results"
 
 
 def check_apart(folder: Folder, inputs: Inputs, named: Sequence[str], ending: str) -> None:
-    """Raise :class:`OutputError` where a result, the table or the page would take the place of an input, or of a table
-    or a page that no cohort has written. ``named`` are all arguments that name files."""
+    """Raise :class:`OutputError` where a result, the table or the page would take the place of an input or, in a folder
+    that no cohort has written to, of any file. ``named`` are all arguments that name files."""
     reports = [folder.results, folder.report]
     results = [folder.root / f"{one.subject}{ENDINGS[ending]}" for one in inputs.items]
     written = {os.path.normcase(os.path.realpath(path)) for path in (*reports, *results)}
@@ -32,7 +32,7 @@ def check_apart(folder: Folder, inputs: Inputs, named: Sequence[str], ending: st
         if os.path.normcase(os.path.realpath(file)) in written and os.path.isfile(file):  # noqa: PTH113
             raise OutputError(f"'{file}' lies where a result is to be written, and no input is written over", _REMEDY)
     if not folder.state.is_dir():
-        foreign = next((path for path in reports if os.path.lexists(path)), None)
+        foreign = next((path for path in (*reports, *results) if os.path.lexists(path)), None)
         if foreign is not None:
             raise OutputError(f"{foreign} is there already, and no cohort has written it", _REMEDY)
 

@@ -268,8 +268,10 @@ def table(path: Path) -> list[Item]:
         placed = _placed(image, path.parent)
         reference = row.get("reference", "")
         reference = _placed(reference, path.parent) if reference else ""
-        named = row.get("subject", "")
-        subject = subject_of(named) if named else subject_of(_without_ending(image.partition("#")[0]))
+        named, alone = row.get("subject", ""), _series_of(placed)[0] == placed
+        subject = (
+            subject_of(named) if named else subject_of(_without_ending(image if alone else image.rpartition("#")[0]))
+        )
         files = [_series_of(placed)[0], *([reference] if reference else [])]
         prompts = tuple(part.strip() for part in _sets(row.get("prompts", ""), path.parent))
         item = Item(subject, placed, stamp=stamp_of(files), prompts=prompts, reference=reference)

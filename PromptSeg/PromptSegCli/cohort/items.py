@@ -108,5 +108,5 @@ def check_names(items: Sequence[Item]) -> None:
         if other is not one:
             raise InputError(
                 f"{short(other.image, 120)} and {short(one.image, 120)} would both be called '{one.subject}'",
-                "name the folder that holds both, or list them in a CSV file with a column subject",
+                "list them in a CSV file with a column subject",
             )

@@ -25,6 +25,8 @@ from .manifest import DONE, FAILED, Record, StructureResult
 from .task import Task
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from PromptSegLib.prompts.promptset import Prompt
     from PromptSegLib.register.teachers import Teacher
     from PromptSegLib.review.metrics import ScoreRow
@@ -226,11 +228,25 @@ def _scores(
 
     try:
         reference = read_labels(task.reference, result.grid, task.orientation, volume.source)
-        ours = LabelMap(result.labels, result.grid, dict(enumerate(result.structures, 1)))
+        plain = LabelMap(result.labels, result.grid, dict(enumerate(result.structures, 1)))
+        # What is written whole is compared whole; a label map shows the last of those that share a voxel.
+        ours = _Whole(result) if task.format not in ("nii.gz", "nrrd", "mha") else plain
         found = evaluate(ours, reference, remedy=_NAMES, should_stop=should_stop)
     except PromptSegError as error:
         return {}, (f"Not compared with the reference: {error}",)
-    return {row.name: row.score for row in found.rows}, reference.notes
+    return {ours.names[row.segmentation_value].name: row.score for row in found.rows}, reference.notes
+
+
+class _Whole:
+    """A segmentation as :class:`~PromptSegLib.review.evaluate.Labels`, each structure with all of its voxels."""
+
+    def __init__(self, result: Segmentation) -> None:
+        self._result, self.array, self.grid = result, result.labels, result.grid
+        self.names = dict(enumerate(result.structures, 1))
+
+    def mask(self, value: int, /) -> np.ndarray:
+        """(K, J, I) bool."""
+        return self._result.mask(self.names[value].name)
 
 
 def _described(

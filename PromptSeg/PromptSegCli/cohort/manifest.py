@@ -6,6 +6,7 @@ there. A result that somebody changed since is theirs, and is never written over
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -127,11 +128,12 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: dict[str, Record] = {}
+        self._outputs: dict[str, Record] = {}
         lines = _lines(path)
         for line in lines:
             record = _parsed(line)
             if record is not None:
-                self.records[record.subject] = record
+                self._know(record)
         self._worth_it = len(lines) > 2 * len(self.records) + 100 or bool(lines and not lines[-1].endswith("\n"))
 
     def add(self, record: Record) -> None:
@@ -157,7 +159,7 @@ class Manifest:
             raise OutputError(
                 f"{self.path} could not be written: {why}", f"{remedy}, and give the same command again"
             ) from error
-        self.records[record.subject] = record
+        self._know(record)
 
     def state(self, subject: str, key: str, root: Path) -> str:
         """:data:`DONE` if the result of ``key`` is there, :data:`KEPT` if somebody changed the result since it was
@@ -173,13 +175,30 @@ class Manifest:
             return KEPT
         return DONE if record.key == key else ""
 
+    def _know(self, record: Record) -> None:
+        self.records[record.subject] = record
+        if record.status in (DONE, KEPT):
+            self._outputs[record.output] = record
+
+    def wrote(self, output: str, root: Path, also: Record | None = None) -> bool:
+        """Whether the file ``output`` is as a cohort left it, by the records of all formats, and by one ``also``."""
+        for record in (self._outputs.get(output), also):
+            with contextlib.suppress(OSError):
+                if record is not None and record.output == output:
+                    path = root / output
+                    if _unchanged(path, path.stat(), record):
+                        return True
+        return False
+
     def compact(self) -> None:
         """Drop lines that others have followed, and what was cut off, where that is worth it."""
         if not self._worth_it:
             return
         self._worth_it = False
         with replacing(self.path) as file:
-            for record in self.records.values():
+            latest = {id(one) for one in self.records.values()}
+            former = [one for one in self._outputs.values() if id(one) not in latest]
+            for record in (*former, *self.records.values()):
                 file.write((json.dumps(record.to_json(), ensure_ascii=True) + "\n").encode())
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from PromptSegLib.errors import OutputError, PromptSegError, short
 from PromptSegLib.progress import OnProgress, Progress, ShouldStop, check, ignore, never
 
+from .details import read_details
 from .folder import Folder
 from .inputs import with_prompts
 from .items import Inputs, Item, digest_of, stamp_of
@@ -105,10 +106,20 @@ def plan(inputs: Inputs, folder: Folder, manifest: Manifest, options: Options) -
             note = "The result was changed since it was written, and is kept as it is; delete it to have it made anew."
             record = manifest.records[one.subject]
             former.append(replace(record, status=KEPT, warnings=(*record.warnings, note)))
+        elif not task.problem and _is_anothers(folder, task, manifest):
+            note = "A file of this name was there, and is kept as it is; delete it to have the result written."
+            former.append(Record(task.subject, task.image, task.key, KEPT, task.output, warnings=(note,)))
         else:
             tasks.append(task)
     prompts = {name: mark for every in sets.values() for name, mark in every.items()}
     return CohortPlan(tuple(tasks), tuple(former), prompts, identity)
+
+
+def _is_anothers(folder: Folder, task: Task, manifest: Manifest) -> bool:
+    """Whether something lies where the result is to be written that no cohort left there as it is: a drawing, or a
+    result that was corrected since."""
+    written = os.path.lexists(folder.root / task.output)
+    return written and not manifest.wrote(task.output, folder.root, read_details(Path(task.details))[0])
 
 
 def _task(

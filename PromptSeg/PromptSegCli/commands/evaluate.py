@@ -112,6 +112,10 @@ def _on_one_grid(args: argparse.Namespace) -> tuple[LabelMap, LabelMap]:
     segmentation = read_labels(ours, orientation=orientation)
     if segmentation.grid.matches(reference.grid):
         return segmentation, reference
+    cropped = sorted(segmentation.grid.size) != sorted(reference.grid.size)
+    if args.skip_slices and cropped and not (is_label_object(ours) or is_label_object(theirs)):
+        what = "do not have the same slices, so that --skip-slices may mean others in each"
+        raise GridError(f"{names[0]} and {names[1]} {what}", _IMAGE)
     try:
         return read_labels(ours, reference.grid, orientation), reference
     except GridError:
@@ -120,7 +124,7 @@ def _on_one_grid(args: argparse.Namespace) -> tuple[LabelMap, LabelMap]:
         return segmentation, read_labels(theirs, segmentation.grid, orientation)
     except GridError:
         how = differences(segmentation.grid, reference.grid)
-        both = is_label_object(ours) and is_label_object(theirs)
+        both = all(is_label_object(one) or one.lower().endswith((".nrrd", ".nhdr")) for one in (ours, theirs))
         remedy = _IMAGE if both else "resample one of them to the other's grid, nearest neighbour"
         raise GridError(f"{names[0]} is on another grid than {names[1]}: {how}", remedy) from None
 

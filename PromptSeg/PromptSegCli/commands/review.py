@@ -145,5 +145,9 @@ def _auxiliary(
             uncertainty = entropy(read_map(folder / map_name(name), grid))
         found[name] = Auxiliary(uncertainty, references.get(name))
     if folder is not None and all(one.uncertainty is None for one in found.values()):
-        raise InputError(f"{folder} has no map of these structures", "name the folder that promptseg segment wrote")
+        raise InputError(
+            f"{folder} has no map of {quoted(list(masks))}",
+            "name the folder that promptseg segment wrote, and a segmentation with names of structures (.seg.nrrd or "
+            ".nrrd; a .nii.gz has none)",
+        )
     return found

@@ -65,7 +65,7 @@ def find_backbone(name: str | Path) -> Path:
         raise BackboneError(f"There is no backbone file {path}", "check the name")
     shipped = resource("Models") / f"{name}.safetensors"
     if not shipped.is_file():
-        known = ", ".join(sorted(p.stem for p in resource("Models").glob("*.safetensors"))) or "none"
+        known = ", ".join(sorted(p.stem for p in resource("Models").glob("punet*.safetensors"))) or "none"
         raise BackboneError(f"There is no backbone called {name}", f"the ones installed are: {known}")
     return shipped
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import UNREADABLE, GridError, InputError, PromptError, system_problem
 from ..progress import ShouldStop, never
-from ..prompts.library import SUFFIX, asked, memory_beside
+from ..prompts.library import MEMORY_SUFFIX, SUFFIX, asked, memory_beside
 from ..volumes.volume import Grid, Volume
 from .excerpt import Excerpt
 from .picture import SPACING, Picture, Region, mask_in, picture_of, there_from
@@ -162,8 +162,10 @@ class Memory:
         from ..model.files import read_header, read_tensors
 
         path = Path(path)
+        own = path.suffix == MEMORY_SUFFIX  # who names another file is not to be told to delete it
         foreign = InputError(
-            f"{path.name} is not a PromptSeg memory file, or it is damaged", "delete it, and teach the structure again"
+            f"{path.name} is not a PromptSeg memory file, or it is damaged",
+            "delete it, and teach the structure again" if own else f"choose the {MEMORY_SUFFIX} file beside a prompt",
         )
         try:
             size = path.stat().st_size
@@ -171,6 +173,8 @@ class Memory:
             raise system_problem(error) or InputError(f"There is no memory file {path}", "check the name") from error
         if path.is_dir() or size > MAX_BYTES:
             raise foreign
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{path} may not be read", "check its permissions")
         try:
             meta = read_header(path)
             if meta.get("format") != FORMAT:

@@ -150,7 +150,9 @@ def evaluate(
         pairs = partners(segmentation, reference, remedy)
     for value in pairs.values():
         if value not in theirs:
-            have = ", ".join(str(v) for v in sorted(theirs)) or "no label"
+            if not theirs:
+                raise InputError("The reference has no labels at all", "choose one that shows a structure")
+            have = ", ".join(str(v) for v in sorted(theirs))
             raise InputError(f"Label {value} is not in the reference", f"choose from what it holds ({have})")
 
     skipped = tuple(skip_slices)

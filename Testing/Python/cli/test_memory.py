@@ -23,6 +23,14 @@ def kept(place, monkeypatch) -> None:
     monkeypatch.delenv("PROMPTSEG_MEMORY")
 
 
+def test_who_names_another_file_is_not_told_to_delete_it(promptseg, place) -> None:
+    for name in ("ct.nii.gz", "kidney.promptset"):
+        said = promptseg(*QUICK, "--examples", name)
+        assert said.status == 2
+        assert "choose the .memory file beside a prompt" in said.err
+        assert "delete" not in said.err
+
+
 def test_tune_keeps_a_memory_and_segment_uses_it(promptseg, place) -> None:
     assert promptseg(*QUICK, "--json").result["memory"] == "new.memory"
     size = (place / "new.promptset").stat().st_size

@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from PromptSegCli.commands.segment import map_name
 from PromptSegLib import resources
 from PromptSegLib.errors import OutputError
-from PromptSegLib.inputs_stay import files_of
+from PromptSegLib.inputs_stay import check_outputs, files_of
 
 from .conftest import Promptseg, tune_words
 
@@ -30,6 +30,19 @@ def files(place: Path) -> dict[Path, bytes]:
     (place / "link.nii.gz").symlink_to("first.nii.gz")
     (place / "own.safetensors").write_bytes((resources.resource("Models", "punet-ct.safetensors")).read_bytes())
     return {path: path.read_bytes() for path in place.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_image_with_its_voxels_in_the_same_file_names_no_other(place: Path, compressed: bool) -> None:
+    """Voxels are bytes of any kind: taken for names of files, they were too long for one."""
+    image = sitk.ReadImage(str(place / "ct.nii.gz"))
+    sitk.WriteImage(image, str(place / "ct.mha"), useCompression=compressed)
+    assert files_of(place / "ct.mha") == [place / "ct.mha"]
+    check_outputs({"-o": (place / "new.nii.gz", [".nii.gz"])}, [("IMAGE", place / "ct.mha")])
+    (place / "list.mhd").write_bytes(b"NDims = 3\r\nElementDataFile = LIST\r\na.raw\r\nb.raw\r\n")
+    assert [one.name for one in files_of(place / "list.mhd")] == ["list.mhd", "a.raw", "b.raw"]
+    (place / "odd.mhd").write_bytes(b"ElementDataFile = " + b"x" * 5000)
+    check_outputs({"-o": (place / "new.nii.gz", [".nii.gz"])}, [("IMAGE", place / "odd.mhd")])
 
 
 CASES = {

@@ -29,7 +29,7 @@ def test_an_image_where_its_result_would_be_stays(cohort, tmp_path) -> None:
     assert (tmp_path / "out/a.nii.gz").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["results.csv", "report.html"])
+@pytest.mark.parametrize("name", ["results.csv", "report.html", "a.seg.nrrd"])
 def test_a_table_or_a_page_of_the_users_stays(name: str, cohort, tmp_path) -> None:
     scan(tmp_path / "scans/a.nii.gz")
     (tmp_path / "out").mkdir()

@@ -19,6 +19,7 @@ from PromptSegCli.cohort.manifest import DONE, FAILED, KEPT, Manifest, Record, S
 from PromptSegCli.cohort.report import Cohort, write_report
 from PromptSegCli.cohort.results import write_results
 from PromptSegLib.errors import OutputError, PromptError
+from PromptSegLib.prompts.library import resolve
 from PromptSegLib.prompts.promptset import PromptSet
 from PromptSegLib.volumes.io import read_labels
 
@@ -106,6 +107,48 @@ def test_a_result_that_somebody_corrected_is_never_written_over(three: Site) -> 
     assert mended.read_bytes() == b"corrected by hand"
     (kept,) = [one for one in three.plan("scans").former if one.status == KEPT]
     assert "delete it" in kept.warnings[-1]
+
+
+def test_what_was_drawn_for_a_volume_that_failed_stays(three: Site) -> None:
+    image = Path("scans/p1.nii.gz")
+    image.write_bytes(b"damaged")
+    three.run("scans")
+    assert three.records["p1"].status == FAILED
+    drawn = three.root / "p1.seg.nrrd"
+    drawn.write_bytes(b"drawn by hand")
+    scan(image, seed=9)
+    assert three.run("scans") == []
+    assert drawn.read_bytes() == b"drawn by hand"
+    (kept,) = [one for one in three.plan("scans").former if one.status == KEPT]
+    assert "delete it" in kept.warnings[-1]
+    drawn.unlink()
+    assert three.run("scans") == ["p1"]
+
+
+def test_a_correction_is_kept_though_another_format_was_written_since(three: Site) -> None:
+    three.run("scans")
+    assert three.run("scans", format="nii.gz") == ["p0", "p1", "p2"]
+    mended = three.root / "p1.seg.nrrd"
+    mended.write_bytes(b"corrected by hand")
+    assert three.run("scans") == ["p0", "p2"]
+    assert mended.read_bytes() == b"corrected by hand"
+
+
+def test_names_of_a_reference_may_be_written_otherwise_and_structures_may_overlap(site: Site) -> None:
+    scan(Path("a.nii.gz"))
+    (liver,) = (one for one in resolve("abdomen.promptset").values() if one.structure.name == "liver")
+    twin = replace(liver, structure=replace(liver.structure, name="Twin"))
+    PromptSet.of("both", [liver, twin]).write("both.promptset")
+    site.run("a.nii.gz", prompts=["both.promptset"])
+    (site.root / "a.seg.nrrd").rename("reference.seg.nrrd")
+    written = sitk.ReadImage("reference.seg.nrrd")
+    for key in written.GetMetaDataKeys():
+        if written.GetMetaData(key) == "liver":
+            written.SetMetaData(key, "Liver")
+    sitk.WriteImage(written, "reference.seg.nrrd")
+    Path("cases.csv").write_text("image,subject,reference\na.nii.gz,one,reference.seg.nrrd\n")
+    site.run("cases.csv", prompts=["both.promptset"])
+    assert {one.name: one.dice for one in site.records["one"].structures} == {"liver": 1.0, "Twin": 1.0}
 
 
 def test_a_folder_of_results_that_was_copied_is_as_it_was(three: Site) -> None:

@@ -16,9 +16,10 @@ from PromptSegLib.errors import InputError
 from PromptSegLib.model.files import read_header, read_tensors
 from PromptSegLib.model.overview_net import FINE, OverviewNet, overview_net
 from PromptSegLib.register.picture import SPACING
+from PromptSegLib.volumes.preprocess import grey_from_hu
 from PromptSegTrain import overview
 from PromptSegTrain.overview import CHECKPOINT, WEIGHTS, Recipe, examine, loss_of, main, train
-from PromptSegTrain.overview_data import Crops, _points, load_scans, structures_in
+from PromptSegTrain.overview_data import Crops, _points, load_scans, structures_in, unenhanced
 
 CROP = (16, 32, 32)
 QUICK = Recipe(steps=4, warmup=1, decay=2, lr=1e-3)
@@ -104,6 +105,20 @@ def test_the_same_seed_draws_the_same_crops(scans) -> None:
     assert torch.equal(first.picture, second.picture)
     assert torch.equal(first.masks, second.masks)
     assert not torch.equal(first.picture, other.picture)
+
+
+def test_without_contrast_medium_organs_lie_close_to_muscle_and_bone_stays() -> None:
+    hu = np.array([-900.0, -80.0, 30.0, 45.0, 120.0, 200.0])
+    grey = torch.from_numpy(grey_from_hu(hu)).float()
+    x = grey.repeat_interleave(3)[:, None, None].expand(18, 5, 5).clone()  # slabs of three voxels
+    made = unenhanced(x, 0.25)[1::3, 2, 2]
+    tissue = float(grey_from_hu(np.array(45.0)))
+    expected = torch.where(grey > tissue, tissue + 0.25 * (grey - tissue), grey)
+    assert torch.allclose(made, expected)
+    x[9] = float(grey_from_hu(np.array(900.0)))
+    beside = unenhanced(x, 0.25)
+    assert torch.equal(beside[8:11], x[8:11])
+    assert not torch.equal(beside[12:14], x[12:14])
 
 
 def test_a_better_mask_has_a_smaller_loss() -> None:
