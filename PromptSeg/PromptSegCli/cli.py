@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own:
         signal.signal(signal.SIGINT, _end_at_once)  # until what follows has been imported
     try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        os.write(2, b"The current folder is gone; change to another one, and give the command again.\n")
+        return 2
+    try:
         return _run(words, own)
     except OSError as error:
         if error.errno != errno.EMFILE:  # too few even for Python's own modules

@@ -241,3 +241,14 @@ def test_nothing_odd_happens_inside_another_program(promptseg: Promptseg) -> Non
     before = signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1)
     assert promptseg("info", "--device", "cpu").status == 0
     assert (signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1)) == before
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os, shutil, sys\nos.chdir({str(gone)!r})\nshutil.rmtree({str(gone)!r})\n"
+    code += f"sys.path.insert(0, {str(Path(PromptSegLib.__file__).parents[1])!r})\n"
+    code += "from PromptSegCli.cli import main\nsys.exit(main(['info']))\n"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr == "The current folder is gone; change to another one, and give the command again.\n"
