@@ -19,7 +19,7 @@ from .register.excerpt import Excerpt, identity_of
 from .register.expected import expected
 from .register.located import CarriedMask, Registrations
 from .register.log_odds import LIMIT
-from .register.picture import part_of
+from .register.picture import Region, part_of
 from .register.references import teachers_from
 from .register.teachers import MAX_USED, Memory, Teacher, teacher_of
 from .segment.overview import Overview
@@ -68,8 +68,16 @@ class EarlierPatients:
             seen.origin,
             seen.spacing,
             partial(overview_net, file, self._device if self._device.type == "cuda" else "cpu"),
-            partial(part_of, self._works.volume),
+            self._closer,
         )
+
+    def _closer(
+        self, low: Sequence[float], high: Sequence[float], spacing: float, should_stop: ShouldStop
+    ) -> tuple[np.ndarray, Sequence[float]] | None:
+        """A part of the volume at hand in finer voxels, from ``low`` to ``high`` along S, A, R in mm."""
+        region = Region((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        part = part_of(self._works.volume, region, spacing, should_stop)
+        return None if part is None else (part.grey, part.origin)
 
     def locate(
         self,

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from ..model.overview_net import FINE, OverviewNet
 from ..progress import ShouldStop, check, never
-from ..register.picture import Picture, Region
 from ..volumes.preprocess import WorkingVolume
 
 NOTHING = -6.0
@@ -23,7 +22,10 @@ OUTSIDE = 0.01
 MOST = 6_000_000
 """Voxels of the second look; a part that has more is not looked at again."""
 
-Closer = Callable[[Region, float, ShouldStop], Picture | None]
+Part = tuple[np.ndarray, Sequence[float]]
+Closer = Callable[[Sequence[float], Sequence[float], float, ShouldStop], Part | None]
+"""Of ``low`` and ``high`` along S, A, R in mm and the size of a voxel: grey (S, A, R) uint8, and where its first voxel
+lies; None where there is nothing."""
 
 
 class Overview:
@@ -39,7 +41,7 @@ class Overview:
         net: Callable[[], OverviewNet],
         closer: Closer | None = None,
     ) -> None:
-        self._whole = _Found(Picture(grey, (float(origin[0]), float(origin[1]), float(origin[2])), spacing))
+        self._whole = _Found(grey, origin, spacing)
         self._near: _Found | None = None
         self._looked = False
         self._net, self._closer = net, closer
@@ -59,19 +61,19 @@ class Overview:
         # Where it looks again is the same whatever is asked for: no structure's mask depends on another's being asked.
         first = not self._looked and bool(close)
         every = list(dict.fromkeys((*wanted, *(net.around if first else ()))))
-        found = dict(zip(every, net.logits(whole.picture.grey, every, should_stop), strict=True))
+        found = dict(zip(every, net.logits(whole.grey, every, should_stop), strict=True))
         if first:
             part = self._part([found[name] for name in net.around], should_stop)
-            self._near = None if part is None else _Found(part)
+            self._near = None if part is None else _Found(*part, FINE)
             self._looked = True
         if close and self._near is not None:
-            near = net.logits(self._near.picture.grey, close, should_stop)
+            near = net.logits(self._near.grey, close, should_stop)
             self._near.logits.update(zip(close, near, strict=True))
         whole.logits.update((name, found[name]) for name in wanted)
 
-    def _part(self, logits: Sequence[np.ndarray], should_stop: ShouldStop) -> Picture | None:
+    def _part(self, logits: Sequence[np.ndarray], should_stop: ShouldStop) -> Part | None:
         """The part of the volume with what was found, in finer voxels."""
-        picture, ends = self._whole.picture, []
+        whole, ends = self._whole, []
         for one in logits:
             check(should_stop)
             there = one > 0
@@ -80,12 +82,11 @@ class Overview:
         if not ends or self._closer is None:
             return None
         first, last = np.min(ends, 0)[:, 0], np.max(ends, 0)[:, 1]
-        low = np.array(picture.origin) + picture.spacing * first - MARGIN_MM
-        high = np.array(picture.origin) + picture.spacing * last + MARGIN_MM
+        low = whole.origin + whole.spacing * first - MARGIN_MM
+        high = whole.origin + whole.spacing * last + MARGIN_MM
         if np.prod((high - low) / FINE) > MOST:
             return None
-        region = Region(tuple(float(v) for v in low), tuple(float(v) for v in high))  # type: ignore[arg-type]
-        return self._closer(region, FINE, should_stop)
+        return self._closer(low.tolist(), high.tolist(), FINE, should_stop)
 
     def at(self, work: WorkingVolume, index: int, names: Sequence[str]) -> np.ndarray:
         """Logits (structures, rows, columns) float32 of a working slice, of structures that were looked for; the mean
@@ -104,10 +105,11 @@ def _ends(counts: np.ndarray) -> tuple[int, int]:
 
 
 class _Found:
-    """Logits (S, A, R) float16 by structure on a picture."""
+    """Logits (S, A, R) float16 by structure on a picture, as :class:`Overview` has it."""
 
-    def __init__(self, picture: Picture, logits: dict[str, np.ndarray] | None = None) -> None:
-        self.picture, self.logits = picture, logits or {}
+    def __init__(self, grey: np.ndarray, origin: Sequence[float], spacing: float) -> None:
+        self.grey, self.origin, self.spacing = grey, np.asarray(origin, float), spacing
+        self.logits: dict[str, np.ndarray] = {}
 
     def put(self, work: WorkingVolume, index: int, names: Sequence[str], out: np.ndarray, share: float) -> None:
         """Let them count with ``share`` in ``out`` (structures, rows, columns), the logits of a working slice, where
@@ -115,8 +117,8 @@ class _Found:
         asked = [(n, self.logits[name]) for n, name in enumerate(names) if name in self.logits]
         rows, columns = work.size
         # From (slice, row, column) to voxels (S, A, R) of the picture.
-        to_voxel = work.to_ras[2::-1] / self.picture.spacing
-        to_voxel[:, 3] -= np.asarray(self.picture.origin) / self.picture.spacing
+        to_voxel = work.to_ras[2::-1] / self.spacing
+        to_voxel[:, 3] -= self.origin / self.spacing
         start = to_voxel[:, 0] * index + to_voxel[:, 3]
         r, c = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
         where = [
@@ -124,7 +126,7 @@ class _Found:
             + (to_voxel[a, 2] * c).astype(np.float32)[None, :]
             for a in range(3)
         ]
-        shape = self.picture.grey.shape
+        shape = self.grey.shape
         # One voxel beyond the border is still the border's: the picture ends where the body does.
         inside = np.ones((rows, columns), bool)
         for a, n in enumerate(shape):

@@ -11,7 +11,7 @@ from PromptSegLib.annotations import Slice, SliceAnnotations, SliceStatus
 from PromptSegLib.errors import BackboneError, Stopped
 from PromptSegLib.model.overview_net import OverviewNet, write_overview_net
 from PromptSegLib.prompts.promptset import Prompt
-from PromptSegLib.register.picture import Picture, Region, mask_in, part_of, picture_of
+from PromptSegLib.register.picture import Region, mask_in, part_of, picture_of
 from PromptSegLib.segment.overview import MARGIN_MM, NOTHING, Overview
 from PromptSegLib.segment.segmenter import WorkingVolumes, segment
 from PromptSegLib.session import Session
@@ -53,9 +53,10 @@ class Closer:
         whole = picture_of(volume)
         self.pictures = [whole]
 
-        def part(region: Region, spacing: float, should_stop) -> Picture | None:
-            self.pictures.append(part_of(volume, region, spacing, should_stop))
-            return self.pictures[-1]
+        def part(low, high, spacing: float, should_stop):
+            found = part_of(volume, Region(tuple(low), tuple(high)), spacing, should_stop)
+            self.pictures.append(found)
+            return found.grey, found.origin
 
         return Overview(whole.grey, whole.origin, whole.spacing, lambda: self, part)
 
