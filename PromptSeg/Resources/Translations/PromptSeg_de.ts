@@ -554,6 +554,10 @@
             <translation>Die Gedächtnisdatei {path} gibt es nicht</translation>
         </message>
         <message>
+            <source>{path} may not be read</source>
+            <translation>{path} darf nicht gelesen werden</translation>
+        </message>
+        <message>
             <source>There is nothing to remember: the mask is empty</source>
             <translation>Es gibt nichts zu merken: die Maske ist leer</translation>
         </message>
@@ -1000,6 +1004,10 @@
         <message>
             <source>delete it, and teach the structure again</source>
             <translation>löschen Sie sie und lernen Sie die Struktur neu an</translation>
+        </message>
+        <message>
+            <source>choose the {ending} file beside a prompt</source>
+            <translation>wählen Sie die {ending}-Datei neben einem Prompt</translation>
         </message>
         <message>
             <source>draw the structure first</source>

@@ -136,7 +136,7 @@ def test_review_with_probabilities(promptseg: Promptseg, place) -> None:
     assert all(one["uncertain_ml"] > 0 for one in result["structures"])
     outcome = promptseg(*words, "--probabilities", ".")
     assert outcome.status == 2
-    assert "has no map of these structures" in outcome.err
+    assert "has no map of 'liver'" in outcome.err
 
 
 def test_review_of_what_does_not_belong_together(promptseg: Promptseg, second) -> None:

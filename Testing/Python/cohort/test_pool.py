@@ -24,7 +24,7 @@ def results(pool: Pool, on_poll=lambda pool: None) -> list[Record]:
     with pool:
         while pool.open:
             on_poll(pool)
-            found += pool.poll(0.05)
+            found += pool.poll(0.02)
     return found
 
 
@@ -53,6 +53,10 @@ def test_a_killed_process_loses_nothing(tasks, site: Site) -> None:
 
 
 def test_a_volume_that_kills_every_process_is_told_and_the_others_go_on(tasks, site: Site) -> None:
+    # Large enough not to be done between two looks at it.
+    scan(Path("scans/p1.nii.gz"), seed=1, shape=(150, 120, 120))
+    tasks = site.plan("scans").tasks
+
     def kill(pool: Pool) -> None:
         for slot in pool._slots:
             if slot.process is not None and slot.task is not None and slot.task.subject == "p1" and slot.heard:
