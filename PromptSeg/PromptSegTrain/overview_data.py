@@ -1,4 +1,5 @@
-"""What the overview network learns from: CTs at 3 mm with their labels, and crops of them that are varied by chance.
+"""What the overview network learns from: CTs at 3 mm, and at 2 mm where they were scanned so finely, with their
+labels, and crops of them that are varied by chance.
 
 The arrays of a volume are kept in a cache beside those of slices; another version, label table or file makes them anew.
 """
